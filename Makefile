@@ -1,0 +1,83 @@
+# Two commands do all the set-up: `make demo` and `make test`. `make` alone explains every target.
+
+# Everything that is made goes to ./target, tools and the Python environment of the tests included.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+CARGO  ?= cargo
+# LOCKED=--locked (CI) refuses to change Cargo.lock.
+LOCKED ?=
+# Seeds of each scenario in `make incidents` and `make soak`.
+SEEDS      ?= 20
+SOAK_SEEDS ?= 3
+
+VENV    := target/venv
+PYTHON  := $(VENV)/bin/python -B
+DENY    := target/tools/bin/cargo-deny
+DENY_VERSION := 0.20.2
+DEMO    := target/demo
+EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples --example
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test incidents soak audit fmt lint clean
+
+help: ## Explain the targets
+	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), LOCKED=--locked (as in CI)\n' '$(SEEDS)' '$(SOAK_SEEDS)'
+
+demo: ## Make a stream in which one tenant starts to fail, replay it, print the answer (a minute or two)
+	@tools/setup cargo python
+	@printf '\n== Building (release) ==\n'
+	$(CARGO) build $(LOCKED) --release --package sentinel-examples --example incidents --example replay
+	@mkdir -p $(DEMO)
+	@printf '\n== 1. A stream of 1,000 tenants at 200 requests a second; after 15 minutes one of them begins to fail ==\n'
+	$(EXAMPLE) incidents -- --emit one_ep@1000x200 --seed 1 --truth $(DEMO)/truth.json > $(DEMO)/events.jsonl
+	@printf 'Lines like this one, in %s:\n  %s\n' '$(DEMO)/events.jsonl' "$$(head -n 1 $(DEMO)/events.jsonl)"
+	@printf 'What was made to happen: %s\n' "$$(python3 -B tools/truth.py $(DEMO)/truth.json)"
+	@printf '\n== 2. The same stream, looked at once a second: a line when the verdict changes ==\n'
+	$(EXAMPLE) replay -- --every 1s $(DEMO)/events.jsonl
+	@printf '\n== 3. The report as of the middle of the incident ==\n'
+	$(EXAMPLE) replay -- --at "$$(python3 -B tools/truth.py --middle $(DEMO)/truth.json)" $(DEMO)/events.jsonl
+
+test: $(VENV)/installed ## Install what is missing and run every test; stops at the first failure (under 25 minutes)
+	@tools/setup cargo
+	@printf '\n== Unit, integration and documentation tests ==\n'
+	$(CARGO) test $(LOCKED) --workspace
+	@printf '\n== Tests inside the examples ==\n'
+	$(CARGO) test $(LOCKED) --workspace --examples
+	@printf '\n== Tests of the comparison with the reference ==\n'
+	$(PYTHON) tests/reference/test_compare.py
+	@printf '\n== Comparison with the reference, second by second: the slice of CI ==\n'
+	$(PYTHON) tests/reference/compare.py --slice ci
+	@printf '\n== Made incidents against the targets: the slice of CI ==\n'
+	$(EXAMPLE) incidents -- --slice ci
+	@printf '\nAll tests passed.\n'
+
+incidents: ## Measure the verdicts on every made incident against the targets, SEEDS of each, and print the table (long)
+	$(EXAMPLE) incidents -- --seeds $(SEEDS) --json target/incidents.json
+
+soak: $(VENV)/installed ## The longer runs: the comparison with the reference on every scenario, SOAK_SEEDS of each (hours)
+	$(PYTHON) tests/reference/compare.py --all --seeds $(SOAK_SEEDS)
+
+audit: $(DENY) ## Check dependencies: what is banned, licences, sources (installs cargo-deny first: some minutes)
+	$(DENY) check bans licenses sources
+
+fmt: ## Format the Rust code
+	$(CARGO) fmt --all
+
+lint: ## Check the format; clippy and rustdoc without a warning
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --workspace
+
+clean: ## Remove ./target, with the installed tools
+	rm -rf target
+
+$(VENV)/installed: tools/requirements.txt tools/setup
+	@tools/setup python
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tools/requirements.txt
+	@touch $@
+
+$(DENY):
+	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root target/tools

@@ -1,0 +1,121 @@
+//! What is printed: whole reports, or one line for each change of a verdict.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use indicatif::ProgressBar;
+use sentinel_core::{By, Kind, Query, Report, Sentinel, Verdict};
+
+use crate::timeline::Look;
+
+pub(crate) struct Output<W> {
+    pub(crate) out: W,
+    pub(crate) progress: ProgressBar,
+    pub(crate) json: bool,
+    pub(crate) by: By,
+    pub(crate) limit: usize,
+    /// `None`: each look prints its report. Else what was shown last, of errors and of latency.
+    pub(crate) changes: Option<[Identity; 2]>,
+    pub(crate) printed: bool,
+}
+
+impl<W: Write> Look for Output<W> {
+    fn look(&mut self, sentinel: &Sentinel, as_of: i64) -> io::Result<()> {
+        let Some(shown) = self.changes.take() else {
+            return self.report(sentinel, as_of);
+        };
+        let verdicts = [sentinel.verdict(), sentinel.latency_verdict()];
+        let now = [Identity::of(&verdicts[0]), Identity::of(&verdicts[1])];
+        if now != shown {
+            if self.json {
+                self.report(sentinel, as_of)?;
+            } else {
+                for (i, about) in ["", "LATENCY "].into_iter().enumerate() {
+                    if now[i] != shown[i] {
+                        self.change(as_of, about, &verdicts[i])?;
+                    }
+                }
+            }
+        }
+        self.changes = Some(now);
+        Ok(())
+    }
+}
+
+impl<W: Write> Output<W> {
+    fn report(&mut self, sentinel: &Sentinel, as_of: i64) -> io::Result<()> {
+        let mut report = sentinel.report(Query { by: self.by, limit: self.limit, ..Query::default() });
+        report.as_of = as_of;
+        let text = self.text_of(&report)?;
+        self.print(&text)
+    }
+
+    fn text_of(&mut self, report: &Report) -> io::Result<String> {
+        if self.json {
+            return Ok(serde_json::to_string(report)?);
+        }
+        let text = report.to_string();
+        let gap = if self.printed { "\n" } else { "" };
+        Ok(format!("{gap}{}", text.trim_end()))
+    }
+
+    fn change(&mut self, as_of: i64, about: &str, verdict: &Verdict) -> io::Result<()> {
+        let kind = verdict.kind.to_string().to_uppercase().replace('_', " ");
+        self.print(&format!("{}  {about}{kind}  {}", Utc(as_of), verdict.text.trim_end()))
+    }
+
+    /// Flushed at once, so that whoever waits for a change sees it.
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        self.printed = true;
+        let Self { out, progress, .. } = self;
+        progress.suspend(|| {
+            writeln!(out, "{text}")?;
+            out.flush()
+        })
+    }
+}
+
+/// What makes a verdict another one: shares, counts and windows may move without a change.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Identity {
+    kind: Kind,
+    tenants: Vec<String>,
+    endpoint: Option<String>,
+}
+
+impl Identity {
+    pub(crate) const QUIET: Self = Self { kind: Kind::Quiet, tenants: Vec::new(), endpoint: None };
+
+    fn of(verdict: &Verdict) -> Self {
+        if verdict.kind == Kind::Quiet {
+            return Self::QUIET;
+        }
+        let mut tenants = verdict.tenants.clone();
+        tenants.sort_unstable(); // their order follows their counts
+        Self { kind: verdict.kind, tenants, endpoint: verdict.endpoint.clone() }
+    }
+}
+
+/// Unix milliseconds as `2023-11-14T22:13:20Z`; milliseconds are shown when there are any.
+pub(crate) struct Utc(pub(crate) i64);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
+        // Howard Hinnant's civil_from_days: years that begin in March, in eras of 400 years.
+        let shifted = days + 719_468;
+        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = (shifted_month + 2) % 12 + 1;
+        let year = era * 400 + year_of_era + i64::from(month <= 2);
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        if ms % 1_000 != 0 {
+            write!(f, ".{:03}", ms % 1_000)?;
+        }
+        f.write_str("Z")
+    }
+}

@@ -1,0 +1,502 @@
+//! What is normal: counts of every tenant (and of every endpoint) by trailing window, by slot, and decayed beyond the ring.
+//!
+//! A baseline is for one judged window: the decayed counts of what left the ring (half-life 1 h) and the ring's slots that are
+//! older than the window, *tainted* slots left out, so that it never contains the incident that is being judged.
+//! Two judges keep their own: errors, and latency (requests above the key's own tail threshold).
+
+use crate::histogram::{HALVES, LatencyCell, half_of};
+use ahash::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+/// Expected share of requests above a tail threshold.
+pub(crate) const TAIL: f64 = 0.05;
+/// Requests of an average key that each key's own history is mixed with.
+pub(crate) const PSEUDO_REQUESTS: f64 = 20.0;
+/// Requests that the fleet must have before thresholds mean anything.
+const TAIL_MIN: f64 = 100.0;
+/// A slot enters the tail histograms when it is this old.
+const TAIL_AGE_MS: i64 = 60_000;
+const HALF_LIFE_S: f64 = 3_600.0;
+/// What windows are judged, in seconds, and the one before them that serves only "is it still so now".
+const WINDOWS_S: [i64; 5] = [30, 60, 120, 300, 600];
+
+/// Which of the two verdicts a count is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Errors,
+    Latency,
+}
+
+/// The trailing windows that are judged, in slots.
+#[derive(Debug, Clone)]
+pub(crate) struct Horizon {
+    pub(crate) slot_ms: i64,
+    /// Closed slots of each window; the first one only serves "is it still so now".
+    pub(crate) windows: Vec<usize>,
+    /// Closed slots that are kept as they are.
+    pub(crate) ring: usize,
+    /// What of a count is left after a slot.
+    pub(crate) decay: f64,
+    tail_age: usize,
+}
+
+impl Horizon {
+    /// For slots of `slot_ms` in a window of `slots`.
+    pub(crate) fn new(slot_ms: i64, slots: i64) -> Self {
+        let fits = |s: &&i64| *s * 1_000 % slot_ms == 0 && *s * 1_000 / slot_ms <= slots;
+        let mut windows = vec![1];
+        windows.extend(WINDOWS_S.iter().filter(fits).map(|s| (s * 1_000 / slot_ms) as usize));
+        if windows.len() == 1 {
+            windows.push(slots.clamp(1, i64::from(u16::MAX)) as usize);
+        }
+        let ring = windows.last().copied().unwrap_or(1);
+        let decay = 0.5_f64.powf(slot_ms as f64 / 1_000.0 / HALF_LIFE_S);
+        Self { slot_ms, windows, ring, decay, tail_age: (TAIL_AGE_MS / slot_ms).max(1) as usize }
+    }
+
+    pub(crate) fn slot_s(&self) -> f64 {
+        self.slot_ms as f64 / 1_000.0
+    }
+
+    /// Seconds of closed slots in window `w`.
+    pub(crate) fn window_s(&self, w: usize) -> f64 {
+        self.windows[w] as f64 * self.slot_s()
+    }
+
+    /// How many slots ago the slot closed whose latencies are learned now.
+    pub(crate) fn tail_age(&self) -> usize {
+        self.tail_age
+    }
+}
+
+/// Requests, errors, and requests above the key's own tail threshold. Differences wrap: a sum of them is right again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) n: u32,
+    pub(crate) e: u32,
+    pub(crate) s: u32,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        *self = Self { n: self.n.wrapping_add(other.n), e: self.e.wrapping_add(other.e), s: self.s.wrapping_add(other.s) };
+    }
+
+    fn sub(&mut self, other: Self) {
+        *self = Self { n: self.n.wrapping_sub(other.n), e: self.e.wrapping_sub(other.e), s: self.s.wrapping_sub(other.s) };
+    }
+
+    pub(crate) fn bad(self, side: Side) -> u32 {
+        match side {
+            Side::Errors => self.e,
+            Side::Latency => self.s,
+        }
+    }
+}
+
+/// What one side has learned of each key: requests and bad ones.
+#[derive(Debug)]
+struct Learned {
+    side: Side,
+    /// Older than the ring, decayed.
+    old: Vec<[f64; 2]>,
+    /// By window: untainted slots of the ring that are older than it.
+    older: Vec<Vec<[u32; 2]>>,
+}
+
+/// A key's decayed latency histogram, in halves of an octave, and its threshold.
+#[derive(Debug, Clone, Default)]
+struct Tail {
+    halves: Vec<(u8, f64)>,
+    /// Close at which `halves` was true.
+    stamp: u64,
+    /// The threshold and the epoch it was computed for.
+    line: u8,
+    epoch: u64,
+}
+
+/// Thresholds of all keys: learned together, computed when asked for.
+#[derive(Debug)]
+struct Tails {
+    of: Vec<Tail>,
+    fleet: [f64; HALVES],
+    /// Twenty requests of the fleet, as of `epoch`.
+    pseudo: [f64; HALVES],
+    closes: u64,
+    /// The close that last set thresholds; 0 = none yet.
+    epoch: u64,
+}
+
+/// All tenants, or all endpoints. Key 0 is the rest: what has no row of its own.
+#[derive(Debug)]
+pub(crate) struct Keys<K> {
+    horizon: Horizon,
+    index: HashMap<K, u32, RandomState>,
+    keys: Vec<K>,
+    /// By window: counts of its closed slots.
+    closed: Vec<Vec<Tally>>,
+    open: Vec<Tally>,
+    in_open: Vec<u32>,
+    ring: VecDeque<Vec<(u32, Tally)>>,
+    learned: [Learned; 2],
+    tails: Tails,
+}
+
+/// The key of everything that has no key.
+pub(crate) const REST: u32 = 0;
+
+impl<K: Clone + Eq + Hash> Keys<K> {
+    pub(crate) fn new(horizon: &Horizon, rest: K, hasher: RandomState) -> Self {
+        let windows = horizon.windows.len();
+        let learned = |side| Learned { side, old: Vec::new(), older: vec![Vec::new(); windows] };
+        let mut out = Self {
+            horizon: horizon.clone(),
+            index: HashMap::with_hasher(hasher),
+            keys: Vec::new(),
+            closed: vec![Vec::new(); windows],
+            open: Vec::new(),
+            in_open: Vec::new(),
+            ring: VecDeque::new(),
+            learned: [learned(Side::Errors), learned(Side::Latency)],
+            tails: Tails { of: Vec::new(), fleet: [0.0; HALVES], pseudo: [0.0; HALVES], closes: 0, epoch: 0 },
+        };
+        out.add_key(rest);
+        out
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn key(&self, i: u32) -> &K {
+        &self.keys[i as usize]
+    }
+
+    pub(crate) fn find<Q: ?Sized + Eq + Hash>(&self, key: &Q) -> Option<u32>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.index.get(key).copied()
+    }
+
+    pub(crate) fn index_of(&mut self, key: &K) -> u32 {
+        match self.index.get(key) {
+            Some(&i) => i,
+            None => {
+                let i = self.add_key(key.clone());
+                self.index.insert(key.clone(), i);
+                i
+            }
+        }
+    }
+
+    fn add_key(&mut self, key: K) -> u32 {
+        self.keys.push(key);
+        self.closed.iter_mut().for_each(|counts| counts.push(Tally::default()));
+        self.open.push(Tally::default());
+        for learned in &mut self.learned {
+            learned.old.push([0.0; 2]);
+            learned.older.iter_mut().for_each(|counts| counts.push([0; 2]));
+        }
+        self.tails.of.push(Tail::default());
+        self.keys.len() as u32 - 1
+    }
+
+    /// Closed slots of a window.
+    pub(crate) fn slots(&self, w: usize) -> usize {
+        self.horizon.windows[w]
+    }
+
+    /// Counts of a window: its closed slots and the open one.
+    pub(crate) fn window(&self, w: usize, i: u32) -> Tally {
+        let mut tally = self.closed[w][i as usize];
+        tally.add(self.open[i as usize]);
+        tally
+    }
+
+    /// Counts of the open slot.
+    pub(crate) fn in_open(&self) -> impl Iterator<Item = (u32, Tally)> {
+        self.in_open.iter().map(|&i| (i, self.open[i as usize]))
+    }
+
+    /// The baseline of window `w`: requests and bad ones.
+    pub(crate) fn base(&self, side: Side, w: usize, i: u32) -> (f64, f64) {
+        let learned = &self.learned[side as usize];
+        let ([n, e], [older_n, older_e]) = (learned.old[i as usize], learned.older[w][i as usize]);
+        (n + f64::from(older_n), e + f64::from(older_e))
+    }
+
+    /// Forgets what it knew of the open slot.
+    pub(crate) fn clear_open(&mut self) {
+        for i in self.in_open.drain(..) {
+            self.open[i as usize] = Tally::default();
+        }
+    }
+
+    /// Adds to the open slot.
+    pub(crate) fn add_open(&mut self, i: u32, tally: Tally) {
+        let open = &mut self.open[i as usize];
+        if *open == Tally::default() {
+            self.in_open.push(i);
+        }
+        open.add(tally);
+    }
+
+    /// Changes a closed slot, `back` slots before the newest: late events, or another source's newer snapshot.
+    pub(crate) fn amend(&mut self, back: usize, tainted: [bool; 2], i: u32, tally: Tally, minus: bool) {
+        let mut change = Tally::default();
+        if minus {
+            change.sub(tally);
+        } else {
+            change.add(tally);
+        }
+        let Some(at) = self.ring.len().checked_sub(1 + back) else {
+            return;
+        };
+        self.ring[at].push((i, change));
+        for (w, &slots) in self.horizon.windows.iter().enumerate() {
+            if back < slots {
+                self.closed[w][i as usize].add(change);
+                continue;
+            }
+            for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
+                if !tainted {
+                    learned.grow(w, i, change);
+                }
+            }
+        }
+    }
+
+    /// Closes the open slot: every window moves on by one slot; what leaves the ring is learned, or forgotten when tainted.
+    /// `tainted` are the slots of the ring, oldest first, the closing one last, by side.
+    pub(crate) fn close(&mut self, tainted: [&VecDeque<bool>; 2]) {
+        let closing: Vec<(u32, Tally)> = self.in_open.iter().map(|&i| (i, self.open[i as usize])).collect();
+        self.clear_open();
+        for counts in &mut self.closed {
+            for &(i, tally) in &closing {
+                counts[i as usize].add(tally);
+            }
+        }
+        self.ring.push_back(closing);
+        for learned in &mut self.learned {
+            for counts in learned.old.iter_mut().flatten() {
+                *counts *= self.horizon.decay;
+            }
+        }
+        for (w, &slots) in self.horizon.windows.iter().enumerate() {
+            let Some(leaving) = self.ring.len().checked_sub(1 + slots) else {
+                continue;
+            };
+            for &(i, tally) in &self.ring[leaving] {
+                self.closed[w][i as usize].sub(tally);
+                for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
+                    if !tainted[leaving] {
+                        learned.grow(w, i, tally);
+                    }
+                }
+            }
+        }
+        if self.ring.len() > self.horizon.ring {
+            for (i, tally) in self.ring.pop_front().unwrap_or_default() {
+                for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
+                    if !tainted[0] {
+                        learned.retire(i, tally);
+                    }
+                }
+            }
+        }
+        self.tails.close(self.horizon.decay);
+    }
+
+    /// Learns the latencies of a slot that has just become a minute old, then sets all thresholds anew.
+    pub(crate) fn learn_tails<'a>(&mut self, slot: impl Iterator<Item = (u32, &'a [(u8, u32)])>) {
+        for (i, halves) in slot {
+            self.tails.learn(i, halves, self.horizon.decay);
+        }
+        self.tails.set_lines();
+    }
+
+    /// The key's threshold: a latency is unusual in a half above it. 64 = nothing is.
+    pub(crate) fn line(&mut self, i: u32) -> u8 {
+        self.tails.line(i as usize, self.horizon.decay)
+    }
+
+    /// The fleet's decayed histogram, in halves of an octave.
+    pub(crate) fn fleet_tail(&self) -> Option<&[f64; HALVES]> {
+        (self.tails.epoch > 0).then_some(&self.tails.fleet)
+    }
+
+    /// The key's decayed histogram mixed with twenty requests of the fleet; `None` before thresholds are known.
+    pub(crate) fn tail(&self, i: u32) -> Option<[f64; HALVES]> {
+        (self.tails.epoch > 0).then(|| self.tails.mixed(i as usize, self.horizon.decay))
+    }
+
+    /// The key has a latency history of its own.
+    pub(crate) fn has_tail(&self, i: u32) -> bool {
+        !self.tails.of[i as usize].halves.is_empty()
+    }
+
+    /// Skips `slots` empty untainted slots when the ring holds nothing any more.
+    pub(crate) fn skip(&mut self, slots: u64) {
+        let decay = self.horizon.decay.powf(slots as f64);
+        self.learned.iter_mut().flat_map(|learned| &mut learned.old).flatten().for_each(|count| *count *= decay);
+        self.tails.fleet.iter_mut().for_each(|count| *count *= decay);
+        self.tails.closes += slots;
+    }
+
+    /// Keeps the keys that weigh most when there are more than `most`; the others join the rest.
+    /// Says where each key went, or `None` when nothing changed. `keep` are never let go.
+    pub(crate) fn shrink(&mut self, most: usize, keep: &[u32]) -> Option<Vec<u32>> {
+        if self.len() <= most {
+            return None;
+        }
+        let longest = self.horizon.windows.len() - 1;
+        let weight = |i: u32| {
+            let (now, (n, e)) = (self.window(longest, i), self.base(Side::Errors, longest, i));
+            (i == REST || keep.contains(&i), f64::from(now.e) + e, f64::from(now.s), f64::from(now.n) + n)
+        };
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        order.sort_unstable_by(|&a, &b| weight(b).partial_cmp(&weight(a)).unwrap_or(std::cmp::Ordering::Equal));
+        order.truncate(most / 2);
+        order.sort_unstable();
+        let mut to = vec![REST; self.len()];
+        order.iter().zip(0..).for_each(|(&from, i)| to[from as usize] = i);
+        self.keys = order.iter().map(|&i| self.keys[i as usize].clone()).collect();
+        self.index.retain(|_, i| {
+            *i = to[*i as usize];
+            *i != REST
+        });
+        for counts in self.closed.iter_mut().chain([&mut self.open]) {
+            regroup(counts, &to, order.len(), |sum, part| sum.add(*part));
+        }
+        for learned in &mut self.learned {
+            regroup(&mut learned.old, &to, order.len(), |sum, part| *sum = [sum[0] + part[0], sum[1] + part[1]]);
+            for counts in &mut learned.older {
+                regroup(counts, &to, order.len(), |sum, part| *sum = [sum[0].wrapping_add(part[0]), sum[1].wrapping_add(part[1])]);
+            }
+        }
+        self.tails.of = order.iter().map(|&i| std::mem::take(&mut self.tails.of[i as usize])).collect();
+        for (i, _) in self.ring.iter_mut().flatten() {
+            *i = to[*i as usize];
+        }
+        self.in_open.iter_mut().for_each(|i| *i = to[*i as usize]);
+        self.in_open.sort_unstable();
+        self.in_open.dedup();
+        Some(to)
+    }
+}
+
+/// Moves each value to its new place; values that meet are added up.
+fn regroup<T: Clone + Default>(values: &mut Vec<T>, to: &[u32], len: usize, add: impl Fn(&mut T, &T)) {
+    let mut out = vec![T::default(); len];
+    for (value, &i) in values.iter().zip(to) {
+        add(&mut out[i as usize], value);
+    }
+    *values = out;
+}
+
+impl Learned {
+    fn grow(&mut self, w: usize, i: u32, tally: Tally) {
+        let counts = &mut self.older[w][i as usize];
+        *counts = [counts[0].wrapping_add(tally.n), counts[1].wrapping_add(tally.bad(self.side))];
+    }
+
+    /// From "in the ring, older than every shorter window" to "older than the ring".
+    fn retire(&mut self, i: u32, tally: Tally) {
+        let bad = tally.bad(self.side);
+        for counts in &mut self.older {
+            let counts = &mut counts[i as usize];
+            *counts = [counts[0].wrapping_sub(tally.n), counts[1].wrapping_sub(bad)];
+        }
+        let old = &mut self.old[i as usize];
+        // Counts that were taken back are negative here.
+        *old = [old[0] + f64::from(tally.n as i32), old[1] + f64::from(bad as i32)];
+    }
+}
+
+impl Tails {
+    fn close(&mut self, decay: f64) {
+        self.closes += 1;
+        self.fleet.iter_mut().for_each(|count| *count *= decay);
+    }
+
+    fn learn(&mut self, i: u32, halves: &[(u8, u32)], decay: f64) {
+        let tail = &mut self.of[i as usize];
+        for count in tail.halves.iter_mut().map(|cell| &mut cell.1) {
+            *count = decayed(*count, decay, self.closes - tail.stamp);
+        }
+        tail.stamp = self.closes;
+        for &(half, count) in halves {
+            match tail.halves.binary_search_by_key(&half, |cell| cell.0) {
+                Ok(at) => tail.halves[at].1 += f64::from(count),
+                Err(at) => tail.halves.insert(at, (half, f64::from(count))),
+            }
+            self.fleet[usize::from(half)] += f64::from(count);
+        }
+    }
+
+    fn set_lines(&mut self) {
+        let total = pairwise(&self.fleet);
+        if total >= TAIL_MIN {
+            self.epoch = self.closes;
+            self.pseudo = self.fleet.map(|count| PSEUDO_REQUESTS * count / total);
+        }
+    }
+
+    fn mixed(&self, i: usize, decay: f64) -> [f64; HALVES] {
+        let (mut own, tail) = (self.pseudo, &self.of[i]);
+        for &(half, count) in &tail.halves {
+            own[usize::from(half)] = decayed(count, decay, self.epoch.saturating_sub(tail.stamp)) + own[usize::from(half)];
+        }
+        own
+    }
+
+    fn line(&mut self, i: usize, decay: f64) -> u8 {
+        if self.epoch == 0 {
+            return HALVES as u8;
+        }
+        if self.of[i].epoch != self.epoch {
+            self.of[i].line = first_line(&self.mixed(i, decay));
+            self.of[i].epoch = self.epoch;
+        }
+        self.of[i].line
+    }
+}
+
+/// The first half with at most 5 % of the histogram above it.
+pub(crate) fn first_line(histogram: &[f64; HALVES]) -> u8 {
+    let (total, mut seen) = (pairwise(histogram), 0.0);
+    let at = histogram.iter().position(|count| {
+        seen += count / total;
+        1.0 - seen <= TAIL
+    });
+    at.unwrap_or(0) as u8
+}
+
+/// A sum in eight lanes: shares that lie on the line exactly are rounded as the reference of the rules rounds them.
+fn pairwise(values: &[f64; HALVES]) -> f64 {
+    let mut lanes = [0.0; 8];
+    for chunk in values.chunks_exact(8) {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+/// Step by step, as an eager decay would round it; in one go when it was long ago.
+fn decayed(count: f64, decay: f64, steps: u64) -> f64 {
+    if steps > 1_000 { count * decay.powf(steps as f64) } else { (0..steps).fold(count, |count, _| count * decay) }
+}
+
+/// Cells in halves of an octave, sorted.
+pub(crate) fn halves_of(cells: &[LatencyCell], out: &mut Vec<(u8, u32)>) {
+    out.clear();
+    for cell in cells {
+        let half = half_of(cell.bucket);
+        match out.last_mut() {
+            Some(last) if last.0 == half => last.1 = last.1.saturating_add(cell.count),
+            _ => out.push((half, cell.count)),
+        }
+    }
+}

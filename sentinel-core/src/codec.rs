@@ -1,0 +1,379 @@
+//! The wire form of a block: versioned, checksummed, and total — any bytes give a block or an error value.
+//!
+//! `"SNTB"`, the version, then the fields as unsigned LEB128 numbers (times zig-zagged) and length-prefixed bytes, then the
+//! CRC-32 of all before it, little-endian. Sorted things travel as differences. Sums are checked: what is decoded is a block
+//! that this library could have made.
+
+use crate::block::{Block, EndpointRow, MAX_ENDPOINTS, Row};
+use crate::endpoint::MAX_TEMPLATE;
+use crate::error::DecodeError;
+use crate::histogram::{BUCKETS, HALVES, LatencyCell};
+use crate::slot::{EndpointCell, WEIGHTS, WITNESSES};
+use crate::tenant::{MAX_ID, TenantId};
+
+const MAGIC: [u8; 4] = *b"SNTB";
+const VERSION: u8 = 1;
+const CHECKSUM: usize = 4;
+/// Counts beyond this are not of this world; below it no sum of a window can overflow.
+const MAX_COUNT: u64 = 1 << 53;
+
+impl Block {
+    /// The bytes that another process decodes.
+    ///
+    /// ```
+    /// use sentinel_core::{Block, Clock, Event, Sentinel};
+    ///
+    /// let sentinel = Sentinel::builder().clock(Clock::manual(0)).build()?;
+    /// sentinel.record(Event { tenant: b"acme", endpoint: "/", ..Event::default() });
+    /// let block = sentinel.blocks().remove(0);
+    /// assert_eq!(Block::decode(&block.encode())?, block);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer(Vec::with_capacity(64 + 48 * self.rows.len()));
+        out.0.extend_from_slice(&MAGIC);
+        out.0.push(VERSION);
+        out.0.extend_from_slice(&self.source.to_le_bytes());
+        out.signed(self.from_ms);
+        out.number(self.to_ms.abs_diff(self.from_ms));
+        out.number(u64::from(self.slow_above));
+        out.number(self.aborted);
+        out.number(self.latency_sum_us);
+        out.number(u64::from(self.latency_max_us));
+        out.numbers(self.tail);
+        out.numbers(self.offset);
+        out.cells(&self.latency);
+        out.number(self.endpoints.len() as u64);
+        for row in &self.endpoints {
+            out.bytes(row.name.as_bytes());
+            out.numbers(row.counts);
+            out.number(row.halves.len() as u64);
+            for &(half, count) in &row.halves {
+                out.0.push(half);
+                out.number(u64::from(count));
+            }
+            for prints in [&row.failing, &row.lagging] {
+                out.0.push(prints.len() as u8);
+                prints.iter().for_each(|print| out.0.extend_from_slice(&print.to_le_bytes()));
+            }
+        }
+        out.number(self.rows.len() as u64);
+        for row in &self.rows {
+            out.bytes(row.id.as_bytes());
+            out.numbers(row.counts);
+            out.numbers(row.bound);
+            out.number(row.latency_sum_us);
+            out.number(u64::from(row.latency_max_us));
+            out.cells(self.latency_of(row));
+            let cells = self.endpoints_of(row);
+            out.number((cells.len() as u64) << 1 | u64::from(row.endpoints_cut));
+            for cell in cells {
+                out.number(u64::from(cell.endpoint));
+                out.number(u64::from(cell.requests));
+                out.number(u64::from(cell.errors));
+            }
+        }
+        let checksum = crc32fast::hash(&out.0);
+        out.0.extend_from_slice(&checksum.to_le_bytes());
+        out.0
+    }
+
+    /// Reads a block that [`Block::encode`] wrote.
+    ///
+    /// # Errors
+    /// A [`DecodeError`] for everything else. Memory is bounded by the length of `bytes`.
+    ///
+    /// ```
+    /// use sentinel_core::{Block, Clock, DecodeError, Event, Sentinel};
+    ///
+    /// let sentinel = Sentinel::builder().clock(Clock::manual(0)).build()?;
+    /// sentinel.record(Event::default());
+    /// let mut bytes = sentinel.blocks()[0].encode();
+    /// bytes[20] ^= 1; // a flipped bit
+    /// assert!(matches!(Block::decode(&bytes), Err(DecodeError::Checksum { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Reader { bytes, at: 0 };
+        let found = input.array()?;
+        if found != MAGIC {
+            return Err(DecodeError::Magic { found, expected: MAGIC });
+        }
+        let [version] = input.array()?;
+        if version != VERSION {
+            return Err(DecodeError::Version { found: version, readable: VERSION });
+        }
+        let body = bytes.len().checked_sub(CHECKSUM).filter(|end| *end >= input.at).ok_or(DecodeError::Truncated { at: bytes.len() })?;
+        let found = u32::from_le_bytes(Reader { bytes, at: body }.array()?);
+        let expected = crc32fast::hash(&bytes[..body]);
+        if found != expected {
+            return Err(DecodeError::Checksum { found, expected });
+        }
+        input.bytes = &bytes[..body];
+        let block = input.block()?;
+        if input.at != body {
+            return Err(invalid("length", input.at as u64, "the block ends where its bytes end"));
+        }
+        Ok(block)
+    }
+}
+
+fn invalid(field: &'static str, value: u64, allowed: &'static str) -> DecodeError {
+    DecodeError::Invalid { field, value, allowed }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn number(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn signed(&mut self, value: i64) {
+        self.number(((value << 1) ^ (value >> 63)) as u64);
+    }
+
+    fn numbers(&mut self, values: [u64; WEIGHTS]) {
+        values.into_iter().for_each(|value| self.number(value));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn cells(&mut self, cells: &[LatencyCell]) {
+        self.number(cells.len() as u64);
+        let mut last = 0;
+        for cell in cells {
+            self.number(u64::from(cell.bucket - last));
+            self.number(u64::from(cell.count));
+            last = cell.bucket;
+        }
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or(DecodeError::Truncated { at: self.bytes.len() })?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut out = [0; N];
+        let at = self.at;
+        if self.bytes.len().saturating_sub(at) < N {
+            return Err(DecodeError::Truncated { at: self.bytes.len() });
+        }
+        out.copy_from_slice(self.take(N)?);
+        Ok(out)
+    }
+
+    fn number(&mut self) -> Result<u64, DecodeError> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array()?;
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(invalid("number", value, "at most 64 bits"))
+    }
+
+    fn at_most(&mut self, field: &'static str, most: u64, allowed: &'static str) -> Result<u64, DecodeError> {
+        let value = self.number()?;
+        if value <= most { Ok(value) } else { Err(invalid(field, value, allowed)) }
+    }
+
+    fn count(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        self.at_most(field, MAX_COUNT, "0 to 2^53")
+    }
+
+    fn small(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        Ok(self.at_most(field, u64::from(u32::MAX), "0 to 2^32 - 1")? as u32)
+    }
+
+    /// A number of items that take at least `bytes` each, so that the length of the input bounds the memory.
+    fn items(&mut self, field: &'static str, bytes: usize) -> Result<usize, DecodeError> {
+        let left = (self.bytes.len() - self.at) / bytes;
+        Ok(self.at_most(field, left as u64, "as many as the bytes hold")? as usize)
+    }
+
+    fn counts(&mut self, field: &'static str) -> Result<[u64; WEIGHTS], DecodeError> {
+        let counts = [self.count(field)?, self.count(field)?, self.count(field)?];
+        match counts[1].max(counts[2]) {
+            part if part > counts[0] => Err(invalid(field, part, "errors and slow requests are at most the requests")),
+            _ => Ok(counts),
+        }
+    }
+
+    fn bounds(&mut self, field: &'static str) -> Result<[u64; WEIGHTS], DecodeError> {
+        Ok([self.count(field)?, self.count(field)?, self.count(field)?])
+    }
+
+    fn text(&mut self, field: &'static str, most: usize) -> Result<&'a [u8], DecodeError> {
+        let len = self.at_most(field, most as u64, "a length within the limit")? as usize;
+        if len == 0 {
+            return Err(invalid(field, 0, "not empty"));
+        }
+        self.take(len)
+    }
+
+    /// Histogram cells of at most `requests`.
+    fn cells(&mut self, field: &'static str, requests: u64, out: &mut Vec<LatencyCell>) -> Result<(), DecodeError> {
+        let len = self.items(field, 2)?;
+        let (mut next, mut total) = (0_u64, 0);
+        for i in 0..len {
+            let bucket = next.saturating_add(self.number()?);
+            if bucket >= BUCKETS as u64 || i > 0 && bucket == next {
+                return Err(invalid(field, bucket, "rising buckets below 464"));
+            }
+            let count = self.small(field)?;
+            total += u64::from(count);
+            if count == 0 || total > requests {
+                return Err(invalid(field, total, "counts above 0 and at most the requests"));
+            }
+            out.push(LatencyCell { bucket: bucket as u16, count });
+            next = bucket;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self) -> Result<Block, DecodeError> {
+        let source = u64::from_le_bytes(self.array()?);
+        let zigzag = self.number()?;
+        let from_ms = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        let length = self.count("length_ms")?;
+        let to_ms = from_ms.checked_add_unsigned(length).ok_or(invalid("to_ms", length, "a time in Unix ms"))?;
+        let mut block = Block::empty(source, from_ms, to_ms);
+        block.slow_above = self.at_most("slow_above", BUCKETS as u64, "0 to 464")? as u16;
+        block.aborted = self.count("aborted")?;
+        block.latency_sum_us = self.number()?;
+        block.latency_max_us = self.small("latency_max_us")?;
+        block.tail = self.counts("tail")?;
+        block.offset = self.bounds("offset")?;
+        let mut latency = Vec::new();
+        self.cells("latency", MAX_COUNT, &mut latency)?;
+        block.latency = latency;
+        self.endpoint_rows(&mut block)?;
+        self.rows(&mut block)?;
+        let known: u64 = block.latency.iter().map(|cell| u64::from(cell.count)).sum();
+        if known > block.totals[0] || block.aborted > block.totals[0] {
+            return Err(invalid("requests", block.totals[0], "at least the latencies and the aborted ones"));
+        }
+        Ok(block)
+    }
+
+    fn endpoint_rows(&mut self, block: &mut Block) -> Result<(), DecodeError> {
+        let len = self.items("endpoints", 8)?;
+        if len > MAX_ENDPOINTS {
+            return Err(invalid("endpoints", len as u64, "0 to 4096"));
+        }
+        for _ in 0..len {
+            let name = self.text("endpoint", MAX_TEMPLATE)?;
+            let name = std::str::from_utf8(name).map_err(|e| invalid("endpoint", e.valid_up_to() as u64, "UTF-8"))?;
+            if block.endpoints.last().is_some_and(|last| &*last.name >= name) {
+                return Err(invalid("endpoint", block.endpoints.len() as u64, "names in rising order"));
+            }
+            let counts = self.counts("endpoint counts")?;
+            let halves = self.halves(counts[0])?;
+            let (failing, lagging) = (self.witnesses()?, self.witnesses()?);
+            block.endpoints.push(EndpointRow { name: name.into(), counts, halves, failing, lagging });
+        }
+        Ok(())
+    }
+
+    fn halves(&mut self, requests: u64) -> Result<Vec<(u8, u32)>, DecodeError> {
+        let len = self.items("halves", 2)?;
+        let (mut out, mut total) = (Vec::with_capacity(len.min(HALVES)), 0);
+        for _ in 0..len {
+            let [half] = self.array()?;
+            let count = self.small("halves")?;
+            total += u64::from(count);
+            if usize::from(half) >= HALVES || out.last().is_some_and(|&(last, _)| last >= half) {
+                return Err(invalid("halves", u64::from(half), "rising halves below 64"));
+            }
+            if count == 0 || total > requests {
+                return Err(invalid("halves", total, "counts above 0 and at most the requests"));
+            }
+            out.push((half, count));
+        }
+        Ok(out)
+    }
+
+    fn witnesses(&mut self) -> Result<Vec<u64>, DecodeError> {
+        let [len] = self.array()?;
+        if usize::from(len) > WITNESSES {
+            return Err(invalid("witnesses", u64::from(len), "0 to 3"));
+        }
+        let mut out = Vec::with_capacity(WITNESSES);
+        for _ in 0..len {
+            let print = u64::from_le_bytes(self.array()?);
+            if out.last().is_some_and(|&last| last >= print) {
+                return Err(invalid("witnesses", print, "rising"));
+            }
+            out.push(print);
+        }
+        Ok(out)
+    }
+
+    fn rows(&mut self, block: &mut Block) -> Result<(), DecodeError> {
+        let len = self.items("tenants", 12)?;
+        block.totals = block.tail;
+        let (mut latency, mut endpoints) = (Vec::new(), Vec::new());
+        for _ in 0..len {
+            let id = self.text("tenant", MAX_ID)?;
+            if block.rows.last().is_some_and(|last| last.id.as_bytes() >= id) {
+                return Err(invalid("tenant", block.rows.len() as u64, "ids in rising order"));
+            }
+            let counts = self.counts("tenant counts")?;
+            for (total, count) in block.totals.iter_mut().zip(counts) {
+                *total = total.checked_add(count).filter(|total| *total <= MAX_COUNT).ok_or(invalid("totals", count, "0 to 2^53"))?;
+            }
+            let bound = self.bounds("bound")?;
+            let (latency_sum_us, latency_max_us) = (self.number()?, self.small("latency_max_us")?);
+            latency.clear();
+            self.cells("tenant latency", counts[0], &mut latency)?;
+            let packed = self.number()?;
+            let (cells, endpoints_cut) = ((packed >> 1) as usize, packed & 1 == 1);
+            if cells > block.endpoints.len() {
+                return Err(invalid("tenant endpoints", cells as u64, "at most the block's endpoints"));
+            }
+            endpoints.clear();
+            for _ in 0..cells {
+                endpoints.push(self.endpoint_cell(block.endpoints.len(), endpoints.last(), counts)?);
+            }
+            block.push(Row::new(TenantId::new(id), counts, bound, (latency_sum_us, latency_max_us), endpoints_cut), &latency, &endpoints);
+        }
+        Ok(())
+    }
+
+    fn endpoint_cell(&mut self, endpoints: usize, last: Option<&EndpointCell>, counts: [u64; WEIGHTS]) -> Result<EndpointCell, DecodeError> {
+        let endpoint = self.number()?;
+        let floor = last.map_or(0, |last| u64::from(last.endpoint) + 1);
+        if endpoint >= endpoints as u64 || endpoint < floor {
+            return Err(invalid("tenant endpoint", endpoint, "rising places among the block's endpoints"));
+        }
+        let (requests, errors) = (self.small("endpoint requests")?, self.small("endpoint errors")?);
+        if u64::from(requests) > counts[0] || u64::from(errors) > counts[1] || errors > requests {
+            return Err(invalid("endpoint requests", u64::from(requests), "at most the tenant's"));
+        }
+        Ok(EndpointCell { endpoint: endpoint as u16, requests, errors })
+    }
+}

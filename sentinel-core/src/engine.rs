@@ -1,0 +1,376 @@
+//! One process's machinery: stripes in front, the closed slots and the judges behind, and how time moves through both.
+//!
+//! Requests touch a stripe and nothing else. Everything behind is moved on by whoever ticks or asks: rotate the stripes, seal
+//! what they filled, judge each slot as it closes, then the open one.
+
+use crate::baseline::Side;
+use crate::block::Block;
+use crate::config::Config;
+use crate::endpoint::Registry;
+use crate::error::MergeError;
+use crate::event::Event;
+use crate::flight::Flights;
+use crate::slot::SlowLine;
+use crate::stats::Stats;
+use crate::stripe::{Filled, Grid, Shared, Stripe};
+use crate::verdict::Verdict;
+use crate::verdict::fleet::{Fleet, Setup};
+use crate::window::Window;
+use ahash::RandomState;
+use crossbeam_utils::CachePadded;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// The fork generation it was made in.
+    pub(crate) generation: u64,
+    pub(crate) source: u64,
+    shared: Arc<Shared>,
+    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
+    /// Behind the stripes. parking_lot: a forked child makes an engine of its own and never touches this one.
+    closed: parking_lot::Mutex<Closed>,
+    pub(crate) flights: Flights,
+}
+
+/// Everything behind the stripes.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    setup: Setup,
+    pub(crate) window: Window,
+    /// Begins with the first event.
+    pub(crate) fleet: Option<Fleet>,
+    pub(crate) slow_line: SlowLine,
+    pub(crate) now_ms: i64,
+    /// The open slot.
+    pub(crate) slot: i64,
+}
+
+/// The part of the budget that blocks may take; tables, the judges' memory and a merged view share the rest.
+const BLOCKS: usize = 2;
+/// Bytes that the judges keep of a tenant.
+const TENANT_BYTES: usize = 512;
+
+impl Engine {
+    pub(crate) fn new(config: &Config, generation: u64) -> Self {
+        let hasher = RandomState::new();
+        // Random by the process's own keys, and different after each fork.
+        let source = hasher.hash_one((generation, std::process::id()));
+        let setup = Setup {
+            grid: config.grid,
+            max_tenants: (config.budget / 4 / TENANT_BYTES).max(1_024),
+            errors: config.errors.to_string(),
+            slow_after: config.slow_after,
+            hasher: hasher.clone(),
+        };
+        let slow_line = SlowLine { fleet: config.slow_after.unwrap_or(SlowLine::default().fleet), ..SlowLine::default() };
+        let registry = Registry::new(config.max_endpoints);
+        let shared = Arc::new(Shared { grid: config.grid, errors: config.errors, places: config.places, hasher, registry });
+        let stripe = || {
+            let mut stripe = Stripe::new(Arc::clone(&shared));
+            stripe.set_slow_line(&slow_line);
+            CachePadded::new(Mutex::new(stripe))
+        };
+        let stripes = (0..config.stripes).map(|_| stripe()).collect();
+        let window = Window::new(config.grid, source, config.budget / BLOCKS);
+        let closed = Closed { setup, window, fleet: None, slow_line, now_ms: i64::MIN, slot: i64::MIN };
+        Self { generation, source, shared, stripes, closed: parking_lot::Mutex::new(closed), flights: Flights::default() }
+    }
+
+    pub(crate) fn grid(&self) -> Grid {
+        self.shared.grid
+    }
+
+    /// Counts an event in this thread's stripe.
+    pub(crate) fn record(&self, event: &Event<'_>, now_ms: i64) {
+        let asks_to_seal = self.stripe().record(event, now_ms);
+        // Somebody else is at it otherwise; a request does not wait for that.
+        if asks_to_seal && let Some(mut closed) = self.closed.try_lock() {
+            self.advance(&mut closed, now_ms);
+        }
+    }
+
+    /// The stripe of this thread, or any that is free.
+    fn stripe(&self) -> MutexGuard<'_, Stripe> {
+        let (home, mask) = (ordinal(), self.stripes.len() - 1);
+        for i in 0..self.stripes.len() {
+            match self.stripes[(home + i) & mask].try_lock() {
+                Ok(stripe) => return stripe,
+                Err(TryLockError::Poisoned(stripe)) => return stripe.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        lock(&self.stripes[home & mask])
+    }
+
+    /// Moves everything to `now_ms`; gives what is closed, and the open slot so far.
+    pub(crate) fn view(&self, now_ms: i64) -> (parking_lot::MutexGuard<'_, Closed>, Block) {
+        let mut closed = self.closed.lock();
+        self.advance(&mut closed, now_ms);
+        let open = self.own_open(&mut closed);
+        (closed, open)
+    }
+
+    /// Moves everything to `now_ms`: what has ended is sealed, judged and closed; then the open slot is judged, if it is time.
+    pub(crate) fn tick(&self, now_ms: i64) {
+        let mut closed = self.closed.lock();
+        self.advance(&mut closed, now_ms);
+    }
+
+    fn advance(&self, closed: &mut Closed, now_ms: i64) {
+        let grid = self.shared.grid;
+        let newest = self.stripes.iter().map(|stripe| lock(stripe).slot()).max().unwrap_or(i64::MIN);
+        closed.slot = closed.slot.max(grid.slot_of(now_ms)).max(newest);
+        closed.now_ms = closed.now_ms.max(now_ms).max(grid.start_of(closed.slot));
+        let mut filled: BTreeMap<i64, Vec<(usize, Filled)>> = BTreeMap::new();
+        for (i, stripe) in self.stripes.iter().enumerate() {
+            let mut stripe = lock(stripe);
+            stripe.rotate(closed.slot);
+            for part in stripe.take_filled() {
+                filled.entry(part.slot).or_default().push((i, part));
+            }
+        }
+        let names = self.shared.registry.names();
+        let mut blocks = BTreeMap::new();
+        for (slot, parts) in filled {
+            let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
+            let mut sealed = Vec::new();
+            for (i, part) in parts {
+                let dictionary = closed.window.dictionary();
+                sealed.push(Block::seal(&part.table, self.source, bounds, &names, |id| dictionary.intern(id)));
+                lock(&self.stripes[i]).give_back(part.table);
+            }
+            blocks.insert(slot, merged(sealed));
+        }
+        let moved = closed.take(blocks, grid);
+        if moved {
+            closed.window.expire(closed.slot);
+            if let Some(fleet) = &mut closed.fleet {
+                closed.slow_line = fleet.slow_line(&names);
+            }
+            for stripe in &self.stripes {
+                lock(stripe).set_slow_line(&closed.slow_line);
+            }
+        }
+        if closed.fleet.as_ref().is_none_or(|fleet| fleet.is_due(closed.now_ms)) {
+            let open = self.open(closed);
+            closed.judge(&open, grid);
+        }
+    }
+
+    /// The open slot so far, of this process and of others.
+    fn open(&self, closed: &mut Closed) -> Block {
+        let own = self.own_open(closed);
+        let foreign: Vec<Arc<Block>> = closed.window.of_slot(closed.slot).cloned().collect();
+        if foreign.is_empty() { own } else { with_others(&own, &foreign) }
+    }
+
+    fn own_open(&self, closed: &mut Closed) -> Block {
+        let grid = self.shared.grid;
+        let bounds = (grid.start_of(closed.slot), grid.start_of(closed.slot + 1));
+        let mut parts = Vec::new();
+        for stripe in &self.stripes {
+            let stripe = lock(stripe);
+            // A stripe that is ahead holds the slot after this look.
+            if !stripe.open.is_empty() && stripe.slot() == closed.slot {
+                let names = self.shared.registry.names();
+                let dictionary = closed.window.dictionary();
+                parts.push(Block::seal(&stripe.open, self.source, bounds, &names, |id| dictionary.intern(id)));
+            }
+        }
+        if parts.is_empty() { Block::empty(self.source, bounds.0, bounds.1) } else { merged(parts) }
+    }
+
+    /// Own blocks, oldest first, the open slot as far as it is last.
+    pub(crate) fn blocks(&self, now_ms: i64) -> Vec<Block> {
+        let mut closed = self.closed.lock();
+        self.advance(&mut closed, now_ms);
+        let open = self.own_open(&mut closed);
+        let mut out: Vec<Block> = closed.window.own().map(|block| Block::clone(block)).collect();
+        out.extend(Some(open).filter(|open| open.requests() > 0));
+        out
+    }
+
+    /// Takes another source's block of one slot in; a newer one of the same slot replaces it.
+    pub(crate) fn merge(&self, mut block: Block, now_ms: i64) -> Result<(), MergeError> {
+        let grid = self.shared.grid;
+        let slot = grid.slot_of(block.from_ms);
+        if block.to_ms - block.from_ms != grid.slot_ms || grid.start_of(slot) != block.from_ms {
+            let found_ms = block.to_ms.abs_diff(block.from_ms);
+            return Err(MergeError::Slots { found_ms, expected_ms: grid.slot_ms as u64 });
+        }
+        if block.source == self.source {
+            return Err(MergeError::OwnBlock { found: block.source });
+        }
+        let mut closed = self.closed.lock();
+        let open = closed.slot.max(grid.slot_of(now_ms));
+        if slot < grid.oldest(open) || slot > open {
+            let (from_ms, to_ms) = (grid.start_of(grid.oldest(open)), grid.start_of(open));
+            return Err(MergeError::OutsideWindow { start_ms: block.from_ms, from_ms, to_ms });
+        }
+        for row in &mut block.rows {
+            row.id = closed.window.dictionary().intern(row.id.as_bytes());
+        }
+        let block = Arc::new(block);
+        let old = closed.window.replace(slot, block.clone());
+        if let Some(fleet) = &mut closed.fleet
+            && slot < fleet.slot()
+        {
+            old.iter().for_each(|old| fleet.amend(slot, old, true));
+            fleet.amend(slot, &block, false);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn verdict(&self, side: Side) -> Verdict {
+        self.closed.lock().verdict(side)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.stats_of(&self.closed.lock())
+    }
+
+    /// The ledger. Tables move to the window only under the lock that is held here, so it balances at any moment.
+    pub(crate) fn stats_of(&self, closed: &Closed) -> Stats {
+        let mut stats = closed.ledger();
+        for stripe in &self.stripes {
+            let stripe = lock(stripe);
+            stats.add(&stripe.ledger);
+            stats.in_window += stripe.requests();
+        }
+        stats
+    }
+}
+
+impl Closed {
+    pub(crate) fn verdict(&self, side: Side) -> Verdict {
+        match (&self.fleet, side) {
+            (Some(fleet), _) => fleet.verdict(side),
+            (None, Side::Errors) => Verdict::quiet(&self.setup.errors),
+            (None, Side::Latency) => Verdict::quiet("slow requests"),
+        }
+    }
+
+    /// What the errors are called.
+    pub(crate) fn errors(&self) -> &str {
+        &self.setup.errors
+    }
+
+    fn ledger(&self) -> Stats {
+        let mut stats = Stats { expired: self.window.expired, ..Stats::default() };
+        stats.in_window = self.window.own().map(|block| block.requests()).sum();
+        stats.foreign_blocks = self.window.foreign().count() as u64;
+        stats
+    }
+
+    /// Takes sealed slots in, oldest first, and closes every slot before the open one. Says whether anything moved.
+    fn take(&mut self, blocks: BTreeMap<i64, Block>, grid: Grid) -> bool {
+        let mut moved = !blocks.is_empty();
+        for (slot, block) in blocks {
+            if self.fleet.is_none() {
+                let first = self.window.since(i64::MIN).next().map_or(slot, |block| grid.slot_of(block.from_ms).min(slot));
+                self.fleet = Some(Fleet::new(self.setup.clone(), first));
+            }
+            let known = self.fleet.as_ref().map_or(slot, Fleet::slot);
+            if slot < known {
+                let added = self.window.insert(slot, block);
+                if let Some(fleet) = &mut self.fleet {
+                    fleet.amend(slot, &added, false);
+                }
+                continue;
+            }
+            self.close_until(slot, grid);
+            self.close(slot, Some(block), grid);
+        }
+        moved |= self.fleet.as_ref().is_some_and(|fleet| fleet.slot() < self.slot);
+        self.close_until(self.slot, grid);
+        moved
+    }
+
+    /// Closes slots that nothing of this process came in for.
+    fn close_until(&mut self, slot: i64, grid: Grid) {
+        while let Some(fleet) = &mut self.fleet
+            && fleet.slot() < slot
+        {
+            let (known, memory) = (fleet.slot(), fleet.memory());
+            if self.window.since(known - memory).next().is_none() && slot - known > memory {
+                fleet.skip_to(slot);
+            } else {
+                self.close(known, None, grid);
+                self.window.expire(known);
+            }
+        }
+    }
+
+    /// Judges a slot at its end and closes it.
+    fn close(&mut self, slot: i64, own: Option<Block>, grid: Grid) {
+        let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
+        let own = own.unwrap_or_else(|| Block::empty(self.window.source(), bounds.0, bounds.1));
+        let foreign: Vec<Arc<Block>> = self.window.of_slot(slot).cloned().collect();
+        let both = (!foreign.is_empty()).then(|| with_others(&own, &foreign));
+        let whole = both.as_ref().unwrap_or(&own);
+        if let Some(fleet) = &mut self.fleet {
+            fleet.observe(whole);
+            fleet.evaluate(bounds.1, &self.window, whole);
+            fleet.close(&self.window, whole);
+        }
+        if own.requests() > 0 {
+            self.window.insert(slot, own);
+        }
+    }
+
+    /// Judges the open slot as of now. The first event begins it all.
+    fn judge(&mut self, open: &Block, grid: Grid) {
+        if self.fleet.is_none() {
+            let first = self.window.since(i64::MIN).next().map(|block| grid.slot_of(block.from_ms));
+            let Some(first) = first.or((open.requests() > 0).then_some(self.slot)) else {
+                return;
+            };
+            self.fleet = Some(Fleet::new(self.setup.clone(), first));
+            self.close_until(self.slot, grid);
+        }
+        if let Some(fleet) = &mut self.fleet {
+            fleet.observe(open);
+            fleet.evaluate(self.now_ms, &self.window, open);
+        }
+    }
+}
+
+fn merged(mut parts: Vec<Block>) -> Block {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let line = parts.last().map_or(0, |part| part.slow_above);
+    Block::merge(&parts.iter().collect::<Vec<_>>(), line)
+}
+
+fn with_others(own: &Block, others: &[Arc<Block>]) -> Block {
+    let mut parts = vec![own];
+    parts.extend(others.iter().map(|block| &**block));
+    let line = if own.requests() > 0 { own.slow_above } else { others.last().map_or(own.slow_above, |other| other.slow_above) };
+    Block::merge(&parts, line)
+}
+
+fn lock(stripe: &CachePadded<Mutex<Stripe>>) -> MutexGuard<'_, Stripe> {
+    // Nothing in a stripe panics half-way by design; should it, its counts are still the best there is.
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Threads are numbered as they come.
+fn ordinal() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static ORDINAL: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    // While a thread's locals are torn down it has no number: any stripe will do.
+    let known = ORDINAL.try_with(|ordinal| {
+        ordinal.get().unwrap_or_else(|| {
+            let own = NEXT.fetch_add(1, Ordering::Relaxed);
+            ordinal.set(Some(own));
+            own
+        })
+    });
+    known.unwrap_or(0)
+}

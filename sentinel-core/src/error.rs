@@ -1,0 +1,126 @@
+//! Typed errors: each names the field, the value it was given and what is allowed.
+
+use thiserror::Error;
+
+/// A configuration value that cannot be used.
+///
+/// ```
+/// use sentinel_core::Sentinel;
+/// use std::time::Duration;
+///
+/// let error = Sentinel::builder().slot(Duration::from_secs(7)).build().unwrap_err();
+/// assert_eq!(error.field, "window");
+/// assert_eq!(error.to_string(), "window: 600 s is not allowed; allowed: a multiple of the slot (7 s)");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field}: {value} is not allowed; allowed: {allowed}")]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The option, as the builder spells it, or the environment variable.
+    pub field: String,
+    /// What was given.
+    pub value: String,
+    /// The allowed range or form.
+    pub allowed: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: &str, value: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self { field: field.into(), value: value.into(), allowed: allowed.into() }
+    }
+}
+
+/// Bytes that are not a block of this format. Decoding is total: any bytes give a block or one of these.
+///
+/// ```
+/// use sentinel_core::{Block, DecodeError};
+///
+/// assert_eq!(Block::decode(b"").unwrap_err(), DecodeError::Truncated { at: 0 });
+/// assert!(matches!(Block::decode(&[7; 64]).unwrap_err(), DecodeError::Magic { .. }));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The bytes end before the block does.
+    #[error("block ends early, at byte {at}")]
+    Truncated {
+        /// Offset in bytes.
+        at: usize,
+    },
+    /// Not a block at all.
+    #[error("not a block: starts with {found:02x?}, a block starts with {expected:02x?}")]
+    Magic {
+        /// The first four bytes.
+        found: [u8; 4],
+        /// The first four bytes of every block.
+        expected: [u8; 4],
+    },
+    /// Written by a version of the format that this library does not read.
+    #[error("block version {found} is not readable; readable: {readable}")]
+    Version {
+        /// The version in the bytes.
+        found: u8,
+        /// The version that can be read.
+        readable: u8,
+    },
+    /// The checksum (CRC-32) does not match: torn or altered.
+    #[error("block checksum is {found:08x}, its bytes give {expected:08x}")]
+    Checksum {
+        /// The checksum in the bytes.
+        found: u32,
+        /// The checksum of the bytes.
+        expected: u32,
+    },
+    /// A field holds a value that no block can hold.
+    #[error("block field {field}: {value} is not allowed; allowed: {allowed}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        value: u64,
+        /// The allowed range or form.
+        allowed: &'static str,
+    },
+}
+
+/// A block that cannot become part of this window.
+///
+/// ```
+/// use sentinel_core::{Block, Clock, MergeError, Sentinel};
+/// use std::time::Duration;
+///
+/// let here = Sentinel::builder().clock(Clock::manual(0)).build()?;
+/// let there = Sentinel::builder().clock(Clock::manual(0)).slot(Duration::from_secs(5)).build()?;
+/// there.record(sentinel_core::Event { tenant: b"acme", endpoint: "/", status: 200, ..Default::default() });
+/// let error = here.merge(there.blocks().remove(0)).unwrap_err();
+/// assert_eq!(error, MergeError::Slots { found_ms: 5_000, expected_ms: 10_000 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MergeError {
+    /// The block was cut with slots of another length or alignment.
+    #[error("block slots are {found_ms} ms long or not aligned; allowed: aligned slots of {expected_ms} ms")]
+    Slots {
+        /// Slot length of the block, in milliseconds.
+        found_ms: u64,
+        /// Slot length of this window, in milliseconds.
+        expected_ms: u64,
+    },
+    /// The block is older than the window or lies in the future.
+    #[error("block starts at {start_ms}; allowed: {from_ms} to {to_ms} (Unix ms)")]
+    OutsideWindow {
+        /// Start of the block, Unix ms.
+        start_ms: i64,
+        /// Start of the window, Unix ms.
+        from_ms: i64,
+        /// Start of the open slot, Unix ms.
+        to_ms: i64,
+    },
+    /// The block is this sentinel's own: it is counted already.
+    #[error("block of source {found:016x} is this sentinel's own; allowed: blocks of other sources")]
+    OwnBlock {
+        /// Source id of the block, which is this sentinel's.
+        found: u64,
+    },
+}

@@ -1,0 +1,186 @@
+//! Requests in flight: a request that hangs emits no event, so the guard of `start` is what knows of it.
+
+use crate::clock::Stamp;
+use crate::event::{ABORTED, Event};
+use crate::sentinel::Sentinel;
+use crate::tenant;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Requests that are followed at once; further ones are recorded when they end, but not seen before.
+const MAX_FLIGHTS: usize = 65_536;
+
+/// One request in flight.
+#[derive(Debug, Clone)]
+struct Flight {
+    started_ms: i64,
+    tenant: Box<[u8]>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Flights {
+    inner: Mutex<Slab>,
+}
+
+#[derive(Debug, Default)]
+struct Slab {
+    flights: Vec<Option<Flight>>,
+    free: Vec<usize>,
+}
+
+/// A tenant's requests in flight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct InFlight {
+    pub(crate) count: u64,
+    pub(crate) oldest_ms: u64,
+    pub(crate) sum_ms: u64,
+}
+
+impl Flights {
+    fn lock(&self) -> MutexGuard<'_, Slab> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, started_ms: i64) -> Option<usize> {
+        let mut slab = self.lock();
+        let flight = Some(Flight { started_ms, tenant: Box::from(tenant::UNATTRIBUTED) });
+        if let Some(at) = slab.free.pop() {
+            slab.flights[at] = flight;
+            return Some(at);
+        }
+        (slab.flights.len() < MAX_FLIGHTS).then(|| {
+            slab.flights.push(flight);
+            slab.flights.len() - 1
+        })
+    }
+
+    fn name(&self, at: usize, tenant: &[u8]) {
+        if let Some(flight) = &mut self.lock().flights[at] {
+            flight.tenant = tenant.into();
+        }
+    }
+
+    fn end(&self, at: usize) {
+        let mut slab = self.lock();
+        slab.flights[at] = None;
+        slab.free.push(at);
+    }
+
+    /// By tenant, as of `now_ms`.
+    pub(crate) fn by_tenant(&self, now_ms: i64) -> HashMap<Vec<u8>, InFlight> {
+        let mut out: HashMap<Vec<u8>, InFlight> = HashMap::new();
+        for flight in self.lock().flights.iter().flatten() {
+            let age = now_ms.saturating_sub(flight.started_ms).max(0) as u64;
+            let sums = out.entry(flight.tenant.to_vec()).or_default();
+            *sums = InFlight { count: sums.count + 1, oldest_ms: sums.oldest_ms.max(age), sum_ms: sums.sum_ms + age };
+        }
+        out
+    }
+}
+
+/// A request that has begun: counted in flight until it is finished. Dropped unfinished, it is recorded as aborted (499).
+///
+/// ```
+/// use sentinel_core::Sentinel;
+///
+/// let sentinel = Sentinel::builder().build()?;
+/// let mut request = sentinel.start();
+/// request.tenant(b"acme");
+/// assert_eq!(sentinel.report(Default::default()).tenants[0].in_flight, 1);
+/// request.finish("/v1/process", 200);
+///
+/// drop(sentinel.start()); // the client went away
+/// let totals = sentinel.report(Default::default()).totals;
+/// assert_eq!((totals.requests, totals.aborted), (2, 1));
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a request that is dropped unfinished counts as aborted"]
+pub struct Guard {
+    sentinel: Sentinel,
+    tenant: Vec<u8>,
+    endpoint: Option<String>,
+    started: Stamp,
+    /// The process it began in, and its place among the flights there.
+    source: u64,
+    flight: Option<usize>,
+    done: bool,
+}
+
+impl Guard {
+    pub(crate) fn begin(sentinel: &Sentinel) -> Self {
+        let started = sentinel.stamp();
+        let (source, flight) = sentinel.with_flights(|flights, source| (source, flights.begin(started.at_ms)));
+        Self { sentinel: sentinel.clone(), tenant: Vec::new(), endpoint: None, started, source, flight, done: false }
+    }
+
+    /// Says whose request it is, as soon as that is known. May be called again.
+    ///
+    /// ```
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// let mut request = sentinel.start();
+    /// request.tenant(b"acme");
+    /// request.finish("/", 200);
+    /// assert_eq!(sentinel.report(Default::default()).tenants[0].tenant_id, "acme");
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn tenant(&mut self, id: &[u8]) {
+        let (bounded, _) = tenant::bounded(id);
+        self.tenant.clear();
+        self.tenant.extend_from_slice(id);
+        self.in_flight(|flights, at| flights.name(at, &bounded));
+    }
+
+    /// Says where it goes, for a request that may be aborted before it is finished.
+    ///
+    /// ```
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// let mut request = sentinel.start();
+    /// request.tenant(b"acme");
+    /// request.endpoint("/v1/process");
+    /// drop(request);
+    /// assert_eq!(sentinel.tenant(b"acme", None).unwrap().endpoints[0].endpoint, "/v1/process");
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn endpoint(&mut self, endpoint: &str) {
+        self.endpoint = Some(endpoint.into());
+    }
+
+    /// Records it: the route template and the status. Its latency is the time since `start`.
+    ///
+    /// ```
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// sentinel.start().finish("/v1/process", 503);
+    /// assert_eq!(sentinel.report(Default::default()).totals.errors, 1);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn finish(mut self, endpoint: &str, status: u16) {
+        self.end(endpoint, status);
+    }
+
+    fn end(&mut self, endpoint: &str, status: u16) {
+        self.done = true;
+        self.in_flight(Flights::end);
+        let latency = self.sentinel.since(&self.started);
+        self.sentinel.record(Event { tenant: &self.tenant, endpoint, status, latency: latency.into(), at: None });
+    }
+
+    /// Acts on its place among the flights; after a fork that is not the child's.
+    fn in_flight(&self, act: impl FnOnce(&Flights, usize)) {
+        self.sentinel.with_flights(|flights, source| {
+            if let Some(at) = self.flight.filter(|_| source == self.source) {
+                act(flights, at);
+            }
+        });
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // A forked child drops what the parent began: the parent counts it.
+        if !self.done && self.sentinel.source() == self.source {
+            let endpoint = self.endpoint.take().unwrap_or_default();
+            self.end(&endpoint, ABORTED);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Latency buckets: log-linear, 16 to each power of two, so that a bucket's middle is within 3.2 % of all that fell into it.
+//!
+//! Values are whole microseconds below 2³². Buckets 0–15 are the values 0–15 themselves; after them each power of two has 16.
+//! A *half* is half an octave, [2ᵏ, 1.5·2ᵏ) or [1.5·2ᵏ, 2ᵏ⁺¹): the coarse grid that baselines and thresholds use; each is a union of buckets.
+
+/// Buckets of one microsecond to 71 minutes.
+pub(crate) const BUCKETS: usize = 464;
+/// Halves of an octave over the same range.
+pub(crate) const HALVES: usize = 64;
+/// A threshold that nothing is above.
+pub(crate) const NOTHING_ABOVE: u16 = BUCKETS as u16;
+
+/// How many requests fell into a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LatencyCell {
+    pub(crate) bucket: u16,
+    pub(crate) count: u32,
+}
+
+/// The bucket of a latency.
+#[inline]
+pub(crate) fn bucket_of(us: u32) -> u16 {
+    if us < 16 {
+        return us as u16;
+    }
+    let octave = 31 - us.leading_zeros(); // 4..=31
+    ((octave - 3) * 16 + (us >> (octave - 4) & 15)) as u16
+}
+
+/// The smallest latency of a bucket, in microseconds.
+pub(crate) const fn lower_us(bucket: u16) -> u64 {
+    let (group, step) = (bucket as u64 / 16, bucket as u64 % 16);
+    if group == 0 { step } else { (16 + step) << (group - 1) }
+}
+
+/// The middle of a bucket, in microseconds: what a percentile in it is shown as.
+pub(crate) fn middle_us(bucket: u16) -> f64 {
+    if bucket < 16 {
+        return f64::from(bucket);
+    }
+    let (low, high) = (lower_us(bucket), lower_us(bucket + 1));
+    (low + high) as f64 / 2.0
+}
+
+/// The half octave of a bucket; 0 µs counts as 1 µs.
+pub(crate) const fn half_of(bucket: u16) -> u8 {
+    let low = if bucket == 0 { 1 } else { lower_us(bucket) };
+    let octave = 63 - low.leading_zeros();
+    (2 * octave) as u8 + (2 * low >= 3 << octave) as u8
+}
+
+/// The smallest latency of a half, in microseconds.
+pub(crate) fn half_lower_us(half: u8) -> f64 {
+    let octave = 2.0_f64.powi(i32::from(half / 2));
+    if half.is_multiple_of(2) { octave } else { 1.5 * octave }
+}
+
+/// The last bucket of a half: a latency is above the half exactly when its bucket is above this one.
+pub(crate) fn last_bucket_of(half: u8) -> u16 {
+    let next = u32::from(half) + 1;
+    match (next / 2, next % 2) {
+        (32.., _) => BUCKETS as u16 - 1,
+        (0, _) => 1,
+        (octave, 0) => bucket_of(1 << octave) - 1,
+        (octave, _) => bucket_of(3 << (octave - 1)) - 1,
+    }
+}
+
+/// Requests in buckets above `bucket`.
+pub(crate) fn count_above(cells: &[LatencyCell], bucket: u16) -> u64 {
+    let first = cells.partition_point(|cell| cell.bucket <= bucket);
+    cells[first..].iter().map(|cell| u64::from(cell.count)).sum()
+}
+
+/// Nearest-rank percentiles of sorted cells in milliseconds, none above `max_us`; `None` without a known latency.
+pub(crate) fn percentiles<const N: usize>(cells: &[LatencyCell], max_us: u32, percents: [f64; N]) -> [Option<f64>; N] {
+    let total: u64 = cells.iter().map(|cell| u64::from(cell.count)).sum();
+    percents.map(|percent| {
+        let rank = (percent / 100.0 * total as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        let cell = cells.iter().find(|cell| {
+            seen += u64::from(cell.count);
+            seen >= rank
+        })?;
+        Some(middle_us(cell.bucket).min(f64::from(max_us)) / 1_000.0)
+    })
+}
+
+/// The cells of a dense histogram that hold something.
+pub(crate) fn cells_of(dense: &[u32]) -> Vec<LatencyCell> {
+    let filled = dense.iter().enumerate().filter(|(_, count)| **count > 0);
+    filled.map(|(bucket, &count)| LatencyCell { bucket: bucket as u16, count }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_tile_the_range() {
+        for bucket in 0..BUCKETS as u16 {
+            let (low, high) = (lower_us(bucket), lower_us(bucket + 1));
+            assert_eq!(bucket_of(low as u32), bucket);
+            assert_eq!(bucket_of((high - 1) as u32), bucket);
+            let middle = middle_us(bucket);
+            for exact in [low as f64, (high - 1) as f64] {
+                assert!((middle - exact).abs() <= 0.032 * exact, "{middle} for {exact}");
+            }
+        }
+        assert_eq!(lower_us(BUCKETS as u16), 1 << 32);
+        assert_eq!(bucket_of(u32::MAX), BUCKETS as u16 - 1);
+    }
+
+    #[test]
+    fn halves_are_unions_of_buckets() {
+        for us in (1..70_000).chain([1 << 20, 3 << 19, (3 << 19) - 1, u32::MAX]) {
+            let octave = 31 - us.leading_zeros();
+            let exact = 2 * octave + u32::from(f64::from(us) >= 1.5 * f64::from(2u32).powi(octave as i32));
+            assert_eq!(u32::from(half_of(bucket_of(us))), exact, "{us}");
+        }
+        assert_eq!(half_of(BUCKETS as u16 - 1), HALVES as u8 - 1);
+        for half in 0..HALVES as u8 {
+            let last = last_bucket_of(half);
+            assert!(half_of(last) <= half && (last + 1 == BUCKETS as u16 || half_of(last + 1) > half));
+        }
+    }
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let cells = [LatencyCell { bucket: 1, count: 50 }, LatencyCell { bucket: 2, count: 45 }, LatencyCell { bucket: 9, count: 5 }];
+        assert_eq!(percentiles(&cells, 9, [50.0, 51.0, 95.0, 96.0, 100.0]), [0.001, 0.002, 0.002, 0.009, 0.009].map(Some));
+        assert_eq!(percentiles(&[], 0, [50.0]), [None]);
+        assert_eq!(count_above(&cells, 1), 50);
+        assert_eq!(count_above(&cells, 9), 0);
+    }
+}

@@ -1,0 +1,183 @@
+//! A look at the window: everything of the asked slots merged into one block, and what a report says of it.
+
+use crate::baseline::{Side, first_line};
+use crate::block::{Block, Row};
+use crate::engine::{Closed, Engine};
+use crate::flight::InFlight;
+use crate::histogram::{HALVES, half_of, last_bucket_of, percentiles};
+use crate::rank::{Context, rank};
+use crate::report::{BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals};
+use crate::slot::SlowLine;
+use crate::tenant::{TenantId, UNATTRIBUTED, shown};
+use crate::verdict::fleet::Opinion;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+pub(crate) struct Look<'a> {
+    engine: &'a Engine,
+    closed: parking_lot::MutexGuard<'a, Closed>,
+    /// Everything since `from_ms`.
+    pub(crate) all: Block,
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+    window_ms: i64,
+    sources: usize,
+    flights: HashMap<Vec<u8>, InFlight>,
+}
+
+/// What is needed to describe a row.
+struct Judged<'a> {
+    opinion: Option<Opinion<'a>>,
+    expected: Box<dyn Fn(&[u8], u64) -> (f64, bool) + 'a>,
+    /// Σ of the errors beyond the expected ones, over tenants.
+    excess: f64,
+}
+
+impl<'a> Look<'a> {
+    pub(crate) fn new(engine: &'a Engine, now_ms: i64, window: Option<Duration>) -> Self {
+        let (mut closed, open) = engine.view(now_ms);
+        let grid = engine.grid();
+        let asked = window.map_or(grid.slots, |window| (window.as_millis() as i64 + grid.slot_ms - 1) / grid.slot_ms);
+        let slots = asked.clamp(1, grid.slots);
+        let first = closed.slot.saturating_sub(slots);
+        let line = closed.slow_line.fleet;
+        let before = closed.window.merged(first, line);
+        let mut all = Block::merge(&[&before, &open], line);
+        if line == SlowLine::default().fleet {
+            // Too young to know what is slow: what 5 % of these very requests exceed.
+            all = Block::merge(&[&all], own_line(&all));
+        }
+        let sources: BTreeSet<u64> = closed.window.foreign().map(|block| block.source).collect();
+        let to_ms = closed.now_ms;
+        let flights = engine.flights.by_tenant(to_ms);
+        for id in flights.keys() {
+            all.list(TenantId::new(id));
+        }
+        let sources = sources.len() + 1;
+        Self { engine, from_ms: grid.start_of(first), to_ms, window_ms: slots * grid.slot_ms, closed, all, sources, flights }
+    }
+
+    pub(crate) fn report(&self, query: &Query) -> Report {
+        let judged = self.judged();
+        let block = &self.all;
+        let context = Context {
+            block,
+            p0: judged.opinion.as_ref().map_or(COLD_RATE, Opinion::normal_rate),
+            expected: &judged.expected,
+            normal_latency: &|id| judged.opinion.as_ref()?.normal_latency(id),
+            in_flight_us: &|id| self.flights.get(id).map_or(0, |flights| flights.sum_ms * 1_000),
+        };
+        let places = rank(query.by, query.limit, &context);
+        let [p50_ms, p95_ms, p99_ms] = percentiles(&block.latency, block.latency_max_us, [50.0, 95.0, 99.0]);
+        let exact = block.offset.iter().all(|offset| *offset == 0) && block.tail[0] == 0;
+        let own = judged.opinion.as_ref().is_some_and(Opinion::has_baseline);
+        let rows = block.rows.iter().filter(|row| row.counts[0] > 0).count();
+        Report {
+            as_of: self.to_ms,
+            from_ms: self.from_ms,
+            to_ms: self.to_ms,
+            window_ms: self.window_ms as u64,
+            baseline: if own { BaselineKind::Own } else { BaselineKind::Cold },
+            scope: "process",
+            sources: self.sources,
+            mode: if exact { Mode::Exact } else { Mode::Bounded },
+            totals: Totals {
+                requests: block.totals[0],
+                errors: block.totals[1],
+                error_rate: share(block.totals[1], block.totals[0]),
+                aborted: block.aborted,
+                tenants: rows as u64,
+                p50_ms,
+                p95_ms,
+                p99_ms,
+            },
+            verdict: self.closed.verdict(Side::Errors),
+            latency_verdict: self.closed.verdict(Side::Latency),
+            by: query.by,
+            errors: self.closed.errors().to_string(),
+            tenants: places.into_iter().map(|at| self.describe(&block.rows[at], &judged)).collect(),
+            tail: Tail { requests: block.tail[0], errors: block.tail[1] },
+            stats: self.engine.stats_of(&self.closed),
+        }
+    }
+
+    pub(crate) fn tenant(&self, id: &[u8]) -> Option<TenantReport> {
+        let row = self.all.row(id)?;
+        let cells = self.all.endpoints_of(row).iter().map(|cell| EndpointCounts {
+            endpoint: shown(self.all.endpoints[usize::from(cell.endpoint)].name.as_bytes()),
+            requests: u64::from(cell.requests),
+            errors: u64::from(cell.errors),
+        });
+        let mut endpoints: Vec<EndpointCounts> = cells.collect();
+        endpoints.sort_by(|a, b| (b.errors, b.requests).cmp(&(a.errors, a.requests)).then_with(|| a.endpoint.cmp(&b.endpoint)));
+        let row = self.describe(row, &self.judged());
+        Some(TenantReport { as_of: self.to_ms, from_ms: self.from_ms, to_ms: self.to_ms, row, endpoints })
+    }
+
+    fn judged(&self) -> Judged<'_> {
+        let opinion = self.closed.fleet.as_ref().map(|fleet| fleet.opinion(self.window_ms));
+        let expected: Box<dyn Fn(&[u8], u64) -> (f64, bool)> = match &self.closed.fleet {
+            Some(fleet) => Box::new(fleet.expectations(self.window_ms, &self.closed.window, &self.all)),
+            None => Box::new(|_, requests| (requests as f64 * COLD_RATE, false)),
+        };
+        let excess = |row: &Row| (row.counts[1] as f64 - expected(row.id.as_bytes(), row.counts[0]).0).max(0.0);
+        let excess = self.all.rows.iter().map(excess).sum();
+        Judged { opinion, expected, excess }
+    }
+
+    fn describe(&self, row: &Row, judged: &Judged<'_>) -> TenantRow {
+        let (block, id) = (&self.all, row.id.as_bytes());
+        let [requests, errors, slow] = row.counts;
+        let (expected, chronic) = (judged.expected)(id, requests);
+        let [p50_ms, p95_ms, p99_ms] = percentiles(block.latency_of(row), row.latency_max_us, [50.0, 95.0, 99.0]);
+        let normal = judged.opinion.as_ref().and_then(|opinion| opinion.normal_latency(id)?.p95_ms());
+        let flights = self.flights.get(id).copied().unwrap_or_default();
+        let in_flight_us: u64 = self.flights.values().map(|flights| flights.sum_ms * 1_000).sum();
+        TenantRow {
+            tenant_id: shown(id),
+            requests,
+            errors,
+            slow,
+            error_rate: share(errors, requests),
+            error_share: share(errors, block.totals[1]),
+            excess_share: (judged.excess > 0.0).then(|| (errors as f64 - expected).max(0.0) / judged.excess),
+            request_share: share(requests, block.totals[0]),
+            bound: Bound { requests: row.bound[0], errors: row.bound[1], slow: row.bound[2] },
+            culprit: id != UNATTRIBUTED && judged.opinion.as_ref().is_some_and(|opinion| opinion.is_culprit(id)),
+            chronic,
+            p50_ms,
+            p95_ms,
+            p99_ms,
+            latency_deviation: p95_ms.zip(normal).map(|(p95, normal)| p95 / normal),
+            load_share: share(row.latency_sum_us + flights.sum_ms * 1_000, block.latency_sum_us + in_flight_us),
+            in_flight: flights.count,
+            oldest_in_flight_ms: (flights.count > 0).then_some(flights.oldest_ms),
+            top_endpoint: self.top_endpoint(row),
+        }
+    }
+
+    /// Where most of a tenant's errors are; of equals, the first by name.
+    fn top_endpoint(&self, row: &Row) -> Option<TopEndpoint> {
+        let cells = self.all.endpoints_of(row).iter().filter(|cell| cell.errors > 0);
+        let top = cells.max_by(|a, b| a.errors.cmp(&b.errors).then(b.endpoint.cmp(&a.endpoint)))?;
+        let endpoint = shown(self.all.endpoints[usize::from(top.endpoint)].name.as_bytes());
+        let exact = !row.endpoints_cut && row.bound[1] == 0;
+        Some(TopEndpoint { endpoint, errors: u64::from(top.errors), exact })
+    }
+}
+
+/// The expected error rate while nothing is known.
+const COLD_RATE: f64 = 1.0 / 200.0;
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// The edge that 5 % of a block's own latencies exceed.
+fn own_line(block: &Block) -> u16 {
+    let mut halves = [0.0; HALVES];
+    for cell in &block.latency {
+        halves[usize::from(half_of(cell.bucket))] += f64::from(cell.count);
+    }
+    if block.latency.is_empty() { SlowLine::default().fleet } else { last_bucket_of(first_line(&halves)) }
+}

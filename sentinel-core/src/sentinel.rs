@@ -1,0 +1,346 @@
+//! The façade: everything a caller does goes through a [`Sentinel`].
+
+use crate::baseline::Side;
+use crate::block::Block;
+use crate::clock::Stamp;
+use crate::config::{Builder, Config};
+use crate::engine::Engine;
+use crate::error::{ConfigError, MergeError};
+use crate::event::Event;
+use crate::flight::{Flights, Guard};
+use crate::fork;
+use crate::interval;
+use crate::look::Look;
+use crate::report::{Query, Report, TenantReport};
+use crate::stats::Stats;
+use crate::tenant::bounded;
+use crate::verdict::Verdict;
+use arc_swap::ArcSwapOption;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The tenant-aware incident detector of a process. Cheap to clone; clones share everything.
+///
+/// `record` takes events; `report`, `verdict` and `tenant` answer; `tick` moves time on where nobody asks. It starts no thread,
+/// opens nothing, and its memory is bounded whatever ids come.
+///
+/// ```
+/// use sentinel_core::{Event, Query, Sentinel};
+/// use std::time::Duration;
+///
+/// let sentinel = Sentinel::builder().build()?;
+/// let latency = Duration::from_millis(12).into();
+/// sentinel.record(Event { tenant: b"acme", endpoint: "/v1/process", status: 500, latency, at: None });
+/// println!("{}", sentinel.report(Query::default()));
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Sentinel {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    /// The engine of the process that built it.
+    first: Arc<Engine>,
+    /// The engine of a forked child.
+    reborn: ArcSwapOption<Engine>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A child must not drop what it inherited: another thread of the parent may have held a lock in there.
+        let now = fork::generation();
+        let inherited = |engine: &Arc<Engine>| engine.generation != now;
+        for engine in [Some(self.first.clone()), self.reborn.load_full()].into_iter().flatten().filter(inherited) {
+            std::mem::forget(engine);
+        }
+    }
+}
+
+/// The engine of this process.
+enum Current<'a> {
+    First(&'a Engine),
+    Reborn(Arc<Engine>),
+}
+
+impl Deref for Current<'_> {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        match self {
+            Self::First(engine) => engine,
+            Self::Reborn(engine) => engine,
+        }
+    }
+}
+
+impl Sentinel {
+    /// Options, to be built.
+    ///
+    /// ```
+    /// let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// With the options of `SENTINEL_*`; see [`Builder::env`].
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the variable or the field.
+    ///
+    /// ```
+    /// let sentinel = sentinel_core::Sentinel::from_env()?;
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::builder().env()?.build()
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let first = Arc::new(Engine::new(&config, fork::generation()));
+        Self { inner: Arc::new(Inner { config, first, reborn: ArcSwapOption::empty() }) }
+    }
+
+    fn engine(&self) -> Current<'_> {
+        let now = fork::generation();
+        if self.inner.first.generation == now {
+            return Current::First(&self.inner.first);
+        }
+        if let Some(engine) = self.inner.reborn.load_full().filter(|engine| engine.generation == now) {
+            return Current::Reborn(engine);
+        }
+        let born = Arc::new(Engine::new(&self.inner.config, now));
+        // Several threads of the child may be here: the first one's engine serves all.
+        let before = self.inner.reborn.rcu(|known| match known {
+            Some(known) if known.generation == now => Some(known.clone()),
+            _ => Some(born.clone()),
+        });
+        if let Some(inherited) = before.filter(|engine| engine.generation != now) {
+            std::mem::forget(inherited);
+        }
+        Current::Reborn(self.inner.reborn.load_full().unwrap_or(born))
+    }
+
+    /// Counts one request. Never fails, never panics, never waits for anything but another record.
+    ///
+    /// ```
+    /// # use sentinel_core::{Event, Sentinel};
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// sentinel.record(Event { tenant: b"acme", endpoint: "/v1/process", status: 200, ..Event::default() });
+    /// assert_eq!(sentinel.stats().accepted, 1);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn record(&self, event: Event<'_>) {
+        self.engine().record(&event, self.now_ms());
+    }
+
+    /// Counts many requests, in any order of time.
+    ///
+    /// ```
+    /// # use sentinel_core::{Event, Clock, Sentinel};
+    /// let sentinel = Sentinel::builder().clock(Clock::manual(60_000)).build()?;
+    /// sentinel.record_batch([40_000, 20_000, 60_000].map(|at| Event { tenant: b"acme", at: Some(at), ..Event::default() }));
+    /// assert_eq!(sentinel.report(Default::default()).totals.requests, 3);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn record_batch<'a>(&self, events: impl IntoIterator<Item = Event<'a>>) {
+        let (engine, now_ms) = (self.engine(), self.now_ms());
+        for event in events {
+            engine.record(&event, now_ms);
+        }
+    }
+
+    /// Begins a request that is recorded when it ends; until then it counts as in flight.
+    ///
+    /// ```
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// let mut request = sentinel.start();
+    /// request.tenant(b"acme");
+    /// request.finish("/v1/process", 200);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn start(&self) -> Guard {
+        Guard::begin(self)
+    }
+
+    /// Moves time on to `now_ms` (Unix ms) and judges, having seen the events before it. Never goes back. Whoever owns a
+    /// timer calls it once a second; without that, queries and records do its work.
+    ///
+    /// ```
+    /// # use sentinel_core::{Clock, Sentinel};
+    /// let sentinel = Sentinel::builder().clock(Clock::manual(0)).build()?;
+    /// sentinel.tick(1_000);
+    /// assert_eq!(sentinel.now_ms(), 1_000);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn tick(&self, now_ms: i64) {
+        self.inner.config.clock.tick(now_ms);
+        self.engine().tick(now_ms);
+    }
+
+    /// The clock's time, Unix ms.
+    ///
+    /// ```
+    /// # use sentinel_core::{Clock, Sentinel};
+    /// assert_eq!(Sentinel::builder().clock(Clock::manual(42)).build()?.now_ms(), 42);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn now_ms(&self) -> i64 {
+        self.inner.config.clock.now_ms()
+    }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.inner.config.clock.stamp()
+    }
+
+    pub(crate) fn since(&self, stamp: &Stamp) -> Duration {
+        self.inner.config.clock.since(stamp)
+    }
+
+    pub(crate) fn with_flights<T>(&self, act: impl FnOnce(&Flights, u64) -> T) -> T {
+        let engine = self.engine();
+        act(&engine.flights, engine.source)
+    }
+
+    /// Id of this process's blocks; a forked child has another one.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// assert_ne!(Sentinel::builder().build()?.source(), Sentinel::builder().build()?.source());
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn source(&self) -> u64 {
+        self.engine().source
+    }
+
+    /// The verdict on errors, as of now.
+    ///
+    /// ```
+    /// # use sentinel_core::{Kind, Sentinel};
+    /// assert_eq!(Sentinel::builder().build()?.verdict().kind, Kind::Quiet);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn verdict(&self) -> Verdict {
+        self.judged(Side::Errors)
+    }
+
+    /// The verdict on latency, as of now.
+    ///
+    /// ```
+    /// # use sentinel_core::{Kind, Sentinel};
+    /// assert_eq!(Sentinel::builder().build()?.latency_verdict().kind, Kind::Quiet);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn latency_verdict(&self) -> Verdict {
+        self.judged(Side::Latency)
+    }
+
+    fn judged(&self, side: Side) -> Verdict {
+        let engine = self.engine();
+        engine.tick(self.now_ms());
+        engine.verdict(side)
+    }
+
+    /// The ledger and what the sentinel knows of itself.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// assert_eq!(Sentinel::builder().build()?.stats().offered, 0);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.engine().stats()
+    }
+
+    /// This process's blocks, oldest first; the open slot's so far is the last one. They add up to all it has counted in the
+    /// window, and another process may merge them.
+    ///
+    /// ```
+    /// # use sentinel_core::{Event, Sentinel};
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// sentinel.record(Event::default());
+    /// assert_eq!(sentinel.blocks().iter().map(|block| block.requests()).sum::<u64>(), 1);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn blocks(&self) -> Vec<Block> {
+        self.engine().blocks(self.now_ms())
+    }
+
+    /// Takes another process's block in. A newer block of the same source and slot replaces the older one, so a snapshot may
+    /// be sent as often as one likes.
+    ///
+    /// # Errors
+    /// A [`MergeError`] when its slots are not this sentinel's, it is outside the window, or it is this sentinel's own.
+    ///
+    /// ```
+    /// # use sentinel_core::{Event, Sentinel};
+    /// let (here, there) = (Sentinel::builder().build()?, Sentinel::builder().build()?);
+    /// there.record(Event::default());
+    /// for block in there.blocks() {
+    ///     here.merge(block)?;
+    /// }
+    /// let report = here.report(Default::default());
+    /// assert_eq!((report.totals.requests, report.sources), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn merge(&self, block: Block) -> Result<(), MergeError> {
+        self.engine().merge(block, self.now_ms())
+    }
+
+    /// Who is worst, and the verdicts: everything recorded so far is in it.
+    ///
+    /// ```
+    /// # use sentinel_core::{Event, Query, Sentinel};
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// sentinel.record(Event { tenant: b"acme", status: 500, ..Event::default() });
+    /// assert_eq!(sentinel.report(Query::default()).tenants[0].tenant_id, "acme");
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn report(&self, query: Query) -> Report {
+        let engine = self.engine();
+        Look::new(&engine, self.now_ms(), query.window).report(&query)
+    }
+
+    /// One tenant in detail, over the whole window or a trailing part of it; `None` when it is not in it.
+    ///
+    /// ```
+    /// # use sentinel_core::{Event, Sentinel};
+    /// # use std::time::Duration;
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// sentinel.record(Event { tenant: b"acme", endpoint: "/", ..Event::default() });
+    /// let tenant = sentinel.tenant(b"acme", Some(Duration::from_secs(60))).unwrap();
+    /// assert_eq!(tenant.row.requests, 1);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn tenant(&self, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
+        let engine = self.engine();
+        let (id, _) = bounded(id);
+        Look::new(&engine, self.now_ms(), window).tenant(&id)
+    }
+
+    /// The latencies of everybody, or of one tenant, as an HdrHistogram log with one interval (V2, compressed): what the
+    /// tools of that ecosystem read. Values are microseconds. `None` when the tenant is not in the window.
+    ///
+    /// ```
+    /// # use sentinel_core::{Event, Latency, Sentinel};
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// sentinel.record(Event { tenant: b"acme", latency: Latency::from_millis(3.0), ..Event::default() });
+    /// let log = sentinel.latency_log(Some(b"acme"), None).unwrap();
+    /// assert!(log.starts_with("#"));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn latency_log(&self, tenant: Option<&[u8]>, window: Option<Duration>) -> Option<String> {
+        let engine = self.engine();
+        let look = Look::new(&engine, self.now_ms(), window);
+        let cells = match tenant {
+            None => &look.all.latency,
+            Some(id) => look.all.latency_of(look.all.row(&bounded(id).0)?),
+        };
+        interval::log(cells, look.from_ms, look.to_ms)
+    }
+}

@@ -1,0 +1,102 @@
+//! The ledger: what was offered, what became of it, and what is known of the sentinel itself.
+
+use serde::Serialize;
+
+/// Counters since this process started (or forked). At all times
+/// `offered = accepted + dropped.status + dropped.late` and `accepted = in_window + expired`.
+///
+/// ```
+/// use sentinel_core::{Event, Sentinel};
+///
+/// let sentinel = Sentinel::builder().build()?;
+/// sentinel.record(Event { tenant: b"acme", endpoint: "/", status: 200, ..Event::default() });
+/// sentinel.record(Event { tenant: b"acme", endpoint: "/", status: 42, ..Event::default() });
+/// let stats = sentinel.stats();
+/// assert_eq!((stats.offered, stats.accepted, stats.dropped.status), (2, 1, 1));
+/// assert_eq!(stats.accepted, stats.in_window + stats.expired);
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Events handed to `record`.
+    pub offered: u64,
+    /// Events that were counted.
+    pub accepted: u64,
+    /// Events that were not counted, by reason.
+    pub dropped: Dropped,
+    /// Accepted events that had to be adjusted, by reason.
+    pub adjusted: Adjusted,
+    /// Accepted events that the window holds now, the tail included.
+    pub in_window: u64,
+    /// Accepted events that have left the window.
+    pub expired: u64,
+    /// Blocks of other sources in the window.
+    pub foreign_blocks: u64,
+}
+
+/// Why events were not counted.
+///
+/// ```
+/// let stats = sentinel_core::Sentinel::builder().build()?.stats();
+/// assert_eq!(stats.dropped, sentinel_core::Dropped::default());
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// The status is outside 100–599.
+    pub status: u64,
+    /// The event is older than the window.
+    pub late: u64,
+}
+
+/// What was adjusted in events that were counted.
+///
+/// ```
+/// use sentinel_core::{Event, Latency, Sentinel};
+///
+/// let sentinel = Sentinel::builder().build()?;
+/// sentinel.record(Event { tenant: b"acme", endpoint: "/", latency: Latency::from_millis(f64::NAN), ..Event::default() });
+/// assert_eq!(sentinel.stats().adjusted.latency, 1);
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Adjusted {
+    /// The latency was NaN, negative or infinite: the request counts without it.
+    pub latency: u64,
+    /// The latency was above 71 minutes: it counts as that.
+    pub latency_clamped: u64,
+    /// The time lay more than a slot in the future: it counts as now.
+    pub future: u64,
+    /// The tenant id was longer than 128 bytes: 96 bytes and a hash stand for it.
+    pub tenant_truncated: u64,
+    /// No room for a further endpoint: it counts as `other`.
+    pub endpoint_other: u64,
+}
+
+impl Stats {
+    /// Adds the counters that a stripe keeps.
+    pub(crate) fn add(&mut self, ledger: &Ledger) {
+        let Ledger { offered, accepted, dropped, adjusted } = *ledger;
+        self.offered += offered;
+        self.accepted += accepted;
+        self.dropped.status += dropped.status;
+        self.dropped.late += dropped.late;
+        self.adjusted.latency += adjusted.latency;
+        self.adjusted.latency_clamped += adjusted.latency_clamped;
+        self.adjusted.future += adjusted.future;
+        self.adjusted.tenant_truncated += adjusted.tenant_truncated;
+        self.adjusted.endpoint_other += adjusted.endpoint_other;
+    }
+}
+
+/// The counters of one stripe.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ledger {
+    pub(crate) offered: u64,
+    pub(crate) accepted: u64,
+    pub(crate) dropped: Dropped,
+    pub(crate) adjusted: Adjusted,
+}

@@ -1,0 +1,123 @@
+//! Tenant ids: bytes to the table, bounded in length, cleaned only when they are shown.
+
+use sha2::{Digest, Sha256};
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Longest id that is kept as it is, in bytes.
+pub(crate) const MAX_ID: usize = 128;
+/// Bytes of a longer id that are kept in front of its hash.
+const PREFIX: usize = 96;
+/// The row of requests whose tenant is unknown.
+pub(crate) const UNATTRIBUTED: &[u8] = b"unattributed";
+
+/// The id as the table keeps it, and whether it had to be shortened.
+///
+/// A long id becomes its first 96 bytes and 128 bits of the SHA-256 of the whole in hex, so that two long ids never merge.
+pub(crate) fn bounded(id: &[u8]) -> (Cow<'_, [u8]>, bool) {
+    match id.len() {
+        0 => (Cow::Borrowed(UNATTRIBUTED), false),
+        1..=MAX_ID => (Cow::Borrowed(id), false),
+        _ => (Cow::Owned(shortened(id, PREFIX)), true),
+    }
+}
+
+/// The first `prefix` bytes of `text` and 32 hex digits of the hash of all of it.
+pub(crate) fn shortened(text: &[u8], prefix: usize) -> Vec<u8> {
+    let mut out = text[..prefix].to_vec();
+    for byte in &Sha256::digest(text)[..16] {
+        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    }
+    out
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// 64 bits that stand for an id in small sets of distinct ids, the same in every process.
+pub(crate) fn fingerprint(id: &[u8]) -> u64 {
+    let digest = Sha256::digest(id);
+    digest.iter().take(8).fold(0, |bits, &byte| bits << 8 | u64::from(byte))
+}
+
+/// An id that many blocks share.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TenantId(Arc<[u8]>);
+
+impl TenantId {
+    pub(crate) fn new(id: &[u8]) -> Self {
+        Self(id.into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Somebody beside the dictionary holds it.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+}
+
+impl Borrow<[u8]> for TenantId {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", shown(&self.0))
+    }
+}
+
+/// The text that people see: bytes that are not UTF-8 as `\xNN`, control and direction-changing characters as `\u{NNNN}`.
+pub(crate) fn shown(id: &[u8]) -> String {
+    let mut out = String::with_capacity(id.len());
+    for chunk in id.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if is_deceiving(c) {
+                out.extend(c.escape_unicode());
+            } else {
+                out.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+/// Characters that could break a line, hide, or change the order of the text around them.
+fn is_deceiving(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_ids_stay_apart() {
+        let (a, b) = ([b'a'; 1_000], [&[b'a'; 999][..], b"b"].concat());
+        let ((a, cut_a), (b, cut_b)) = (bounded(&a), bounded(&b));
+        assert!(cut_a && cut_b && a != b);
+        assert_eq!((a.len(), &a[..PREFIX]), (MAX_ID, &[b'a'; PREFIX][..]));
+        assert_eq!(bounded(&[b'x'; MAX_ID]), (Cow::Borrowed(&[b'x'; MAX_ID][..]), false));
+        assert_eq!(bounded(b""), (Cow::Borrowed(UNATTRIBUTED), false));
+    }
+
+    #[test]
+    fn what_is_shown_cannot_deceive() {
+        assert_eq!(shown(b"acme"), "acme");
+        assert_eq!(shown("caf\u{e9} \u{1f680}".as_bytes()), "caf\u{e9} \u{1f680}");
+        assert_eq!(shown(b"a\nb\x1b[31m\x00\xff"), "a\\u{a}b\\u{1b}[31m\\u{0}\\xff");
+        assert_eq!(shown("\u{202e}evil\u{200b}".as_bytes()), "\\u{202e}evil\\u{200b}");
+    }
+}

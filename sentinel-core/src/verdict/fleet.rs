@@ -1,0 +1,339 @@
+//! Drives both judges: takes what each slot holds, asks for a verdict once a second, closes slots, follows late blocks.
+
+use super::decide::{Case, Scene};
+use super::judge::{Judge, Moment};
+use super::{Finding, Kind, Verdict};
+use crate::baseline::{Horizon, Keys, REST, Side, Tally, first_line, halves_of};
+use crate::block::Block;
+use crate::histogram::{HALVES, half_lower_us, last_bucket_of};
+use crate::slot::{SlowLine, WEIGHTS};
+use crate::stripe::Grid;
+use crate::tenant::{TenantId, UNATTRIBUTED, shown};
+use crate::text::{Evidence, sentence};
+use crate::window::Window;
+use ahash::RandomState;
+use std::sync::Arc;
+
+/// What a fleet is made with.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) grid: Grid,
+    /// Tenants it may know at once; beyond it, who weighs least joins the rest.
+    pub(crate) max_tenants: usize,
+    /// What the errors are called: `5xx`.
+    pub(crate) errors: String,
+    /// Slower than this is slow, in buckets; `None` = what 5 % of the fleet's requests exceed.
+    pub(crate) slow_after: Option<u16>,
+    pub(crate) hasher: RandomState,
+}
+
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    setup: Setup,
+    horizon: Horizon,
+    tenants: Keys<TenantId>,
+    endpoints: Keys<Arc<str>>,
+    errors: Judge,
+    latency: Judge,
+    /// Start of the first slot, Unix ms: evaluations count from here.
+    origin_ms: i64,
+    /// The slot that is open.
+    slot: i64,
+    evaluated_ms: i64,
+}
+
+/// Shortest time between two evaluations. Ticks come once a second, give or take.
+const BEAT_MS: i64 = 500;
+
+impl Fleet {
+    /// A fleet that begins with slot `slot`.
+    pub(crate) fn new(setup: Setup, slot: i64) -> Self {
+        let horizon = Horizon::new(setup.grid.slot_ms, setup.grid.slots);
+        let tenants = Keys::new(&horizon, TenantId::new(b""), setup.hasher.clone());
+        let endpoints = Keys::new(&horizon, Arc::from(""), setup.hasher.clone());
+        let (mut errors, mut latency) = (Judge::new(Side::Errors, &horizon), Judge::new(Side::Latency, &horizon));
+        errors.learn(&tenants);
+        latency.learn(&tenants);
+        let origin_ms = setup.grid.start_of(slot);
+        Self { setup, horizon, tenants, endpoints, errors, latency, origin_ms, slot, evaluated_ms: origin_ms }
+    }
+
+    pub(crate) fn slot(&self) -> i64 {
+        self.slot
+    }
+
+    /// Is it time to judge again?
+    pub(crate) fn is_due(&self, now_ms: i64) -> bool {
+        now_ms.saturating_sub(self.evaluated_ms) >= BEAT_MS
+    }
+
+    /// Takes the open slot's counts, in place of what it knew of it.
+    pub(crate) fn observe(&mut self, open: &Block) {
+        self.tenants.clear_open();
+        self.endpoints.clear_open();
+        self.each_tally(open, |keys, i, tally| keys.add_open(i, tally), |keys, i, tally| keys.add_open(i, tally));
+    }
+
+    /// A closed slot has changed: late events, or a newer snapshot of another source in place of an older one (`minus`).
+    pub(crate) fn amend(&mut self, slot: i64, block: &Block, minus: bool) {
+        let Ok(back) = usize::try_from(self.slot - 1 - slot) else {
+            return;
+        };
+        let at = |judge: &Judge| judge.tainted().iter().rev().nth(back).copied();
+        let (Some(errors), Some(latency)) = (at(&self.errors), at(&self.latency)) else {
+            return;
+        };
+        let tainted = [errors, latency];
+        self.each_tally(block, |keys, i, tally| keys.amend(back, tainted, i, tally, minus), |keys, i, tally| keys.amend(back, tainted, i, tally, minus));
+    }
+
+    fn each_tally(
+        &mut self,
+        block: &Block,
+        mut tenant: impl FnMut(&mut Keys<TenantId>, u32, Tally),
+        mut endpoint: impl FnMut(&mut Keys<Arc<str>>, u32, Tally),
+    ) {
+        let mut halves = Vec::new();
+        for row in &block.rows {
+            let i = self.tenants.index_of(&row.id);
+            halves_of(block.latency_of(row), &mut halves);
+            let tally = tally(row.counts, &halves, self.tenants.line(i));
+            tenant(&mut self.tenants, i, tally);
+        }
+        if block.tail[0] > 0 {
+            let [n, e, s] = block.tail.map(clamped);
+            tenant(&mut self.tenants, REST, Tally { n, e, s });
+        }
+        for row in &block.endpoints {
+            let i = self.endpoints.index_of(&row.name);
+            let tally = tally(row.counts, &row.halves, self.endpoints.line(i));
+            endpoint(&mut self.endpoints, i, tally);
+        }
+    }
+
+    /// Judges as of `now_ms`, within the open slot or at its end.
+    pub(crate) fn evaluate(&mut self, now_ms: i64, window: &Window, open: &Block) {
+        if now_ms <= self.evaluated_ms {
+            return;
+        }
+        self.evaluated_ms = now_ms;
+        let (tenants, endpoints, slot) = (&self.tenants, &self.endpoints, self.slot);
+        let scene = Scene { tenants, endpoints, unattributed: tenants.find(UNATTRIBUTED), window, slot, open };
+        let at = self.moment();
+        self.errors.evaluate(scene, at);
+        self.latency.evaluate(scene, at);
+    }
+
+    /// The last evaluation.
+    fn moment(&self) -> Moment {
+        let seconds = |ms: i64| ms as f64 / 1_000.0;
+        let open_ms = self.evaluated_ms - self.setup.grid.start_of(self.slot);
+        Moment { now_s: seconds(self.evaluated_ms - self.origin_ms), open_s: seconds(open_ms.clamp(0, self.horizon.slot_ms)) }
+    }
+
+    /// Closes the open slot, whose block is not in the window yet; a slot that has just become a minute old is learned.
+    pub(crate) fn close(&mut self, window: &Window, open: &Block) {
+        let (tenants, endpoints, slot) = (&self.tenants, &self.endpoints, self.slot);
+        let scene = Scene { tenants, endpoints, unattributed: None, window, slot, open };
+        self.errors.closing(scene);
+        self.latency.closing(scene);
+        let tainted = [self.errors.tainted(), self.latency.tainted()];
+        self.tenants.close(tainted);
+        self.endpoints.close(tainted);
+        let age = self.horizon.tail_age();
+        if tainted[1].iter().rev().nth(age) == Some(&false) {
+            self.learn_tails(window, self.slot - age as i64);
+        }
+        self.errors.closed(&self.tenants);
+        self.latency.closed(&self.tenants);
+        self.slot += 1;
+        self.shrink();
+    }
+
+    fn learn_tails(&mut self, window: &Window, slot: i64) {
+        let blocks: Vec<&Arc<Block>> = window.of_slot(slot).collect();
+        let mut tails: Vec<(u32, Vec<(u8, u32)>)> = Vec::new();
+        for block in &blocks {
+            for row in &block.rows {
+                let mut halves = Vec::new();
+                halves_of(block.latency_of(row), &mut halves);
+                tails.push((self.tenants.index_of(&row.id), halves));
+            }
+        }
+        self.tenants.learn_tails(tails.iter().map(|(i, halves)| (*i, &halves[..])));
+        let rows: Vec<_> = blocks.iter().flat_map(|block| &block.endpoints).map(|row| (self.endpoints.index_of(&row.name), &row.halves[..])).collect();
+        self.endpoints.learn_tails(rows.into_iter());
+    }
+
+    fn shrink(&mut self) {
+        let mut keep: Vec<u32> = self.errors.named().chain(self.latency.named()).collect();
+        keep.extend(self.tenants.find(UNATTRIBUTED));
+        if let Some(to) = self.tenants.shrink(self.setup.max_tenants, &keep) {
+            self.errors.remap(&to);
+            self.latency.remap(&to);
+        }
+    }
+
+    /// Nothing came for a long time: closes enough empty slots to empty the ring, and counts the others as learned.
+    pub(crate) fn skip_to(&mut self, slot: i64) {
+        let skipped = slot.saturating_sub(self.slot).max(0) as u64;
+        self.tenants.skip(skipped);
+        self.endpoints.skip(skipped);
+        self.errors.skip(skipped, &self.tenants);
+        self.latency.skip(skipped, &self.tenants);
+        self.slot = slot;
+        self.evaluated_ms = self.evaluated_ms.max(self.setup.grid.start_of(slot));
+    }
+
+    /// Closed slots after which the ring holds nothing of before.
+    pub(crate) fn memory(&self) -> i64 {
+        self.horizon.ring as i64 + self.horizon.tail_age() as i64 + 2
+    }
+
+    /// What is slow from now on; `names` are the endpoints by their number.
+    pub(crate) fn slow_line(&mut self, names: &[Arc<str>]) -> SlowLine {
+        let fleet = self.setup.slow_after.or_else(|| self.tenants.fleet_tail().map(|tail| last_bucket_of(first_line(tail))));
+        let line = |name: &Arc<str>| match self.endpoints.find(&**name) {
+            Some(i) => self.endpoints.line(i),
+            None => HALVES as u8,
+        };
+        SlowLine { fleet: fleet.unwrap_or(SlowLine::default().fleet), endpoints: names.iter().map(line).collect() }
+    }
+
+    /// What the judges think of a tenant, over a window of about `window_ms`.
+    pub(crate) fn opinion(&self, window_ms: i64) -> Opinion<'_> {
+        let fits = |&w: &usize| self.horizon.windows[w] as i64 * self.horizon.slot_ms >= window_ms;
+        let last = self.horizon.windows.len() - 1;
+        Opinion { fleet: self, w: (1..last).find(fits).unwrap_or(last), window_s: window_ms as f64 / 1_000.0 }
+    }
+
+    /// For each tenant: the errors expected of so many requests in `window_ms`, and whether it always fails like this.
+    pub(crate) fn expectations<'a>(&'a self, window_ms: i64, window: &'a Window, open: &'a Block) -> impl Fn(&[u8], u64) -> (f64, bool) + 'a {
+        let opinion = self.opinion(window_ms);
+        let scene = Scene { tenants: &self.tenants, endpoints: &self.endpoints, unattributed: None, window, slot: self.slot, open };
+        let case = Case { span: opinion.window_s, ..self.errors.case(scene, opinion.w, self.moment()) };
+        let p0 = opinion.normal_rate();
+        move |id, requests| match self.tenants.find(id) {
+            Some(i) => (case.expected(i, requests as f64).0, case.is_chronic(i)),
+            None => (requests as f64 * p0, false),
+        }
+    }
+
+    pub(crate) fn verdict(&self, side: Side) -> Verdict {
+        let (judge, name) = match side {
+            Side::Errors => (&self.errors, self.setup.errors.as_str()),
+            Side::Latency => (&self.latency, "slow requests"),
+        };
+        let found = &judge.shown;
+        if found.kind == Kind::Quiet {
+            return Verdict::quiet(name);
+        }
+        self.told(found, judge, name)
+    }
+
+    fn told(&self, found: &Finding, judge: &Judge, name: &str) -> Verdict {
+        let (group, all) = (found.group, found.all);
+        // Culprits come ordered by excess; the tenants of a verdict are the first of them.
+        let named = found.culprits.iter().filter(|i| found.tenants.contains(i));
+        let tenants: Vec<String> = named.map(|&i| shown(self.tenants.key(i).as_bytes())).collect();
+        let endpoint = found.endpoint.map(|i| shown(self.endpoints.key(i).as_bytes()));
+        let has_group = !matches!(found.kind, Kind::Unclear);
+        let rest_n = all.n - group.n;
+        let (rate_without, rate_normal) = match found.kind {
+            Kind::Everyone | Kind::Unclear => (all.e / all.n, all.x / all.n),
+            _ => ((all.e - group.e) / rest_n, (all.x - group.x) / rest_n),
+        };
+        let number = |value: f64| value.is_finite().then_some(value);
+        let mut verdict = Verdict {
+            kind: found.kind,
+            tenants,
+            endpoint,
+            window_ms: Some((self.horizon.window_s(found.window) * 1_000.0) as u64),
+            share: has_group.then_some(group.e / all.e),
+            excess_share: found.excess_share,
+            errors: Some(if has_group { group.e } else { all.e } as u64),
+            of: Some(all.e as u64),
+            rate_without: number(rate_without),
+            rate_normal: number(rate_normal),
+            since_ms: Some(self.origin_ms + (judge.shown_since_s * 1_000.0).round() as i64),
+            active: judge.active,
+            text: String::new(),
+        };
+        verdict.text = sentence(&verdict, &Evidence { errors: name, requests: all.n as u64 });
+        verdict
+    }
+}
+
+fn clamped(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// What a judge counts of a row: `line` is the half above which a latency is unusual for its key.
+fn tally(counts: [u64; WEIGHTS], halves: &[(u8, u32)], line: u8) -> Tally {
+    let above = halves.partition_point(|(half, _)| *half <= line);
+    let slow = halves[above..].iter().map(|(_, count)| u64::from(*count)).sum();
+    Tally { n: clamped(counts[0]), e: clamped(counts[1]), s: clamped(slow) }
+}
+
+/// The judges' view of single tenants, for rankings.
+pub(crate) struct Opinion<'a> {
+    fleet: &'a Fleet,
+    w: usize,
+    window_s: f64,
+}
+
+impl Opinion<'_> {
+    /// The fleet's normal error rate.
+    pub(crate) fn normal_rate(&self) -> f64 {
+        self.fleet.errors.learning(self.w).p0
+    }
+
+    /// Enough is known of the time before the window.
+    pub(crate) fn has_baseline(&self) -> bool {
+        self.fleet.errors.learning(self.w).learned_s >= 60.0
+    }
+
+    /// Is it a culprit of the error verdict?
+    pub(crate) fn is_culprit(&self, id: &[u8]) -> bool {
+        let found = &self.fleet.errors.shown;
+        self.fleet.tenants.find(id).is_some_and(|i| found.kind != Kind::Quiet && found.culprits.contains(&i))
+    }
+
+    /// The latencies that are normal for a tenant: decayed, drawn towards the fleet's by twenty requests.
+    pub(crate) fn normal_latency(&self, id: &[u8]) -> Option<NormalLatency> {
+        let known = self.fleet.tenants.find(id).filter(|&i| self.fleet.tenants.has_tail(i));
+        let histogram = self.fleet.tenants.tail(known.unwrap_or(REST))?;
+        Some(NormalLatency { histogram, own: known.is_some() })
+    }
+}
+
+/// A tenant's decayed latency histogram.
+#[derive(Debug)]
+pub(crate) struct NormalLatency {
+    histogram: [f64; HALVES],
+    /// The tenant has a history; else this is the fleet's.
+    own: bool,
+}
+
+impl NormalLatency {
+    /// The share of requests above a bucket that ends a half.
+    pub(crate) fn share_above(&self, bucket: u16) -> f64 {
+        let total: f64 = self.histogram.iter().sum();
+        let above: f64 = (0..HALVES).filter(|&half| last_bucket_of(half as u8) > bucket).map(|half| self.histogram[half]).sum();
+        if total > 0.0 { above / total } else { 0.0 }
+    }
+
+    /// The 95th percentile in ms, linear within its half; `None` without a history of its own.
+    pub(crate) fn p95_ms(&self) -> Option<f64> {
+        let (rank, mut seen) = (0.95 * self.histogram.iter().sum::<f64>(), 0.0);
+        for half in 0..HALVES as u8 {
+            let count = self.histogram[usize::from(half)];
+            if count > 0.0 && seen + count >= rank {
+                let (low, high) = (half_lower_us(half), half_lower_us(half + 1));
+                return self.own.then_some((low + (high - low) * (rank - seen) / count) / 1_000.0);
+            }
+            seen += count;
+        }
+        None
+    }
+}

@@ -1,0 +1,151 @@
+//! The window: the blocks of the last N slots, this process's and those of others, and what they amount to.
+
+use crate::block::Block;
+use crate::stripe::Grid;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::tenant::TenantId;
+
+/// Where a block came from: (slot, source).
+type Place = (i64, u64);
+
+#[derive(Debug)]
+pub(crate) struct Window {
+    grid: Grid,
+    /// This process's own source id.
+    source: u64,
+    blocks: BTreeMap<Place, Arc<Block>>,
+    /// Own requests that have left.
+    pub(crate) expired: u64,
+    /// Bytes that the blocks may take; beyond it the largest are pruned.
+    budget: usize,
+    weight: usize,
+    dictionary: Dictionary,
+    cached: Option<(i64, Arc<Block>)>,
+}
+
+impl Window {
+    pub(crate) fn new(grid: Grid, source: u64, budget: usize) -> Self {
+        let (blocks, dictionary) = (BTreeMap::new(), Dictionary::default());
+        Self { grid, source, blocks, expired: 0, budget, weight: 0, dictionary, cached: None }
+    }
+
+    pub(crate) fn source(&self) -> u64 {
+        self.source
+    }
+
+    pub(crate) fn dictionary(&mut self) -> &mut Dictionary {
+        &mut self.dictionary
+    }
+
+    /// Adds what this process counted; a slot that has a block already gets the sum of both. Gives back what was added.
+    pub(crate) fn insert(&mut self, slot: i64, block: Block) -> Arc<Block> {
+        let added = Arc::new(block);
+        let block = match self.blocks.get(&(slot, self.source)) {
+            Some(known) => Arc::new(Block::merge(&[known, &added], known.slow_above)),
+            None => added.clone(),
+        };
+        self.put((slot, self.source), block);
+        added
+    }
+
+    /// Puts another source's block in place. A newer snapshot of the same slot replaces the older one, which is given back.
+    pub(crate) fn replace(&mut self, slot: i64, block: Arc<Block>) -> Option<Arc<Block>> {
+        self.put((slot, block.source), block)
+    }
+
+    fn put(&mut self, place: Place, block: Arc<Block>) -> Option<Arc<Block>> {
+        self.cached = None;
+        self.weight += block.weight();
+        let old = self.blocks.insert(place, block);
+        self.weight -= old.as_ref().map_or(0, |old| old.weight());
+        self.prune();
+        old
+    }
+
+    /// Over budget, the largest blocks lose the tenants that weigh least, by halves, until it fits.
+    fn prune(&mut self) {
+        while self.weight > self.budget {
+            let largest = self.blocks.iter().max_by_key(|(_, block)| block.rows.len()).map(|(place, block)| (*place, block.clone()));
+            let Some((place, pruned, before)) = largest.and_then(|(place, block)| Some((place, block.pruned(block.rows.len() / 12)?, block.weight()))) else {
+                return;
+            };
+            self.weight = self.weight - before + pruned.weight();
+            self.blocks.insert(place, Arc::new(pruned));
+        }
+    }
+
+    /// Lets go of what is older than the window of the open slot.
+    pub(crate) fn expire(&mut self, open: i64) {
+        let kept = self.blocks.split_off(&(self.grid.oldest(open), 0));
+        for ((_, source), block) in std::mem::replace(&mut self.blocks, kept) {
+            self.weight -= block.weight();
+            self.cached = None;
+            if source == self.source {
+                self.expired += block.totals[0];
+            }
+        }
+        self.dictionary.sweep();
+    }
+
+    /// The blocks of a slot.
+    pub(crate) fn of_slot(&self, slot: i64) -> impl Iterator<Item = &Arc<Block>> {
+        self.blocks.range((slot, 0)..=(slot, u64::MAX)).map(|(_, block)| block)
+    }
+
+    /// The blocks of slots from `first` on, oldest first.
+    pub(crate) fn since(&self, first: i64) -> impl Iterator<Item = &Arc<Block>> {
+        self.blocks.range((first, 0)..).map(|(_, block)| block)
+    }
+
+    /// Own blocks, oldest first.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &Arc<Block>> {
+        self.blocks.iter().filter(|((_, source), _)| *source == self.source).map(|(_, block)| block)
+    }
+
+    /// Blocks of others.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = &Arc<Block>> {
+        self.blocks.iter().filter(|((_, source), _)| *source != self.source).map(|(_, block)| block)
+    }
+
+    /// Everything since a slot as one block; kept until a block comes or goes.
+    pub(crate) fn merged(&mut self, first: i64, slow_above: u16) -> Arc<Block> {
+        if let Some((cached, block)) = &self.cached
+            && *cached == first
+            && block.slow_above == slow_above
+        {
+            return block.clone();
+        }
+        let parts: Vec<&Block> = self.since(first).map(|block| &**block).collect();
+        let merged = Arc::new(Block::merge(&parts, slow_above));
+        self.cached = Some((first, merged.clone()));
+        merged
+    }
+}
+
+/// Ids that blocks share, so that a tenant's id is stored once for the whole window.
+#[derive(Debug, Default)]
+pub(crate) struct Dictionary {
+    ids: HashSet<TenantId>,
+    sweep_at: usize,
+}
+
+impl Dictionary {
+    pub(crate) fn intern(&mut self, id: &[u8]) -> TenantId {
+        if let Some(known) = self.ids.get(id) {
+            return known.clone();
+        }
+        let id = TenantId::new(id);
+        self.ids.insert(id.clone());
+        id
+    }
+
+    /// Forgets ids that no block uses any more, once there may be many.
+    fn sweep(&mut self) {
+        if self.ids.len() > self.sweep_at {
+            self.ids.retain(TenantId::is_shared);
+            self.sweep_at = 1_024 + 2 * self.ids.len();
+        }
+    }
+}
