@@ -65,6 +65,11 @@ impl Case<'_> {
 
     /// The rate at which a tenant was bad before, drawn towards the fleet's by twenty requests.
     pub(crate) fn own_rate(&self, i: u32) -> f64 {
+        // The rest is many tenants without a history, who each would have this. Its own past would mislead: those without
+        // errors join it first.
+        if i == REST {
+            return self.learning.p0;
+        }
         let (n, e) = self.scene.tenants.base(self.side, self.w, i);
         (e + PSEUDO_REQUESTS * self.learning.p0) / (n + PSEUDO_REQUESTS)
     }
@@ -155,8 +160,8 @@ impl Case<'_> {
                 return Finding { kind, tenants, endpoint, group, excess_share: Some(share), ..found };
             }
         }
-        if let Some((endpoint, group, share)) = self.failing_everywhere(gate) {
-            return Finding { kind: Kind::OneEndpoint, endpoint: Some(endpoint), group, excess_share: Some(share), ..found };
+        if let Some((endpoint, group, all, share)) = self.failing_everywhere(gate) {
+            return Finding { kind: Kind::OneEndpoint, endpoint: Some(endpoint), group, all, excess_share: Some(share), ..found };
         }
         if !fleet || self.side == Side::Errors && self.learning.learned_total_s < COLD_S && all.e / all.n < COLD_RATE {
             return if fleet { Finding::QUIET } else { Finding { kind: Kind::Unclear, ..found } };
@@ -169,8 +174,9 @@ impl Case<'_> {
         Finding { kind, group: all, excess_share, ..found }
     }
 
-    /// The endpoint with the largest excess, when it explains the errors and fails for three tenants at least.
-    fn failing_everywhere(&self, gate: f64) -> Option<(u32, Sums, f64)> {
+    /// The endpoint with the largest excess, when it explains the errors and fails for three tenants at least: its sums, those
+    /// of all endpoints, and its share of the excess. (A latency that is unusual for its tenant may be usual for its endpoint.)
+    fn failing_everywhere(&self, gate: f64) -> Option<(u32, Sums, Sums, f64)> {
         let keys = self.scene.endpoints;
         let mut all = Sums::default();
         let mut top: Option<(u32, Sums)> = None;
@@ -195,7 +201,7 @@ impl Case<'_> {
         }
         witnesses.sort_unstable();
         witnesses.dedup();
-        (witnesses.len() >= ENDPOINT_TENANTS).then_some((i, own, share))
+        (witnesses.len() >= ENDPOINT_TENANTS).then_some((i, own, all, share))
     }
 
     /// The endpoint with most of the tenant's errors and not most of its traffic: an attribute, not the identity.
