@@ -80,11 +80,13 @@ pub(crate) struct Tally {
 
 impl Tally {
     fn add(&mut self, other: Self) {
-        *self = Self { n: self.n.wrapping_add(other.n), e: self.e.wrapping_add(other.e), s: self.s.wrapping_add(other.s) };
+        *self =
+            Self { n: self.n.wrapping_add(other.n), e: self.e.wrapping_add(other.e), s: self.s.wrapping_add(other.s) };
     }
 
     fn sub(&mut self, other: Self) {
-        *self = Self { n: self.n.wrapping_sub(other.n), e: self.e.wrapping_sub(other.e), s: self.s.wrapping_sub(other.s) };
+        *self =
+            Self { n: self.n.wrapping_sub(other.n), e: self.e.wrapping_sub(other.e), s: self.s.wrapping_sub(other.s) };
     }
 
     pub(crate) fn bad(self, side: Side) -> u32 {
@@ -133,7 +135,7 @@ struct Tails {
 pub(crate) struct Keys<K> {
     horizon: Horizon,
     index: HashMap<K, u32, RandomState>,
-    keys: Vec<K>,
+    names: Vec<K>,
     /// By window: counts of its closed slots.
     closed: Vec<Vec<Tally>>,
     open: Vec<Tally>,
@@ -153,7 +155,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         let mut out = Self {
             horizon: horizon.clone(),
             index: HashMap::with_hasher(hasher),
-            keys: Vec::new(),
+            names: Vec::new(),
             closed: vec![Vec::new(); windows],
             open: Vec::new(),
             in_open: Vec::new(),
@@ -166,11 +168,11 @@ impl<K: Clone + Eq + Hash> Keys<K> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+        self.names.len()
     }
 
     pub(crate) fn key(&self, i: u32) -> &K {
-        &self.keys[i as usize]
+        &self.names[i as usize]
     }
 
     pub(crate) fn find<Q: ?Sized + Eq + Hash>(&self, key: &Q) -> Option<u32>
@@ -181,18 +183,17 @@ impl<K: Clone + Eq + Hash> Keys<K> {
     }
 
     pub(crate) fn index_of(&mut self, key: &K) -> u32 {
-        match self.index.get(key) {
-            Some(&i) => i,
-            None => {
-                let i = self.add_key(key.clone());
-                self.index.insert(key.clone(), i);
-                i
-            }
+        if let Some(&i) = self.index.get(key) {
+            i
+        } else {
+            let i = self.add_key(key.clone());
+            self.index.insert(key.clone(), i);
+            i
         }
     }
 
     fn add_key(&mut self, key: K) -> u32 {
-        self.keys.push(key);
+        self.names.push(key);
         self.closed.iter_mut().for_each(|counts| counts.push(Tally::default()));
         self.open.push(Tally::default());
         for learned in &mut self.learned {
@@ -200,7 +201,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             learned.older.iter_mut().for_each(|counts| counts.push([0; 2]));
         }
         self.tails.of.push(Tail::default());
-        self.keys.len() as u32 - 1
+        self.names.len() as u32 - 1
     }
 
     /// Closed slots of a window.
@@ -362,7 +363,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         order.sort_unstable();
         let mut to = vec![REST; self.len()];
         order.iter().zip(0..).for_each(|(&from, i)| to[from as usize] = i);
-        self.keys = order.iter().map(|&i| self.keys[i as usize].clone()).collect();
+        self.names = order.iter().map(|&i| self.names[i as usize].clone()).collect();
         self.index.retain(|_, i| {
             *i = to[*i as usize];
             *i != REST
@@ -373,7 +374,9 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         for learned in &mut self.learned {
             regroup(&mut learned.old, &to, order.len(), |sum, part| *sum = [sum[0] + part[0], sum[1] + part[1]]);
             for counts in &mut learned.older {
-                regroup(counts, &to, order.len(), |sum, part| *sum = [sum[0].wrapping_add(part[0]), sum[1].wrapping_add(part[1])]);
+                regroup(counts, &to, order.len(), |sum, part| {
+                    *sum = [sum[0].wrapping_add(part[0]), sum[1].wrapping_add(part[1])];
+                });
             }
         }
         self.tails.of = order.iter().map(|&i| std::mem::take(&mut self.tails.of[i as usize])).collect();
@@ -447,7 +450,8 @@ impl Tails {
     fn mixed(&self, i: usize, decay: f64) -> [f64; HALVES] {
         let (mut own, tail) = (self.pseudo, &self.of[i]);
         for &(half, count) in &tail.halves {
-            own[usize::from(half)] = decayed(count, decay, self.epoch.saturating_sub(tail.stamp)) + own[usize::from(half)];
+            own[usize::from(half)] =
+                decayed(count, decay, self.epoch.saturating_sub(tail.stamp)) + own[usize::from(half)];
         }
         own
     }

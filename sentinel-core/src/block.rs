@@ -27,8 +27,23 @@ pub(crate) struct Row {
 
 impl Row {
     /// A row that [`Block::push`] gives its cells.
-    pub(crate) fn new(id: TenantId, counts: [u64; WEIGHTS], bound: [u64; WEIGHTS], (sum_us, max_us): (u64, u32), endpoints_cut: bool) -> Self {
-        Self { id, counts, bound, latency_sum_us: sum_us, latency_max_us: max_us, endpoints_cut, latency: (0, 0), endpoints: (0, 0) }
+    pub(crate) fn new(
+        id: TenantId,
+        counts: [u64; WEIGHTS],
+        bound: [u64; WEIGHTS],
+        (sum_us, max_us): (u64, u32),
+        endpoints_cut: bool,
+    ) -> Self {
+        Self {
+            id,
+            counts,
+            bound,
+            latency_sum_us: sum_us,
+            latency_max_us: max_us,
+            endpoints_cut,
+            latency: (0, 0),
+            endpoints: (0, 0),
+        }
     }
 }
 
@@ -191,10 +206,17 @@ impl Block {
     }
 
     /// Seals a table: sorted, its endpoints by name.
-    pub(crate) fn seal(table: &Table, source: u64, (from_ms, to_ms): (i64, i64), names: &[Arc<str>], mut intern: impl FnMut(&[u8]) -> TenantId) -> Self {
+    pub(crate) fn seal(
+        table: &Table,
+        source: u64,
+        (from_ms, to_ms): (i64, i64),
+        names: &[Arc<str>],
+        mut intern: impl FnMut(&[u8]) -> TenantId,
+    ) -> Self {
         let mut block = Self::empty(source, from_ms, to_ms);
         block.slow_above = table.slow_line.fleet;
-        (block.aborted, block.latency_sum_us, block.latency_max_us) = (table.aborted, table.latency_sum_us, table.latency_max_us);
+        (block.aborted, block.latency_sum_us, block.latency_max_us) =
+            (table.aborted, table.latency_sum_us, table.latency_max_us);
         (block.totals, block.tail, block.offset) = (table.totals, table.tail, table.offsets());
         block.latency = cells_of(&table.latency[..]);
         let mut used: Vec<usize> = (0..table.endpoints.len()).filter(|&i| table.endpoints[i].counts[0] > 0).collect();
@@ -203,7 +225,8 @@ impl Block {
         for (at, &i) in used.iter().enumerate() {
             place[i] = at as u16;
             let tally = &table.endpoints[i];
-            let halves = tally.halves.iter().enumerate().filter(|(_, n)| **n > 0).map(|(half, &n)| (half as u8, n)).collect();
+            let halves =
+                tally.halves.iter().enumerate().filter(|(_, n)| **n > 0).map(|(half, &n)| (half as u8, n)).collect();
             let prints = |hashes: &[u64; WITNESSES]| {
                 let seen = hashes.iter().filter(|hash| **hash != 0);
                 // A witness that has left the table since counts by its hash.
@@ -268,10 +291,17 @@ impl Block {
 
     /// Unites the endpoints; says for each block where its endpoints went.
     fn merge_endpoints(&mut self, blocks: &[&Self]) -> Vec<Vec<u16>> {
-        let mut names: Vec<&Arc<str>> = blocks.iter().flat_map(|block| block.endpoints.iter().map(|row| &row.name)).collect();
+        let mut names: Vec<&Arc<str>> =
+            blocks.iter().flat_map(|block| block.endpoints.iter().map(|row| &row.name)).collect();
         names.sort_unstable();
         names.dedup();
-        let empty = |name: Arc<str>| EndpointRow { name, counts: [0; WEIGHTS], halves: Vec::new(), failing: Vec::new(), lagging: Vec::new() };
+        let empty = |name: Arc<str>| EndpointRow {
+            name,
+            counts: [0; WEIGHTS],
+            halves: Vec::new(),
+            failing: Vec::new(),
+            lagging: Vec::new(),
+        };
         if names.len() > MAX_ENDPOINTS {
             names.truncate(MAX_ENDPOINTS - 1);
             self.endpoints = names.into_iter().cloned().map(empty).collect();
@@ -334,7 +364,10 @@ impl Block {
                 row.latency_max_us = row.latency_max_us.max(part.latency_max_us);
                 row.endpoints_cut |= part.endpoints_cut;
                 cells.add(own);
-                let moved = block.endpoints_of(part).iter().map(|cell| EndpointCell { endpoint: places[b][usize::from(cell.endpoint)], ..*cell });
+                let moved = block
+                    .endpoints_of(part)
+                    .iter()
+                    .map(|cell| EndpointCell { endpoint: places[b][usize::from(cell.endpoint)], ..*cell });
                 endpoints.extend(moved);
             }
             latency.clear();
@@ -352,15 +385,24 @@ impl Block {
         }
     }
 
-    /// At most `2 · WEIGHTS · places` rows, by the table's own rule: offsets rise, who lies within all of them joins the tail.
-    pub(crate) fn pruned(&self, places: usize) -> Option<Self> {
-        if self.rows.len() <= 2 * WEIGHTS * places {
+    /// Half the rows, by the table's own rule: offsets rise, and who lies within all of them joins the tail.
+    pub(crate) fn halved(&self) -> Option<Self> {
+        let places = self.rows.len() / (4 * WEIGHTS);
+        if places == 0 {
             return None;
         }
         let upper: Vec<[u64; WEIGHTS]> = self.rows.iter().map(|row| sum(row.counts, row.bound)).collect();
         let offset = raised(&upper, self.offset, [places; WEIGHTS]);
         let (rows, cells) = (Vec::new(), (Vec::new(), Vec::new()));
-        let mut out = Self { rows, latency_cells: cells.0, endpoint_cells: cells.1, offset, endpoints: self.endpoints.clone(), latency: self.latency.clone(), ..*self };
+        let mut out = Self {
+            rows,
+            latency_cells: cells.0,
+            endpoint_cells: cells.1,
+            offset,
+            endpoints: self.endpoints.clone(),
+            latency: self.latency.clone(),
+            ..*self
+        };
         for (row, upper) in self.rows.iter().zip(&upper) {
             if (0..WEIGHTS).any(|m| upper[m] > offset[m]) {
                 out.push(row.clone(), self.latency_of(row), self.endpoints_of(row));
@@ -368,7 +410,15 @@ impl Block {
                 out.tail = sum(out.tail, row.counts);
             }
         }
-        Some(out)
+        Some(out.fitted())
+    }
+
+    /// Gives back what its growth has reserved too much.
+    pub(crate) fn fitted(mut self) -> Self {
+        self.rows.shrink_to_fit();
+        self.latency_cells.shrink_to_fit();
+        self.endpoint_cells.shrink_to_fit();
+        self
     }
 
     /// Bytes of memory, near enough to budget by.
@@ -380,7 +430,6 @@ impl Block {
             + self.endpoints.iter().map(|row| size_of::<EndpointRow>() + row.halves.len() * 8 + 48).sum::<usize>()
             + self.latency.len() * size_of::<LatencyCell>()
     }
-
 }
 
 /// Endpoints that a merged block may name; further ones share `other`.
@@ -426,19 +475,21 @@ impl Recount {
 #[derive(Debug)]
 struct Cells {
     dense: Vec<u32>,
-    used: std::ops::Range<usize>,
+    /// The buckets in use: from the first to before the second; none when that is not above.
+    used: (usize, usize),
 }
 
 impl Default for Cells {
     fn default() -> Self {
-        Self { dense: vec![0; BUCKETS], used: BUCKETS..0 }
+        Self { dense: vec![0; BUCKETS], used: (BUCKETS, 0) }
     }
 }
 
 impl Cells {
     fn add(&mut self, cells: &[LatencyCell]) {
         if let (Some(first), Some(last)) = (cells.first(), cells.last()) {
-            self.used = self.used.start.min(usize::from(first.bucket))..self.used.end.max(usize::from(last.bucket) + 1);
+            let (from, to) = self.used;
+            self.used = (from.min(usize::from(first.bucket)), to.max(usize::from(last.bucket) + 1));
         }
         for cell in cells {
             let count = &mut self.dense[usize::from(cell.bucket)];
@@ -447,7 +498,8 @@ impl Cells {
     }
 
     fn drain(&mut self, out: &mut Vec<LatencyCell>) {
-        for bucket in std::mem::replace(&mut self.used, BUCKETS..0) {
+        let (from, to) = std::mem::replace(&mut self.used, (BUCKETS, 0));
+        for bucket in from..to {
             let count = std::mem::take(&mut self.dense[bucket]);
             if count > 0 {
                 out.push(LatencyCell { bucket: bucket as u16, count });

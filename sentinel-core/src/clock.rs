@@ -53,7 +53,9 @@ impl Clock {
     /// ```
     pub fn now_ms(&self) -> i64 {
         match &self.0 {
-            Source::System { started, wall_at_start } => wall_at_start.load(Ordering::Relaxed) + started.elapsed().as_millis() as i64,
+            Source::System { started, wall_at_start } => {
+                wall_at_start.load(Ordering::Relaxed) + started.elapsed().as_millis() as i64
+            }
             Source::Manual(now) => now.load(Ordering::Relaxed),
         }
     }
@@ -67,18 +69,23 @@ impl Clock {
     pub(crate) fn since(&self, stamp: &Stamp) -> Duration {
         match &self.0 {
             Source::System { .. } => stamp.instant.elapsed(),
-            Source::Manual(now) => Duration::from_millis(now.load(Ordering::Relaxed).saturating_sub(stamp.at_ms).max(0) as u64),
+            Source::Manual(now) => {
+                Duration::from_millis(now.load(Ordering::Relaxed).saturating_sub(stamp.at_ms).max(0) as u64)
+            }
         }
     }
 
     /// Told the time: a manual clock moves there, the system's follows the wall clock where that has run ahead (suspend).
-    pub(crate) fn tick(&self, now_ms: i64) {
+    /// Gives the time that it is.
+    pub(crate) fn tick(&self, now_ms: i64) -> i64 {
         match &self.0 {
             Source::System { started, wall_at_start } => {
                 wall_at_start.fetch_max(wall_ms() - started.elapsed().as_millis() as i64, Ordering::Relaxed);
+                now_ms.min(self.now_ms())
             }
             Source::Manual(now) => {
                 now.fetch_max(now_ms, Ordering::Relaxed);
+                now_ms
             }
         }
     }

@@ -54,7 +54,7 @@ impl Block {
             }
             for prints in [&row.failing, &row.lagging] {
                 out.0.push(prints.len() as u8);
-                prints.iter().for_each(|print| out.0.extend_from_slice(&print.to_le_bytes()));
+                out.0.extend(prints.iter().flat_map(|print| print.to_le_bytes()));
             }
         }
         out.number(self.rows.len() as u64);
@@ -103,7 +103,11 @@ impl Block {
         if version != VERSION {
             return Err(DecodeError::Version { found: version, readable: VERSION });
         }
-        let body = bytes.len().checked_sub(CHECKSUM).filter(|end| *end >= input.at).ok_or(DecodeError::Truncated { at: bytes.len() })?;
+        let body = bytes
+            .len()
+            .checked_sub(CHECKSUM)
+            .filter(|end| *end >= input.at)
+            .ok_or(DecodeError::Truncated { at: bytes.len() })?;
         let found = u32::from_le_bytes(Reader { bytes, at: body }.array()?);
         let expected = crc32fast::hash(&bytes[..body]);
         if found != expected {
@@ -138,7 +142,9 @@ impl Writer {
     }
 
     fn numbers(&mut self, values: [u64; WEIGHTS]) {
-        values.into_iter().for_each(|value| self.number(value));
+        for value in values {
+            self.number(value);
+        }
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -344,7 +350,11 @@ impl<'a> Reader<'a> {
             }
             let counts = self.counts("tenant counts")?;
             for (total, count) in block.totals.iter_mut().zip(counts) {
-                *total = total.checked_add(count).filter(|total| *total <= MAX_COUNT).ok_or(invalid("totals", count, "0 to 2^53"))?;
+                *total = total.checked_add(count).filter(|total| *total <= MAX_COUNT).ok_or(invalid(
+                    "totals",
+                    count,
+                    "0 to 2^53",
+                ))?;
             }
             let bound = self.bounds("bound")?;
             let (latency_sum_us, latency_max_us) = (self.number()?, self.small("latency_max_us")?);
@@ -359,12 +369,21 @@ impl<'a> Reader<'a> {
             for _ in 0..cells {
                 endpoints.push(self.endpoint_cell(block.endpoints.len(), endpoints.last(), counts)?);
             }
-            block.push(Row::new(TenantId::new(id), counts, bound, (latency_sum_us, latency_max_us), endpoints_cut), &latency, &endpoints);
+            block.push(
+                Row::new(TenantId::new(id), counts, bound, (latency_sum_us, latency_max_us), endpoints_cut),
+                &latency,
+                &endpoints,
+            );
         }
         Ok(())
     }
 
-    fn endpoint_cell(&mut self, endpoints: usize, last: Option<&EndpointCell>, counts: [u64; WEIGHTS]) -> Result<EndpointCell, DecodeError> {
+    fn endpoint_cell(
+        &mut self,
+        endpoints: usize,
+        last: Option<&EndpointCell>,
+        counts: [u64; WEIGHTS],
+    ) -> Result<EndpointCell, DecodeError> {
         let endpoint = self.number()?;
         let floor = last.map_or(0, |last| u64::from(last.endpoint) + 1);
         if endpoint >= endpoints as u64 || endpoint < floor {

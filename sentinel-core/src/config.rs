@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::event::ErrorClasses;
-use crate::histogram::{bucket_of, last_bucket_of, half_of};
+use crate::histogram::{bucket_of, half_of, last_bucket_of};
 use crate::sentinel::Sentinel;
 use crate::stripe::Grid;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use std::time::Duration;
 /// # Ok::<(), sentinel_core::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "nothing happens until it is built"]
 pub struct Builder {
     window: Duration,
     slot: Duration,
@@ -39,7 +40,7 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         Self {
-            window: Duration::from_secs(600),
+            window: Duration::from_mins(10),
             slot: Duration::from_secs(10),
             budget: 64 << 20,
             errors: ErrorClasses::default(),
@@ -104,7 +105,7 @@ impl Builder {
     }
 
     /// Places guaranteed for each weight (requests, errors, slow requests) in a stripe's slot: 8 to 16,384. Default 2,048.
-    /// A slot holds six times as many tenants exactly; beyond them every count has a bound.
+    /// A slot holds six times as many tenants exactly; beyond them every count has a bound. A small budget lowers it.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -191,7 +192,11 @@ impl Builder {
 
     /// `env`, with the variables as an argument.
     fn variables(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        fn read<T>(get: &impl Fn(&str) -> Option<String>, name: &str, parse: impl Fn(&str) -> Result<T, ConfigError>) -> Result<Option<T>, ConfigError> {
+        fn read<T>(
+            get: &impl Fn(&str) -> Option<String>,
+            name: &str,
+            parse: impl Fn(&str) -> Result<T, ConfigError>,
+        ) -> Result<Option<T>, ConfigError> {
             let value = get(name).filter(|value| !value.is_empty());
             value.map(|value| parse(&value).map_err(|error| ConfigError { field: name.into(), ..error })).transpose()
         }
@@ -232,11 +237,19 @@ impl Builder {
         }
         let (slot_ms, window_ms) = (self.slot.as_millis() as i64, self.window.as_millis() as i64);
         if window_ms % slot_ms != 0 || self.window.subsec_nanos() > 0 {
-            return Err(ConfigError::new("window", seconds(self.window), format!("a multiple of the slot ({})", seconds(self.slot))));
+            return Err(ConfigError::new(
+                "window",
+                seconds(self.window),
+                format!("a multiple of the slot ({})", seconds(self.slot)),
+            ));
         }
         let slots = window_ms / slot_ms;
         if slots > MAX_SLOTS {
-            return Err(ConfigError::new("window", seconds(self.window), format!("at most {MAX_SLOTS} slots of {}", seconds(self.slot))));
+            return Err(ConfigError::new(
+                "window",
+                seconds(self.window),
+                format!("at most {MAX_SLOTS} slots of {}", seconds(self.slot)),
+            ));
         }
         within("budget", self.budget as u64, 4 << 20, 64 << 30, " bytes")?;
         within("places", self.places as u64, 8, 16_384, "")?;
@@ -254,23 +267,35 @@ impl Builder {
         };
         let grid = Grid { anchor_ms: self.anchor_ms.rem_euclid(slot_ms), slot_ms, slots };
         let stripes = self.stripes.unwrap_or_else(|| default_stripes(self.budget, self.places));
-        let Self { budget, errors, places, max_endpoints, clock, .. } = self;
+        let places = self.places.min(most_places(self.budget, stripes));
+        let Self { budget, errors, max_endpoints, clock, .. } = self;
         Ok(Config { grid, budget, errors, places, max_endpoints, stripes, slow_after, clock })
     }
 }
 
 fn within(field: &str, value: u64, least: u64, most: u64, unit: &str) -> Result<(), ConfigError> {
-    if (least..=most).contains(&value) { Ok(()) } else { Err(ConfigError::new(field, value.to_string(), format!("{least} to {most}{unit}"))) }
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(ConfigError::new(field, value.to_string(), format!("{least} to {most}{unit}")))
+    }
 }
 
 /// Bytes of a tenant in a full table: its entry, its place in the index, some pages.
-const ENTRY_BYTES: usize = 384;
+const ENTRY_BYTES: usize = 256;
+/// Tables of a stripe: the open one, and one that is being sealed or lies ready.
+const TABLES: usize = 2;
 
-/// The next power of two ≥ cores, halved until the tables of all stripes take at most a quarter of the budget.
+/// Places that the tables of so many stripes can have within a quarter of the budget.
+fn most_places(budget: usize, stripes: usize) -> usize {
+    (budget / 4 / (stripes * TABLES * 6 * ENTRY_BYTES)).max(8)
+}
+
+/// The next power of two ≥ cores, halved until the tables of all stripes fit.
 fn default_stripes(budget: usize, places: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut stripes = cores.next_power_of_two().min(64);
-    while stripes > 1 && stripes * 6 * places * ENTRY_BYTES > budget / 4 {
+    while stripes > 1 && places > most_places(budget, stripes) {
         stripes /= 2;
     }
     stripes
@@ -308,8 +333,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, ConfigError> {
     let units = [("ms", 0.001), ("us", 1e-6), ("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("", 1.0)];
     let seconds = scaled(text, &units).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     // Whole microseconds: 0.001 · 250 is not 0.25 in binary.
-    let rounded = seconds.and_then(|duration| Duration::try_from_secs_f64((duration.as_secs_f64() * 1e6).round() / 1e6).ok());
-    rounded.ok_or_else(|| ConfigError::new("duration", format!("{text:?}"), "seconds, or a number with us, ms, s, m or h"))
+    let rounded =
+        seconds.and_then(|duration| Duration::try_from_secs_f64((duration.as_secs_f64() * 1e6).round() / 1e6).ok());
+    rounded
+        .ok_or_else(|| ConfigError::new("duration", format!("{text:?}"), "seconds, or a number with us, ms, s, m or h"))
 }
 
 /// A size as people write it: `64MiB`, `512KiB`, `1GiB`, `8MB`, or plain bytes.
@@ -327,9 +354,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, ConfigError> {
 /// ```
 pub fn parse_size(text: &str) -> Result<usize, ConfigError> {
     let (ki, k) = (1_024.0_f64, 1_000.0_f64);
-    let units = [("KiB", ki), ("MiB", ki * ki), ("GiB", ki * ki * ki), ("kB", k), ("KB", k), ("MB", k * k), ("GB", k * k * k), ("B", 1.0), ("", 1.0)];
+    let units = [
+        ("KiB", ki),
+        ("MiB", ki * ki),
+        ("GiB", ki * ki * ki),
+        ("kB", k),
+        ("KB", k),
+        ("MB", k * k),
+        ("GB", k * k * k),
+        ("B", 1.0),
+        ("", 1.0),
+    ];
     let bytes = scaled(text, &units).filter(|bytes| *bytes < 2.0_f64.powi(53));
-    bytes.map(|bytes| bytes as usize).ok_or_else(|| ConfigError::new("size", format!("{text:?}"), "bytes, or a number with KiB, MiB, GiB, kB, MB or GB"))
+    bytes.map(|bytes| bytes as usize).ok_or_else(|| {
+        ConfigError::new("size", format!("{text:?}"), "bytes, or a number with KiB, MiB, GiB, kB, MB or GB")
+    })
 }
 
 /// A number that is not negative, times the first unit that fits.
@@ -337,7 +376,8 @@ fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let text = text.trim();
     let (number, scale) = units.iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
     let number = number.trim_end();
-    let plain = number.starts_with(|c: char| c.is_ascii_digit()) && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let plain =
+        number.starts_with(|c: char| c.is_ascii_digit()) && number.chars().all(|c| c.is_ascii_digit() || c == '.');
     let value = number.parse::<f64>().ok().filter(|_| plain)?;
     Some(value * scale)
 }
@@ -395,7 +435,8 @@ mod tests {
 
     #[test]
     fn the_environment_names_the_variable() {
-        let one = |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then(|| value.to_string());
+        let one =
+            |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then(|| value.to_string());
         let config = Builder::default().variables(one("SENTINEL_WINDOW", "5m")).unwrap().validated().unwrap();
         assert_eq!(config.grid.slots, 30);
         let config = Builder::default().variables(one("SENTINEL_ERRORS", "4xx,5xx")).unwrap().validated().unwrap();
@@ -419,13 +460,17 @@ mod tests {
 
     #[test]
     fn durations_and_sizes() {
-        for (text, ms) in [("10m", 600_000), ("90s", 90_000), ("250ms", 250), ("1h", 3_600_000), ("600", 600_000), (" 2 s ", 2_000)] {
+        for (text, ms) in
+            [("10m", 600_000), ("90s", 90_000), ("250ms", 250), ("1h", 3_600_000), ("600", 600_000), (" 2 s ", 2_000)]
+        {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "s", "-1", "1d", "1e400", "inf", "nan", "1 2s", "99999999999999999999h"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
-        for (text, bytes) in [("64MiB", 64 << 20), ("1GiB", 1 << 30), ("8MB", 8_000_000), ("512 KiB", 512 << 10), ("7", 7), ("7B", 7)] {
+        for (text, bytes) in
+            [("64MiB", 64 << 20), ("1GiB", 1 << 30), ("8MB", 8_000_000), ("512 KiB", 512 << 10), ("7", 7), ("7B", 7)]
+        {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for text in ["", "MiB", "-1", "1TiB", "1e3", "99999999999999999999"] {

@@ -137,7 +137,7 @@ pub fn normalise_path(path: &str) -> String {
 
 /// Numbers; UUIDs and hashes (hex of 8 characters and more with a digit); and tokens of 16 and more that mix letters and digits.
 fn is_id(segment: &str) -> bool {
-    let count = |test: fn(&u8) -> bool| segment.bytes().filter(|b| test(b)).count();
+    let count = |test: fn(&u8) -> bool| segment.bytes().filter(test).count();
     let (digits, hex, dashes) = (count(u8::is_ascii_digit), count(u8::is_ascii_hexdigit), count(|b| *b == b'-'));
     let letters = count(u8::is_ascii_alphabetic);
     let len = segment.len();

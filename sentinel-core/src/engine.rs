@@ -30,7 +30,7 @@ pub(crate) struct Engine {
     pub(crate) source: u64,
     shared: Arc<Shared>,
     stripes: Box<[CachePadded<Mutex<Stripe>>]>,
-    /// Behind the stripes. parking_lot: a forked child makes an engine of its own and never touches this one.
+    /// Behind the stripes. `parking_lot`: a forked child makes an engine of its own and never touches this one.
     closed: parking_lot::Mutex<Closed>,
     pub(crate) flights: Flights,
 }
@@ -48,10 +48,11 @@ pub(crate) struct Closed {
     pub(crate) slot: i64,
 }
 
-/// The part of the budget that blocks may take; tables, the judges' memory and a merged view share the rest.
-const BLOCKS: usize = 2;
-/// Bytes that the judges keep of a tenant.
-const TENANT_BYTES: usize = 512;
+/// The budget in eighths: blocks three, a merged view of them one (three while it is made), tables two (`config`), judges one.
+const EIGHTHS: usize = 8;
+const BLOCKS: usize = 3;
+/// Bytes that the judges keep of a tenant, its places in the ring and the dictionary included.
+const TENANT_BYTES: usize = 768;
 
 impl Engine {
     pub(crate) fn new(config: &Config, generation: u64) -> Self {
@@ -60,23 +61,32 @@ impl Engine {
         let source = hasher.hash_one((generation, std::process::id()));
         let setup = Setup {
             grid: config.grid,
-            max_tenants: (config.budget / 4 / TENANT_BYTES).max(1_024),
+            max_tenants: (config.budget / EIGHTHS / TENANT_BYTES).max(1_024),
             errors: config.errors.to_string(),
             slow_after: config.slow_after,
             hasher: hasher.clone(),
         };
-        let slow_line = SlowLine { fleet: config.slow_after.unwrap_or(SlowLine::default().fleet), ..SlowLine::default() };
+        let slow_line =
+            SlowLine { fleet: config.slow_after.unwrap_or(SlowLine::default().fleet), ..SlowLine::default() };
         let registry = Registry::new(config.max_endpoints);
-        let shared = Arc::new(Shared { grid: config.grid, errors: config.errors, places: config.places, hasher, registry });
+        let shared =
+            Arc::new(Shared { grid: config.grid, errors: config.errors, places: config.places, hasher, registry });
         let stripe = || {
             let mut stripe = Stripe::new(Arc::clone(&shared));
             stripe.set_slow_line(&slow_line);
             CachePadded::new(Mutex::new(stripe))
         };
         let stripes = (0..config.stripes).map(|_| stripe()).collect();
-        let window = Window::new(config.grid, source, config.budget / BLOCKS);
+        let window = Window::new(config.grid, source, config.budget * BLOCKS / EIGHTHS);
         let closed = Closed { setup, window, fleet: None, slow_line, now_ms: i64::MIN, slot: i64::MIN };
-        Self { generation, source, shared, stripes, closed: parking_lot::Mutex::new(closed), flights: Flights::default() }
+        Self {
+            generation,
+            source,
+            shared,
+            stripes,
+            closed: parking_lot::Mutex::new(closed),
+            flights: Flights::default(),
+        }
     }
 
     pub(crate) fn grid(&self) -> Grid {
@@ -121,17 +131,25 @@ impl Engine {
 
     fn advance(&self, closed: &mut Closed, now_ms: i64) {
         let grid = self.shared.grid;
-        let newest = self.stripes.iter().map(|stripe| lock(stripe).slot()).max().unwrap_or(i64::MIN);
-        closed.slot = closed.slot.max(grid.slot_of(now_ms)).max(newest);
-        closed.now_ms = closed.now_ms.max(now_ms).max(grid.start_of(closed.slot));
+        closed.slot = closed.slot.max(grid.slot_of(now_ms));
         let mut filled: BTreeMap<i64, Vec<(usize, Filled)>> = BTreeMap::new();
-        for (i, stripe) in self.stripes.iter().enumerate() {
-            let mut stripe = lock(stripe);
-            stripe.rotate(closed.slot);
-            for part in stripe.take_filled() {
-                filled.entry(part.slot).or_default().push((i, part));
+        loop {
+            let mut newest = closed.slot;
+            for (i, stripe) in self.stripes.iter().enumerate() {
+                let mut stripe = lock(stripe);
+                stripe.rotate(closed.slot);
+                newest = newest.max(stripe.slot());
+                for part in stripe.take_filled() {
+                    filled.entry(part.slot).or_default().push((i, part));
+                }
             }
+            if newest == closed.slot {
+                break;
+            }
+            // A request has opened the next slot meanwhile: all stripes go there.
+            closed.slot = newest;
         }
+        closed.now_ms = closed.now_ms.max(now_ms).max(grid.start_of(closed.slot));
         let names = self.shared.registry.names();
         let mut blocks = BTreeMap::new();
         for (slot, parts) in filled {
@@ -218,7 +236,9 @@ impl Engine {
         if let Some(fleet) = &mut closed.fleet
             && slot < fleet.slot()
         {
-            old.iter().for_each(|old| fleet.amend(slot, old, true));
+            if let Some(old) = old {
+                fleet.amend(slot, &old, true);
+            }
             fleet.amend(slot, &block, false);
         }
         Ok(())
@@ -270,7 +290,8 @@ impl Closed {
         let mut moved = !blocks.is_empty();
         for (slot, block) in blocks {
             if self.fleet.is_none() {
-                let first = self.window.since(i64::MIN).next().map_or(slot, |block| grid.slot_of(block.from_ms).min(slot));
+                let first =
+                    self.window.since(i64::MIN).next().map_or(slot, |block| grid.slot_of(block.from_ms).min(slot));
                 self.fleet = Some(Fleet::new(self.setup.clone(), first));
             }
             let known = self.fleet.as_ref().map_or(slot, Fleet::slot);
@@ -349,7 +370,11 @@ fn merged(mut parts: Vec<Block>) -> Block {
 fn with_others(own: &Block, others: &[Arc<Block>]) -> Block {
     let mut parts = vec![own];
     parts.extend(others.iter().map(|block| &**block));
-    let line = if own.requests() > 0 { own.slow_above } else { others.last().map_or(own.slow_above, |other| other.slow_above) };
+    let line = if own.requests() > 0 {
+        own.slow_above
+    } else {
+        others.last().map_or(own.slow_above, |other| other.slow_above)
+    };
     Block::merge(&parts, line)
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn bucket_of(us: u32) -> u16 {
     if us < 16 {
         return us as u16;
     }
-    let octave = 31 - us.leading_zeros(); // 4..=31
+    let octave = us.ilog2(); // 4..=31
     ((octave - 3) * 16 + (us >> (octave - 4) & 15)) as u16
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn middle_us(bucket: u16) -> f64 {
 /// The half octave of a bucket; 0 µs counts as 1 µs.
 pub(crate) const fn half_of(bucket: u16) -> u8 {
     let low = if bucket == 0 { 1 } else { lower_us(bucket) };
-    let octave = 63 - low.leading_zeros();
+    let octave = low.ilog2();
     (2 * octave) as u8 + (2 * low >= 3 << octave) as u8
 }
 
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn halves_are_unions_of_buckets() {
         for us in (1..70_000).chain([1 << 20, 3 << 19, (3 << 19) - 1, u32::MAX]) {
-            let octave = 31 - us.leading_zeros();
+            let octave = us.ilog2();
             let exact = 2 * octave + u32::from(f64::from(us) >= 1.5 * f64::from(2u32).powi(octave as i32));
             assert_eq!(u32::from(half_of(bucket_of(us))), exact, "{us}");
         }
@@ -127,8 +127,15 @@ mod tests {
 
     #[test]
     fn percentiles_are_nearest_rank() {
-        let cells = [LatencyCell { bucket: 1, count: 50 }, LatencyCell { bucket: 2, count: 45 }, LatencyCell { bucket: 9, count: 5 }];
-        assert_eq!(percentiles(&cells, 9, [50.0, 51.0, 95.0, 96.0, 100.0]), [0.001, 0.002, 0.002, 0.009, 0.009].map(Some));
+        let cells = [
+            LatencyCell { bucket: 1, count: 50 },
+            LatencyCell { bucket: 2, count: 45 },
+            LatencyCell { bucket: 9, count: 5 },
+        ];
+        assert_eq!(
+            percentiles(&cells, 9, [50.0, 51.0, 95.0, 96.0, 100.0]),
+            [0.001, 0.002, 0.002, 0.009, 0.009].map(Some)
+        );
         assert_eq!(percentiles(&[], 0, [50.0]), [None]);
         assert_eq!(count_above(&cells, 1), 50);
         assert_eq!(count_above(&cells, 9), 0);

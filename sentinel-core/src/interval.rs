@@ -1,4 +1,4 @@
-//! Latencies as an HdrHistogram log: what the tools of that ecosystem read.
+//! Latencies as an `HdrHistogram` log: what the tools of that ecosystem read.
 
 use crate::histogram::{LatencyCell, middle_us};
 use hdrhistogram::Histogram;
@@ -20,7 +20,11 @@ pub(crate) fn log(cells: &[LatencyCell], from_ms: i64, to_ms: i64) -> Option<Str
     let length = Duration::from_millis(to_ms.saturating_sub(from_ms).max(0) as u64);
     let (mut out, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
     let mut log = IntervalLogWriterBuilder::new();
-    let mut writer = log.with_start_time(UNIX_EPOCH + start).with_base_time(UNIX_EPOCH).begin_log_with(&mut out, &mut serializer).ok()?;
+    let mut writer = log
+        .with_start_time(UNIX_EPOCH + start)
+        .with_base_time(UNIX_EPOCH)
+        .begin_log_with(&mut out, &mut serializer)
+        .ok()?;
     writer.write_histogram(&histogram, start, length, None).ok()?;
     String::from_utf8(out).ok()
 }

@@ -83,7 +83,9 @@ pub use error::{ConfigError, DecodeError, MergeError};
 pub use event::{ErrorClasses, Event, Latency};
 pub use flight::Guard;
 pub use rank::By;
-pub use report::{BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals};
+pub use report::{
+    BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,
+};
 pub use sentinel::Sentinel;
 pub use stats::{Adjusted, Dropped, Stats};
 pub use verdict::{Kind, Verdict};

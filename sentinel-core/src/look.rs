@@ -5,8 +5,10 @@ use crate::block::{Block, Row};
 use crate::engine::{Closed, Engine};
 use crate::flight::InFlight;
 use crate::histogram::{HALVES, half_of, last_bucket_of, percentiles};
-use crate::rank::{Context, rank};
-use crate::report::{BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals};
+use crate::rank::{Context, Expected, rank};
+use crate::report::{
+    BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,
+};
 use crate::slot::SlowLine;
 use crate::tenant::{TenantId, UNATTRIBUTED, shown};
 use crate::verdict::fleet::Opinion;
@@ -28,7 +30,7 @@ pub(crate) struct Look<'a> {
 /// What is needed to describe a row.
 struct Judged<'a> {
     opinion: Option<Opinion<'a>>,
-    expected: Box<dyn Fn(&[u8], u64) -> (f64, bool) + 'a>,
+    expected: Expected<'a>,
     /// Σ of the errors beyond the expected ones, over tenants.
     excess: f64,
 }
@@ -42,11 +44,9 @@ impl<'a> Look<'a> {
         let first = closed.slot.saturating_sub(slots);
         let line = closed.slow_line.fleet;
         let before = closed.window.merged(first, line);
+        // Too young to know what is slow: what 5 % of these very requests exceed.
+        let line = if line == SlowLine::default().fleet { own_line(&[&before, &open]) } else { line };
         let mut all = Block::merge(&[&before, &open], line);
-        if line == SlowLine::default().fleet {
-            // Too young to know what is slow: what 5 % of these very requests exceed.
-            all = Block::merge(&[&all], own_line(&all));
-        }
         let sources: BTreeSet<u64> = closed.window.foreign().map(|block| block.source).collect();
         let to_ms = closed.now_ms;
         let flights = engine.flights.by_tenant(to_ms);
@@ -54,7 +54,16 @@ impl<'a> Look<'a> {
             all.list(TenantId::new(id));
         }
         let sources = sources.len() + 1;
-        Self { engine, from_ms: grid.start_of(first), to_ms, window_ms: slots * grid.slot_ms, closed, all, sources, flights }
+        Self {
+            engine,
+            from_ms: grid.start_of(first),
+            to_ms,
+            window_ms: slots * grid.slot_ms,
+            closed,
+            all,
+            sources,
+            flights,
+        }
     }
 
     pub(crate) fn report(&self, query: &Query) -> Report {
@@ -109,14 +118,16 @@ impl<'a> Look<'a> {
             errors: u64::from(cell.errors),
         });
         let mut endpoints: Vec<EndpointCounts> = cells.collect();
-        endpoints.sort_by(|a, b| (b.errors, b.requests).cmp(&(a.errors, a.requests)).then_with(|| a.endpoint.cmp(&b.endpoint)));
+        endpoints.sort_by(|a, b| {
+            (b.errors, b.requests).cmp(&(a.errors, a.requests)).then_with(|| a.endpoint.cmp(&b.endpoint))
+        });
         let row = self.describe(row, &self.judged());
         Some(TenantReport { as_of: self.to_ms, from_ms: self.from_ms, to_ms: self.to_ms, row, endpoints })
     }
 
     fn judged(&self) -> Judged<'_> {
         let opinion = self.closed.fleet.as_ref().map(|fleet| fleet.opinion(self.window_ms));
-        let expected: Box<dyn Fn(&[u8], u64) -> (f64, bool)> = match &self.closed.fleet {
+        let expected: Expected<'_> = match &self.closed.fleet {
             Some(fleet) => Box::new(fleet.expectations(self.window_ms, &self.closed.window, &self.all)),
             None => Box::new(|_, requests| (requests as f64 * COLD_RATE, false)),
         };
@@ -173,11 +184,15 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// The edge that 5 % of a block's own latencies exceed.
-fn own_line(block: &Block) -> u16 {
+/// The edge that 5 % of these latencies exceed.
+fn own_line(blocks: &[&Block]) -> u16 {
     let mut halves = [0.0; HALVES];
-    for cell in &block.latency {
+    for cell in blocks.iter().flat_map(|block| &block.latency) {
         halves[usize::from(half_of(cell.bucket))] += f64::from(cell.count);
     }
-    if block.latency.is_empty() { SlowLine::default().fleet } else { last_bucket_of(first_line(&halves)) }
+    if blocks.iter().all(|block| block.latency.is_empty()) {
+        SlowLine::default().fleet
+    } else {
+        last_bucket_of(first_line(&halves))
+    }
 }

@@ -66,9 +66,15 @@ impl FromStr for By {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let names = || Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|by| by.name() == text).ok_or_else(|| ConfigError::new("by", format!("{text:?}"), names()))
+        Self::ALL
+            .into_iter()
+            .find(|by| by.name() == text)
+            .ok_or_else(|| ConfigError::new("by", format!("{text:?}"), names()))
     }
 }
+
+/// The errors expected of a tenant's requests, and whether it always fails like this.
+pub(crate) type Expected<'a> = Box<dyn Fn(&[u8], u64) -> (f64, bool) + 'a>;
 
 /// What a ranking needs to know beside the block.
 pub(crate) struct Context<'a> {
@@ -76,7 +82,7 @@ pub(crate) struct Context<'a> {
     /// The fleet's normal error rate.
     pub(crate) p0: f64,
     /// Errors expected of a tenant with so many requests, and whether it always fails like that.
-    pub(crate) expected: &'a dyn Fn(&[u8], u64) -> (f64, bool),
+    pub(crate) expected: &'a Expected<'a>,
     /// Latencies that are normal for a tenant; `None` while nothing is known.
     pub(crate) normal_latency: &'a dyn Fn(&[u8]) -> Option<NormalLatency>,
     /// Age of all requests of a tenant that are in flight, µs.
@@ -86,7 +92,8 @@ pub(crate) struct Context<'a> {
 /// The first `limit` rows (as places in the block), the worst first.
 pub(crate) fn rank(by: By, limit: usize, context: &Context<'_>) -> Vec<usize> {
     let rows = &context.block.rows;
-    let mut keyed: Vec<([f64; 3], usize)> = rows.iter().enumerate().map(|(at, row)| (key(by, row, context), at)).collect();
+    let mut keyed: Vec<([f64; 3], usize)> =
+        rows.iter().enumerate().map(|(at, row)| (key(by, row, context), at)).collect();
     let order = |(a, i): &([f64; 3], usize), (b, j): &([f64; 3], usize)| {
         let falling = a.iter().zip(b).map(|(a, b)| b.total_cmp(a)).find(|order| order.is_ne());
         falling.unwrap_or(Ordering::Equal).then(i.cmp(j))
@@ -109,7 +116,8 @@ fn key(by: By, row: &Row, context: &Context<'_>) -> [f64; 3] {
         }
         By::ErrorRate => [wilson_lower(e, n, context.p0), e, n],
         By::Latency => {
-            let normal = (context.normal_latency)(row.id.as_bytes()).map(|normal| normal.share_above(context.block.slow_above));
+            let normal =
+                (context.normal_latency)(row.id.as_bytes()).map(|normal| normal.share_above(context.block.slow_above));
             let known = context.block.latency_of(row).iter().map(|cell| f64::from(cell.count)).sum::<f64>();
             let fleet = context.block.totals[2] as f64 / (context.block.totals[0] as f64).max(1.0);
             [slow - known * normal.unwrap_or(fleet), slow, row.latency_sum_us as f64 / n.max(1.0)]

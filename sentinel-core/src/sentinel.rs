@@ -168,8 +168,9 @@ impl Sentinel {
         Guard::begin(self)
     }
 
-    /// Moves time on to `now_ms` (Unix ms) and judges, having seen the events before it. Never goes back. Whoever owns a
-    /// timer calls it once a second; without that, queries and records do its work.
+    /// Moves time on to `now_ms` (Unix ms) and judges, having seen the events before it. Never goes back, and never ahead of
+    /// the system's clock where that is the clock. Whoever owns a timer calls it once a second; without that, queries and
+    /// records do its work.
     ///
     /// ```
     /// # use sentinel_core::{Clock, Sentinel};
@@ -179,7 +180,7 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tick(&self, now_ms: i64) {
-        self.inner.config.clock.tick(now_ms);
+        let now_ms = self.inner.config.clock.tick(now_ms);
         self.engine().tick(now_ms);
     }
 
@@ -323,7 +324,7 @@ impl Sentinel {
         Look::new(&engine, self.now_ms(), window).tenant(&id)
     }
 
-    /// The latencies of everybody, or of one tenant, as an HdrHistogram log with one interval (V2, compressed): what the
+    /// The latencies of everybody, or of one tenant, as an `HdrHistogram` log with one interval (V2, compressed): what the
     /// tools of that ecosystem read. Values are microseconds. `None` when the tenant is not in the window.
     ///
     /// ```

@@ -73,7 +73,8 @@ pub(crate) struct EndpointTally {
 }
 
 impl EndpointTally {
-    const EMPTY: Self = Self { counts: [0; WEIGHTS], halves: [0; HALVES], failing: [0; WITNESSES], lagging: [0; WITNESSES] };
+    const EMPTY: Self =
+        Self { counts: [0; WEIGHTS], halves: [0; HALVES], failing: [0; WITNESSES], lagging: [0; WITNESSES] };
 }
 
 fn witness(set: &mut [u64; WITNESSES], hash: u64) {
@@ -105,7 +106,18 @@ impl Table {
 
     /// Empty again, its allocations kept.
     pub(crate) fn reset(&mut self, slow_line: SlowLine) {
-        let Self { subtables, endpoints, latency, aborted, latency_sum_us, latency_max_us, slow_line: line, tail, totals, places: _ } = self;
+        let Self {
+            subtables,
+            endpoints,
+            latency,
+            aborted,
+            latency_sum_us,
+            latency_max_us,
+            slow_line: line,
+            tail,
+            totals,
+            places: _,
+        } = self;
         subtables.iter_mut().for_each(SubTable::reset);
         endpoints.clear();
         latency.fill(0);
@@ -159,7 +171,6 @@ impl Table {
     pub(crate) fn offsets(&self) -> [u64; WEIGHTS] {
         std::array::from_fn(|m| self.subtables.iter().map(|sub| u64::from(sub.offset[m])).max().unwrap_or(0))
     }
-
 
     /// Every tenant that is in the table, in no order.
     pub(crate) fn rows(&self) -> impl Iterator<Item = EntryView<'_>> {
@@ -242,7 +253,15 @@ impl SubTable {
         id_in(&self.arena, entry)
     }
 
-    fn add(&mut self, sample: &Sample<'_>, hash: u64, bucket: Option<u16>, weights: [u32; WEIGHTS], places: usize, tail: &mut [u64; WEIGHTS]) {
+    fn add(
+        &mut self,
+        sample: &Sample<'_>,
+        hash: u64,
+        bucket: Option<u16>,
+        weights: [u32; WEIGHTS],
+        places: usize,
+        tail: &mut [u64; WEIGHTS],
+    ) {
         let Self { index, entries, arena, .. } = self;
         let found = index.find(hash, |&at| {
             let entry = &entries[at as usize];
@@ -300,7 +319,8 @@ impl SubTable {
 
     /// Makes room: raises the offsets and moves who lies within all of them to the tail. Half the places are free after it.
     fn purge(&mut self, places: usize, tail: &mut [u64; WEIGHTS]) {
-        let upper: Vec<_> = self.entries.iter().map(|e| std::array::from_fn(|m| e.counts[m].saturating_add(e.base[m]))).collect();
+        let upper: Vec<_> =
+            self.entries.iter().map(|e| std::array::from_fn(|m| e.counts[m].saturating_add(e.base[m]))).collect();
         self.offset = raised(&upper, self.offset, [places; WEIGHTS]);
         let Self { index, entries, pages, free, arena, offset } = self;
         let old_arena = std::mem::take(arena);
@@ -329,7 +349,11 @@ impl SubTable {
 }
 
 /// The offsets that leave at most `places[m]` upper bounds above each: the (k+1)-th largest, never lower than before.
-pub(crate) fn raised<T: Copy + Ord>(upper: &[[T; WEIGHTS]], offset: [T; WEIGHTS], places: [usize; WEIGHTS]) -> [T; WEIGHTS] {
+pub(crate) fn raised<T: Copy + Ord>(
+    upper: &[[T; WEIGHTS]],
+    offset: [T; WEIGHTS],
+    places: [usize; WEIGHTS],
+) -> [T; WEIGHTS] {
     std::array::from_fn(|m| {
         let mut bounds: Vec<T> = upper.iter().map(|bounds| bounds[m]).collect();
         if bounds.len() <= places[m] {
@@ -378,7 +402,7 @@ impl Entry {
         if self.histogram == 0 {
             let place = self.cells.iter_mut().find(|cell| cell.1 == 0 || cell.0 == bucket);
             if let Some(cell) = place
-                && u32::from(cell.1) + count <= u32::from(u16::MAX)
+                && u16::try_from(u32::from(cell.1) + count).is_ok()
             {
                 *cell = (bucket, cell.1 + count as u16);
                 return;
@@ -436,7 +460,9 @@ impl Entry {
             free = Some((page, 0));
         }
         match free {
-            Some((page, i)) => pool.pages[page as usize][1 + 3 * i..][..3].copy_from_slice(&[u32::from(endpoint), 1, error]),
+            Some((page, i)) => {
+                pool.pages[page as usize][1 + 3 * i..][..3].copy_from_slice(&[u32::from(endpoint), 1, error]);
+            }
             None if error > 0 => self.replace_endpoint(endpoint, pool),
             None => {}
         }
@@ -540,7 +566,11 @@ impl<'a> EntryView<'a> {
         let entry = self.entry;
         for i in 0..INLINE_ENDPOINTS {
             if entry.requests_at[i] > 0 {
-                out.push(EndpointCell { endpoint: entry.endpoint_at[i], requests: entry.requests_at[i], errors: entry.errors_at[i] });
+                out.push(EndpointCell {
+                    endpoint: entry.endpoint_at[i],
+                    requests: entry.requests_at[i],
+                    errors: entry.errors_at[i],
+                });
             }
         }
         let mut page = entry.more_endpoints;
@@ -550,5 +580,182 @@ impl<'a> EntryView<'a> {
             out.extend(used.map(|cell| EndpointCell { endpoint: cell[0] as u16, requests: cell[1], errors: cell[2] }));
             page = words[0];
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    /// The truth about one tenant.
+    #[derive(Debug, Default, Clone, PartialEq)]
+    struct Truth {
+        counts: [u64; WEIGHTS],
+        sum_us: u64,
+        latency: HashMap<u16, u32>,
+        endpoints: HashMap<u16, (u32, u32)>,
+    }
+
+    const SLOW_ABOVE: u16 = 200;
+
+    fn fill(places: usize, events: &[(u32, u16, bool, u32)]) -> (Table, HashMap<Vec<u8>, Truth>) {
+        let hasher = RandomState::new();
+        let line = SlowLine { fleet: SLOW_ABOVE, ..SlowLine::default() };
+        let (mut table, mut truth) = (Table::new(places, line), HashMap::<Vec<u8>, Truth>::new());
+        for &(tenant, endpoint, error, us) in events {
+            // Every third id is too long for an entry and lives in the arena.
+            let id = if tenant % 3 == 0 { format!("{tenant:0>100}") } else { tenant.to_string() }.into_bytes();
+            let sample = Sample { tenant: &id, endpoint, error, aborted: false, latency_us: Some(us) };
+            table.add(&sample, &hasher);
+            let own = truth.entry(id).or_default();
+            let slow = bucket_of(us) > SLOW_ABOVE;
+            own.counts = std::array::from_fn(|m| own.counts[m] + [1, u64::from(error), u64::from(slow)][m]);
+            own.sum_us += u64::from(us);
+            *own.latency.entry(bucket_of(us)).or_default() += 1;
+            let cell = own.endpoints.entry(endpoint).or_default();
+            *cell = (cell.0 + 1, cell.1 + u32::from(error));
+        }
+        (table, truth)
+    }
+
+    fn read(view: &EntryView<'_>) -> Truth {
+        let (mut latency, mut endpoints) = (Vec::new(), Vec::new());
+        view.latency(&mut latency);
+        view.endpoints(&mut endpoints);
+        assert!(latency.windows(2).all(|pair| pair[0].bucket < pair[1].bucket));
+        Truth {
+            counts: view.counts(),
+            sum_us: view.latency_sum_us(),
+            latency: latency.iter().map(|cell| (cell.bucket, cell.count)).collect(),
+            endpoints: endpoints.iter().map(|cell| (cell.endpoint, (cell.requests, cell.errors))).collect(),
+        }
+    }
+
+    fn event(tenants: u32) -> impl Strategy<Value = (u32, u16, bool, u32)> {
+        (0..tenants, 0..12_u16, prop::bool::weighted(0.2), prop_oneof![0..40_u32, 0..5_000_000_u32, Just(u32::MAX)])
+    }
+
+    proptest! {
+        #[test]
+        fn what_fits_is_exact(events in prop::collection::vec(event(40), 0..3_000)) {
+            let (table, truth) = fill(64, &events);
+            prop_assert_eq!(table.offsets(), [0; WEIGHTS]);
+            let read: HashMap<Vec<u8>, Truth> = table.rows().map(|view| (view.id().to_vec(), read(&view))).collect();
+            prop_assert_eq!(read, truth);
+        }
+
+        #[test]
+        fn beyond_it_the_bounds_hold(events in prop::collection::vec(event(2_000), 0..6_000), places in 8..40_usize) {
+            let (table, truth) = fill(places, &events);
+            prop_assert!(table.rows().count() <= 2 * WEIGHTS * places.div_ceil(SUBTABLES) * SUBTABLES);
+            let offsets = table.offsets();
+            let mut left = truth.clone();
+            let mut listed = [0; WEIGHTS];
+            for view in table.rows() {
+                let exact = left.remove(view.id());
+                let exact = exact.ok_or_else(|| TestCaseError::fail("a row twice, or of nobody"))?;
+                let (counts, base) = (view.counts(), view.base());
+                for m in 0..WEIGHTS {
+                    prop_assert!(counts[m] <= exact.counts[m] && exact.counts[m] <= counts[m] + base[m]);
+                    listed[m] += counts[m];
+                }
+                let own = read(&view);
+                prop_assert_eq!(u64::from(own.latency.values().sum::<u32>()), counts[0]);
+                prop_assert!(own.latency.iter().all(|(bucket, count)| exact.latency.get(bucket) >= Some(count)));
+                prop_assert!(own.endpoints.iter().all(|(at, (n, e))| exact.endpoints.get(at).is_some_and(|(m, f)| n <= m && e <= f)));
+            }
+            for absent in left.values() {
+                prop_assert!((0..WEIGHTS).all(|m| absent.counts[m] <= offsets[m]));
+            }
+            for m in 0..WEIGHTS {
+                prop_assert_eq!(listed[m] + table.tail[m], table.totals[m]);
+                // The bound of Misra and Gries, for each sub-table; it cannot exceed what all of them hold.
+                prop_assert!(offsets[m] <= table.totals[m] / (places.div_ceil(SUBTABLES) as u64 + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_reset_table_is_like_a_new_one() {
+        let hasher = RandomState::new();
+        let mut table = Table::new(8, SlowLine::default());
+        let events: Vec<_> = (0..500_u32).map(|i| (i.to_string(), (i % 90) as u16)).collect();
+        let add = |table: &mut Table| {
+            for (id, endpoint) in &events {
+                let sample = Sample {
+                    tenant: id.as_bytes(),
+                    endpoint: *endpoint,
+                    error: true,
+                    aborted: true,
+                    latency_us: Some(7),
+                };
+                table.add(&sample, &hasher);
+            }
+        };
+        let describe = |table: &Table| {
+            let mut rows: Vec<_> = table.rows().map(|view| (view.id().to_vec(), view.counts(), view.base())).collect();
+            rows.sort();
+            (
+                rows,
+                table.totals,
+                table.tail,
+                table.offsets(),
+                table.aborted,
+                table.latency_sum_us,
+                table.endpoints.len(),
+            )
+        };
+        add(&mut table);
+        let first = describe(&table);
+        table.reset(SlowLine::default());
+        assert!(table.is_empty() && table.rows().count() == 0 && table.offsets() == [0; WEIGHTS]);
+        add(&mut table);
+        assert_eq!(describe(&table), first);
+    }
+
+    #[test]
+    fn many_endpoints_keep_those_that_fail() {
+        // 60 endpoints that work, then 20 that fail: those are all there, and exact.
+        let works = (0..60).flat_map(|endpoint| [(1, endpoint, false, 10); 3]);
+        let fails = (100..120).flat_map(|endpoint| [(1, endpoint, true, 10); 2]);
+        let (table, _) = fill(8, &works.chain(fails).collect::<Vec<_>>());
+        let view = table.rows().next().expect("one tenant");
+        let own = read(&view);
+        assert!((100..120).all(|endpoint| own.endpoints[&endpoint].1 == 2), "{own:?}");
+        assert!(!view.endpoints_cut());
+        // 40 that fail do not fit: said so.
+        let (table, _) = fill(8, &(0..40).map(|endpoint| (1, endpoint, true, 10)).collect::<Vec<_>>());
+        assert!(table.rows().next().expect("one tenant").endpoints_cut());
+    }
+
+    #[test]
+    fn a_flood_does_not_push_out_who_fails_quietly() {
+        let mut events: Vec<_> = (0..100_000).map(|i| (1_000 + i, 0, false, 10)).collect();
+        for i in 0..5 {
+            events.insert(i * 20_000, (7, 0, true, 10));
+        }
+        let (table, _) = fill(16, &events);
+        let quiet = table.rows().find(|view| view.id() == b"7").expect("still there");
+        assert_eq!((quiet.counts()[1], quiet.base()[1], table.offsets()[1]), (5, 0, 0));
+    }
+
+    #[test]
+    fn counts_do_not_wrap() {
+        let (mut pages, mut free) = (Vec::new(), Vec::new());
+        let (table, _) = fill(8, &[(1, 0, true, 10)]);
+        let mut sub = table.subtables.into_iter().find(|sub| !sub.entries.is_empty()).expect("one entry");
+        let entry = &mut sub.entries[0];
+        entry.requests_at[0] = u32::MAX;
+        entry.add_endpoint(0, 1, &mut Pool { pages: &mut pages, free: &mut free });
+        assert_eq!(entry.requests_at[0], u32::MAX);
+        for _ in 0..70_000 {
+            entry.add_latency(10, 1, &mut Pool { pages: &mut pages, free: &mut free });
+        }
+        let view = EntryView { sub: &SubTable { pages, ..SubTable::default() }, entry };
+        let mut cells = Vec::new();
+        view.latency(&mut cells);
+        assert_eq!(cells, [LatencyCell { bucket: 10, count: 70_001 }]);
     }
 }

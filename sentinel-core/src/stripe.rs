@@ -119,7 +119,13 @@ impl Stripe {
         let (endpoint, other) = self.endpoints.id(event.endpoint, &self.shared.registry);
         self.ledger.adjusted.endpoint_other += u64::from(other);
         let error = self.shared.errors.contain(outcome);
-        let sample = Sample { tenant: &tenant, endpoint, error, aborted: outcome == Outcome::Aborted, latency_us: event.latency.micros() };
+        let sample = Sample {
+            tenant: &tenant,
+            endpoint,
+            error,
+            aborted: outcome == Outcome::Aborted,
+            latency_us: event.latency.micros(),
+        };
         if slot > self.slot {
             self.rotate(slot);
         }

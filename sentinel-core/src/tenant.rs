@@ -58,7 +58,6 @@ impl TenantId {
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
-
 }
 
 impl Borrow<[u8]> for TenantId {

@@ -1,8 +1,8 @@
 //! How an answer reads: the sentence of a verdict and the text form of a report. Counts stand beside every percentage.
 
+use crate::By;
 use crate::report::{Report, TenantRow};
 use crate::verdict::{Kind, Verdict};
-use crate::By;
 use std::fmt;
 
 /// What the sentence needs beside the verdict itself.
@@ -21,19 +21,31 @@ pub(crate) fn sentence(verdict: &Verdict, evidence: &Evidence<'_>) -> String {
     let when = when(verdict);
     let share = verdict.share.unwrap_or(0.0);
     let part = match verdict.excess_share {
-        Some(excess) if share < 0.5 => format!("{} of the new {what} ({} of all: {counts}, {when})", percent(excess), percent(share)),
+        Some(excess) if share < 0.5 => {
+            format!("{} of the new {what} ({} of all: {counts}, {when})", percent(excess), percent(share))
+        }
         _ => format!("{} of all {what} ({counts}, {when})", percent(share)),
     };
     match verdict.kind {
         Kind::Quiet => format!("no unusual {what}"),
         Kind::OneTenant => format!("{} causes {part}", verdict.tenants.join(", ")),
         Kind::FewTenants => format!("{} cause {part}", verdict.tenants.join(", ")),
-        Kind::OneEndpoint => format!("{} has {part}, for several tenants", verdict.endpoint.as_deref().unwrap_or_default()),
+        Kind::OneEndpoint => {
+            format!("{} has {part}, for several tenants", verdict.endpoint.as_deref().unwrap_or_default())
+        }
         Kind::Everyone => {
             let rate = percent_of(of, evidence.requests);
-            format!("{rate} of all requests: {what} across tenants ({} of {}, {when})", grouped(of), grouped(evidence.requests))
+            format!(
+                "{rate} of all requests: {what} across tenants ({} of {}, {when})",
+                grouped(of),
+                grouped(evidence.requests)
+            )
         }
-        Kind::Unclear => format!("{} {what} of {} requests, more than normal, and nobody explains them ({when})", grouped(of), grouped(evidence.requests)),
+        Kind::Unclear => format!(
+            "{} {what} of {} requests, more than normal, and nobody explains them ({when})",
+            grouped(of),
+            grouped(evidence.requests)
+        ),
     }
 }
 
@@ -138,7 +150,12 @@ impl fmt::Display for Report {
             let tenants = grouped(self.totals.tenants);
             return match self.totals.requests {
                 0 => write!(f, "\nno requests"),
-                _ => write!(f, "\nnone: {requests} requests of {tenants} tenants, {} {}", grouped(self.totals.errors), self.errors),
+                _ => write!(
+                    f,
+                    "\nnone: {requests} requests of {tenants} tenants, {} {}",
+                    grouped(self.totals.errors),
+                    self.errors
+                ),
             };
         }
         let width = rows.iter().map(|row| row.tenant_id.chars().count()).max().unwrap_or(0).min(40);
@@ -214,7 +231,9 @@ impl Report {
             By::ErrorRate => format!("{} of {}{}", grouped(row.errors), grouped(row.requests), bound(row.bound.errors)),
             By::Latency => format!("{} slow of {}{}", grouped(row.slow), grouped(row.requests), bound(row.bound.slow)),
             By::Load => format!("{} requests, {} in flight", grouped(row.requests), grouped(row.in_flight)),
-            By::Requests => format!("{} of {}{}", grouped(row.requests), grouped(self.totals.requests), bound(row.bound.requests)),
+            By::Requests => {
+                format!("{} of {}{}", grouped(row.requests), grouped(self.totals.requests), bound(row.bound.requests))
+            }
         }
     }
 }
@@ -228,7 +247,10 @@ mod tests {
         let shown = [0.0, 0.000_4, 0.002, 0.003, 0.05, 0.051, 0.68, 0.995, 0.999, 1.0].map(percent);
         assert_eq!(shown, ["0%", "0.04%", "0.2%", "0.3%", "5%", "5.1%", "68%", "99.5%", "99.9%", "100%"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([10_000, 60_000, 120_000, 90_000, 3_600_000].map(span), ["10 seconds", "1 minute", "2 minutes", "90 seconds", "1 hour"]);
+        assert_eq!(
+            [10_000, 60_000, 120_000, 90_000, 3_600_000].map(span),
+            ["10 seconds", "1 minute", "2 minutes", "90 seconds", "1 hour"]
+        );
         assert_eq!(clock(1_699_999_990_000), "22:13:10");
     }
 }

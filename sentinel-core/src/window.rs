@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use crate::tenant::TenantId;
 
+/// The merged view of all blocks may take one part in so many of what they take themselves.
+const VIEW: usize = 3;
+
 /// Where a block came from: (slot, source).
 type Place = (i64, u64);
 
@@ -41,9 +44,9 @@ impl Window {
 
     /// Adds what this process counted; a slot that has a block already gets the sum of both. Gives back what was added.
     pub(crate) fn insert(&mut self, slot: i64, block: Block) -> Arc<Block> {
-        let added = Arc::new(block);
+        let added = Arc::new(block.fitted());
         let block = match self.blocks.get(&(slot, self.source)) {
-            Some(known) => Arc::new(Block::merge(&[known, &added], known.slow_above)),
+            Some(known) => Arc::new(Block::merge(&[known, &added], known.slow_above).fitted()),
             None => added.clone(),
         };
         self.put((slot, self.source), block);
@@ -67,8 +70,11 @@ impl Window {
     /// Over budget, the largest blocks lose the tenants that weigh least, by halves, until it fits.
     fn prune(&mut self) {
         while self.weight > self.budget {
-            let largest = self.blocks.iter().max_by_key(|(_, block)| block.rows.len()).map(|(place, block)| (*place, block.clone()));
-            let Some((place, pruned, before)) = largest.and_then(|(place, block)| Some((place, block.pruned(block.rows.len() / 12)?, block.weight()))) else {
+            let Some((place, largest)) = self.blocks.iter().max_by_key(|(_, block)| block.rows.len()) else {
+                return;
+            };
+            let (place, before) = (*place, largest.weight());
+            let Some(pruned) = largest.halved() else {
                 return;
             };
             self.weight = self.weight - before + pruned.weight();
@@ -118,7 +124,13 @@ impl Window {
             return block.clone();
         }
         let parts: Vec<&Block> = self.since(first).map(|block| &**block).collect();
-        let merged = Arc::new(Block::merge(&parts, slow_above));
+        let mut merged = Block::merge(&parts, slow_above).fitted();
+        while merged.weight() > self.budget / VIEW
+            && let Some(halved) = merged.halved()
+        {
+            merged = halved;
+        }
+        let merged = Arc::new(merged);
         self.cached = Some((first, merged.clone()));
         merged
     }

@@ -2,8 +2,9 @@
 
 use super::judge::Learning;
 use super::rules::{
-    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_RATE, COLD_S, ENDPOINT_ERRORS, ENDPOINT_TENANTS, ENDPOINT_TRAFFIC, FEW_TENANTS, FLEET_ERRORS, FLEET_RATIO, GATE,
-    GATE_PER_LOG_K, GATE_REST, MAX_CULPRITS, MIN_ERRORS, MIN_RATIO, SURGE, SURGE_AFTER_S, Sums, explains, log_ratio,
+    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_RATE, COLD_S, ENDPOINT_ERRORS, ENDPOINT_TENANTS, ENDPOINT_TRAFFIC, FEW_TENANTS,
+    FLEET_ERRORS, FLEET_RATIO, GATE, GATE_PER_LOG_K, GATE_REST, MAX_CULPRITS, MIN_ERRORS, MIN_RATIO, SURGE,
+    SURGE_AFTER_S, Sums, explains, log_ratio,
 };
 use super::{Finding, Kind};
 use crate::baseline::{Keys, PSEUDO_REQUESTS, REST, Side, TAIL};
@@ -148,28 +149,45 @@ impl Case<'_> {
         if suspects.is_empty() && !fleet {
             return Finding::QUIET;
         }
-        let found = Finding { window: self.w, all, culprits: suspects.iter().map(|(i, ..)| *i).collect(), ..Finding::QUIET };
+        let found =
+            Finding { window: self.w, all, culprits: suspects.iter().map(|(i, ..)| *i).collect(), ..Finding::QUIET };
         let mut group = Sums::default();
         for (j, (_, own, _)) in suspects.iter().take(MAX_CULPRITS).enumerate() {
             group = Sums { e: group.e + own.e, x: group.x + own.x, n: group.n + own.n };
             if let Some(share) = explains(group, all, self.phi) {
                 let mut tenants: Vec<u32> = suspects[..=j].iter().map(|(i, ..)| *i).collect();
                 tenants.sort_unstable();
-                let endpoint = (j == 0 && self.side == Side::Errors).then(|| self.failing_endpoint(tenants[0])).flatten();
+                let endpoint =
+                    (j == 0 && self.side == Side::Errors).then(|| self.failing_endpoint(tenants[0])).flatten();
                 let kind = if j == 0 { Kind::OneTenant } else { Kind::FewTenants };
                 return Finding { kind, tenants, endpoint, group, excess_share: Some(share), ..found };
             }
         }
         if let Some((endpoint, group, all, share)) = self.failing_everywhere(gate) {
-            return Finding { kind: Kind::OneEndpoint, endpoint: Some(endpoint), group, all, excess_share: Some(share), ..found };
+            return Finding {
+                kind: Kind::OneEndpoint,
+                endpoint: Some(endpoint),
+                group,
+                all,
+                excess_share: Some(share),
+                ..found
+            };
         }
         if !fleet || self.side == Side::Errors && self.learning.learned_total_s < COLD_S && all.e / all.n < COLD_RATE {
             return if fleet { Finding::QUIET } else { Finding { kind: Kind::Unclear, ..found } };
         }
         let dropped = if active + known >= FEW_TENANTS { 5 } else { 1 };
         excesses.sort_unstable_by(|(a, i, _), (b, j, _)| b.total_cmp(a).then_with(|| keys.key(*i).cmp(keys.key(*j))));
-        let rest = excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Sums { e: rest.e - own.e, x: rest.x - own.x, n: rest.n - own.n });
-        let kind = if log_ratio(rest.e, rest.x) / self.phi >= GATE_REST && rest.e >= FLEET_RATIO * rest.x + 1.0 { Kind::Everyone } else { Kind::Unclear };
+        let rest = excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Sums {
+            e: rest.e - own.e,
+            x: rest.x - own.x,
+            n: rest.n - own.n,
+        });
+        let kind = if log_ratio(rest.e, rest.x) / self.phi >= GATE_REST && rest.e >= FLEET_RATIO * rest.x + 1.0 {
+            Kind::Everyone
+        } else {
+            Kind::Unclear
+        };
         let excess_share = (kind == Kind::Everyone).then_some(1.0);
         Finding { kind, group: all, excess_share, ..found }
     }
@@ -183,9 +201,14 @@ impl Case<'_> {
         for i in 0..keys.len() as u32 {
             let own = self.endpoint(i);
             all = Sums { e: all.e + own.e, x: all.x + own.x, n: all.n + own.n };
-            let suspect = own.e >= MIN_ERRORS && own.e >= MIN_RATIO * own.x && log_ratio(own.e, own.x) >= gate && !endpoint::is_reserved(keys.key(i));
+            let suspect = own.e >= MIN_ERRORS
+                && own.e >= MIN_RATIO * own.x
+                && log_ratio(own.e, own.x) >= gate
+                && !endpoint::is_reserved(keys.key(i));
             let excess = own.e - own.x;
-            let ahead = |(other, sums): (u32, Sums)| excess > sums.e - sums.x || excess == sums.e - sums.x && keys.key(i) < keys.key(other);
+            let ahead = |(other, sums): (u32, Sums)| {
+                excess.total_cmp(&(sums.e - sums.x)).then_with(|| keys.key(other).cmp(keys.key(i))).is_gt()
+            };
             if suspect && top.is_none_or(ahead) {
                 top = Some((i, own));
             }
@@ -207,7 +230,8 @@ impl Case<'_> {
     /// The endpoint with most of the tenant's errors and not most of its traffic: an attribute, not the identity.
     fn failing_endpoint(&self, tenant: u32) -> Option<u32> {
         let id = self.scene.tenants.key(tenant);
-        let (mut cells, mut requests, mut errors): (Vec<(&Arc<str>, u64, u64)>, u64, u64) = (Vec::new(), 0, 0);
+        let mut cells: Vec<(&Arc<str>, u64, u64)> = Vec::new();
+        let (mut requests, mut errors) = (0, 0);
         for block in self.scene.blocks(self.scene.tenants.slots(self.w)) {
             let Some(row) = block.row(id.as_bytes()) else {
                 continue;

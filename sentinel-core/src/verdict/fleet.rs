@@ -71,7 +71,7 @@ impl Fleet {
     pub(crate) fn observe(&mut self, open: &Block) {
         self.tenants.clear_open();
         self.endpoints.clear_open();
-        self.each_tally(open, |keys, i, tally| keys.add_open(i, tally), |keys, i, tally| keys.add_open(i, tally));
+        self.each_tally(open, super::super::baseline::Keys::add_open, super::super::baseline::Keys::add_open);
     }
 
     /// A closed slot has changed: late events, or a newer snapshot of another source in place of an older one (`minus`).
@@ -84,7 +84,11 @@ impl Fleet {
             return;
         };
         let tainted = [errors, latency];
-        self.each_tally(block, |keys, i, tally| keys.amend(back, tainted, i, tally, minus), |keys, i, tally| keys.amend(back, tainted, i, tally, minus));
+        self.each_tally(
+            block,
+            |keys, i, tally| keys.amend(back, tainted, i, tally, minus),
+            |keys, i, tally| keys.amend(back, tainted, i, tally, minus),
+        );
     }
 
     fn each_tally(
@@ -128,7 +132,10 @@ impl Fleet {
     fn moment(&self) -> Moment {
         let seconds = |ms: i64| ms as f64 / 1_000.0;
         let open_ms = self.evaluated_ms - self.setup.grid.start_of(self.slot);
-        Moment { now_s: seconds(self.evaluated_ms - self.origin_ms), open_s: seconds(open_ms.clamp(0, self.horizon.slot_ms)) }
+        Moment {
+            now_s: seconds(self.evaluated_ms - self.origin_ms),
+            open_s: seconds(open_ms.clamp(0, self.horizon.slot_ms)),
+        }
     }
 
     /// Closes the open slot, whose block is not in the window yet; a slot that has just become a minute old is learned.
@@ -161,7 +168,11 @@ impl Fleet {
             }
         }
         self.tenants.learn_tails(tails.iter().map(|(i, halves)| (*i, &halves[..])));
-        let rows: Vec<_> = blocks.iter().flat_map(|block| &block.endpoints).map(|row| (self.endpoints.index_of(&row.name), &row.halves[..])).collect();
+        let rows: Vec<_> = blocks
+            .iter()
+            .flat_map(|block| &block.endpoints)
+            .map(|row| (self.endpoints.index_of(&row.name), &row.halves[..]))
+            .collect();
         self.endpoints.learn_tails(rows.into_iter());
     }
 
@@ -192,7 +203,8 @@ impl Fleet {
 
     /// What is slow from now on; `names` are the endpoints by their number.
     pub(crate) fn slow_line(&mut self, names: &[Arc<str>]) -> SlowLine {
-        let fleet = self.setup.slow_after.or_else(|| self.tenants.fleet_tail().map(|tail| last_bucket_of(first_line(tail))));
+        let fleet =
+            self.setup.slow_after.or_else(|| self.tenants.fleet_tail().map(|tail| last_bucket_of(first_line(tail))));
         let line = |name: &Arc<str>| match self.endpoints.find(&**name) {
             Some(i) => self.endpoints.line(i),
             None => HALVES as u8,
@@ -208,9 +220,21 @@ impl Fleet {
     }
 
     /// For each tenant: the errors expected of so many requests in `window_ms`, and whether it always fails like this.
-    pub(crate) fn expectations<'a>(&'a self, window_ms: i64, window: &'a Window, open: &'a Block) -> impl Fn(&[u8], u64) -> (f64, bool) + 'a {
+    pub(crate) fn expectations<'a>(
+        &'a self,
+        window_ms: i64,
+        window: &'a Window,
+        open: &'a Block,
+    ) -> impl Fn(&[u8], u64) -> (f64, bool) + 'a {
         let opinion = self.opinion(window_ms);
-        let scene = Scene { tenants: &self.tenants, endpoints: &self.endpoints, unattributed: None, window, slot: self.slot, open };
+        let scene = Scene {
+            tenants: &self.tenants,
+            endpoints: &self.endpoints,
+            unattributed: None,
+            window,
+            slot: self.slot,
+            open,
+        };
         let case = Case { span: opinion.window_s, ..self.errors.case(scene, opinion.w, self.moment()) };
         let p0 = opinion.normal_rate();
         move |id, requests| match self.tenants.find(id) {
@@ -319,7 +343,8 @@ impl NormalLatency {
     /// The share of requests above a bucket that ends a half.
     pub(crate) fn share_above(&self, bucket: u16) -> f64 {
         let total: f64 = self.histogram.iter().sum();
-        let above: f64 = (0..HALVES).filter(|&half| last_bucket_of(half as u8) > bucket).map(|half| self.histogram[half]).sum();
+        let above: f64 =
+            (0..HALVES).filter(|&half| last_bucket_of(half as u8) > bucket).map(|half| self.histogram[half]).sum();
         if total > 0.0 { above / total } else { 0.0 }
     }
 

@@ -2,7 +2,8 @@
 
 use super::decide::{Case, Scene};
 use super::rules::{
-    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_S, GATE_NOW, HISTORY, MIN_RATE, PRIOR_ERRORS, PRIOR_REQUESTS, REST_RATIO, Sums, TAINT_AFTER_S, TAINT_MAX_S,
+    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_S, GATE_NOW, HISTORY, MIN_RATE, PRIOR_ERRORS, PRIOR_REQUESTS, REST_RATIO, Sums,
+    TAINT_AFTER_S, TAINT_MAX_S,
 };
 use super::{Finding, Kind};
 use crate::baseline::{Horizon, Keys, Side};
@@ -37,6 +38,8 @@ pub(crate) struct Learning {
     pub(crate) learned_total_s: f64,
 }
 
+// Each flag is a separate fact of the rules; a state machine of them would hide which.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub(crate) side: Side,
@@ -140,7 +143,8 @@ impl Judge {
             return unclear.unwrap_or(Finding::QUIET);
         };
         for longer in definite {
-            let superset = longer.tenants.len() > best.tenants.len() && best.tenants.iter().all(|i| longer.tenants.contains(i));
+            let superset =
+                longer.tenants.len() > best.tenants.len() && best.tenants.iter().all(|i| longer.tenants.contains(i));
             if superset && !best.tenants.is_empty() {
                 best = longer;
             }
@@ -150,14 +154,15 @@ impl Judge {
 
     /// NOW: in these shorter windows each culprit (or the endpoint, or the fleet) keeps up its excess.
     fn keeps_up(&self, scene: Scene<'_>, found: &Finding, at: Moment, shorter: Range<usize>) -> bool {
-        let subjects: Vec<Option<u32>> = if found.tenants.is_empty() { vec![None] } else { found.tenants.iter().copied().map(Some).collect() };
+        let subjects: Vec<Option<u32>> =
+            if found.tenants.is_empty() { vec![None] } else { found.tenants.iter().copied().map(Some).collect() };
         subjects.iter().all(|subject| {
             let long = self.case(scene, found.window, at);
-            let excess = self.excess(&long, found, *subject);
+            let excess = Self::excess(&long, found, *subject);
             shorter.clone().all(|s| {
                 let short = self.case(scene, s, at);
                 let expected = excess * short.span / long.span;
-                let observed = self.excess(&short, found, *subject).max(0.0);
+                let observed = Self::excess(&short, found, *subject).max(0.0);
                 let of_observed = if observed > 0.0 { observed * (observed / expected).ln() } else { 0.0 };
                 !(observed < expected && 2.0 * (of_observed - (observed - expected)) >= GATE_NOW)
             })
@@ -165,7 +170,7 @@ impl Judge {
     }
 
     /// Bad requests beyond the expected ones: of a tenant, of the finding's endpoint, or of the fleet.
-    fn excess(&self, case: &Case<'_>, found: &Finding, tenant: Option<u32>) -> f64 {
+    fn excess(case: &Case<'_>, found: &Finding, tenant: Option<u32>) -> f64 {
         let of = |i| {
             let (n, e) = case.tenant(i);
             if n == 0.0 { 0.0 } else { e - n * case.rate(i) }
@@ -285,7 +290,9 @@ impl Judge {
     }
 
     pub(crate) fn learn(&mut self, tenants: &Keys<TenantId>) {
-        let clean = |slots: &mut dyn Iterator<Item = &bool>| slots.filter(|tainted| !**tainted).count() as f64 * self.horizon.slot_s();
+        let clean = |slots: &mut dyn Iterator<Item = &bool>| {
+            slots.filter(|tainted| !**tainted).count() as f64 * self.horizon.slot_s()
+        };
         let in_ring = clean(&mut self.tainted.iter());
         let rate = |n: f64, e: f64| ((e + PRIOR_ERRORS) / (n + PRIOR_REQUESTS)).max(MIN_RATE);
         let learning = (0..self.horizon.windows.len()).map(|w| {
