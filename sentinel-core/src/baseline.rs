@@ -15,7 +15,7 @@ pub(crate) const TAIL: f64 = 0.05;
 pub(crate) const PSEUDO_REQUESTS: f64 = 20.0;
 /// Requests that the fleet must have before thresholds mean anything.
 const TAIL_MIN: f64 = 100.0;
-/// A slot enters the tail histograms when it is this old.
+/// A slot enters the tail histograms when it is this old, or leaves a shorter window.
 const TAIL_AGE_MS: i64 = 60_000;
 const HALF_LIFE_S: f64 = 3_600.0;
 /// What windows are judged, in seconds, and the one before them that serves only "is it still so now".
@@ -52,7 +52,7 @@ impl Horizon {
         }
         let ring = windows.last().copied().unwrap_or(1);
         let decay = 0.5_f64.powf(slot_ms as f64 / 1_000.0 / HALF_LIFE_S);
-        Self { slot_ms, windows, ring, decay, tail_age: (TAIL_AGE_MS / slot_ms).max(1) as usize }
+        Self { slot_ms, windows, ring, decay, tail_age: (TAIL_AGE_MS / slot_ms).clamp(1, slots) as usize }
     }
 
     pub(crate) fn slot_s(&self) -> f64 {
