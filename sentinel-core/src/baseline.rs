@@ -353,9 +353,11 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             return None;
         }
         let longest = self.horizon.windows.len() - 1;
+        let mut kept = vec![false; self.len()];
+        [REST].iter().chain(keep).for_each(|&i| kept[i as usize] = true);
         let weight = |i: u32| {
             let (now, (n, e)) = (self.window(longest, i), self.base(Side::Errors, longest, i));
-            (i == REST || keep.contains(&i), f64::from(now.e) + e, f64::from(now.s), f64::from(now.n) + n)
+            (kept[i as usize], f64::from(now.e) + e, f64::from(now.s), f64::from(now.n) + n)
         };
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
         order.sort_unstable_by(|&a, &b| weight(b).partial_cmp(&weight(a)).unwrap_or(std::cmp::Ordering::Equal));
@@ -502,5 +504,147 @@ pub(crate) fn halves_of(cells: &[LatencyCell], out: &mut Vec<(u8, u32)>) {
             Some(last) if last.0 == half => last.1 = last.1.saturating_add(cell.count),
             _ => out.push((half, cell.count)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Counts = HashMap<u32, Tally>;
+
+    /// Slots as they were, oldest first: what each key did, and whether the slot was tainted, by side.
+    #[derive(Debug, Clone)]
+    struct Slot {
+        counts: Counts,
+        tainted: [bool; 2],
+    }
+
+    fn slots() -> impl Strategy<Value = Vec<Slot>> {
+        let tally = (0..50_u32, 0..50_u32, 0..50_u32).prop_map(|(n, e, s)| Tally { n: n + 1, e, s });
+        let slot = (prop::collection::hash_map(1..30_u32, tally, 0..12), any::<[bool; 2]>());
+        prop::collection::vec(slot.prop_map(|(counts, tainted)| Slot { counts, tainted }), 1..90)
+    }
+
+    /// Feeds slots; gives the keys and the ring's tainted flags, as the judges keep them.
+    fn feed(slots: &[Slot], horizon: &Horizon, mut each: impl FnMut(&mut Keys<u32>)) -> Keys<u32> {
+        let mut keys = Keys::new(horizon, 0, RandomState::new());
+        let mut tainted: [VecDeque<bool>; 2] = [VecDeque::new(), VecDeque::new()];
+        for slot in slots {
+            for (key, tally) in &slot.counts {
+                let i = keys.index_of(key);
+                keys.add_open(i, *tally);
+            }
+            for side in 0..2 {
+                tainted[side].push_back(slot.tainted[side]);
+            }
+            keys.close([&tainted[0], &tainted[1]]);
+            for flags in &mut tainted {
+                if flags.len() > horizon.ring {
+                    flags.pop_front();
+                }
+            }
+            each(&mut keys);
+        }
+        keys
+    }
+
+    fn sum<'a>(slots: impl Iterator<Item = &'a Slot>, key: u32) -> Tally {
+        slots.filter_map(|slot| slot.counts.get(&key)).fold(Tally::default(), |mut sum, part| {
+            sum.add(*part);
+            sum
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn windows_and_baselines_are_those_of_a_list(slots in slots()) {
+            let horizon = Horizon::new(10_000, 60);
+            let keys = feed(&slots, &horizon, |_| {});
+            for key in 1..30 {
+                let Some(i) = keys.find(&key) else { continue };
+                for (w, &length) in horizon.windows.iter().enumerate() {
+                    let inside = slots.len().saturating_sub(length);
+                    prop_assert_eq!(keys.window(w, i), sum(slots[inside..].iter(), key));
+                    for side in [Side::Errors, Side::Latency] {
+                        let (mut n, mut bad) = (0.0, 0.0);
+                        for (age, slot) in slots.iter().rev().enumerate().skip(length) {
+                            let known = slot.counts.get(&key).filter(|_| !slot.tainted[side as usize]);
+                            // Decays from the close after the one at which it left the ring.
+                            let left = horizon.decay.powf(age.saturating_sub(horizon.ring) as f64);
+                            n += known.map_or(0.0, |tally| f64::from(tally.n)) * left;
+                            bad += known.map_or(0.0, |tally| f64::from(tally.bad(side))) * left;
+                        }
+                        let (base_n, base_bad) = keys.base(side, w, i);
+                        prop_assert!((base_n - n).abs() < 1e-6 && (base_bad - bad).abs() < 1e-6);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn letting_keys_go_loses_no_count(slots in slots(), most in 2..20_usize) {
+            let horizon = Horizon::new(10_000, 60);
+            let named = std::cell::Cell::new(0);
+            let shrunk = feed(&slots, &horizon, |keys| {
+                let keep: Vec<u32> = keys.find(&7).into_iter().collect();
+                if let Some(to) = keys.shrink(most, &keep) {
+                    named.set(named.get() + keep.len());
+                    assert!(keep.iter().all(|&i| most < 4 || to[i as usize] != REST), "the kept one is gone");
+                }
+                assert!(keys.len() <= most, "{} keys, allowed {most}", keys.len());
+            });
+            let whole = feed(&slots, &horizon, |_| {});
+            for w in 0..horizon.windows.len() {
+                let total = |keys: &Keys<u32>| (0..keys.len() as u32).map(|i| keys.window(w, i)).fold(Tally::default(), |mut sum, part| {
+                    sum.add(part);
+                    sum
+                });
+                prop_assert_eq!(total(&shrunk), total(&whole));
+                for side in [Side::Errors, Side::Latency] {
+                    let learned = |keys: &Keys<u32>| (0..keys.len() as u32).map(|i| keys.base(side, w, i).0).sum::<f64>();
+                    prop_assert!((learned(&shrunk) - learned(&whole)).abs() < 1e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_taken_back_is_gone_everywhere() {
+        let horizon = Horizon::new(10_000, 60);
+        let mut keys = Keys::new(&horizon, 0_u32, RandomState::new());
+        let i = keys.index_of(&1);
+        let (added, mut tainted) = (Tally { n: 10, e: 3, s: 1 }, VecDeque::new());
+        for slot in 0..80 {
+            tainted.push_back(false);
+            keys.close([&tainted, &tainted]);
+            if tainted.len() > horizon.ring {
+                tainted.pop_front();
+            }
+            if slot == 4 {
+                keys.amend(2, [false; 2], i, added, false);
+                assert_eq!(keys.window(1, i), added); // 30 s: three slots
+                keys.amend(2, [false; 2], i, added, true);
+                keys.amend(2, [false; 2], i, Tally { n: 4, e: 0, s: 0 }, false);
+                assert_eq!(keys.window(0, i), Tally::default());
+                assert_eq!(keys.base(Side::Errors, 0, i), (4.0, 0.0));
+            }
+        }
+        let (n, e) = keys.base(Side::Errors, 5, i);
+        assert!(n > 3.8 && n <= 4.0 && e == 0.0, "{n} {e}");
+    }
+
+    #[test]
+    fn horizons_of_other_slots() {
+        let windows = |slot_ms, slots| Horizon::new(slot_ms, slots).windows;
+        assert_eq!(windows(10_000, 60), [1, 3, 6, 12, 30, 60]);
+        assert_eq!(windows(10_000, 360), [1, 3, 6, 12, 30, 60]);
+        assert_eq!(windows(10_000, 12), [1, 3, 6, 12]);
+        assert_eq!(windows(60_000, 10), [1, 1, 2, 5, 10]);
+        assert_eq!(windows(1_000, 30), [1, 30]);
+        assert_eq!(windows(45_000, 2), [1, 2]);
     }
 }

@@ -271,7 +271,7 @@ impl Block {
         let recounts: Vec<Recount> = blocks.iter().map(|block| Recount::new(block, slow_above)).collect();
         let mut fleet = Cells::default();
         for (block, recount) in blocks.iter().zip(&recounts) {
-            out.aborted += block.aborted;
+            out.aborted = out.aborted.saturating_add(block.aborted);
             out.latency_sum_us = out.latency_sum_us.saturating_add(block.latency_sum_us);
             out.latency_max_us = out.latency_max_us.max(block.latency_max_us);
             out.totals = sum(out.totals, recount.counts(block.totals, &block.latency));

@@ -228,6 +228,9 @@ impl Engine {
             let (from_ms, to_ms) = (grid.start_of(grid.oldest(open)), grid.start_of(open));
             return Err(MergeError::OutsideWindow { start_ms: block.from_ms, from_ms, to_ms });
         }
+        if closed.window.is_full() {
+            return Err(MergeError::Full { budget: closed.window.budget() });
+        }
         for row in &mut block.rows {
             row.id = closed.window.dictionary().intern(row.id.as_bytes());
         }
@@ -316,7 +319,7 @@ impl Closed {
             && fleet.slot() < slot
         {
             let (known, memory) = (fleet.slot(), fleet.memory());
-            if self.window.since(known - memory).next().is_none() && slot - known > memory {
+            if self.window.since(known.saturating_sub(memory)).next().is_none() && slot.saturating_sub(known) > memory {
                 fleet.skip_to(slot);
             } else {
                 self.close(known, None, grid);

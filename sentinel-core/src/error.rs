@@ -117,6 +117,12 @@ pub enum MergeError {
         /// Start of the open slot, Unix ms.
         to_ms: i64,
     },
+    /// The window holds so many blocks of other sources that its part of the budget is used up.
+    #[error("no room for a further block; allowed: {budget} bytes of blocks")]
+    Full {
+        /// What blocks may take, in bytes.
+        budget: usize,
+    },
     /// The block is this sentinel's own: it is counted already.
     #[error("block of source {found:016x} is this sentinel's own; allowed: blocks of other sources")]
     OwnBlock {

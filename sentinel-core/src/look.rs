@@ -160,7 +160,10 @@ impl<'a> Look<'a> {
             p95_ms,
             p99_ms,
             latency_deviation: p95_ms.zip(normal).map(|(p95, normal)| p95 / normal),
-            load_share: share(row.latency_sum_us + flights.sum_ms * 1_000, block.latency_sum_us + in_flight_us),
+            load_share: share(
+                row.latency_sum_us.saturating_add(flights.sum_ms * 1_000),
+                block.latency_sum_us.saturating_add(in_flight_us),
+            ),
             in_flight: flights.count,
             oldest_in_flight_ms: (flights.count > 0).then_some(flights.oldest_ms),
             top_endpoint: self.top_endpoint(row),

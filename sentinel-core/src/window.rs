@@ -34,6 +34,15 @@ impl Window {
         Self { grid, source, blocks, expired: 0, budget, weight: 0, dictionary, cached: None }
     }
 
+    pub(crate) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// So many blocks that pruning their tenants cannot make them fit.
+    pub(crate) fn is_full(&self) -> bool {
+        self.weight > self.budget
+    }
+
     pub(crate) fn source(&self) -> u64 {
         self.source
     }

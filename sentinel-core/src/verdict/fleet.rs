@@ -4,7 +4,7 @@ use super::decide::{Case, Scene};
 use super::judge::{Judge, Moment};
 use super::{Finding, Kind, Verdict};
 use crate::baseline::{Horizon, Keys, REST, Side, Tally, first_line, halves_of};
-use crate::block::Block;
+use crate::block::{Block, MAX_ENDPOINTS};
 use crate::histogram::{HALVES, half_lower_us, last_bucket_of};
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stripe::Grid;
@@ -76,7 +76,7 @@ impl Fleet {
 
     /// A closed slot has changed: late events, or a newer snapshot of another source in place of an older one (`minus`).
     pub(crate) fn amend(&mut self, slot: i64, block: &Block, minus: bool) {
-        let Ok(back) = usize::try_from(self.slot - 1 - slot) else {
+        let Ok(back) = usize::try_from(self.slot.saturating_sub(1).saturating_sub(slot)) else {
             return;
         };
         let at = |judge: &Judge| judge.tainted().iter().rev().nth(back).copied();
@@ -133,7 +133,7 @@ impl Fleet {
         let seconds = |ms: i64| ms as f64 / 1_000.0;
         let open_ms = self.evaluated_ms - self.setup.grid.start_of(self.slot);
         Moment {
-            now_s: seconds(self.evaluated_ms - self.origin_ms),
+            now_s: seconds(self.evaluated_ms.saturating_sub(self.origin_ms)),
             open_s: seconds(open_ms.clamp(0, self.horizon.slot_ms)),
         }
     }
@@ -182,6 +182,11 @@ impl Fleet {
         if let Some(to) = self.tenants.shrink(self.setup.max_tenants, &keep) {
             self.errors.remap(&to);
             self.latency.remap(&to);
+        }
+        let keep: Vec<u32> = [&self.errors, &self.latency].iter().filter_map(|judge| judge.shown.endpoint).collect();
+        if let Some(to) = self.endpoints.shrink(2 * MAX_ENDPOINTS, &keep) {
+            self.errors.remap_endpoints(&to);
+            self.latency.remap_endpoints(&to);
         }
     }
 
@@ -288,8 +293,11 @@ impl Fleet {
     }
 }
 
+/// More than anybody does in a slot, and little enough that the slots of a window add up without wrapping.
+const MOST: u64 = 1 << 25;
+
 fn clamped(count: u64) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    count.min(MOST) as u32
 }
 
 /// What a judge counts of a row: `line` is the half above which a latency is unusual for its key.

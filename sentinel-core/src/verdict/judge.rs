@@ -6,7 +6,7 @@ use super::rules::{
     TAINT_AFTER_S, TAINT_MAX_S,
 };
 use super::{Finding, Kind};
-use crate::baseline::{Horizon, Keys, Side};
+use crate::baseline::{Horizon, Keys, REST, Side};
 use crate::tenant::TenantId;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -310,13 +310,19 @@ impl Judge {
         self.learning = learning.collect();
     }
 
-    /// Keys have moved.
+    /// Keys of tenants have moved; who has become one of the rest is not remembered.
     pub(crate) fn remap(&mut self, to: &[u32]) {
         let tenants = [&mut self.shown.tenants, &mut self.shown.culprits];
         let candidate = self.candidate.as_mut().map(|(_, tenants)| tenants);
-        for i in tenants.into_iter().chain(candidate).flatten() {
-            *i = to[*i as usize];
+        for tenants in tenants.into_iter().chain(candidate) {
+            tenants.iter_mut().for_each(|i| *i = to[*i as usize]);
+            tenants.retain(|i| *i != REST);
         }
+    }
+
+    /// Keys of endpoints have moved.
+    pub(crate) fn remap_endpoints(&mut self, to: &[u32]) {
+        self.shown.endpoint = self.shown.endpoint.map(|i| to[i as usize]).filter(|i| *i != REST);
     }
 
     /// Tenants that must keep their keys.
