@@ -97,6 +97,13 @@ impl Tally {
     }
 }
 
+/// What one source counted in a slot.
+#[derive(Debug)]
+struct Part {
+    source: u64,
+    rows: Vec<(u32, Tally)>,
+}
+
 /// What one side has learned of each key: requests and bad ones.
 #[derive(Debug)]
 struct Learned {
@@ -140,7 +147,9 @@ pub(crate) struct Keys<K> {
     closed: Vec<Vec<Tally>>,
     open: Vec<Tally>,
     in_open: Vec<u32>,
-    ring: VecDeque<Vec<(u32, Tally)>>,
+    open_parts: Vec<Part>,
+    /// Closed slots, oldest first: what each source had in them, so that just that can be taken back.
+    ring: VecDeque<Vec<Part>>,
     learned: [Learned; 2],
     tails: Tails,
 }
@@ -159,6 +168,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             closed: vec![Vec::new(); windows],
             open: Vec::new(),
             in_open: Vec::new(),
+            open_parts: Vec::new(),
             ring: VecDeque::new(),
             learned: [learned(Side::Errors), learned(Side::Latency)],
             tails: Tails { of: Vec::new(), fleet: [0.0; HALVES], pseudo: [0.0; HALVES], closes: 0, epoch: 0 },
@@ -233,29 +243,63 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         for i in self.in_open.drain(..) {
             self.open[i as usize] = Tally::default();
         }
+        self.open_parts.clear();
     }
 
-    /// Adds to the open slot.
-    pub(crate) fn add_open(&mut self, i: u32, tally: Tally) {
-        let open = &mut self.open[i as usize];
-        if *open == Tally::default() {
-            self.in_open.push(i);
+    /// Adds what a source has in the open slot.
+    pub(crate) fn add_open(&mut self, source: u64, rows: Vec<(u32, Tally)>) {
+        for &(i, tally) in &rows {
+            let open = &mut self.open[i as usize];
+            if *open == Tally::default() {
+                self.in_open.push(i);
+            }
+            open.add(tally);
         }
-        open.add(tally);
+        self.open_parts.push(Part { source, rows });
     }
 
-    /// Changes a closed slot, `back` slots before the newest: late events, or another source's newer snapshot.
-    pub(crate) fn amend(&mut self, back: usize, tainted: [bool; 2], i: u32, tally: Tally, minus: bool) {
-        let mut change = Tally::default();
-        if minus {
-            change.sub(tally);
-        } else {
-            change.add(tally);
-        }
+    /// Changes a closed slot, `back` slots before the newest: adds late events of a source, or puts its newer snapshot in
+    /// place of what it had there.
+    pub(crate) fn amend(
+        &mut self,
+        back: usize,
+        tainted: [bool; 2],
+        source: u64,
+        rows: Vec<(u32, Tally)>,
+        replace: bool,
+    ) {
         let Some(at) = self.ring.len().checked_sub(1 + back) else {
             return;
         };
-        self.ring[at].push((i, change));
+        let known = self.ring[at].iter().position(|part| part.source == source);
+        let mut part = match known {
+            Some(known) => self.ring[at].swap_remove(known),
+            None => Part { source, rows: Vec::new() },
+        };
+        if replace {
+            for (i, tally) in part.rows.drain(..) {
+                let mut change = Tally::default();
+                change.sub(tally);
+                self.change(back, tainted, i, change);
+            }
+        }
+        for &(i, tally) in &rows {
+            self.change(back, tainted, i, tally);
+        }
+        part.rows.extend(rows);
+        part.rows.sort_unstable_by_key(|(i, _)| *i);
+        part.rows.dedup_by(|row, kept| {
+            let same = row.0 == kept.0;
+            if same {
+                kept.1.add(row.1);
+            }
+            same
+        });
+        part.rows.shrink_to_fit();
+        self.ring[at].push(part);
+    }
+
+    fn change(&mut self, back: usize, tainted: [bool; 2], i: u32, change: Tally) {
         for (w, &slots) in self.horizon.windows.iter().enumerate() {
             if back < slots {
                 self.closed[w][i as usize].add(change);
@@ -272,13 +316,13 @@ impl<K: Clone + Eq + Hash> Keys<K> {
     /// Closes the open slot: every window moves on by one slot; what leaves the ring is learned, or forgotten when tainted.
     /// `tainted` are the slots of the ring, oldest first, the closing one last, by side.
     pub(crate) fn close(&mut self, tainted: [&VecDeque<bool>; 2]) {
-        let closing: Vec<(u32, Tally)> = self.in_open.iter().map(|&i| (i, self.open[i as usize])).collect();
-        self.clear_open();
         for counts in &mut self.closed {
-            for &(i, tally) in &closing {
-                counts[i as usize].add(tally);
+            for &i in &self.in_open {
+                counts[i as usize].add(self.open[i as usize]);
             }
         }
+        let closing = std::mem::take(&mut self.open_parts);
+        self.clear_open();
         self.ring.push_back(closing);
         for learned in &mut self.learned {
             for counts in learned.old.iter_mut().flatten() {
@@ -289,7 +333,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             let Some(leaving) = self.ring.len().checked_sub(1 + slots) else {
                 continue;
             };
-            for &(i, tally) in &self.ring[leaving] {
+            for &(i, tally) in self.ring[leaving].iter().flat_map(|part| &part.rows) {
                 self.closed[w][i as usize].sub(tally);
                 for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
                     if !tainted[leaving] {
@@ -299,7 +343,8 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             }
         }
         if self.ring.len() > self.horizon.ring {
-            for (i, tally) in self.ring.pop_front().unwrap_or_default() {
+            let oldest = self.ring.pop_front().unwrap_or_default();
+            for (i, tally) in oldest.into_iter().flat_map(|part| part.rows) {
                 for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
                     if !tainted[0] {
                         learned.retire(i, tally);
@@ -382,8 +427,8 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             }
         }
         self.tails.of = order.iter().map(|&i| std::mem::take(&mut self.tails.of[i as usize])).collect();
-        for (i, _) in self.ring.iter_mut().flatten() {
-            *i = to[*i as usize];
+        for part in self.ring.iter_mut().chain([&mut self.open_parts]).flatten() {
+            part.rows.iter_mut().for_each(|(i, _)| *i = to[*i as usize]);
         }
         self.in_open.iter_mut().for_each(|i| *i = to[*i as usize]);
         self.in_open.sort_unstable();
@@ -532,10 +577,8 @@ mod tests {
         let mut keys = Keys::new(horizon, 0, RandomState::new());
         let mut tainted: [VecDeque<bool>; 2] = [VecDeque::new(), VecDeque::new()];
         for slot in slots {
-            for (key, tally) in &slot.counts {
-                let i = keys.index_of(key);
-                keys.add_open(i, *tally);
-            }
+            let rows = slot.counts.iter().map(|(key, tally)| (keys.index_of(key), *tally)).collect();
+            keys.add_open(1, rows);
             for side in 0..2 {
                 tainted[side].push_back(slot.tainted[side]);
             }
@@ -613,11 +656,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_back_is_gone_everywhere() {
+    fn what_was_replaced_is_gone_everywhere() {
         let horizon = Horizon::new(10_000, 60);
         let mut keys = Keys::new(&horizon, 0_u32, RandomState::new());
         let i = keys.index_of(&1);
-        let (added, mut tainted) = (Tally { n: 10, e: 3, s: 1 }, VecDeque::new());
+        let of = |n, e| vec![(i, Tally { n, e, s: 1 })];
+        let mut tainted = VecDeque::new();
         for slot in 0..80 {
             tainted.push_back(false);
             keys.close([&tainted, &tainted]);
@@ -625,16 +669,19 @@ mod tests {
                 tainted.pop_front();
             }
             if slot == 4 {
-                keys.amend(2, [false; 2], i, added, false);
-                assert_eq!(keys.window(1, i), added); // 30 s: three slots
-                keys.amend(2, [false; 2], i, added, true);
-                keys.amend(2, [false; 2], i, Tally { n: 4, e: 0, s: 0 }, false);
+                keys.amend(2, [false; 2], 9, of(10, 3), true);
+                keys.amend(2, [false; 2], 8, of(1, 0), false); // another source's late events
+                assert_eq!(keys.window(1, i), Tally { n: 11, e: 3, s: 2 }); // 30 s: three slots
+                keys.amend(2, [false; 2], 9, of(3, 0), true);
+                keys.amend(2, [false; 2], 8, of(1, 0), false);
+                assert_eq!(keys.window(1, i), Tally { n: 5, e: 0, s: 3 });
                 assert_eq!(keys.window(0, i), Tally::default());
-                assert_eq!(keys.base(Side::Errors, 0, i), (4.0, 0.0));
+                assert_eq!(keys.base(Side::Errors, 0, i), (5.0, 0.0));
             }
         }
         let (n, e) = keys.base(Side::Errors, 5, i);
-        assert!(n > 3.8 && n <= 4.0 && e == 0.0, "{n} {e}");
+        assert!(n > 4.8 && n <= 5.0 && e == 0.0, "{n} {e}");
+        assert_eq!(keys.window(5, i), Tally::default());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::tenant::{MAX_ID, TenantId};
 const MAGIC: [u8; 4] = *b"SNTB";
 const VERSION: u8 = 1;
 const CHECKSUM: usize = 4;
-/// Counts beyond this are not of this world; below it no sum of a window can overflow.
+/// Counts beyond this are not of this world, and f64 would round them. Sums of many blocks saturate.
 const MAX_COUNT: u64 = 1 << 53;
 
 impl Block {

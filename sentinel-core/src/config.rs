@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::event::ErrorClasses;
-use crate::histogram::{bucket_of, half_of, last_bucket_of};
+use crate::histogram::bucket_of;
 use crate::sentinel::Sentinel;
 use crate::stripe::Grid;
 use std::time::Duration;
@@ -136,7 +136,7 @@ impl Builder {
         Self { stripes: Some(stripes), ..self }
     }
 
-    /// A request is slow when it takes longer than this: 1 µs to 71 min, rounded up to a bucket's edge.
+    /// A request is slow when it takes longer than this: 1 µs to 71 min, rounded up to a bucket's edge (6 %).
     /// Default: what 5 % of the fleet's requests exceed. The latency verdict always uses each tenant's own tail.
     ///
     /// ```
@@ -262,7 +262,7 @@ impl Builder {
         }
         let slow_after = match self.slow_after.map(|limit| (limit, u32::try_from(limit.as_micros()))) {
             None => None,
-            Some((_, Ok(us))) if us > 0 => Some(last_bucket_of(half_of(bucket_of(us)))),
+            Some((_, Ok(us))) if us > 0 => Some(bucket_of(us)),
             Some((limit, _)) => return Err(ConfigError::new("slow_after", seconds(limit), "1 µs to 71 min")),
         };
         let grid = Grid { anchor_ms: self.anchor_ms.rem_euclid(slot_ms), slot_ms, slots };

@@ -162,9 +162,7 @@ impl Engine {
             }
             blocks.insert(slot, merged(sealed));
         }
-        let moved = closed.take(blocks, grid);
-        if moved {
-            closed.window.expire(closed.slot);
+        if closed.take(blocks, grid) {
             if let Some(fleet) = &mut closed.fleet {
                 closed.slow_line = fleet.slow_line(&names);
             }
@@ -172,30 +170,25 @@ impl Engine {
                 lock(stripe).set_slow_line(&closed.slow_line);
             }
         }
+        closed.window.expire(closed.slot);
         if closed.fleet.as_ref().is_none_or(|fleet| fleet.is_due(closed.now_ms)) {
-            let open = self.open(closed);
-            closed.judge(&open, grid);
+            let own = self.own_open(closed);
+            closed.judge(&own, grid);
         }
     }
 
-    /// The open slot so far, of this process and of others.
-    fn open(&self, closed: &mut Closed) -> Block {
-        let own = self.own_open(closed);
-        let foreign: Vec<Arc<Block>> = closed.window.of_slot(closed.slot).cloned().collect();
-        if foreign.is_empty() { own } else { with_others(&own, &foreign) }
-    }
-
+    /// What this process has in the open slot so far. A request may have opened the next one since the stripes were rotated;
+    /// then a stripe's part of this slot is among those that wait to be sealed.
     fn own_open(&self, closed: &mut Closed) -> Block {
         let grid = self.shared.grid;
         let bounds = (grid.start_of(closed.slot), grid.start_of(closed.slot + 1));
         let mut parts = Vec::new();
         for stripe in &self.stripes {
             let stripe = lock(stripe);
-            // A stripe that is ahead holds the slot after this look.
-            if !stripe.open.is_empty() && stripe.slot() == closed.slot {
-                let names = self.shared.registry.names();
+            let names = self.shared.registry.names();
+            for table in stripe.of_slot(closed.slot) {
                 let dictionary = closed.window.dictionary();
-                parts.push(Block::seal(&stripe.open, self.source, bounds, &names, |id| dictionary.intern(id)));
+                parts.push(Block::seal(table, self.source, bounds, &names, |id| dictionary.intern(id)));
             }
         }
         if parts.is_empty() { Block::empty(self.source, bounds.0, bounds.1) } else { merged(parts) }
@@ -235,14 +228,11 @@ impl Engine {
             row.id = closed.window.dictionary().intern(row.id.as_bytes());
         }
         let block = Arc::new(block);
-        let old = closed.window.replace(slot, block.clone());
-        if let Some(fleet) = &mut closed.fleet
+        if closed.window.replace(slot, block.clone())
+            && let Some(fleet) = &mut closed.fleet
             && slot < fleet.slot()
         {
-            if let Some(old) = old {
-                fleet.amend(slot, &old, true);
-            }
-            fleet.amend(slot, &block, false);
+            fleet.amend(slot, &block, true);
         }
         Ok(())
     }
@@ -333,12 +323,11 @@ impl Closed {
         let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
         let own = own.unwrap_or_else(|| Block::empty(self.window.source(), bounds.0, bounds.1));
         let foreign: Vec<Arc<Block>> = self.window.of_slot(slot).cloned().collect();
-        let both = (!foreign.is_empty()).then(|| with_others(&own, &foreign));
-        let whole = both.as_ref().unwrap_or(&own);
+        let open = with_others(&own, &foreign);
         if let Some(fleet) = &mut self.fleet {
-            fleet.observe(whole);
-            fleet.evaluate(bounds.1, &self.window, whole);
-            fleet.close(&self.window, whole);
+            fleet.observe(&open);
+            fleet.evaluate(bounds.1, &self.window, &open);
+            fleet.close(&self.window, &open);
         }
         if own.requests() > 0 {
             self.window.insert(slot, own);
@@ -346,18 +335,20 @@ impl Closed {
     }
 
     /// Judges the open slot as of now. The first event begins it all.
-    fn judge(&mut self, open: &Block, grid: Grid) {
+    fn judge(&mut self, own: &Block, grid: Grid) {
         if self.fleet.is_none() {
             let first = self.window.since(i64::MIN).next().map(|block| grid.slot_of(block.from_ms));
-            let Some(first) = first.or((open.requests() > 0).then_some(self.slot)) else {
+            let Some(first) = first.or((own.requests() > 0).then_some(self.slot)) else {
                 return;
             };
             self.fleet = Some(Fleet::new(self.setup.clone(), first));
             self.close_until(self.slot, grid);
         }
+        let foreign: Vec<Arc<Block>> = self.window.of_slot(self.slot).cloned().collect();
+        let open = with_others(own, &foreign);
         if let Some(fleet) = &mut self.fleet {
-            fleet.observe(open);
-            fleet.evaluate(self.now_ms, &self.window, open);
+            fleet.observe(&open);
+            fleet.evaluate(self.now_ms, &self.window, &open);
         }
     }
 }
@@ -370,15 +361,9 @@ fn merged(mut parts: Vec<Block>) -> Block {
     Block::merge(&parts.iter().collect::<Vec<_>>(), line)
 }
 
-fn with_others(own: &Block, others: &[Arc<Block>]) -> Block {
-    let mut parts = vec![own];
-    parts.extend(others.iter().map(|block| &**block));
-    let line = if own.requests() > 0 {
-        own.slow_above
-    } else {
-        others.last().map_or(own.slow_above, |other| other.slow_above)
-    };
-    Block::merge(&parts, line)
+fn with_others<'a>(own: &'a Block, others: &'a [Arc<Block>]) -> Vec<&'a Block> {
+    let own = (own.requests() > 0).then_some(own);
+    own.into_iter().chain(others.iter().map(|block| &**block)).collect()
 }
 
 fn lock(stripe: &CachePadded<Mutex<Stripe>>) -> MutexGuard<'_, Stripe> {

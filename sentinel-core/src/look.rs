@@ -9,7 +9,7 @@ use crate::rank::{Context, Expected, rank};
 use crate::report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,
 };
-use crate::slot::SlowLine;
+use crate::slot::{SlowLine, WEIGHTS};
 use crate::tenant::{TenantId, UNATTRIBUTED, shown};
 use crate::verdict::fleet::Opinion;
 use std::collections::{BTreeSet, HashMap};
@@ -39,8 +39,8 @@ impl<'a> Look<'a> {
     pub(crate) fn new(engine: &'a Engine, now_ms: i64, window: Option<Duration>) -> Self {
         let (mut closed, open) = engine.view(now_ms);
         let grid = engine.grid();
-        let asked = window.map_or(grid.slots, |window| (window.as_millis() as i64 + grid.slot_ms - 1) / grid.slot_ms);
-        let slots = asked.clamp(1, grid.slots);
+        let asked = |window: Duration| window.as_millis().div_ceil(grid.slot_ms as u128);
+        let slots = window.map_or(grid.slots, |window| asked(window).clamp(1, grid.slots as u128) as i64);
         let first = closed.slot.saturating_sub(slots);
         let line = closed.slow_line.fleet;
         let before = closed.window.merged(first, line);
@@ -93,6 +93,7 @@ impl<'a> Look<'a> {
             totals: Totals {
                 requests: block.totals[0],
                 errors: block.totals[1],
+                slow: block.totals[2],
                 error_rate: share(block.totals[1], block.totals[0]),
                 aborted: block.aborted,
                 tenants: rows as u64,
@@ -105,7 +106,12 @@ impl<'a> Look<'a> {
             by: query.by,
             errors: self.closed.errors().to_string(),
             tenants: places.into_iter().map(|at| self.describe(&block.rows[at], &judged)).collect(),
-            tail: Tail { requests: block.tail[0], errors: block.tail[1] },
+            tail: Tail {
+                requests: block.tail[0],
+                errors: block.tail[1],
+                slow: block.tail[2],
+                bound: bound(block.offset),
+            },
             stats: self.engine.stats_of(&self.closed),
         }
     }
@@ -128,7 +134,7 @@ impl<'a> Look<'a> {
     fn judged(&self) -> Judged<'_> {
         let opinion = self.closed.fleet.as_ref().map(|fleet| fleet.opinion(self.window_ms));
         let expected: Expected<'_> = match &self.closed.fleet {
-            Some(fleet) => Box::new(fleet.expectations(self.window_ms, &self.closed.window, &self.all)),
+            Some(fleet) => Box::new(fleet.expectations(self.window_ms, &self.closed.window, &[])),
             None => Box::new(|_, requests| (requests as f64 * COLD_RATE, false)),
         };
         let excess = |row: &Row| (row.counts[1] as f64 - expected(row.id.as_bytes(), row.counts[0]).0).max(0.0);
@@ -153,7 +159,7 @@ impl<'a> Look<'a> {
             error_share: share(errors, block.totals[1]),
             excess_share: (judged.excess > 0.0).then(|| (errors as f64 - expected).max(0.0) / judged.excess),
             request_share: share(requests, block.totals[0]),
-            bound: Bound { requests: row.bound[0], errors: row.bound[1], slow: row.bound[2] },
+            bound: bound(row.bound),
             culprit: id != UNATTRIBUTED && judged.opinion.as_ref().is_some_and(|opinion| opinion.is_culprit(id)),
             chronic,
             p50_ms,
@@ -178,6 +184,10 @@ impl<'a> Look<'a> {
         let exact = !row.endpoints_cut && row.bound[1] == 0;
         Some(TopEndpoint { endpoint, errors: u64::from(top.errors), exact })
     }
+}
+
+fn bound([requests, errors, slow]: [u64; WEIGHTS]) -> Bound {
+    Bound { requests, errors, slow }
 }
 
 /// The expected error rate while nothing is known.

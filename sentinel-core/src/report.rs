@@ -139,6 +139,8 @@ pub struct Totals {
     pub requests: u64,
     /// Errors among them.
     pub errors: u64,
+    /// Slow requests among them.
+    pub slow: u64,
     /// Errors a request.
     pub error_rate: Option<f64>,
     /// Requests whose client went away (499).
@@ -263,6 +265,10 @@ pub struct Tail {
     pub requests: u64,
     /// Errors among them.
     pub errors: u64,
+    /// Slow requests among them.
+    pub slow: u64,
+    /// The most that any one of them may have: whoever exceeds it in requests, errors or slow requests has a row.
+    pub bound: Bound,
 }
 
 /// One tenant in detail: its row, and where its requests went.

@@ -59,7 +59,7 @@ pub(crate) struct Stripe {
     slot: i64,
     from_ms: i64,
     to_ms: i64,
-    pub(crate) open: Table,
+    open: Table,
     /// Closed but not sealed, oldest first.
     filled: Vec<Filled>,
     /// Events for slots that are over, each in a table of its own.
@@ -186,6 +186,13 @@ impl Stripe {
     /// Requests that are here: accepted, not sealed yet.
     pub(crate) fn requests(&self) -> u64 {
         self.filled.iter().chain(&self.late).map(|part| part.table.totals[0]).sum::<u64>() + self.open.totals[0]
+    }
+
+    /// Its tables of one slot.
+    pub(crate) fn of_slot(&self, slot: i64) -> impl Iterator<Item = &Table> {
+        let parts = self.filled.iter().chain(&self.late).filter(move |part| part.slot == slot);
+        let open = (self.slot == slot && !self.open.is_empty()).then_some(&self.open);
+        open.into_iter().chain(parts.map(|part| &part.table))
     }
 
     /// The slot that is open.

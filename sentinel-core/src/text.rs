@@ -73,11 +73,13 @@ fn without(verdict: &Verdict, errors: &str) -> Option<String> {
     Some(format!("{subject} {what} is {rate} (normal {normal}){place}"))
 }
 
-/// `68%`; one decimal below 10 % where it is not whole, two below 0.1 %; never 0 % or 100 % unless it is exactly that.
+/// `68%`; one decimal where it is below 10 % and not whole, two below 0.1 %; never 0 % or 100 % unless it is exactly that.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let decimals = match percent {
         p if p == 0.0 || p >= 100.0 => 0,
+        p if p < 0.005 => return "<0.01%".into(),
+        p if p >= 99.95 => return ">99.9%".into(),
         p if p < 0.1 => 2,
         p if p < 10.0 && (p - p.round()).abs() >= 0.05 || p >= 99.5 => 1,
         _ => 0,
@@ -244,8 +246,11 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        let shown = [0.0, 0.000_4, 0.002, 0.003, 0.05, 0.051, 0.68, 0.995, 0.999, 1.0].map(percent);
-        assert_eq!(shown, ["0%", "0.04%", "0.2%", "0.3%", "5%", "5.1%", "68%", "99.5%", "99.9%", "100%"]);
+        let shown = [0.0, 0.000_02, 0.000_4, 0.002, 0.003, 0.05, 0.051, 0.68, 0.995, 0.999, 0.999_8, 1.0].map(percent);
+        assert_eq!(
+            shown,
+            ["0%", "<0.01%", "0.04%", "0.2%", "0.3%", "5%", "5.1%", "68%", "99.5%", "99.9%", ">99.9%", "100%"]
+        );
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
             [10_000, 60_000, 120_000, 90_000, 3_600_000].map(span),

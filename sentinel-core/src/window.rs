@@ -62,18 +62,23 @@ impl Window {
         added
     }
 
-    /// Puts another source's block in place. A newer snapshot of the same slot replaces the older one, which is given back.
-    pub(crate) fn replace(&mut self, slot: i64, block: Arc<Block>) -> Option<Arc<Block>> {
-        self.put((slot, block.source), block)
+    /// Puts another source's block in place of its older snapshot of that slot. Counts only grow: a snapshot with fewer
+    /// requests is an older one that comes late, and is not taken.
+    pub(crate) fn replace(&mut self, slot: i64, block: Arc<Block>) -> bool {
+        let place = (slot, block.source);
+        let newer = self.blocks.get(&place).is_none_or(|known| known.requests() <= block.requests());
+        if newer {
+            self.put(place, block);
+        }
+        newer
     }
 
-    fn put(&mut self, place: Place, block: Arc<Block>) -> Option<Arc<Block>> {
+    fn put(&mut self, place: Place, block: Arc<Block>) {
         self.cached = None;
         self.weight += block.weight();
         let old = self.blocks.insert(place, block);
         self.weight -= old.as_ref().map_or(0, |old| old.weight());
         self.prune();
-        old
     }
 
     /// Over budget, the largest blocks lose the tenants that weigh least, by halves, until it fits.
@@ -107,6 +112,11 @@ impl Window {
     /// The blocks of a slot.
     pub(crate) fn of_slot(&self, slot: i64) -> impl Iterator<Item = &Arc<Block>> {
         self.blocks.range((slot, 0)..=(slot, u64::MAX)).map(|(_, block)| block)
+    }
+
+    /// The blocks of slots from `first` to before `end`, oldest first.
+    pub(crate) fn between(&self, first: i64, end: i64) -> impl Iterator<Item = &Arc<Block>> {
+        self.blocks.range((first, 0)..(end, 0)).map(|(_, block)| block)
     }
 
     /// The blocks of slots from `first` on, oldest first.

@@ -22,18 +22,17 @@ pub(crate) struct Scene<'a> {
     /// `unattributed`, when it has been seen: never a culprit.
     pub(crate) unattributed: Option<u32>,
     pub(crate) window: &'a Window,
-    /// The open slot: its number, what is in it, and how many seconds of it have passed.
+    /// The open slot, and what each source has in it.
     pub(crate) slot: i64,
-    pub(crate) open: &'a Block,
+    pub(crate) open: &'a [&'a Block],
 }
 
 impl<'a> Scene<'a> {
-    /// The blocks of the last `slots` closed slots, and the open one.
+    /// The blocks of the last `slots` closed slots, and those of the open one.
     fn blocks(self, slots: usize) -> impl Iterator<Item = &'a Block> {
         let first = self.slot.saturating_sub(slots as i64);
-        let to_ms = self.open.from_ms;
-        let closed = self.window.since(first).map(|block| &**block).filter(move |block| block.from_ms < to_ms);
-        closed.chain([self.open])
+        let closed = self.window.between(first, self.slot).map(|block| &**block);
+        closed.chain(self.open.iter().copied())
     }
 }
 
@@ -231,18 +230,18 @@ impl Case<'_> {
     fn failing_endpoint(&self, tenant: u32) -> Option<u32> {
         let id = self.scene.tenants.key(tenant);
         let mut cells: Vec<(&Arc<str>, u64, u64)> = Vec::new();
-        let (mut requests, mut errors) = (0, 0);
+        let (mut requests, mut errors) = (0_u64, 0_u64);
         for block in self.scene.blocks(self.scene.tenants.slots(self.w)) {
             let Some(row) = block.row(id.as_bytes()) else {
                 continue;
             };
-            requests += row.counts[0];
-            errors += row.counts[1];
+            requests = row.counts[0].saturating_add(requests);
+            errors = row.counts[1].saturating_add(errors);
             for cell in block.endpoints_of(row) {
                 let name = &block.endpoints[usize::from(cell.endpoint)].name;
                 let (n, e) = (u64::from(cell.requests), u64::from(cell.errors));
                 match cells.iter_mut().find(|(known, ..)| *known == name) {
-                    Some(known) => (known.1, known.2) = (known.1 + n, known.2 + e),
+                    Some(known) => (known.1, known.2) = (known.1.saturating_add(n), known.2.saturating_add(e)),
                     None => cells.push((name, n, e)),
                 }
             }

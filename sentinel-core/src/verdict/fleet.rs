@@ -67,15 +67,19 @@ impl Fleet {
         now_ms.saturating_sub(self.evaluated_ms) >= BEAT_MS
     }
 
-    /// Takes the open slot's counts, in place of what it knew of it.
-    pub(crate) fn observe(&mut self, open: &Block) {
+    /// Takes the open slot's counts, of each source, in place of what it knew of it.
+    pub(crate) fn observe(&mut self, open: &[&Block]) {
         self.tenants.clear_open();
         self.endpoints.clear_open();
-        self.each_tally(open, super::super::baseline::Keys::add_open, super::super::baseline::Keys::add_open);
+        for block in open {
+            let (tenants, endpoints) = self.tallies(block);
+            self.tenants.add_open(block.source, tenants);
+            self.endpoints.add_open(block.source, endpoints);
+        }
     }
 
-    /// A closed slot has changed: late events, or a newer snapshot of another source in place of an older one (`minus`).
-    pub(crate) fn amend(&mut self, slot: i64, block: &Block, minus: bool) {
+    /// A closed slot has changed: late events are added, or (`replace`) a newer snapshot takes its source's place.
+    pub(crate) fn amend(&mut self, slot: i64, block: &Block, replace: bool) {
         let Ok(back) = usize::try_from(self.slot.saturating_sub(1).saturating_sub(slot)) else {
             return;
         };
@@ -83,40 +87,32 @@ impl Fleet {
         let (Some(errors), Some(latency)) = (at(&self.errors), at(&self.latency)) else {
             return;
         };
-        let tainted = [errors, latency];
-        self.each_tally(
-            block,
-            |keys, i, tally| keys.amend(back, tainted, i, tally, minus),
-            |keys, i, tally| keys.amend(back, tainted, i, tally, minus),
-        );
+        let (tenants, endpoints) = self.tallies(block);
+        self.tenants.amend(back, [errors, latency], block.source, tenants, replace);
+        self.endpoints.amend(back, [errors, latency], block.source, endpoints, replace);
     }
 
-    fn each_tally(
-        &mut self,
-        block: &Block,
-        mut tenant: impl FnMut(&mut Keys<TenantId>, u32, Tally),
-        mut endpoint: impl FnMut(&mut Keys<Arc<str>>, u32, Tally),
-    ) {
-        let mut halves = Vec::new();
+    /// What the judges count of a block: tenants, and endpoints.
+    fn tallies(&mut self, block: &Block) -> (Tallies, Tallies) {
+        let (mut halves, mut tenants, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
         for row in &block.rows {
             let i = self.tenants.index_of(&row.id);
             halves_of(block.latency_of(row), &mut halves);
-            let tally = tally(row.counts, &halves, self.tenants.line(i));
-            tenant(&mut self.tenants, i, tally);
+            tenants.push((i, tally(row.counts, &halves, self.tenants.line(i))));
         }
         if block.tail[0] > 0 {
             let [n, e, s] = block.tail.map(clamped);
-            tenant(&mut self.tenants, REST, Tally { n, e, s });
+            tenants.push((REST, Tally { n, e, s }));
         }
         for row in &block.endpoints {
             let i = self.endpoints.index_of(&row.name);
-            let tally = tally(row.counts, &row.halves, self.endpoints.line(i));
-            endpoint(&mut self.endpoints, i, tally);
+            endpoints.push((i, tally(row.counts, &row.halves, self.endpoints.line(i))));
         }
+        (tenants, endpoints)
     }
 
     /// Judges as of `now_ms`, within the open slot or at its end.
-    pub(crate) fn evaluate(&mut self, now_ms: i64, window: &Window, open: &Block) {
+    pub(crate) fn evaluate(&mut self, now_ms: i64, window: &Window, open: &[&Block]) {
         if now_ms <= self.evaluated_ms {
             return;
         }
@@ -139,7 +135,7 @@ impl Fleet {
     }
 
     /// Closes the open slot, whose block is not in the window yet; a slot that has just become a minute old is learned.
-    pub(crate) fn close(&mut self, window: &Window, open: &Block) {
+    pub(crate) fn close(&mut self, window: &Window, open: &[&Block]) {
         let (tenants, endpoints, slot) = (&self.tenants, &self.endpoints, self.slot);
         let scene = Scene { tenants, endpoints, unattributed: None, window, slot, open };
         self.errors.closing(scene);
@@ -229,7 +225,7 @@ impl Fleet {
         &'a self,
         window_ms: i64,
         window: &'a Window,
-        open: &'a Block,
+        open: &'a [&'a Block],
     ) -> impl Fn(&[u8], u64) -> (f64, bool) + 'a {
         let opinion = self.opinion(window_ms);
         let scene = Scene {
@@ -296,6 +292,9 @@ impl Fleet {
 /// More than anybody does in a slot, and little enough that the slots of a window add up without wrapping.
 const MOST: u64 = 1 << 25;
 
+/// Counts of keys.
+type Tallies = Vec<(u32, Tally)>;
+
 fn clamped(count: u64) -> u32 {
     count.min(MOST) as u32
 }
@@ -348,11 +347,16 @@ pub(crate) struct NormalLatency {
 }
 
 impl NormalLatency {
-    /// The share of requests above a bucket that ends a half.
+    /// The share of requests above a bucket, linear within its half.
     pub(crate) fn share_above(&self, bucket: u16) -> f64 {
-        let total: f64 = self.histogram.iter().sum();
-        let above: f64 =
-            (0..HALVES).filter(|&half| last_bucket_of(half as u8) > bucket).map(|half| self.histogram[half]).sum();
+        let (mut total, mut above, mut first) = (0.0, 0.0, 0);
+        for (half, count) in self.histogram.iter().enumerate() {
+            let last = last_bucket_of(half as u8);
+            let size = last + 1 - first;
+            total += count;
+            above += count * f64::from(last.saturating_sub(bucket).min(size)) / f64::from(size.max(1));
+            first = last + 1;
+        }
         if total > 0.0 { above / total } else { 0.0 }
     }
 
@@ -368,5 +372,22 @@ impl NormalLatency {
             seen += count;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normal_latencies() {
+        let mut histogram = [0.0; HALVES];
+        (histogram[20], histogram[30]) = (90.0, 10.0); // 1.024 to 1.536 ms, 32.768 to 49.152 ms
+        let normal = NormalLatency { histogram, own: true };
+        let (low, last) = (last_bucket_of(19), last_bucket_of(20));
+        let shares = [0, low, low + 2, last, last_bucket_of(29), last_bucket_of(30)].map(|at| normal.share_above(at));
+        assert_eq!(shares, [1.0, 1.0, 0.775, 0.1, 0.1, 0.0]);
+        assert_eq!(normal.p95_ms(), Some(40.96));
+        assert_eq!(NormalLatency { histogram, own: false }.p95_ms(), None);
     }
 }
