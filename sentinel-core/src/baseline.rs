@@ -52,7 +52,7 @@ impl Horizon {
         }
         let ring = windows.last().copied().unwrap_or(1);
         let decay = 0.5_f64.powf(slot_ms as f64 / 1_000.0 / HALF_LIFE_S);
-        Self { slot_ms, windows, ring, decay, tail_age: (TAIL_AGE_MS / slot_ms).clamp(1, slots) as usize }
+        Self { slot_ms, windows, ring, decay, tail_age: ((TAIL_AGE_MS / slot_ms) as usize).clamp(1, ring) }
     }
 
     pub(crate) fn slot_s(&self) -> f64 {
@@ -398,15 +398,16 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             return None;
         }
         let longest = self.horizon.windows.len() - 1;
-        let mut kept = vec![false; self.len()];
-        [REST].iter().chain(keep).for_each(|&i| kept[i as usize] = true);
+        let mut kept = vec![0_u8; self.len()];
+        keep.iter().for_each(|&i| kept[i as usize] = 1);
+        kept[REST as usize] = 2;
         let weight = |i: u32| {
             let (now, (n, e)) = (self.window(longest, i), self.base(Side::Errors, longest, i));
             (kept[i as usize], f64::from(now.e) + e, f64::from(now.s), f64::from(now.n) + n)
         };
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
         order.sort_unstable_by(|&a, &b| weight(b).partial_cmp(&weight(a)).unwrap_or(std::cmp::Ordering::Equal));
-        order.truncate(most / 2);
+        order.truncate((most / 2).max(1));
         order.sort_unstable();
         let mut to = vec![REST; self.len()];
         order.iter().zip(0..).for_each(|(&from, i)| to[from as usize] = i);
@@ -579,8 +580,8 @@ mod tests {
         for slot in slots {
             let rows = slot.counts.iter().map(|(key, tally)| (keys.index_of(key), *tally)).collect();
             keys.add_open(1, rows);
-            for side in 0..2 {
-                tainted[side].push_back(slot.tainted[side]);
+            for (flags, tainted) in tainted.iter_mut().zip(slot.tainted) {
+                flags.push_back(tainted);
             }
             keys.close([&tainted[0], &tainted[1]]);
             for flags in &mut tainted {

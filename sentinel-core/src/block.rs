@@ -198,11 +198,12 @@ impl Block {
         self.rows.push(row);
     }
 
-    /// Makes sure that a tenant has a row, though it may have done nothing yet.
-    pub(crate) fn list(&mut self, id: TenantId) {
-        if let Err(at) = self.rows.binary_search_by(|row| row.id.cmp(&id)) {
-            self.rows.insert(at, Row::new(id, [0; WEIGHTS], self.offset, (0, 0), false));
-        }
+    /// Makes sure that tenants have a row, though they may have done nothing yet.
+    pub(crate) fn list(&mut self, ids: impl Iterator<Item = TenantId>) {
+        let absent: Vec<TenantId> = ids.filter(|id| self.row(id.as_bytes()).is_none()).collect();
+        let offset = self.offset;
+        self.rows.extend(absent.into_iter().map(|id| Row::new(id, [0; WEIGHTS], offset, (0, 0), false)));
+        self.rows.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     }
 
     /// Seals a table: sorted, its endpoints by name.
@@ -229,8 +230,8 @@ impl Block {
                 tally.halves.iter().enumerate().filter(|(_, n)| **n > 0).map(|(half, &n)| (half as u8, n)).collect();
             let prints = |hashes: &[u64; WITNESSES]| {
                 let seen = hashes.iter().filter(|hash| **hash != 0);
-                // A witness that has left the table since counts by its hash.
-                let mut prints: Vec<u64> = seen.map(|&hash| table.id_of(hash).map_or(hash, fingerprint)).collect();
+                // A witness that has left the table since has no id any more; its hash might count it twice.
+                let mut prints: Vec<u64> = seen.filter_map(|&hash| table.id_of(hash).map(fingerprint)).collect();
                 prints.sort_unstable();
                 prints.dedup();
                 prints
@@ -385,9 +386,9 @@ impl Block {
         }
     }
 
-    /// Half the rows, by the table's own rule: offsets rise, and who lies within all of them joins the tail.
+    /// At most half the rows, by the table's own rule: offsets rise, and who lies within all of them joins the tail.
     pub(crate) fn halved(&self) -> Option<Self> {
-        let places = self.rows.len() / (4 * WEIGHTS);
+        let places = self.rows.len() / (2 * WEIGHTS);
         if places == 0 {
             return None;
         }

@@ -24,7 +24,8 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's time, driven by the monotonic clock: it follows the wall clock forward and never goes back.
+    /// The machine's time, driven by the monotonic clock: at each tick or query it follows the wall clock forward, and back
+    /// when that was set back by more than a minute.
     ///
     /// ```
     /// # use sentinel_core::Clock;
@@ -75,21 +76,28 @@ impl Clock {
         }
     }
 
-    /// Told the time: a manual clock moves there, the system's follows the wall clock where that has run ahead (suspend).
-    /// Gives the time that it is.
-    pub(crate) fn tick(&self, now_ms: i64) -> i64 {
-        match &self.0 {
-            Source::System { started, wall_at_start } => {
-                wall_at_start.fetch_max(wall_ms() - started.elapsed().as_millis() as i64, Ordering::Relaxed);
-                now_ms.min(self.now_ms())
+    /// The time, after a look at the wall clock: the system's clock follows it where it has run ahead (a suspended machine), and
+    /// where it was set back by more than a minute.
+    pub(crate) fn sync(&self) -> i64 {
+        if let Source::System { started, wall_at_start } = &self.0 {
+            let (wall, now_ms) = (wall_ms(), self.now_ms());
+            if wall > now_ms || wall < now_ms - SET_BACK_MS {
+                wall_at_start.store(wall - started.elapsed().as_millis() as i64, Ordering::Relaxed);
             }
-            Source::Manual(now) => {
-                now.fetch_max(now_ms, Ordering::Relaxed);
-                now_ms
-            }
+        }
+        self.now_ms()
+    }
+
+    /// Told the time: only a manual clock listens.
+    pub(crate) fn tick(&self, now_ms: i64) {
+        if let Source::Manual(now) = &self.0 {
+            now.fetch_max(now_ms, Ordering::Relaxed);
         }
     }
 }
+
+/// Smaller steps back are the wall clock being adjusted: time goes on at its pace.
+const SET_BACK_MS: i64 = 60_000;
 
 /// A moment to measure from.
 #[derive(Debug, Clone, Copy)]

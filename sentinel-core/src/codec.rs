@@ -235,9 +235,6 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, field: &'static str, most: usize) -> Result<&'a [u8], DecodeError> {
         let len = self.at_most(field, most as u64, "a length within the limit")? as usize;
-        if len == 0 {
-            return Err(invalid(field, 0, "not empty"));
-        }
         self.take(len)
     }
 
@@ -293,6 +290,9 @@ impl<'a> Reader<'a> {
         }
         for _ in 0..len {
             let name = self.text("endpoint", MAX_TEMPLATE)?;
+            if name.is_empty() {
+                return Err(invalid("endpoint", 0, "not empty"));
+            }
             let name = std::str::from_utf8(name).map_err(|e| invalid("endpoint", e.valid_up_to() as u64, "UTF-8"))?;
             if block.endpoints.last().is_some_and(|last| &*last.name >= name) {
                 return Err(invalid("endpoint", block.endpoints.len() as u64, "names in rising order"));

@@ -227,7 +227,7 @@ impl Builder {
         self.validated().map(Sentinel::with)
     }
 
-    fn validated(self) -> Result<Config, ConfigError> {
+    pub(crate) fn validated(self) -> Result<Config, ConfigError> {
         let seconds = |duration: Duration| format!("{} s", duration.as_secs_f64());
         if !(1..=60).contains(&self.slot.as_secs()) || self.slot.subsec_nanos() > 0 {
             return Err(ConfigError::new("slot", seconds(self.slot), "1 s to 60 s in whole seconds"));

@@ -2,11 +2,10 @@
 
 use crate::tenant::shortened;
 use ahash::RandomState;
-use parking_lot::RwLock;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// An endpoint in this process; a block's own endpoints are numbered apart.
 pub(crate) type EndpointId = u16;
@@ -46,14 +45,18 @@ impl Registry {
         Self { inner: RwLock::new(Inner { ids, names }), limit: limit + 2 }
     }
 
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
-        self.inner.read().names.clone()
+        self.read().names.clone()
     }
 
     /// The number of a template and its shared name, or `None` when it has to share `other`.
     fn intern(&self, template: &str) -> Option<(Arc<str>, EndpointId)> {
         let known = |inner: &Inner| inner.ids.get_key_value(template).map(|(name, id)| (name.clone(), *id));
-        let inner = self.inner.read();
+        let inner = self.read();
         if let Some(found) = known(&inner) {
             return Some(found);
         }
@@ -61,7 +64,7 @@ impl Registry {
             return None;
         }
         drop(inner);
-        let mut inner = self.inner.write();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known(&inner) {
             return Some(found);
         }
@@ -92,9 +95,11 @@ impl EndpointCache {
         if let Some(&id) = self.ids.get(template) {
             return (id, false);
         }
-        let template = match template.len() {
-            0..=MAX_TEMPLATE => Cow::Borrowed(template),
-            _ => Cow::Owned(String::from_utf8_lossy(&shortened(template.as_bytes(), PREFIX)).into_owned()),
+        let template = if template.len() <= MAX_TEMPLATE {
+            Cow::Borrowed(template)
+        } else {
+            let cut = shortened(template.as_bytes(), template.floor_char_boundary(PREFIX));
+            Cow::Owned(String::from_utf8_lossy(&cut).into_owned())
         };
         if let Some(&id) = self.ids.get(&*template) {
             return (id, false);
@@ -170,7 +175,7 @@ mod tests {
     fn long_templates_are_cut_but_stay_apart() {
         let registry = Registry::new(10);
         let mut cache = EndpointCache::new(RandomState::new());
-        let (a, b) = ("/x".repeat(500), "/x".repeat(499) + "/y");
+        let (a, b) = ("/é".repeat(500), "/é".repeat(499) + "/y");
         let ids = [cache.id(&a, &registry).0, cache.id(&b, &registry).0, cache.id(&a, &registry).0];
         assert!(ids[0] != ids[1] && ids[0] == ids[2]);
         assert!(registry.names().iter().all(|name| name.len() <= MAX_TEMPLATE));

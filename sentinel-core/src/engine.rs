@@ -5,6 +5,7 @@
 
 use crate::baseline::Side;
 use crate::block::Block;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoint::Registry;
 use crate::error::MergeError;
@@ -28,10 +29,11 @@ pub(crate) struct Engine {
     /// The fork generation it was made in.
     pub(crate) generation: u64,
     pub(crate) source: u64,
+    clock: Clock,
     shared: Arc<Shared>,
     stripes: Box<[CachePadded<Mutex<Stripe>>]>,
-    /// Behind the stripes. `parking_lot`: a forked child makes an engine of its own and never touches this one.
-    closed: parking_lot::Mutex<Closed>,
+    /// Behind the stripes. `std` locks all over: `parking_lot`'s wait table is one for the process, which a forked child inherits.
+    closed: Mutex<Closed>,
     pub(crate) flights: Flights,
 }
 
@@ -51,6 +53,8 @@ pub(crate) struct Closed {
 /// The budget in eighths: blocks three, a merged view of them one (three while it is made), tables two (`config`), judges one.
 const EIGHTHS: usize = 8;
 const BLOCKS: usize = 3;
+/// A clock that is set back by more than this begins anew; by less, time stands still until it has caught up.
+const BACK_MS: i64 = 60_000;
 /// Bytes that the judges keep of a tenant, its places in the ring and the dictionary included.
 const TENANT_BYTES: usize = 768;
 
@@ -79,14 +83,8 @@ impl Engine {
         let stripes = (0..config.stripes).map(|_| stripe()).collect();
         let window = Window::new(config.grid, source, config.budget * BLOCKS / EIGHTHS);
         let closed = Closed { setup, window, fleet: None, slow_line, now_ms: i64::MIN, slot: i64::MIN };
-        Self {
-            generation,
-            source,
-            shared,
-            stripes,
-            closed: parking_lot::Mutex::new(closed),
-            flights: Flights::default(),
-        }
+        let clock = config.clock.clone();
+        Self { generation, source, clock, shared, stripes, closed: Mutex::new(closed), flights: Flights::default() }
     }
 
     pub(crate) fn grid(&self) -> Grid {
@@ -97,8 +95,8 @@ impl Engine {
     pub(crate) fn record(&self, event: &Event<'_>, now_ms: i64) {
         let asks_to_seal = self.stripe().record(event, now_ms);
         // Somebody else is at it otherwise; a request does not wait for that.
-        if asks_to_seal && let Some(mut closed) = self.closed.try_lock() {
-            self.advance(&mut closed, now_ms);
+        if asks_to_seal && let Ok(mut closed) = self.closed.try_lock() {
+            self.advance(&mut closed, self.clock.now_ms());
         }
     }
 
@@ -115,22 +113,36 @@ impl Engine {
         lock(&self.stripes[home & mask])
     }
 
-    /// Moves everything to `now_ms`; gives what is closed, and the open slot so far.
-    pub(crate) fn view(&self, now_ms: i64) -> (parking_lot::MutexGuard<'_, Closed>, Block) {
-        let mut closed = self.closed.lock();
-        self.advance(&mut closed, now_ms);
+    fn closed(&self) -> MutexGuard<'_, Closed> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is behind the stripes, moved to now. The clock is read under the lock: a thread that was held up in between must
+    /// not come with a time of long ago.
+    fn moved(&self) -> MutexGuard<'_, Closed> {
+        let mut closed = self.closed();
+        self.advance(&mut closed, self.clock.sync());
+        closed
+    }
+
+    /// What is closed, moved to now, and the open slot so far.
+    pub(crate) fn view(&self) -> (MutexGuard<'_, Closed>, Block) {
+        let mut closed = self.moved();
         let open = self.own_open(&mut closed);
         (closed, open)
     }
 
-    /// Moves everything to `now_ms`: what has ended is sealed, judged and closed; then the open slot is judged, if it is time.
-    pub(crate) fn tick(&self, now_ms: i64) {
-        let mut closed = self.closed.lock();
-        self.advance(&mut closed, now_ms);
+    /// Moves everything to now.
+    pub(crate) fn tick(&self) {
+        drop(self.moved());
     }
 
+    /// What has ended is sealed, judged and closed; then the open slot is judged, if it is time.
     fn advance(&self, closed: &mut Closed, now_ms: i64) {
         let grid = self.shared.grid;
+        if now_ms < closed.now_ms.saturating_sub(BACK_MS) {
+            self.begin_again(closed, grid.slot_of(now_ms));
+        }
         closed.slot = closed.slot.max(grid.slot_of(now_ms));
         let mut filled: BTreeMap<i64, Vec<(usize, Filled)>> = BTreeMap::new();
         loop {
@@ -177,6 +189,15 @@ impl Engine {
         }
     }
 
+    /// The clock has been set back: what was counted lies in a future that is not coming. It expires, and all begins anew.
+    fn begin_again(&self, closed: &mut Closed, now: i64) {
+        for stripe in &self.stripes {
+            closed.window.expired += lock(stripe).begin_again(now);
+        }
+        closed.window.clear();
+        (closed.fleet, closed.now_ms, closed.slot) = (None, i64::MIN, i64::MIN);
+    }
+
     /// What this process has in the open slot so far. A request may have opened the next one since the stripes were rotated;
     /// then a stripe's part of this slot is among those that wait to be sealed.
     fn own_open(&self, closed: &mut Closed) -> Block {
@@ -195,9 +216,8 @@ impl Engine {
     }
 
     /// Own blocks, oldest first, the open slot as far as it is last.
-    pub(crate) fn blocks(&self, now_ms: i64) -> Vec<Block> {
-        let mut closed = self.closed.lock();
-        self.advance(&mut closed, now_ms);
+    pub(crate) fn blocks(&self) -> Vec<Block> {
+        let mut closed = self.moved();
         let open = self.own_open(&mut closed);
         let mut out: Vec<Block> = closed.window.own().map(|block| Block::clone(block)).collect();
         out.extend(Some(open).filter(|open| open.requests() > 0));
@@ -205,7 +225,7 @@ impl Engine {
     }
 
     /// Takes another source's block of one slot in; a newer one of the same slot replaces it.
-    pub(crate) fn merge(&self, mut block: Block, now_ms: i64) -> Result<(), MergeError> {
+    pub(crate) fn merge(&self, mut block: Block) -> Result<(), MergeError> {
         let grid = self.shared.grid;
         let slot = grid.slot_of(block.from_ms);
         if block.to_ms - block.from_ms != grid.slot_ms || grid.start_of(slot) != block.from_ms {
@@ -215,13 +235,19 @@ impl Engine {
         if block.source == self.source {
             return Err(MergeError::OwnBlock { found: block.source });
         }
-        let mut closed = self.closed.lock();
-        let open = closed.slot.max(grid.slot_of(now_ms));
-        if slot < grid.oldest(open) || slot > open {
+        let mut closed = self.closed();
+        let now_ms = self.clock.sync();
+        if grid.slot_of(now_ms) != closed.slot {
+            // Blocks must leave as others come, though nobody may tick or ask here.
+            self.advance(&mut closed, now_ms);
+        }
+        let open = closed.slot;
+        // A slot ahead is another host's clock.
+        if slot < grid.oldest(open) || slot > open + 1 {
             let (from_ms, to_ms) = (grid.start_of(grid.oldest(open)), grid.start_of(open));
             return Err(MergeError::OutsideWindow { start_ms: block.from_ms, from_ms, to_ms });
         }
-        if closed.window.is_full() {
+        if closed.window.is_full() && !closed.window.has(slot, block.source) {
             return Err(MergeError::Full { budget: closed.window.budget() });
         }
         for row in &mut block.rows {
@@ -238,11 +264,11 @@ impl Engine {
     }
 
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
-        self.closed.lock().verdict(side)
+        self.closed().verdict(side)
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.stats_of(&self.closed.lock())
+        self.stats_of(&self.closed())
     }
 
     /// The ledger. Tables move to the window only under the lock that is held here, so it balances at any moment.
@@ -261,8 +287,8 @@ impl Closed {
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
         match (&self.fleet, side) {
             (Some(fleet), _) => fleet.verdict(side),
-            (None, Side::Errors) => Verdict::quiet(&self.setup.errors),
-            (None, Side::Latency) => Verdict::quiet("slow requests"),
+            (None, Side::Errors) => Verdict::quiet(&self.setup.errors, false),
+            (None, Side::Latency) => Verdict::quiet("slow requests", true),
         }
     }
 
@@ -303,14 +329,16 @@ impl Closed {
         moved
     }
 
-    /// Closes slots that nothing of this process came in for.
+    /// Closes slots that nothing of this process came in for. A long silence is skipped once the judges' ring is empty.
     fn close_until(&mut self, slot: i64, grid: Grid) {
         while let Some(fleet) = &mut self.fleet
             && fleet.slot() < slot
         {
             let (known, memory) = (fleet.slot(), fleet.memory());
-            if self.window.since(known.saturating_sub(memory)).next().is_none() && slot.saturating_sub(known) > memory {
-                fleet.skip_to(slot);
+            let next = self.window.between(known, slot).next().map_or(slot, |block| grid.slot_of(block.from_ms));
+            let silent = self.window.between(known.saturating_sub(memory), known).next().is_none();
+            if silent && next.saturating_sub(known) > memory {
+                fleet.skip_to(next);
             } else {
                 self.close(known, None, grid);
                 self.window.expire(known);
@@ -386,4 +414,38 @@ fn ordinal() -> usize {
         })
     });
     known.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sentinel;
+    use crate::event::Event;
+
+    /// Virtual time that may go anywhere, which a clock in front of the engine would not let through.
+    #[test]
+    fn a_clock_that_is_set_back_begins_anew() {
+        let year = 365 * 86_400_000_i64;
+        let config = Sentinel::builder().stripes(2).validated().expect("valid");
+        let engine = Engine::new(&config, 0);
+        let start = 1_700_000_000_000;
+        let mut accepted = 0;
+        for jump in [0, 30_000, 10 * year, 0, -10 * year, 0, 70_000, 0] {
+            let now_ms = start + jump;
+            for i in 0..5 {
+                engine
+                    .record(&Event { tenant: b"acme", status: 500, at: Some(now_ms - i), ..Event::default() }, now_ms);
+                accepted += 1;
+            }
+            let mut closed = engine.closed();
+            engine.advance(&mut closed, now_ms);
+            let open = engine.own_open(&mut closed);
+            let seen = open.requests() + closed.window.since(i64::MIN).map(|block| block.requests()).sum::<u64>();
+            assert!(seen >= 5, "{jump}: {seen} seen");
+            assert!(closed.now_ms >= now_ms && closed.now_ms <= now_ms + BACK_MS, "{jump}: it is {}", closed.now_ms);
+            drop(closed);
+            let stats = engine.stats();
+            assert_eq!((stats.accepted, stats.in_window + stats.expired), (accepted, accepted), "{jump}");
+        }
+    }
 }

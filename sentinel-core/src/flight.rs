@@ -10,6 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Requests that are followed at once; further ones are recorded when they end, but not seen before.
 const MAX_FLIGHTS: usize = 65_536;
 
+/// Status of a request whose handler panicked.
+const PANICKED: u16 = 500;
+
 /// One request in flight.
 #[derive(Debug, Clone)]
 struct Flight {
@@ -72,13 +75,18 @@ impl Flights {
         for flight in self.lock().flights.iter().flatten() {
             let age = now_ms.saturating_sub(flight.started_ms).max(0) as u64;
             let sums = out.entry(flight.tenant.to_vec()).or_default();
-            *sums = InFlight { count: sums.count + 1, oldest_ms: sums.oldest_ms.max(age), sum_ms: sums.sum_ms + age };
+            *sums = InFlight {
+                count: sums.count + 1,
+                oldest_ms: sums.oldest_ms.max(age),
+                sum_ms: sums.sum_ms.saturating_add(age),
+            };
         }
         out
     }
 }
 
-/// A request that has begun: counted in flight until it is finished. Dropped unfinished, it is recorded as aborted (499).
+/// A request that has begun: counted in flight until it is finished. Dropped unfinished, it is recorded as aborted
+/// (499), or as a server error (500) when a panic drops it.
 ///
 /// ```
 /// use sentinel_core::Sentinel;
@@ -180,7 +188,8 @@ impl Drop for Guard {
         // A forked child drops what the parent began: the parent counts it.
         if !self.done && self.sentinel.source() == self.source {
             let endpoint = self.endpoint.take().unwrap_or_default();
-            self.end(&endpoint, ABORTED);
+            // Unwinding: the handler has panicked, which is the server's error and not the client going away.
+            self.end(&endpoint, if std::thread::panicking() { PANICKED } else { ABORTED });
         }
     }
 }

@@ -13,11 +13,12 @@ use crate::slot::{SlowLine, WEIGHTS};
 use crate::tenant::{TenantId, UNATTRIBUTED, shown};
 use crate::verdict::fleet::Opinion;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 pub(crate) struct Look<'a> {
     engine: &'a Engine,
-    closed: parking_lot::MutexGuard<'a, Closed>,
+    closed: MutexGuard<'a, Closed>,
     /// Everything since `from_ms`.
     pub(crate) all: Block,
     pub(crate) from_ms: i64,
@@ -25,6 +26,8 @@ pub(crate) struct Look<'a> {
     window_ms: i64,
     sources: usize,
     flights: HashMap<Vec<u8>, InFlight>,
+    /// Age of all requests in flight together.
+    in_flight_ms: u64,
 }
 
 /// What is needed to describe a row.
@@ -36,8 +39,8 @@ struct Judged<'a> {
 }
 
 impl<'a> Look<'a> {
-    pub(crate) fn new(engine: &'a Engine, now_ms: i64, window: Option<Duration>) -> Self {
-        let (mut closed, open) = engine.view(now_ms);
+    pub(crate) fn new(engine: &'a Engine, window: Option<Duration>) -> Self {
+        let (mut closed, open) = engine.view();
         let grid = engine.grid();
         let asked = |window: Duration| window.as_millis().div_ceil(grid.slot_ms as u128);
         let slots = window.map_or(grid.slots, |window| asked(window).clamp(1, grid.slots as u128) as i64);
@@ -50,9 +53,8 @@ impl<'a> Look<'a> {
         let sources: BTreeSet<u64> = closed.window.foreign().map(|block| block.source).collect();
         let to_ms = closed.now_ms;
         let flights = engine.flights.by_tenant(to_ms);
-        for id in flights.keys() {
-            all.list(TenantId::new(id));
-        }
+        all.list(flights.keys().map(|id| TenantId::new(id)));
+        let in_flight_ms = flights.values().fold(0, |sum: u64, flights| sum.saturating_add(flights.sum_ms));
         let sources = sources.len() + 1;
         Self {
             engine,
@@ -63,6 +65,7 @@ impl<'a> Look<'a> {
             all,
             sources,
             flights,
+            in_flight_ms,
         }
     }
 
@@ -74,7 +77,7 @@ impl<'a> Look<'a> {
             p0: judged.opinion.as_ref().map_or(COLD_RATE, Opinion::normal_rate),
             expected: &judged.expected,
             normal_latency: &|id| judged.opinion.as_ref()?.normal_latency(id),
-            in_flight_us: &|id| self.flights.get(id).map_or(0, |flights| flights.sum_ms * 1_000),
+            in_flight_us: &|id| self.flights.get(id).map_or(0, |flights| us(flights.sum_ms)),
         };
         let places = rank(query.by, query.limit, &context);
         let [p50_ms, p95_ms, p99_ms] = percentiles(&block.latency, block.latency_max_us, [50.0, 95.0, 99.0]);
@@ -149,7 +152,6 @@ impl<'a> Look<'a> {
         let [p50_ms, p95_ms, p99_ms] = percentiles(block.latency_of(row), row.latency_max_us, [50.0, 95.0, 99.0]);
         let normal = judged.opinion.as_ref().and_then(|opinion| opinion.normal_latency(id)?.p95_ms());
         let flights = self.flights.get(id).copied().unwrap_or_default();
-        let in_flight_us: u64 = self.flights.values().map(|flights| flights.sum_ms * 1_000).sum();
         TenantRow {
             tenant_id: shown(id),
             requests,
@@ -167,8 +169,8 @@ impl<'a> Look<'a> {
             p99_ms,
             latency_deviation: p95_ms.zip(normal).map(|(p95, normal)| p95 / normal),
             load_share: share(
-                row.latency_sum_us.saturating_add(flights.sum_ms * 1_000),
-                block.latency_sum_us.saturating_add(in_flight_us),
+                row.latency_sum_us.saturating_add(us(flights.sum_ms)),
+                block.latency_sum_us.saturating_add(us(self.in_flight_ms)),
             ),
             in_flight: flights.count,
             oldest_in_flight_ms: (flights.count > 0).then_some(flights.oldest_ms),
@@ -184,6 +186,10 @@ impl<'a> Look<'a> {
         let exact = !row.endpoints_cut && row.bound[1] == 0;
         Some(TopEndpoint { endpoint, errors: u64::from(top.errors), exact })
     }
+}
+
+fn us(ms: u64) -> u64 {
+    ms.saturating_mul(1_000)
 }
 
 fn bound([requests, errors, slow]: [u64; WEIGHTS]) -> Bound {

@@ -13,7 +13,7 @@ use crate::interval;
 use crate::look::Look;
 use crate::report::{Query, Report, TenantReport};
 use crate::stats::Stats;
-use crate::tenant::bounded;
+use crate::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded};
 use crate::verdict::Verdict;
 use arc_swap::ArcSwapOption;
 use std::ops::Deref;
@@ -48,6 +48,10 @@ struct Inner {
     /// The engine of a forked child.
     reborn: ArcSwapOption<Engine>,
 }
+
+// Its locks recover from a panic inside; a host may catch one and go on.
+impl std::panic::UnwindSafe for Sentinel {}
+impl std::panic::RefUnwindSafe for Sentinel {}
 
 impl Drop for Inner {
     fn drop(&mut self) {
@@ -149,9 +153,9 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn record_batch<'a>(&self, events: impl IntoIterator<Item = Event<'a>>) {
-        let (engine, now_ms) = (self.engine(), self.now_ms());
+        let engine = self.engine();
         for event in events {
-            engine.record(&event, now_ms);
+            engine.record(&event, self.now_ms());
         }
     }
 
@@ -168,9 +172,9 @@ impl Sentinel {
         Guard::begin(self)
     }
 
-    /// Moves time on to `now_ms` (Unix ms) and judges, having seen the events before it. Never goes back, and never ahead of
-    /// the system's clock where that is the clock. Whoever owns a timer calls it once a second; without that, queries and
-    /// records do its work.
+    /// Moves time on to `now_ms` (Unix ms) and judges, having seen the events before it. Never goes back; the system's clock
+    /// cannot be told the time, there it is just time to judge. Whoever owns a timer calls it once a second; without that,
+    /// queries and records do its work.
     ///
     /// ```
     /// # use sentinel_core::{Clock, Sentinel};
@@ -180,8 +184,8 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tick(&self, now_ms: i64) {
-        let now_ms = self.inner.config.clock.tick(now_ms);
-        self.engine().tick(now_ms);
+        self.inner.config.clock.tick(now_ms);
+        self.engine().tick();
     }
 
     /// The clock's time, Unix ms.
@@ -243,7 +247,7 @@ impl Sentinel {
 
     fn judged(&self, side: Side) -> Verdict {
         let engine = self.engine();
-        engine.tick(self.now_ms());
+        engine.tick();
         engine.verdict(side)
     }
 
@@ -269,7 +273,7 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn blocks(&self) -> Vec<Block> {
-        self.engine().blocks(self.now_ms())
+        self.engine().blocks()
     }
 
     /// Takes another process's block in. A newer block of the same source and slot replaces the older one, so a snapshot may
@@ -290,7 +294,7 @@ impl Sentinel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn merge(&self, block: Block) -> Result<(), MergeError> {
-        self.engine().merge(block, self.now_ms())
+        self.engine().merge(block)
     }
 
     /// Who is worst, and the verdicts: everything recorded so far is in it.
@@ -304,10 +308,11 @@ impl Sentinel {
     /// ```
     pub fn report(&self, query: Query) -> Report {
         let engine = self.engine();
-        Look::new(&engine, self.now_ms(), query.window).report(&query)
+        Look::new(&engine, query.window).report(&query)
     }
 
-    /// One tenant in detail, over the whole window or a trailing part of it; `None` when it is not in it.
+    /// One tenant in detail, over the whole window or a trailing part of it; `None` when it is not in it. The empty id, and
+    /// `unattributed` where nobody is called that, ask for the requests of unknown tenants.
     ///
     /// ```
     /// # use sentinel_core::{Event, Sentinel};
@@ -320,8 +325,9 @@ impl Sentinel {
     /// ```
     pub fn tenant(&self, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
         let engine = self.engine();
-        let (id, _) = bounded(id);
-        Look::new(&engine, self.now_ms(), window).tenant(&id)
+        let look = Look::new(&engine, window);
+        let unknown = || (id == UNATTRIBUTED_NAME.as_bytes()).then(|| look.tenant(UNATTRIBUTED)).flatten();
+        look.tenant(&bounded(id).0).or_else(unknown)
     }
 
     /// The latencies of everybody, or of one tenant, as an `HdrHistogram` log with one interval (V2, compressed): what the
@@ -337,7 +343,7 @@ impl Sentinel {
     /// ```
     pub fn latency_log(&self, tenant: Option<&[u8]>, window: Option<Duration>) -> Option<String> {
         let engine = self.engine();
-        let look = Look::new(&engine, self.now_ms(), window);
+        let look = Look::new(&engine, window);
         let cells = match tenant {
             None => &look.all.latency,
             Some(id) => look.all.latency_of(look.all.row(&bounded(id).0)?),

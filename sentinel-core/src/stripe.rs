@@ -183,6 +183,16 @@ impl Stripe {
         out
     }
 
+    /// Forgets everything but the ledger and what is in the window of slot `now`; says how many requests went.
+    pub(crate) fn begin_again(&mut self, now: i64) -> u64 {
+        let before = self.requests();
+        let kept = self.shared.grid.oldest(now)..=now;
+        self.filled = self.take_filled().into_iter().filter(|part| kept.contains(&part.slot)).collect();
+        self.open.reset(self.slow_line.clone());
+        (self.slot, self.from_ms, self.to_ms) = (i64::MIN, 0, 0);
+        before - self.requests()
+    }
+
     /// Requests that are here: accepted, not sealed yet.
     pub(crate) fn requests(&self) -> u64 {
         self.filled.iter().chain(&self.late).map(|part| part.table.totals[0]).sum::<u64>() + self.open.totals[0]

@@ -10,16 +10,17 @@ use std::sync::Arc;
 pub(crate) const MAX_ID: usize = 128;
 /// Bytes of a longer id that are kept in front of its hash.
 const PREFIX: usize = 96;
-/// The row of requests whose tenant is unknown.
-pub(crate) const UNATTRIBUTED: &[u8] = b"unattributed";
+/// The row of requests whose tenant is unknown: the id that nobody can have.
+pub(crate) const UNATTRIBUTED: &[u8] = b"";
+/// How that row is shown; a tenant who calls himself that is shown with a backslash in front.
+pub(crate) const UNATTRIBUTED_NAME: &str = "unattributed";
 
 /// The id as the table keeps it, and whether it had to be shortened.
 ///
 /// A long id becomes its first 96 bytes and 128 bits of the SHA-256 of the whole in hex, so that two long ids never merge.
 pub(crate) fn bounded(id: &[u8]) -> (Cow<'_, [u8]>, bool) {
     match id.len() {
-        0 => (Cow::Borrowed(UNATTRIBUTED), false),
-        1..=MAX_ID => (Cow::Borrowed(id), false),
+        0..=MAX_ID => (Cow::Borrowed(id), false),
         _ => (Cow::Owned(shortened(id, PREFIX)), true),
     }
 }
@@ -72,12 +73,21 @@ impl fmt::Debug for TenantId {
     }
 }
 
-/// The text that people see: bytes that are not UTF-8 as `\xNN`, control and direction-changing characters as `\u{NNNN}`.
+/// The text that people see: bytes that are not UTF-8 as `\xNN`, control and direction-changing characters as `\u{NNNN}`, a
+/// backslash as two. No two ids look the same.
 pub(crate) fn shown(id: &[u8]) -> String {
+    if id == UNATTRIBUTED {
+        return UNATTRIBUTED_NAME.into();
+    }
     let mut out = String::with_capacity(id.len());
+    if id == UNATTRIBUTED_NAME.as_bytes() {
+        out.push('\\');
+    }
     for chunk in id.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if is_deceiving(c) {
+            if c == '\\' {
+                out.push_str("\\\\");
+            } else if is_deceiving(c) {
                 out.extend(c.escape_unicode());
             } else {
                 out.push(c);
@@ -115,8 +125,10 @@ mod tests {
     #[test]
     fn what_is_shown_cannot_deceive() {
         assert_eq!(shown(b"acme"), "acme");
+        assert_eq!((shown(b"").as_str(), shown(b"unattributed").as_str()), ("unattributed", "\\unattributed"));
         assert_eq!(shown("caf\u{e9} \u{1f680}".as_bytes()), "caf\u{e9} \u{1f680}");
         assert_eq!(shown(b"a\nb\x1b[31m\x00\xff"), "a\\u{a}b\\u{1b}[31m\\u{0}\\xff");
+        assert_ne!(shown(b"a\x07"), shown(br"a\u{7}"));
         assert_eq!(shown("\u{202e}evil\u{200b}".as_bytes()), "\\u{202e}evil\\u{200b}");
     }
 }

@@ -57,9 +57,9 @@ fn when(verdict: &Verdict) -> String {
 }
 
 /// The second line: what would be left, and where it fails.
-fn without(verdict: &Verdict, errors: &str) -> Option<String> {
+fn without(verdict: &Verdict) -> Option<String> {
     let (rate, normal) = (percent(verdict.rate_without?), percent(verdict.rate_normal?));
-    let what = if errors == "slow requests" { "share of slow requests" } else { "error rate" };
+    let what = if verdict.slow { "share of slow requests" } else { "error rate" };
     let subject = match verdict.kind {
         Kind::OneTenant | Kind::OneEndpoint => "without it the",
         Kind::FewTenants => "without them the",
@@ -124,14 +124,14 @@ impl fmt::Display for Verdict {
     /// `ONE TENANT  tenant_acme causes 68% of all 5xx (204 of 300, last 2 minutes, since 14:03:10, still active)`, and what
     /// would be left without it on a second line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_verdict(f, self, "", if self.text.contains("slow requests") { "slow requests" } else { "errors" })
+        write_verdict(f, self, "")
     }
 }
 
-fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &Verdict, label: &str, errors: &str) -> fmt::Result {
+fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &Verdict, label: &str) -> fmt::Result {
     let head = format!("{label}{}", verdict.kind.headline());
     write!(f, "{head}  {}", verdict.text)?;
-    match without(verdict, errors) {
+    match without(verdict) {
         Some(line) => write!(f, "\n{:width$}{line}", "", width = head.len() + 2),
         None => Ok(()),
     }
@@ -139,10 +139,10 @@ fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &Verdict, label: &str, err
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_verdict(f, &self.verdict, "", &self.errors)?;
+        write_verdict(f, &self.verdict, "")?;
         if self.latency_verdict.kind != Kind::Quiet {
             writeln!(f)?;
-            write_verdict(f, &self.latency_verdict, "LATENCY: ", "slow requests")?;
+            write_verdict(f, &self.latency_verdict, "LATENCY: ")?;
         }
         let window = span(self.window_ms);
         write!(f, "\n\nTop tenants by {} (last {window})", self.title())?;

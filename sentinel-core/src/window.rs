@@ -24,6 +24,10 @@ pub(crate) struct Window {
     /// Bytes that the blocks may take; beyond it the largest are pruned.
     budget: usize,
     weight: usize,
+    /// Of it, blocks of other sources.
+    foreign_weight: usize,
+    /// The slot that was open when last told.
+    open: i64,
     dictionary: Dictionary,
     cached: Option<(i64, Arc<Block>)>,
 }
@@ -31,16 +35,38 @@ pub(crate) struct Window {
 impl Window {
     pub(crate) fn new(grid: Grid, source: u64, budget: usize) -> Self {
         let (blocks, dictionary) = (BTreeMap::new(), Dictionary::default());
-        Self { grid, source, blocks, expired: 0, budget, weight: 0, dictionary, cached: None }
+        Self {
+            grid,
+            source,
+            blocks,
+            expired: 0,
+            budget,
+            weight: 0,
+            foreign_weight: 0,
+            open: i64::MIN,
+            dictionary,
+            cached: None,
+        }
     }
 
     pub(crate) fn budget(&self) -> usize {
         self.budget
     }
 
-    /// So many blocks that pruning their tenants cannot make them fit.
+    /// Other sources have so many blocks that pruning their tenants cannot make them fit.
     pub(crate) fn is_full(&self) -> bool {
-        self.weight > self.budget
+        self.weight > self.budget && self.foreign_weight > self.budget / 2
+    }
+
+    pub(crate) fn has(&self, slot: i64, source: u64) -> bool {
+        self.blocks.contains_key(&(slot, source))
+    }
+
+    /// Lets go of everything; own requests have expired.
+    pub(crate) fn clear(&mut self) {
+        self.expired += self.own().map(|block| block.requests()).sum::<u64>();
+        self.blocks.clear();
+        (self.weight, self.foreign_weight, self.cached) = (0, 0, None);
     }
 
     pub(crate) fn source(&self) -> u64 {
@@ -75,37 +101,55 @@ impl Window {
 
     fn put(&mut self, place: Place, block: Arc<Block>) {
         self.cached = None;
-        self.weight += block.weight();
-        let old = self.blocks.insert(place, block);
-        self.weight -= old.as_ref().map_or(0, |old| old.weight());
+        self.weigh(place, &block, true);
+        if let Some(old) = self.blocks.insert(place, block) {
+            self.weigh(place, &old, false);
+        }
         self.prune();
     }
 
-    /// Over budget, the largest blocks lose the tenants that weigh least, by halves, until it fits.
+    fn weigh(&mut self, (_, source): Place, block: &Block, comes: bool) {
+        let weight = block.weight();
+        let foreign = if source == self.source { 0 } else { weight };
+        if comes {
+            (self.weight, self.foreign_weight) = (self.weight + weight, self.foreign_weight + foreign);
+        } else {
+            (self.weight, self.foreign_weight) = (self.weight - weight, self.foreign_weight - foreign);
+        }
+    }
+
+    /// Over budget, the largest blocks lose the tenants that weigh least, by halves, until it fits: those of other sources
+    /// as long as they take more than half, so that nobody else's blocks push out one's own. What the judges have not seen
+    /// yet is left whole: who is cut first has no errors, which would look like a rise to them.
     fn prune(&mut self) {
         while self.weight > self.budget {
-            let Some((place, largest)) = self.blocks.iter().max_by_key(|(_, block)| block.rows.len()) else {
+            let foreign = self.foreign_weight > self.budget / 2;
+            let seen = self.blocks.range(..(self.open, 0));
+            let side = seen.filter(|((_, source), _)| (*source != self.source) == foreign);
+            let Some((place, largest)) = side.max_by_key(|(_, block)| block.rows.len()).map(|(at, b)| (*at, b.clone()))
+            else {
                 return;
             };
-            let (place, before) = (*place, largest.weight());
-            let Some(pruned) = largest.halved() else {
+            let Some(halved) = largest.halved() else {
                 return;
             };
-            self.weight = self.weight - before + pruned.weight();
-            self.blocks.insert(place, Arc::new(pruned));
+            self.weigh(place, &largest, false);
+            self.weigh(place, &halved, true);
+            self.blocks.insert(place, Arc::new(halved));
         }
     }
 
     /// Lets go of what is older than the window of the open slot.
     pub(crate) fn expire(&mut self, open: i64) {
         let kept = self.blocks.split_off(&(self.grid.oldest(open), 0));
-        for ((_, source), block) in std::mem::replace(&mut self.blocks, kept) {
-            self.weight -= block.weight();
+        for (place, block) in std::mem::replace(&mut self.blocks, kept) {
+            self.weigh(place, &block, false);
             self.cached = None;
-            if source == self.source {
+            if place.1 == self.source {
                 self.expired += block.totals[0];
             }
         }
+        self.open = open;
         self.dictionary.sweep();
     }
 

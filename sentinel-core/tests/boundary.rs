@@ -70,6 +70,10 @@ fn a_missing_tenant_is_unattributed_and_never_a_culprit() {
     assert_eq!((row.tenant_id.as_str(), row.errors, row.culprit), ("unattributed", 20, false));
     assert!(report.verdict.tenants.is_empty() && report.verdict.kind != Kind::OneTenant, "{report}");
     assert_eq!(sentinel.tenant(b"", None), sentinel.tenant(b"unattributed", None));
+    // Who calls himself that is somebody, and is told apart.
+    sentinel.record(Event { tenant: b"unattributed", ..Event::default() });
+    assert_eq!(sentinel.tenant(b"unattributed", None).unwrap().row.tenant_id, "\\unattributed");
+    assert_eq!(sentinel.tenant(b"", None).unwrap().row.errors, 20);
     // The same by name is accused: the test above is about the id.
     let named = self::sentinel();
     incident(&named, |i| {
@@ -221,7 +225,8 @@ fn ids_are_cleaned_when_shown_and_kept_apart() {
     }
     let report = report(&sentinel);
     assert_eq!(report.totals.tenants, 9);
-    let shown = ["a\\u{a}b", "a\\u{a}b", "\\xff", "\\xff", "\\u{202e}a", "\\u{202e}a", "\\u{1b}[2J", "\\u{0}", "café"];
+    let shown =
+        ["a\\u{a}b", r"a\\u{a}b", "\\xff", r"\\xff", "\\u{202e}a", r"\\u{202e}a", "\\u{1b}[2J", "\\u{0}", "café"];
     for (i, id) in ids.into_iter().enumerate() {
         let row = sentinel.tenant(id, None).unwrap().row;
         assert_eq!((row.requests, row.tenant_id.as_str()), (i as u64 + 1, shown[i]));
@@ -329,7 +334,8 @@ fn foreign_blocks_must_fit() {
     here.record(request(b"acme"));
     let own = here.blocks().remove(0);
     assert!(matches!(here.merge(own.clone()), Err(MergeError::OwnBlock { .. })));
-    for (now, fits) in [(NOW - SLOT, false), (NOW + WINDOW, true), (NOW + WINDOW + SLOT, false)] {
+    for (now, fits) in [(NOW - 2 * SLOT, false), (NOW - SLOT, true), (NOW + WINDOW, true), (NOW + WINDOW + SLOT, false)]
+    {
         let other = Sentinel::builder().clock(Clock::manual(now)).build().unwrap();
         assert_eq!(other.merge(own.clone()).is_ok(), fits, "{now}");
         assert_eq!((report(&other).totals.requests, balanced(&other).accepted), (u64::from(fits), 0));

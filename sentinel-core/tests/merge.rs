@@ -70,13 +70,14 @@ fn what_lies_outside_the_window_is_refused() {
     let here = worker(START + 9_999);
     let refused =
         |start_ms| Err(MergeError::OutsideWindow { start_ms, from_ms: START - SLOTS * SLOT_MS, to_ms: START });
-    for (slots, inside) in [(-SLOTS - 1, false), (-SLOTS, true), (-1, true), (0, true), (1, false), (1_000_000, false)]
+    for (slots, inside) in
+        [(-SLOTS - 1, false), (-SLOTS, true), (-1, true), (0, true), (1, true), (2, false), (1_000_000, false)]
     {
         let start = START + slots * SLOT_MS;
         let expected = if inside { Ok(()) } else { refused(start) };
         assert_eq!(here.merge(one(builder(start))), expected, "slot {slots}");
     }
-    assert_eq!((requests(&here), here.stats().foreign_blocks), (3, 3));
+    assert_eq!((requests(&here), here.stats().foreign_blocks), (4, 4));
     // Time moves on without a tick too, by whoever asks.
     here.tick(START + SLOT_MS);
     assert_eq!(here.merge(one(builder(START + SLOT_MS))), Ok(()));
@@ -206,7 +207,7 @@ fn retries_leave_the_verdict_alone_when_the_budget_prunes_what_came() {
     // A small and a large reader of the same fleet, in which always one tenant of ten fails a little. What the small one merges
     // is pruned, and comes again every slot. In the end one tenant fails a lot. (`once` is as small, and gets each block once.)
     let [small, once, large, there] = [4, 4, 256, 256].map(|mib| builder(START).budget(mib << 20).build().unwrap());
-    let mut named = 0;
+    let mut named = [0; 3];
     for slot in 0..36 {
         let end = START + (slot + 1) * SLOT_MS - 1;
         for i in 0..1_500 {
@@ -225,13 +226,15 @@ fn retries_leave_the_verdict_alone_when_the_budget_prunes_what_came() {
         }
         once.merge(sent(there.blocks().last().unwrap())).unwrap();
         once.tick(end);
-        let seen = |reader: &Sentinel| (reader.verdict().kind, reader.verdict().tenants, reader.verdict().of);
-        assert_eq!(seen(&once), seen(&large), "slot {slot}, without retries");
-        assert_eq!(seen(&small), seen(&large), "slot {slot}, with retries");
-        let verdict = small.verdict();
-        named += usize::from(verdict.tenants == ["planted"]);
+        // A small reader weighs with less evidence and may be a slot off; it must not miss it, nor accuse anybody else.
+        for (reader, named) in [&small, &once, &large].into_iter().zip(&mut named) {
+            let verdict = reader.verdict();
+            assert!(slot >= 30 || verdict.kind == Kind::Quiet, "slot {slot}: {verdict}");
+            assert!(verdict.tenants.iter().all(|tenant| tenant == "planted"), "slot {slot}: {verdict}");
+            *named += usize::from(verdict.tenants == ["planted"]);
+        }
     }
-    assert!(named > 2, "{named}");
+    assert!(named.iter().all(|named| *named > 2), "{named:?}");
     assert_eq!(requests(&small), 36 * 1_575);
 }
 

@@ -227,12 +227,15 @@ proptest! {
         check_all(&oracle, &sentinel);
     }
 
-    /// The documented edge: the limit, rounded up to a bucket's edge. Here the limit lies in the last bucket of half an
-    /// octave, where the fine and the coarse grid of buckets agree.
+    /// The documented edge: the limit, rounded up to the end of its bucket, of which each power of two has sixteen.
     #[test]
-    fn slow_requests_are_counted_above_the_edge(grid in grid(), octave in 4_u32..31, upper: bool, below in 1_u64..3, steps in vec(step(), 1..40)) {
-        let edge_us = if upper { 1 << (octave + 1) } else { 3_u64 << (octave - 1) };
-        let limit = Duration::from_micros(edge_us - below.min(edge_us >> 5).max(1));
+    fn slow_requests_are_counted_above_the_edge(
+        grid in grid(), octave in 0_u32..32, part in 0.0..1.0, steps in vec(step(), 1..40),
+    ) {
+        let limit_us = (2.0_f64.powi(octave as i32) * (1.0 + part)) as u64;
+        let width_us = 1 << limit_us.ilog2().saturating_sub(4);
+        let edge_us = (limit_us / width_us + 1) * width_us;
+        let limit = Duration::from_micros(limit_us);
         let mut oracle = Oracle::new(grid, START_MS).slow_from_us(edge_us);
         let sentinel = oracle.sentinel(|builder| builder.slow_after(limit));
         for us in [edge_us - 1, edge_us, edge_us + 1] {

@@ -251,7 +251,7 @@ impl Fleet {
         };
         let found = &judge.shown;
         if found.kind == Kind::Quiet {
-            return Verdict::quiet(name);
+            return Verdict::quiet(name, side == Side::Latency);
         }
         self.told(found, judge, name)
     }
@@ -283,6 +283,7 @@ impl Fleet {
             since_ms: Some(self.origin_ms + (judge.shown_since_s * 1_000.0).round() as i64),
             active: judge.active,
             text: String::new(),
+            slow: judge.side == Side::Latency,
         };
         verdict.text = sentence(&verdict, &Evidence { errors: name, requests: all.n as u64 });
         verdict
@@ -386,7 +387,8 @@ mod tests {
         let normal = NormalLatency { histogram, own: true };
         let (low, last) = (last_bucket_of(19), last_bucket_of(20));
         let shares = [0, low, low + 2, last, last_bucket_of(29), last_bucket_of(30)].map(|at| normal.share_above(at));
-        assert_eq!(shares, [1.0, 1.0, 0.775, 0.1, 0.1, 0.0]);
+        let expected: [f64; 6] = [1.0, 1.0, 0.775, 0.1, 0.1, 0.0];
+        assert!(shares.iter().zip(expected).all(|(share, expected)| (share - expected).abs() < 1e-9), "{shares:?}");
         assert_eq!(normal.p95_ms(), Some(40.96));
         assert_eq!(NormalLatency { histogram, own: false }.p95_ms(), None);
     }

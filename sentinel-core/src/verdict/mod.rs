@@ -123,11 +123,14 @@ pub struct Verdict {
     pub active: bool,
     /// One sentence for people.
     pub text: String,
+    /// It counts slow requests, not errors.
+    #[serde(skip)]
+    pub(crate) slow: bool,
 }
 
 impl Verdict {
     /// Nobody stands out in `errors`.
-    pub(crate) fn quiet(errors: &str) -> Self {
+    pub(crate) fn quiet(errors: &str, slow: bool) -> Self {
         Self {
             kind: Kind::Quiet,
             tenants: Vec::new(),
@@ -142,6 +145,7 @@ impl Verdict {
             since_ms: None,
             active: false,
             text: format!("no unusual {errors}"),
+            slow,
         }
     }
 }

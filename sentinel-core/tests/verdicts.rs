@@ -1,0 +1,88 @@
+//! What the verdict must show beyond who it names: a quiet failer beside a noisy one, and answers of a process that nobody ticks.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use sentinel_core::{By, Clock, Event, Kind, Query, Sentinel};
+
+const START: i64 = 1_700_000_000_000;
+
+fn sentinel() -> Sentinel {
+    Sentinel::builder().clock(Clock::manual(START)).build().unwrap()
+}
+
+/// One second of twenty tenants with ten requests each, of which one in 500 fails.
+fn normal_second(sentinel: &Sentinel, second: i64) {
+    for i in 0..200 {
+        let status = if (second * 200 + i) % 500 == 0 { 500 } else { 200 };
+        request(sentinel, &format!("tenant_{}", i % 20), status, second, i);
+    }
+}
+
+fn request(sentinel: &Sentinel, tenant: &str, status: u16, second: i64, i: i64) {
+    let at = Some(START + second * 1_000 + i);
+    sentinel.record(Event { tenant: tenant.as_bytes(), endpoint: "/v1/process", status, at, ..Event::default() });
+}
+
+/// A noisy tenant explains nearly everything; a small one fails every request. The verdict names the noisy one, and the
+/// small one is still marked as a culprit and leads by rate.
+#[test]
+fn a_quiet_failer_beside_a_noisy_one_is_listed_as_culprit() {
+    let sentinel = sentinel();
+    for second in 0..420 {
+        normal_second(&sentinel, second);
+        let incident = second >= 300;
+        for i in 0..80 {
+            request(&sentinel, "noisy", if incident && i % 2 == 0 { 503 } else { 200 }, second, i);
+        }
+        if second % 2 == 0 {
+            request(&sentinel, "quiet", if incident { 500 } else { 200 }, second, 1);
+        }
+        sentinel.tick(START + (second + 1) * 1_000);
+    }
+    let report = sentinel.report(Query { by: By::ErrorRate, ..Query::default() });
+    assert_eq!((report.verdict.kind, &report.verdict.tenants[..]), (Kind::OneTenant, &["noisy".to_string()][..]));
+    assert!(report.verdict.excess_share > Some(0.95), "{report}");
+    let culprits: Vec<&str> = report.tenants.iter().filter(|row| row.culprit).map(|row| row.tenant_id.as_str()).collect();
+    assert_eq!(culprits, ["noisy", "quiet"], "{report}");
+}
+
+/// The same incident, once ticked every second and once only asked in the end: the same culprit.
+#[test]
+fn nobody_needs_to_tick() {
+    let (ticked, asked) = (sentinel(), sentinel());
+    for second in 0..400 {
+        let now = START + (second + 1) * 1_000;
+        for sentinel in [&ticked, &asked] {
+            normal_second(sentinel, second);
+            for i in 0..4 {
+                request(sentinel, "acme", if second >= 340 { 500 } else { 200 }, second, i);
+            }
+        }
+        ticked.tick(now);
+    }
+    // A manual clock stands still until somebody ticks: all of it is "up to a slot ahead" or late, and comes in at once.
+    let now = START + 400_000;
+    asked.tick(now);
+    assert_eq!(ticked.verdict().tenants, ["acme"]);
+    assert_eq!(ticked.report(Query::default()).totals.requests, 400 * 204);
+    assert_eq!(asked.stats().accepted, 400 * 204);
+}
+
+/// A tenant that has always failed is marked and not accused; when a new one fails beside it, only that one is.
+#[test]
+fn a_chronic_failer_is_marked_and_not_accused() {
+    let sentinel = sentinel();
+    for second in 0..900 {
+        normal_second(&sentinel, second);
+        request(&sentinel, "broken_since_ever", 500, second, 7);
+        request(&sentinel, "acme", if second >= 800 { 500 } else { 200 }, second, 8);
+        sentinel.tick(START + (second + 1) * 1_000);
+        if second == 780 {
+            let report = sentinel.report(Query::default());
+            let row = report.tenants.iter().find(|row| row.tenant_id == "broken_since_ever").unwrap();
+            assert!(row.chronic && !row.culprit, "{report}");
+            assert_eq!(report.verdict.kind, Kind::Quiet, "{report}");
+        }
+    }
+    assert_eq!(sentinel.verdict().tenants, ["acme"]);
+}
