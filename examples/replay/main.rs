@@ -22,7 +22,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use sentinel_core::{By, Clock, ConfigError, ErrorClasses, Sentinel};
+use sentinel_core::{By, Clock, ConfigError, Dropped, ErrorClasses, Sentinel};
 use sentinel_core::{parse_duration, parse_size};
 
 use lines::{Line, Lines};
@@ -191,6 +191,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let finished = if tally.events > 0 { timeline.finish(&mut out) } else { Ok(()) };
     progress.finish_and_clear();
     tally.summary();
+    tally.not_counted(timeline.dropped());
     finished?;
     match broken {
         Some(reason) => Err(Failure::Input(reason)),
@@ -252,6 +253,18 @@ impl<'a> Tally<'a> {
             self.progress.suspend(|| complain(format_args!("{name}:{line}: {reason}")));
         }
         self.first.get_or_insert((line, reason));
+    }
+
+    /// A file out of order, or one wild timestamp, must not look like an answer about all of it.
+    fn not_counted(&self, dropped: Dropped) {
+        for (events, reason) in
+            [(dropped.late, "older than the window when they came"), (dropped.status, "a status outside 100 to 599")]
+        {
+            if events > 0 {
+                let (events, all) = (HumanCount(events), HumanCount(self.events));
+                complain(format_args!("{events} of {all} events not counted: {reason}"));
+            }
+        }
     }
 
     fn summary(&self) {

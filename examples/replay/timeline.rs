@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use sentinel_core::{Clock, Event, Sentinel};
+use sentinel_core::{Clock, Dropped, Event, Sentinel};
 
 use crate::lines::Request;
 
@@ -116,6 +116,11 @@ impl<B: FnMut(Clock) -> Sentinel> Timeline<B> {
     }
 
     /// Ticks every second up to `to`, in order, and looks where the plan says so.
+    /// Events that were handed in and not counted.
+    pub(crate) fn dropped(&self) -> Dropped {
+        self.sentinel.as_ref().map_or_else(Dropped::default, |sentinel| sentinel.stats().dropped)
+    }
+
     fn advance(&mut self, to: i64, out: &mut impl Look) -> io::Result<()> {
         if self.only_looks && self.looks.is_empty() {
             return Ok(());

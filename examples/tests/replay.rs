@@ -205,6 +205,20 @@ fn what_looks_odd_but_is_meant_is_taken() {
 }
 
 #[test]
+fn what_is_not_counted_is_said() {
+    // Newest first: what is more than a window older is late. Two have no status that HTTP knows.
+    let hour = 3_600_000;
+    let mut lines = vec![line("acme", 200, START + hour)];
+    lines.extend((0..5).map(|i| line("acme", 200, START - i * 1_000)));
+    lines.extend([line("acme", 42, START + hour), line("acme", 777, START + hour)]);
+    let ran = run(&["--json", "-"], &text(&lines));
+    assert_eq!((ran.code, requests(&ran.report())), (Some(0), 1));
+    let said = "replay: 5 of 8 events not counted: older than the window when they came\n\
+        replay: 2 of 8 events not counted: a status outside 100 to 599\n";
+    assert_eq!(ran.stderr, said);
+}
+
+#[test]
 fn ten_malformed_lines_are_named_and_the_rest_is_counted() {
     let mut lines = good(1);
     lines.extend((0..1_234).map(|i| format!("bad {i}")));

@@ -104,7 +104,7 @@ pub struct Report {
 pub enum BaselineKind {
     /// Each tenant's own past, from before the window.
     Own,
-    /// Less than a minute of it is known: the same small rate is expected of everyone.
+    /// Less than a minute is known of the time before the window: what is expected is mostly one small rate for everyone.
     Cold,
 }
 

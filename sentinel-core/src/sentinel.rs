@@ -130,7 +130,8 @@ impl Sentinel {
         Current::Reborn(self.inner.reborn.load_full().unwrap_or(born))
     }
 
-    /// Counts one request. Never fails, never panics, never waits for anything but another record.
+    /// Counts one request. Never fails, never panics; waits only for another record or for a table that is being copied. Where
+    /// nobody ticks or asks, now and then a call seals a slot on the way.
     ///
     /// ```
     /// # use sentinel_core::{Event, Sentinel};
@@ -143,7 +144,8 @@ impl Sentinel {
         self.engine().record(&event, self.now_ms());
     }
 
-    /// Counts many requests, in any order of time.
+    /// Counts many requests, in any order of time. What comes for slots before the first one that was judged counts in reports,
+    /// not in verdicts.
     ///
     /// ```
     /// # use sentinel_core::{Event, Clock, Sentinel};
