@@ -347,10 +347,10 @@ mod tests {
         streams.push(outage(20, Some(1.5), 0));
         assert_eq!(shown(&targets(&streams), "outage, p90, >= 200"), ("1.5 s".to_owned(), Some(true)));
         assert_eq!(shown(&targets(&streams), "outage, p90, 5"), ("-".to_owned(), None));
-        streams.extend([outage(21, None, 0), outage(22, None, 1)]);
+        streams.extend([outage(21, None, 0), outage(22, None, 1), outage(23, None, 0), outage(24, None, 0)]);
         let rows = targets(&streams);
         assert_eq!(shown(&rows, "outage, p90, >= 200"), ("never".to_owned(), Some(false)));
-        assert_eq!(shown(&rows, "right kind"), ("90.9 %".to_owned(), Some(false)));
+        assert_eq!(shown(&rows, "right kind"), ("83.3 %".to_owned(), Some(false)));
         assert_eq!(shown(&rows, "outage, endpoint or flood"), ("1".to_owned(), Some(false)));
         assert_eq!(shown(&rows, "verdict changes"), ("2.00".to_owned(), Some(true)));
         assert!(print(&streams, &rows).contains("a wrong accusation in 1: outage@20x200 seed 22"));
