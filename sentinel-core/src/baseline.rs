@@ -686,6 +686,18 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_stays_the_rest_when_all_are_to_be_kept() {
+        let horizon = Horizon::new(10_000, 60);
+        let mut keys = Keys::new(&horizon, 0_u32, RandomState::new());
+        let rows: Vec<_> = (1..=40).map(|key| (keys.index_of(&key), Tally { n: 9, e: 9, s: 0 })).collect();
+        keys.add_open(1, rows);
+        let all: Vec<u32> = (1..=40).collect();
+        assert!(keys.shrink(20, &all).is_some());
+        assert_eq!((keys.len(), *keys.key(REST)), (10, 0));
+        assert_eq!(keys.window(0, REST), Tally { n: 9 * 31, e: 9 * 31, s: 0 });
+    }
+
+    #[test]
     fn horizons_of_other_slots() {
         let windows = |slot_ms, slots| Horizon::new(slot_ms, slots).windows;
         assert_eq!(windows(10_000, 60), [1, 3, 6, 12, 30, 60]);
