@@ -7,9 +7,10 @@
 //! cargo run --release --example incidents -- --only outage@ --seeds 5  some scenarios
 //! ```
 //!
-//! `scenario` says what there is, `stream` makes it, `score` judges it, `table` adds it up.
+//! `scenario` says what there is, `stream` makes it, `score` judges it, `faults` asks a real stream, `table` adds it up.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program: its tables are its output")]
 
+mod faults;
 mod scenario;
 mod score;
 mod stream;
@@ -123,7 +124,13 @@ fn run(options: &Options) -> Result<bool, Failure> {
     }
     let seeds = options.seeds.unwrap_or(if options.slice.is_some() { 1 } else { DEFAULT_SEEDS });
     let outcomes = measure_all(&scenarios, seeds, options.jobs.into())?;
-    let rows = table::targets(&outcomes);
+    let mut rows = table::targets(&outcomes);
+    if options.only.is_empty() {
+        match faults::delays()? {
+            Some(delays) => rows.push(table::faults(&delays)),
+            None => eprintln!("SKIPPED  the labelled faults of a real stream: no ../shared/data beside the project"),
+        }
+    }
     io::stdout().write_all(table::print(&outcomes, &rows).as_bytes())?;
     if let Some(path) = &options.json {
         let all = serde_json::json!({ "seeds": seeds, "targets": rows, "streams": outcomes });
