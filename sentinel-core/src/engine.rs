@@ -335,10 +335,9 @@ impl Closed {
             && fleet.slot() < slot
         {
             let (known, memory) = (fleet.slot(), fleet.memory());
-            let next = self.window.between(known, slot).next().map_or(slot, |block| grid.slot_of(block.from_ms));
-            let silent = self.window.between(known.saturating_sub(memory), known).next().is_none();
-            if silent && next.saturating_sub(known) > memory {
-                fleet.skip_to(next);
+            let silent = self.window.between(known.saturating_sub(memory), slot).next().is_none();
+            if silent && slot.saturating_sub(known) > memory {
+                fleet.skip_to(slot);
             } else {
                 self.close(known, None, grid);
                 self.window.expire(known);
