@@ -86,3 +86,22 @@ fn a_chronic_failer_is_marked_and_not_accused() {
     }
     assert_eq!(sentinel.verdict().tenants, ["acme"]);
 }
+
+/// Invented ids that fail no more often than anybody is no incident, also when there are far more of them than a small
+/// budget can follow.
+#[test]
+fn a_flood_of_ids_is_no_incident_on_a_small_budget() {
+    let sentinel = Sentinel::builder().clock(Clock::manual(START)).budget(4 << 20).build().unwrap();
+    let mut id = 0_u64;
+    for second in 0..660 {
+        normal_second(&sentinel, second, 500);
+        for i in 0..if second >= 360 { 300 } else { 0 } {
+            id += 1;
+            let tenant = format!("{:016x}", id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            request(&sentinel, &tenant, if id % 500 == 250 { 500 } else { 200 }, second, i);
+        }
+        sentinel.tick(START + (second + 1) * 1_000);
+        let verdict = sentinel.verdict();
+        assert_eq!(verdict.kind, Kind::Quiet, "second {second}: {verdict}");
+    }
+}
