@@ -62,7 +62,7 @@ struct Args {
     /// Length of a slot, the step in which the window moves
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     slot: Duration,
-    /// The most memory that the Sentinel takes
+    /// Memory: how much tables, blocks and baselines may take
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     budget: usize,
     /// Which status codes are errors: 5xx or 4xx,5xx

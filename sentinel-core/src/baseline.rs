@@ -104,6 +104,21 @@ struct Part {
     rows: Vec<(u32, Tally)>,
 }
 
+impl Part {
+    /// One row for each key, and no room to spare.
+    fn unite(&mut self) {
+        self.rows.sort_unstable_by_key(|(i, _)| *i);
+        self.rows.dedup_by(|row, kept| {
+            let same = row.0 == kept.0;
+            if same {
+                kept.1.add(row.1);
+            }
+            same
+        });
+        self.rows.shrink_to_fit();
+    }
+}
+
 /// What one side has learned of each key: requests and bad ones.
 #[derive(Debug)]
 struct Learned {
@@ -248,7 +263,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
 
     /// Adds what a source has in the open slot.
     pub(crate) fn add_open(&mut self, source: u64, rows: Vec<(u32, Tally)>) {
-        for &(i, tally) in &rows {
+        for &(i, tally) in rows.iter().filter(|(_, tally)| *tally != Tally::default()) {
             let open = &mut self.open[i as usize];
             if *open == Tally::default() {
                 self.in_open.push(i);
@@ -287,15 +302,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             self.change(back, tainted, i, tally);
         }
         part.rows.extend(rows);
-        part.rows.sort_unstable_by_key(|(i, _)| *i);
-        part.rows.dedup_by(|row, kept| {
-            let same = row.0 == kept.0;
-            if same {
-                kept.1.add(row.1);
-            }
-            same
-        });
-        part.rows.shrink_to_fit();
+        part.unite();
         self.ring[at].push(part);
     }
 
@@ -370,7 +377,8 @@ impl<K: Clone + Eq + Hash> Keys<K> {
 
     /// The fleet's decayed histogram, in halves of an octave.
     pub(crate) fn fleet_tail(&self) -> Option<&[f64; HALVES]> {
-        (self.tails.epoch > 0).then_some(&self.tails.fleet)
+        // After weeks of silence nothing is left of it.
+        (self.tails.epoch > 0 && pairwise(&self.tails.fleet) >= 1.0).then_some(&self.tails.fleet)
     }
 
     /// The key's decayed histogram mixed with twenty requests of the fleet; `None` before thresholds are known.
@@ -430,6 +438,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         self.tails.of = order.iter().map(|&i| std::mem::take(&mut self.tails.of[i as usize])).collect();
         for part in self.ring.iter_mut().chain([&mut self.open_parts]).flatten() {
             part.rows.iter_mut().for_each(|(i, _)| *i = to[*i as usize]);
+            part.unite();
         }
         self.in_open.iter_mut().for_each(|i| *i = to[*i as usize]);
         self.in_open.sort_unstable();

@@ -349,6 +349,9 @@ impl<'a> Reader<'a> {
                 return Err(invalid("tenant", block.rows.len() as u64, "ids in rising order"));
             }
             let counts = self.counts("tenant counts")?;
+            if counts[0] == 0 {
+                return Err(invalid("tenant counts", 0, "at least one request"));
+            }
             for (total, count) in block.totals.iter_mut().zip(counts) {
                 *total = total.checked_add(count).filter(|total| *total <= MAX_COUNT).ok_or(invalid(
                     "totals",

@@ -54,7 +54,7 @@ pub(crate) struct Closed {
 const EIGHTHS: usize = 8;
 const BLOCKS: usize = 3;
 /// A clock that is set back by more than this begins anew; by less, time stands still until it has caught up.
-const BACK_MS: i64 = 60_000;
+const BACK_MS: i64 = 30_000;
 /// Bytes that the judges keep of a tenant, its places in the ring and the dictionary included.
 const TENANT_BYTES: usize = 768;
 
@@ -247,7 +247,7 @@ impl Engine {
             let (from_ms, to_ms) = (grid.start_of(grid.oldest(open)), grid.start_of(open));
             return Err(MergeError::OutsideWindow { start_ms: block.from_ms, from_ms, to_ms });
         }
-        if closed.window.is_full() && !closed.window.has(slot, block.source) {
+        if !closed.window.has_room(slot, &block) {
             return Err(MergeError::Full { budget: closed.window.budget() });
         }
         for row in &mut block.rows {
@@ -274,6 +274,7 @@ impl Engine {
     /// The ledger. Tables move to the window only under the lock that is held here, so it balances at any moment.
     pub(crate) fn stats_of(&self, closed: &Closed) -> Stats {
         let mut stats = closed.ledger();
+        stats.flights_unseen = self.flights.unseen();
         for stripe in &self.stripes {
             let stripe = lock(stripe);
             stats.add(&stripe.ledger);
@@ -301,6 +302,7 @@ impl Closed {
         let mut stats = Stats { expired: self.window.expired, ..Stats::default() };
         stats.in_window = self.window.own().map(|block| block.requests()).sum();
         stats.foreign_blocks = self.window.foreign().count() as u64;
+        stats.tenants_let_go = self.fleet.as_ref().map_or(0, Fleet::let_go);
         stats
     }
 
@@ -365,7 +367,8 @@ impl Closed {
     fn judge(&mut self, own: &Block, grid: Grid) {
         if self.fleet.is_none() {
             let first = self.window.since(i64::MIN).next().map(|block| grid.slot_of(block.from_ms));
-            let Some(first) = first.or((own.requests() > 0).then_some(self.slot)) else {
+            let Some(first) = first.map(|first| first.min(self.slot)).or((own.requests() > 0).then_some(self.slot))
+            else {
                 return;
             };
             self.fleet = Some(Fleet::new(self.setup.clone(), first));

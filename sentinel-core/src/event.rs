@@ -66,6 +66,11 @@ enum State {
 
 impl Latency {
     /// Nobody measured it: the request counts, percentiles leave it out.
+    ///
+    /// ```
+    /// # use sentinel_core::Latency;
+    /// assert_eq!(Latency::UNKNOWN.micros(), None);
+    /// ```
     pub const UNKNOWN: Self = Self(State::Unknown);
 
     /// From milliseconds; NaN, negative and infinite values are invalid: the request counts, its latency does not.
@@ -156,10 +161,25 @@ pub struct ErrorClasses(u8);
 
 impl ErrorClasses {
     /// `4xx`: statuses 400–498.
+    ///
+    /// ```
+    /// # use sentinel_core::ErrorClasses;
+    /// assert_eq!(ErrorClasses::CLIENT.to_string(), "4xx");
+    /// ```
     pub const CLIENT: Self = Self(1);
     /// `5xx`: statuses 500–599, unhandled exceptions included.
+    ///
+    /// ```
+    /// # use sentinel_core::ErrorClasses;
+    /// assert_eq!(ErrorClasses::SERVER.to_string(), "5xx");
+    /// ```
     pub const SERVER: Self = Self(2);
     /// `aborted`: the client went away (499).
+    ///
+    /// ```
+    /// # use sentinel_core::ErrorClasses;
+    /// assert_eq!(ErrorClasses::ABORTED.to_string(), "aborted");
+    /// ```
     pub const ABORTED: Self = Self(4);
 
     pub(crate) fn contain(self, outcome: Outcome) -> bool {

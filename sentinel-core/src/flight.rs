@@ -5,6 +5,7 @@ use crate::event::{ABORTED, Event};
 use crate::sentinel::Sentinel;
 use crate::tenant;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Requests that are followed at once; further ones are recorded when they end, but not seen before.
@@ -23,6 +24,7 @@ struct Flight {
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     inner: Mutex<Slab>,
+    unseen: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +53,17 @@ impl Flights {
             slab.flights[at] = flight;
             return Some(at);
         }
-        (slab.flights.len() < MAX_FLIGHTS).then(|| {
-            slab.flights.push(flight);
-            slab.flights.len() - 1
-        })
+        if slab.flights.len() >= MAX_FLIGHTS {
+            self.unseen.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        slab.flights.push(flight);
+        Some(slab.flights.len() - 1)
+    }
+
+    /// Requests that began when there were too many to follow.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.unseen.load(Ordering::Relaxed)
     }
 
     fn name(&self, at: usize, tenant: &[u8]) {

@@ -2,6 +2,11 @@
 //!
 //! [`mark`] is one atomic operation, so that it can be registered with `pthread_atfork` (child handler only). The next call
 //! into any sentinel sees the new generation, forgets the old state and starts from zero with a new source id.
+//!
+//! ```standalone_crate
+//! // in the child, before anything else:
+//! sentinel_core::fork::mark();
+//! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -10,7 +10,7 @@ use crate::report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,
 };
 use crate::slot::{SlowLine, WEIGHTS};
-use crate::tenant::{TenantId, UNATTRIBUTED, shown};
+use crate::tenant::{TenantId, UNATTRIBUTED, UNATTRIBUTED_NAME, bounded, shown};
 use crate::verdict::fleet::Opinion;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::MutexGuard;
@@ -119,8 +119,14 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// A tenant's row; `unattributed` asks for that row where nobody is called so.
+    pub(crate) fn find(&self, id: &[u8]) -> Option<&Row> {
+        let by_name = || (id == UNATTRIBUTED_NAME.as_bytes()).then(|| self.all.row(UNATTRIBUTED)).flatten();
+        self.all.row(&bounded(id).0).or_else(by_name)
+    }
+
     pub(crate) fn tenant(&self, id: &[u8]) -> Option<TenantReport> {
-        let row = self.all.row(id)?;
+        let row = self.find(id)?;
         let cells = self.all.endpoints_of(row).iter().map(|cell| EndpointCounts {
             endpoint: shown(self.all.endpoints[usize::from(cell.endpoint)].name.as_bytes()),
             requests: u64::from(cell.requests),

@@ -13,7 +13,6 @@ use crate::interval;
 use crate::look::Look;
 use crate::report::{Query, Report, TenantReport};
 use crate::stats::Stats;
-use crate::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded};
 use crate::verdict::Verdict;
 use arc_swap::ArcSwapOption;
 use std::ops::Deref;
@@ -327,9 +326,7 @@ impl Sentinel {
     /// ```
     pub fn tenant(&self, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
         let engine = self.engine();
-        let look = Look::new(&engine, window);
-        let unknown = || (id == UNATTRIBUTED_NAME.as_bytes()).then(|| look.tenant(UNATTRIBUTED)).flatten();
-        look.tenant(&bounded(id).0).or_else(unknown)
+        Look::new(&engine, window).tenant(id)
     }
 
     /// The latencies of everybody, or of one tenant, as an `HdrHistogram` log with one interval (V2, compressed): what the
@@ -348,7 +345,7 @@ impl Sentinel {
         let look = Look::new(&engine, window);
         let cells = match tenant {
             None => &look.all.latency,
-            Some(id) => look.all.latency_of(look.all.row(&bounded(id).0)?),
+            Some(id) => look.all.latency_of(look.find(id)?),
         };
         interval::log(cells, look.from_ms, look.to_ms)
     }

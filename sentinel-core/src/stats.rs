@@ -33,6 +33,10 @@ pub struct Stats {
     pub expired: u64,
     /// Blocks of other sources in the window.
     pub foreign_blocks: u64,
+    /// Requests that began while 65,536 others were in flight: recorded when they ended, not seen before.
+    pub flights_unseen: u64,
+    /// Times that a tenant's baseline was let go because there were more tenants than the budget holds.
+    pub tenants_let_go: u64,
 }
 
 /// Why events were not counted.

@@ -53,7 +53,7 @@ pub(crate) fn sentence(verdict: &Verdict, evidence: &Evidence<'_>) -> String {
 fn when(verdict: &Verdict) -> String {
     let window = verdict.window_ms.map_or_else(String::new, |ms| format!("last {}", span(ms)));
     let since = verdict.since_ms.map_or_else(String::new, |ms| format!(", since {}", clock(ms)));
-    format!("{window}{since}, {}", if verdict.active { "still active" } else { "not in the last 10 seconds" })
+    format!("{window}{since}, {}", if verdict.active { "still active" } else { "no longer active" })
 }
 
 /// The second line: what would be left, and where it fails.

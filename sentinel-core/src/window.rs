@@ -53,20 +53,20 @@ impl Window {
         self.budget
     }
 
-    /// Other sources have so many blocks that pruning their tenants cannot make them fit.
-    pub(crate) fn is_full(&self) -> bool {
-        self.weight > self.budget && self.foreign_weight > self.budget / 2
-    }
-
-    pub(crate) fn has(&self, slot: i64, source: u64) -> bool {
-        self.blocks.contains_key(&(slot, source))
+    /// Is there room for another source's block? Not when others have so many that pruning their tenants cannot make them
+    /// fit, unless it takes the place of one that weighs as much.
+    pub(crate) fn has_room(&mut self, slot: i64, block: &Block) -> bool {
+        self.prune();
+        let is_full = self.weight > self.budget && self.foreign_weight > self.budget / 2;
+        let known = self.blocks.get(&(slot, block.source));
+        !is_full || known.is_some_and(|known| block.weight() <= known.weight())
     }
 
     /// Lets go of everything; own requests have expired.
     pub(crate) fn clear(&mut self) {
         self.expired += self.own().map(|block| block.requests()).sum::<u64>();
         self.blocks.clear();
-        (self.weight, self.foreign_weight, self.cached) = (0, 0, None);
+        (self.weight, self.foreign_weight, self.open, self.cached) = (0, 0, i64::MIN, None);
     }
 
     pub(crate) fn source(&self) -> u64 {
@@ -95,6 +95,7 @@ impl Window {
         let newer = self.blocks.get(&place).is_none_or(|known| known.requests() <= block.requests());
         if newer {
             self.put(place, block);
+            self.dictionary.sweep();
         }
         newer
     }
@@ -149,7 +150,7 @@ impl Window {
                 self.expired += block.totals[0];
             }
         }
-        self.open = open;
+        self.open = self.open.max(open);
         self.dictionary.sweep();
     }
 

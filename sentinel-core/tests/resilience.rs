@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use sentinel_core::{Block, Clock, Event, Kind, MergeError, Query, Sentinel};
+use sentinel_core::{Block, Clock, Event, Kind, MergeError, Mode, Query, Sentinel};
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -101,6 +101,101 @@ fn blocks_of_others_do_not_push_out_own_tenants() {
     let report = own.report(Query { limit: 200, ..Query::default() });
     let seen = report.tenants.iter().filter(|row| row.tenant_id.starts_with("own-")).count();
     assert_eq!(seen, 100);
+}
+
+/// A growing snapshot takes the place of its smaller one only as far as there is room, and pruning makes room first.
+#[test]
+fn snapshots_that_grow_are_bounded() {
+    let reader = small(START);
+    let (mut taken, mut refused) = (0, 0);
+    for tenants in [1, 4_000] {
+        for _ in 0..40 {
+            match reader.merge(foreign(START, tenants, 1)) {
+                Ok(()) => taken += 1,
+                Err(MergeError::Full { .. }) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(taken >= 41 && refused > 30, "{taken} taken, {refused} refused");
+    // What was open is judged and may be pruned; the next slot has room again.
+    reader.tick(START + SLOT);
+    assert_eq!(reader.merge(foreign(START + SLOT, 100, 1)), Ok(()));
+}
+
+/// Errors of two sources that share a tenant leave the verdict as they leave the window, also when one has seen nothing of it.
+#[test]
+fn what_two_sources_saw_leaves_with_its_slot() {
+    let reader = at(START);
+    for source in 0..2 {
+        let there = at(START);
+        for i in 0..200 {
+            let status = if i % 4 == source { 500 } else { 200 };
+            there.record(Event { tenant: b"acme", status, ..Event::default() });
+        }
+        reader.merge(there.blocks().remove(0)).unwrap();
+    }
+    for second in 1..1_400 {
+        let keeps_going = Event { tenant: b"beta", at: Some(START + 1_000 * second), ..Event::default() };
+        reader.tick(START + 1_000 * second);
+        reader.record(keeps_going);
+    }
+    let report = reader.report(Query::default());
+    assert_eq!((report.totals.errors, report.verdict.kind), (0, Kind::Quiet), "{report}");
+}
+
+/// With the default budget, 2,000 tenants that are active in every slot are counted exactly.
+#[test]
+fn two_thousand_tenants_fit_the_default_budget() {
+    let sentinel = Sentinel::builder().clock(Clock::manual(START)).build().unwrap();
+    for slot in 0..61 {
+        for i in 0..8_000_i64 {
+            let (tenant, at) = (format!("tenant_{:036}", i % 2_000), Some(START + slot * SLOT + i % 10_000));
+            let latency = sentinel_core::Latency::from_millis((1 + i % 300) as f64);
+            sentinel.record(Event {
+                tenant: tenant.as_bytes(),
+                endpoint: "/v1/process",
+                latency,
+                at,
+                ..Event::default()
+            });
+        }
+        sentinel.tick(START + (slot + 1) * SLOT);
+    }
+    let report = sentinel.report(Query::default());
+    assert_eq!((report.mode, report.tail.requests, report.totals.tenants), (Mode::Exact, 0, 2_000));
+}
+
+/// Weeks after the last request, "slow" has no meaning until there are requests again.
+#[test]
+fn after_a_long_silence_not_everything_is_slow() {
+    let sentinel = at(START);
+    let second = |start: i64, second: i64| {
+        for i in 0..20_i64 {
+            let latency = sentinel_core::Latency::from_millis((10 + (i + second) % 9) as f64);
+            let at = Some(start + second * 1_000 + i);
+            sentinel.record(Event { tenant: b"acme", latency, at, ..Event::default() });
+        }
+        sentinel.tick(start + (second + 1) * 1_000);
+    };
+    (0..200).for_each(|s| second(START, s));
+    let later = START + 60 * 86_400_000;
+    sentinel.tick(later);
+    (0..30).for_each(|s| second(later, s));
+    let totals = sentinel.report(Query::default()).totals;
+    assert!(totals.slow * 4 <= totals.requests, "{} of {} are slow", totals.slow, totals.requests);
+}
+
+/// Requests that cannot be followed are counted as such, and recorded like any other.
+#[test]
+fn flights_beyond_the_limit_are_counted() {
+    let sentinel = at(START);
+    let flights: Vec<_> = (0..65_540).map(|_| sentinel.start()).collect();
+    let row = &sentinel.report(Query::default()).tenants[0];
+    assert_eq!((row.in_flight, sentinel.stats().flights_unseen), (65_536, 4));
+    flights.into_iter().for_each(|flight| flight.finish("/", 200));
+    let report = sentinel.report(Query::default());
+    assert_eq!((report.totals.requests, report.tenants[0].in_flight), (65_540, 0));
 }
 
 /// A process whose clock is a little ahead has begun the next slot already.

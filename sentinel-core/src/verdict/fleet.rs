@@ -40,6 +40,8 @@ pub(crate) struct Fleet {
     /// The slot that is open.
     slot: i64,
     evaluated_ms: i64,
+    /// Tenants that have become one of the rest.
+    let_go: u64,
 }
 
 /// Shortest time between two evaluations. Ticks come once a second, give or take.
@@ -55,11 +57,26 @@ impl Fleet {
         errors.learn(&tenants);
         latency.learn(&tenants);
         let origin_ms = setup.grid.start_of(slot);
-        Self { setup, horizon, tenants, endpoints, errors, latency, origin_ms, slot, evaluated_ms: origin_ms }
+        Self {
+            setup,
+            horizon,
+            tenants,
+            endpoints,
+            errors,
+            latency,
+            origin_ms,
+            slot,
+            evaluated_ms: origin_ms,
+            let_go: 0,
+        }
     }
 
     pub(crate) fn slot(&self) -> i64 {
         self.slot
+    }
+
+    pub(crate) fn let_go(&self) -> u64 {
+        self.let_go
     }
 
     /// Is it time to judge again?
@@ -90,6 +107,7 @@ impl Fleet {
         let (tenants, endpoints) = self.tallies(block);
         self.tenants.amend(back, [errors, latency], block.source, tenants, replace);
         self.endpoints.amend(back, [errors, latency], block.source, endpoints, replace);
+        self.shrink();
     }
 
     /// What the judges count of a block: tenants, and endpoints.
@@ -176,6 +194,7 @@ impl Fleet {
         let mut keep: Vec<u32> = self.errors.named().chain(self.latency.named()).collect();
         keep.extend(self.tenants.find(UNATTRIBUTED));
         if let Some(to) = self.tenants.shrink(self.setup.max_tenants, &keep) {
+            self.let_go += (to.len() - self.tenants.len()) as u64;
             self.errors.remap(&to);
             self.latency.remap(&to);
         }
