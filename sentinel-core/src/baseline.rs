@@ -695,6 +695,18 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_nothing_counts_nobody_twice() {
+        let horizon = Horizon::new(10_000, 60);
+        let mut keys = Keys::new(&horizon, 0_u32, RandomState::new());
+        let (i, some) = (keys.index_of(&1), Tally { n: 50, e: 50, s: 0 });
+        keys.add_open(1, vec![(i, Tally::default())]);
+        keys.add_open(2, vec![(i, some)]);
+        let tainted = VecDeque::from([false]);
+        keys.close([&tainted, &tainted]);
+        assert_eq!(keys.window(1, i), some);
+    }
+
+    #[test]
     fn the_rest_stays_the_rest_when_all_are_to_be_kept() {
         let horizon = Horizon::new(10_000, 60);
         let mut keys = Keys::new(&horizon, 0_u32, RandomState::new());

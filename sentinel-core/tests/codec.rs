@@ -183,6 +183,7 @@ fn what_no_block_can_hold_is_named() {
     assert_eq!(refused(Wire { tail: [9; 3], latency: vec![[4, 1 << 32]], ..empty() }), "latency");
     assert_eq!(refused(Wire { rows: vec![row("b", [1; 3]), row("a", [1; 3])], ..empty() }), "tenant");
     assert_eq!(refused(Wire { rows: vec![row("a", [1; 3]), row("a", [1; 3])], ..empty() }), "tenant");
+    assert_eq!(refused(Wire { rows: vec![row("acme", [0; 3])], ..empty() }), "tenant counts");
     let nameless = Wire { endpoints: vec![("", [1; 3], vec![])], ..empty() };
     assert_eq!(refused(nameless), "endpoint");
     assert_eq!(refused(Wire { rows: vec![row("a", [MAX; 3]), row("b", [1; 3])], ..empty() }), "totals");

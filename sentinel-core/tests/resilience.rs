@@ -123,7 +123,7 @@ fn snapshots_that_grow_are_bounded() {
     assert_eq!(reader.merge(foreign(START + SLOT, 100, 1)), Ok(()));
 }
 
-/// Errors of two sources that share a tenant leave the verdict as they leave the window, also when one has seen nothing of it.
+/// Errors of two sources that share a tenant leave the verdict as they leave the window.
 #[test]
 fn what_two_sources_saw_leaves_with_its_slot() {
     let reader = at(START);
