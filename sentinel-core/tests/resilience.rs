@@ -107,10 +107,12 @@ fn blocks_of_others_do_not_push_out_own_tenants() {
 #[test]
 fn snapshots_that_grow_are_bounded() {
     let reader = small(START);
+    let workers: Vec<Sentinel> = (0..40).map(|_| at(START)).collect();
     let (mut taken, mut refused) = (0, 0);
     for tenants in [1, 4_000] {
-        for _ in 0..40 {
-            match reader.merge(foreign(START, tenants, 1)) {
+        for worker in &workers {
+            (0..tenants).for_each(|i| request(worker, &format!("tenant-{i}"), "/"));
+            match reader.merge(worker.blocks().remove(0)) {
                 Ok(()) => taken += 1,
                 Err(MergeError::Full { .. }) => refused += 1,
                 Err(error) => panic!("{error}"),
