@@ -5,6 +5,7 @@
 //! Two judges keep their own: errors, and latency (requests above the key's own tail threshold).
 
 use crate::histogram::{HALVES, LatencyCell, half_of};
+use crate::part::Part;
 use ahash::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -79,7 +80,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         *self =
             Self { n: self.n.wrapping_add(other.n), e: self.e.wrapping_add(other.e), s: self.s.wrapping_add(other.s) };
     }
@@ -94,28 +95,6 @@ impl Tally {
             Side::Errors => self.e,
             Side::Latency => self.s,
         }
-    }
-}
-
-/// What one source counted in a slot.
-#[derive(Debug)]
-struct Part {
-    source: u64,
-    rows: Vec<(u32, Tally)>,
-}
-
-impl Part {
-    /// One row for each key, and no room to spare.
-    fn unite(&mut self) {
-        self.rows.sort_unstable_by_key(|(i, _)| *i);
-        self.rows.dedup_by(|row, kept| {
-            let same = row.0 == kept.0;
-            if same {
-                kept.1.add(row.1);
-            }
-            same
-        });
-        self.rows.shrink_to_fit();
     }
 }
 
@@ -162,7 +141,7 @@ pub(crate) struct Keys<K> {
     closed: Vec<Vec<Tally>>,
     open: Vec<Tally>,
     in_open: Vec<u32>,
-    open_parts: Vec<Part>,
+    open_parts: Vec<(u64, Vec<(u32, Tally)>)>,
     /// Closed slots, oldest first: what each source had in them, so that just that can be taken back.
     ring: VecDeque<Vec<Part>>,
     learned: [Learned; 2],
@@ -270,7 +249,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             }
             open.add(tally);
         }
-        self.open_parts.push(Part { source, rows });
+        self.open_parts.push((source, rows));
     }
 
     /// Changes a closed slot, `back` slots before the newest: adds late events of a source, or puts its newer snapshot in
@@ -287,12 +266,10 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             return;
         };
         let known = self.ring[at].iter().position(|part| part.source == source);
-        let mut part = match known {
-            Some(known) => self.ring[at].swap_remove(known),
-            None => Part { source, rows: Vec::new() },
-        };
+        let mut all: Vec<(u32, Tally)> =
+            known.map_or_else(Vec::new, |known| self.ring[at].swap_remove(known).iter().collect());
         if replace {
-            for (i, tally) in part.rows.drain(..) {
+            for (i, tally) in all.drain(..) {
                 let mut change = Tally::default();
                 change.sub(tally);
                 self.change(back, tainted, i, change);
@@ -301,9 +278,8 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         for &(i, tally) in &rows {
             self.change(back, tainted, i, tally);
         }
-        part.rows.extend(rows);
-        part.unite();
-        self.ring[at].push(part);
+        all.extend(rows);
+        self.ring[at].push(Part::new(source, all));
     }
 
     fn change(&mut self, back: usize, tainted: [bool; 2], i: u32, change: Tally) {
@@ -329,6 +305,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             }
         }
         let closing = std::mem::take(&mut self.open_parts);
+        let closing = closing.into_iter().map(|(source, rows)| Part::new(source, rows)).collect();
         self.clear_open();
         self.ring.push_back(closing);
         for learned in &mut self.learned {
@@ -340,7 +317,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             let Some(leaving) = self.ring.len().checked_sub(1 + slots) else {
                 continue;
             };
-            for &(i, tally) in self.ring[leaving].iter().flat_map(|part| &part.rows) {
+            for (i, tally) in self.ring[leaving].iter().flat_map(Part::iter) {
                 self.closed[w][i as usize].sub(tally);
                 for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
                     if !tainted[leaving] {
@@ -351,7 +328,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         }
         if self.ring.len() > self.horizon.ring {
             let oldest = self.ring.pop_front().unwrap_or_default();
-            for (i, tally) in oldest.into_iter().flat_map(|part| part.rows) {
+            for (i, tally) in oldest.iter().flat_map(Part::iter) {
                 for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
                     if !tainted[0] {
                         learned.retire(i, tally);
@@ -391,6 +368,16 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         !self.tails.of[i as usize].halves.is_empty()
     }
 
+    /// Bytes on the heap, near enough to budget by.
+    pub(crate) fn weight(&self) -> usize {
+        let windows = self.horizon.windows.len();
+        let key =
+            (windows + 1) * size_of::<Tally>() + 2 * (16 + windows * 8) + size_of::<Tail>() + 2 * size_of::<K>() + 24;
+        let halves: usize = self.tails.of.iter().map(|tail| tail.halves.capacity() * 16).sum();
+        let ring: usize = self.ring.iter().flatten().map(|part| size_of::<Part>() + part.weight()).sum();
+        self.names.len() * key + halves + ring
+    }
+
     /// Skips `slots` empty untainted slots when the ring holds nothing any more.
     pub(crate) fn skip(&mut self, slots: u64) {
         let decay = self.horizon.decay.powf(slots as f64);
@@ -400,8 +387,8 @@ impl<K: Clone + Eq + Hash> Keys<K> {
     }
 
     /// Keeps the keys that weigh most when there are more than `most`; the others join the rest.
-    /// Says where each key went, or `None` when nothing changed. `keep` are never let go.
-    pub(crate) fn shrink(&mut self, most: usize, keep: &[u32]) -> Option<Vec<u32>> {
+    /// Says where each key went, or `None` when nothing changed. `keep` are never let go; `gone` is told who is.
+    pub(crate) fn shrink(&mut self, most: usize, keep: &[u32], mut gone: impl FnMut(&K)) -> Option<Vec<u32>> {
         if self.len() <= most {
             return None;
         }
@@ -419,6 +406,8 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         order.sort_unstable();
         let mut to = vec![REST; self.len()];
         order.iter().zip(0..).for_each(|(&from, i)| to[from as usize] = i);
+        let others = self.names.iter().zip(&to).filter(|(_, i)| **i == REST).skip(1);
+        others.for_each(|(name, _)| gone(name));
         self.names = order.iter().map(|&i| self.names[i as usize].clone()).collect();
         self.index.retain(|_, i| {
             *i = to[*i as usize];
@@ -436,9 +425,11 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             }
         }
         self.tails.of = order.iter().map(|&i| std::mem::take(&mut self.tails.of[i as usize])).collect();
-        for part in self.ring.iter_mut().chain([&mut self.open_parts]).flatten() {
-            part.rows.iter_mut().for_each(|(i, _)| *i = to[*i as usize]);
-            part.unite();
+        for part in self.ring.iter_mut().flatten() {
+            *part = Part::new(part.source, part.iter().map(|(i, tally)| (to[i as usize], tally)).collect());
+        }
+        for (i, _) in self.open_parts.iter_mut().flat_map(|(_, rows)| rows) {
+            *i = to[*i as usize];
         }
         self.in_open.iter_mut().for_each(|i| *i = to[*i as usize]);
         self.in_open.sort_unstable();
@@ -551,7 +542,7 @@ fn decayed(count: f64, decay: f64, steps: u64) -> f64 {
 }
 
 /// Cells in halves of an octave, sorted.
-pub(crate) fn halves_of(cells: &[LatencyCell], out: &mut Vec<(u8, u32)>) {
+pub(crate) fn halves_of(cells: impl Iterator<Item = LatencyCell>, out: &mut Vec<(u8, u32)>) {
     out.clear();
     for cell in cells {
         let half = half_of(cell.bucket);
@@ -644,7 +635,7 @@ mod tests {
             let named = std::cell::Cell::new(0);
             let shrunk = feed(&slots, &horizon, |keys| {
                 let keep: Vec<u32> = keys.find(&7).into_iter().collect();
-                if let Some(to) = keys.shrink(most, &keep) {
+                if let Some(to) = keys.shrink(most, &keep, |_| ()) {
                     named.set(named.get() + keep.len());
                     assert!(keep.iter().all(|&i| most < 4 || to[i as usize] != REST), "the kept one is gone");
                 }
@@ -713,7 +704,7 @@ mod tests {
         let rows: Vec<_> = (1..=40).map(|key| (keys.index_of(&key), Tally { n: 9, e: 9, s: 0 })).collect();
         keys.add_open(1, rows);
         let all: Vec<u32> = (1..=40).collect();
-        assert!(keys.shrink(20, &all).is_some());
+        assert!(keys.shrink(20, &all, |_| ()).is_some());
         assert_eq!((keys.len(), *keys.key(REST)), (10, 0));
         assert_eq!(keys.window(0, REST), Tally { n: 9 * 31, e: 9 * 31, s: 0 });
     }

@@ -88,6 +88,14 @@ impl Clock {
         self.now_ms()
     }
 
+    /// Any time at all, for tests: a manual clock only.
+    #[cfg(test)]
+    pub(crate) fn set(&self, now_ms: i64) {
+        if let Source::Manual(now) = &self.0 {
+            now.store(now_ms, Ordering::Relaxed);
+        }
+    }
+
     /// Told the time: only a manual clock listens.
     pub(crate) fn tick(&self, now_ms: i64) {
         if let Source::Manual(now) = &self.0 {

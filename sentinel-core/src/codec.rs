@@ -4,10 +4,12 @@
 //! CRC-32 of all before it, little-endian. Sorted things travel as differences. Sums are checked: what is decoded is a block
 //! that this library could have made.
 
-use crate::block::{Block, EndpointRow, MAX_ENDPOINTS, Row};
+use crate::block::Block;
 use crate::endpoint::MAX_TEMPLATE;
 use crate::error::DecodeError;
+use crate::head::{EndpointRow, Head, MAX_ENDPOINTS};
 use crate::histogram::{BUCKETS, HALVES, LatencyCell};
+use crate::rows::Sums;
 use crate::slot::{EndpointCell, WEIGHTS, WITNESSES};
 use crate::tenant::{MAX_ID, TenantId};
 
@@ -30,21 +32,22 @@ impl Block {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
+        let head = &self.head;
         let mut out = Writer(Vec::with_capacity(64 + 48 * self.rows.len()));
         out.0.extend_from_slice(&MAGIC);
         out.0.push(VERSION);
-        out.0.extend_from_slice(&self.source.to_le_bytes());
-        out.signed(self.from_ms);
-        out.number(self.to_ms.abs_diff(self.from_ms));
-        out.number(u64::from(self.slow_above));
-        out.number(self.aborted);
-        out.number(self.latency_sum_us);
-        out.number(u64::from(self.latency_max_us));
-        out.numbers(self.tail);
-        out.numbers(self.offset);
-        out.cells(&self.latency);
-        out.number(self.endpoints.len() as u64);
-        for row in &self.endpoints {
+        out.0.extend_from_slice(&head.source.to_le_bytes());
+        out.signed(head.from_ms);
+        out.number(head.to_ms.abs_diff(head.from_ms));
+        out.number(u64::from(head.slow_above));
+        out.number(head.aborted);
+        out.number(head.latency_sum_us);
+        out.number(u64::from(head.latency_max_us));
+        out.numbers(head.tail);
+        out.numbers(head.offset);
+        out.cells(&head.latency);
+        out.number(head.endpoints.len() as u64);
+        for row in &head.endpoints {
             out.bytes(row.name.as_bytes());
             out.numbers(row.counts);
             out.number(row.halves.len() as u64);
@@ -60,13 +63,14 @@ impl Block {
         out.number(self.rows.len() as u64);
         for row in &self.rows {
             out.bytes(row.id.as_bytes());
-            out.numbers(row.counts);
-            out.numbers(row.bound);
-            out.number(row.latency_sum_us);
-            out.number(u64::from(row.latency_max_us));
+            out.numbers(row.sums.counts);
+            out.numbers(row.sums.bound);
+            out.number(row.sums.latency_sum_us);
+            out.number(u64::from(row.sums.latency_max_us));
             out.cells(self.latency_of(row));
             let cells = self.endpoints_of(row);
-            out.number((cells.len() as u64) << 1 | u64::from(row.endpoints_cut));
+            let flags = u64::from(row.sums.coarse) << 1 | u64::from(row.sums.endpoints_cut);
+            out.number((cells.len() as u64) << 2 | flags);
             for cell in cells {
                 out.number(u64::from(cell.endpoint));
                 out.number(u64::from(cell.requests));
@@ -264,21 +268,21 @@ impl<'a> Reader<'a> {
         let from_ms = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
         let length = self.count("length_ms")?;
         let to_ms = from_ms.checked_add_unsigned(length).ok_or(invalid("to_ms", length, "a time in Unix ms"))?;
-        let mut block = Block::empty(source, from_ms, to_ms);
-        block.slow_above = self.at_most("slow_above", BUCKETS as u64, "0 to 464")? as u16;
-        block.aborted = self.count("aborted")?;
-        block.latency_sum_us = self.number()?;
-        block.latency_max_us = self.small("latency_max_us")?;
-        block.tail = self.counts("tail")?;
-        block.offset = self.bounds("offset")?;
+        let mut block = Block::new(Head::empty(source, from_ms, to_ms));
+        block.head.slow_above = self.at_most("slow_above", BUCKETS as u64, "0 to 464")? as u16;
+        block.head.aborted = self.count("aborted")?;
+        block.head.latency_sum_us = self.number()?;
+        block.head.latency_max_us = self.small("latency_max_us")?;
+        block.head.tail = self.counts("tail")?;
+        block.head.offset = self.bounds("offset")?;
         let mut latency = Vec::new();
         self.cells("latency", MAX_COUNT, &mut latency)?;
-        block.latency = latency;
+        block.head.latency = latency;
         self.endpoint_rows(&mut block)?;
         self.rows(&mut block)?;
-        let known: u64 = block.latency.iter().map(|cell| u64::from(cell.count)).sum();
-        if known > block.totals[0] || block.aborted > block.totals[0] {
-            return Err(invalid("requests", block.totals[0], "at least the latencies and the aborted ones"));
+        let known: u64 = block.head.latency.iter().map(|cell| u64::from(cell.count)).sum();
+        if known > block.head.totals[0] || block.head.aborted > block.head.totals[0] {
+            return Err(invalid("requests", block.head.totals[0], "at least the latencies and the aborted ones"));
         }
         Ok(block)
     }
@@ -294,13 +298,13 @@ impl<'a> Reader<'a> {
                 return Err(invalid("endpoint", 0, "not empty"));
             }
             let name = std::str::from_utf8(name).map_err(|e| invalid("endpoint", e.valid_up_to() as u64, "UTF-8"))?;
-            if block.endpoints.last().is_some_and(|last| &*last.name >= name) {
-                return Err(invalid("endpoint", block.endpoints.len() as u64, "names in rising order"));
+            if block.head.endpoints.last().is_some_and(|last| &*last.name >= name) {
+                return Err(invalid("endpoint", block.head.endpoints.len() as u64, "names in rising order"));
             }
             let counts = self.counts("endpoint counts")?;
             let halves = self.halves(counts[0])?;
             let (failing, lagging) = (self.witnesses()?, self.witnesses()?);
-            block.endpoints.push(EndpointRow { name: name.into(), counts, halves, failing, lagging });
+            block.head.endpoints.push(EndpointRow { name: name.into(), counts, halves, failing, lagging });
         }
         Ok(())
     }
@@ -341,7 +345,7 @@ impl<'a> Reader<'a> {
 
     fn rows(&mut self, block: &mut Block) -> Result<(), DecodeError> {
         let len = self.items("tenants", 12)?;
-        block.totals = block.tail;
+        block.head.totals = block.head.tail;
         let (mut latency, mut endpoints) = (Vec::new(), Vec::new());
         for _ in 0..len {
             let id = self.text("tenant", MAX_ID)?;
@@ -352,7 +356,7 @@ impl<'a> Reader<'a> {
             if counts[0] == 0 {
                 return Err(invalid("tenant counts", 0, "at least one request"));
             }
-            for (total, count) in block.totals.iter_mut().zip(counts) {
+            for (total, count) in block.head.totals.iter_mut().zip(counts) {
                 *total = total.checked_add(count).filter(|total| *total <= MAX_COUNT).ok_or(invalid(
                     "totals",
                     count,
@@ -364,19 +368,16 @@ impl<'a> Reader<'a> {
             latency.clear();
             self.cells("tenant latency", counts[0], &mut latency)?;
             let packed = self.number()?;
-            let (cells, endpoints_cut) = ((packed >> 1) as usize, packed & 1 == 1);
-            if cells > block.endpoints.len() {
+            let (cells, coarse, endpoints_cut) = ((packed >> 2) as usize, packed & 2 != 0, packed & 1 != 0);
+            if cells > block.head.endpoints.len() {
                 return Err(invalid("tenant endpoints", cells as u64, "at most the block's endpoints"));
             }
             endpoints.clear();
             for _ in 0..cells {
-                endpoints.push(self.endpoint_cell(block.endpoints.len(), endpoints.last(), counts)?);
+                endpoints.push(self.endpoint_cell(block.head.endpoints.len(), endpoints.last(), counts)?);
             }
-            block.push(
-                Row::new(TenantId::new(id), counts, bound, (latency_sum_us, latency_max_us), endpoints_cut),
-                &latency,
-                &endpoints,
-            );
+            let sums = Sums { counts, bound, latency_sum_us, latency_max_us, endpoints_cut, coarse };
+            block.push(TenantId::new(id), sums, &latency, &endpoints);
         }
         Ok(())
     }

@@ -1,27 +1,33 @@
 //! One process's machinery: stripes in front, the closed slots and the judges behind, and how time moves through both.
 //!
 //! Requests touch a stripe and nothing else. Everything behind is moved on by whoever ticks or asks: rotate the stripes, seal
-//! what they filled, judge each slot as it closes, then the open one.
+//! what they filled, judge each slot as it closes, then the open one. Where nobody does, requests seal a few tenants at a time.
 
 use crate::baseline::Side;
 use crate::block::Block;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::endpoint::Registry;
+use crate::dictionary::Dictionary;
+use crate::endpoint::{EndpointId, Registry};
 use crate::error::MergeError;
 use crate::event::Event;
 use crate::flight::Flights;
-use crate::slot::SlowLine;
-use crate::stats::Stats;
-use crate::stripe::{Filled, Grid, Shared, Stripe};
+use crate::leaving::Leaving;
+use crate::packed::Packed;
+use crate::seal::Sealing;
+use crate::slot::{SlowLine, WEIGHTS};
+use crate::stats::{Memory, Stats};
+use crate::stripe::{Filled, Grid, Shared, Stripe, Subject, hash};
+use crate::tenant;
 use crate::verdict::Verdict;
 use crate::verdict::fleet::{Fleet, Setup};
 use crate::window::Window;
 use ahash::RandomState;
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 #[derive(Debug)]
@@ -32,16 +38,26 @@ pub(crate) struct Engine {
     clock: Clock,
     shared: Arc<Shared>,
     stripes: Box<[CachePadded<Mutex<Stripe>>]>,
+    /// A table is being sealed, or rows are being let go of: a request may help.
+    busy: CachePadded<AtomicBool>,
     /// Behind the stripes. `std` locks all over: `parking_lot`'s wait table is one for the process, which a forked child inherits.
     closed: Mutex<Closed>,
     pub(crate) flights: Flights,
+    budget: usize,
 }
 
 /// Everything behind the stripes.
 #[derive(Debug)]
 pub(crate) struct Closed {
     setup: Setup,
+    pub(crate) ids: Dictionary,
     pub(crate) window: Window,
+    /// The open slot, as far as it has been looked at.
+    pub(crate) open: Option<Packed>,
+    /// Sealed, but in no window yet, and not sorted: (slot, rows).
+    parts: VecDeque<(i64, Packed)>,
+    sealing: Option<Sealing>,
+    leaving: Leaving,
     /// Begins with the first event.
     pub(crate) fleet: Option<Fleet>,
     pub(crate) slow_line: SlowLine,
@@ -50,22 +66,32 @@ pub(crate) struct Closed {
     pub(crate) slot: i64,
 }
 
-/// The budget in eighths: blocks three, a merged view of them one (three while it is made), tables two (`config`), judges one.
-const EIGHTHS: usize = 8;
-const BLOCKS: usize = 3;
+/// The budget in sixteenths. What is left of it, and whatever a share does not use, serves what is short-lived.
+const SHARES: usize = 16;
+/// Of the tables (`config` fits their number to it).
+pub(crate) const TABLES: usize = 3;
+/// Of the blocks, the dictionary of their ids, and the views.
+const WINDOW: usize = 9;
+/// Of the judges.
+const JUDGES: usize = 2;
 /// A clock that is set back by more than this begins anew; by less, time stands still until it has caught up.
 const BACK_MS: i64 = 30_000;
-/// Bytes that the judges keep of a tenant, its places in the ring and the dictionary included.
-const TENANT_BYTES: usize = 768;
+/// What a request does of the work that waits, where nobody ticks: a tenant is sealed in about 100 ns.
+const STEPS: usize = 4;
+/// Windows that wait for a judge at most: where nobody ticks or asks, what is older is never judged.
+const BACKLOG: i64 = 2;
+/// Parts that wait at most. Late events over and over, and nobody who asks: then a request does all that waits.
+const MAX_PARTS: usize = 1_024;
 
 impl Engine {
     pub(crate) fn new(config: &Config, generation: u64) -> Self {
         let hasher = RandomState::new();
         // Random by the process's own keys, and different after each fork.
         let source = hasher.hash_one((generation, std::process::id()));
+        let share = |share: usize| config.budget / SHARES * share;
         let setup = Setup {
             grid: config.grid,
-            max_tenants: (config.budget / EIGHTHS / TENANT_BYTES).max(1_024),
+            budget: share(JUDGES),
             errors: config.errors.to_string(),
             slow_after: config.slow_after,
             hasher: hasher.clone(),
@@ -73,18 +99,44 @@ impl Engine {
         let slow_line =
             SlowLine { fleet: config.slow_after.unwrap_or(SlowLine::default().fleet), ..SlowLine::default() };
         let registry = Registry::new(config.max_endpoints);
-        let shared =
-            Arc::new(Shared { grid: config.grid, errors: config.errors, places: config.places, hasher, registry });
+        let closed = Closed {
+            setup,
+            ids: Dictionary::new(hasher.clone()),
+            window: Window::new(config.grid, source, share(WINDOW)),
+            open: None,
+            parts: VecDeque::new(),
+            sealing: None,
+            leaving: Leaving::default(),
+            fleet: None,
+            slow_line,
+            now_ms: i64::MIN,
+            slot: i64::MIN,
+        };
+        let budget = Budget::new(share(TABLES));
+        let shared = Arc::new(Shared {
+            grid: config.grid,
+            errors: config.errors,
+            places: config.places,
+            hasher,
+            registry,
+            budget,
+        });
         let stripe = || {
             let mut stripe = Stripe::new(Arc::clone(&shared));
-            stripe.set_slow_line(&slow_line);
+            stripe.set_slow_line(&closed.slow_line);
             CachePadded::new(Mutex::new(stripe))
         };
-        let stripes = (0..config.stripes).map(|_| stripe()).collect();
-        let window = Window::new(config.grid, source, config.budget * BLOCKS / EIGHTHS);
-        let closed = Closed { setup, window, fleet: None, slow_line, now_ms: i64::MIN, slot: i64::MIN };
-        let clock = config.clock.clone();
-        Self { generation, source, clock, shared, stripes, closed: Mutex::new(closed), flights: Flights::default() }
+        Self {
+            generation,
+            source,
+            clock: config.clock.clone(),
+            stripes: (0..config.stripes).map(|_| stripe()).collect(),
+            shared,
+            busy: CachePadded::new(AtomicBool::new(false)),
+            closed: Mutex::new(closed),
+            flights: Flights::default(),
+            budget: config.budget,
+        }
     }
 
     pub(crate) fn grid(&self) -> Grid {
@@ -92,18 +144,47 @@ impl Engine {
     }
 
     /// Counts an event in this thread's stripe.
-    pub(crate) fn record(&self, event: &Event<'_>, now_ms: i64) {
-        let asks_to_seal = self.stripe().record(event, now_ms);
-        // Somebody else is at it otherwise; a request does not wait for that.
-        if asks_to_seal && let Ok(mut closed) = self.closed.try_lock() {
-            self.advance(&mut closed, self.clock.now_ms());
+    #[inline]
+    pub(crate) fn record(&self, event: &Event<'_>) {
+        let (tenant, truncated) = tenant::bounded(event.tenant);
+        let subject = Subject { tenant: &tenant, hash: self.hash(&tenant), truncated, endpoint: None };
+        self.count(event, &subject);
+    }
+
+    /// The hash that tables and dictionary know an id by.
+    #[inline]
+    pub(crate) fn hash(&self, id: &[u8]) -> u64 {
+        hash(&self.shared.hasher, id)
+    }
+
+    /// The number of an endpoint, and whether it has to share `other`.
+    pub(crate) fn endpoint(&self, endpoint: &str) -> (EndpointId, bool) {
+        self.stripe().endpoint(endpoint)
+    }
+
+    #[inline]
+    pub(crate) fn count(&self, event: &Event<'_>, subject: &Subject<'_>) {
+        let waits = self.stripe().record(event, subject, || self.clock.now_ms());
+        if waits || self.busy.load(Ordering::Relaxed) {
+            self.help();
         }
     }
 
     /// The stripe of this thread, or any that is free.
+    #[inline]
     fn stripe(&self) -> MutexGuard<'_, Stripe> {
         let (home, mask) = (ordinal(), self.stripes.len() - 1);
-        for i in 0..self.stripes.len() {
+        match self.stripes[home & mask].try_lock() {
+            Ok(stripe) => stripe,
+            Err(TryLockError::Poisoned(stripe)) => stripe.into_inner(),
+            Err(TryLockError::WouldBlock) => self.another_stripe(home),
+        }
+    }
+
+    #[cold]
+    fn another_stripe(&self, home: usize) -> MutexGuard<'_, Stripe> {
+        let mask = self.stripes.len() - 1;
+        for i in 1..self.stripes.len() {
             match self.stripes[(home + i) & mask].try_lock() {
                 Ok(stripe) => return stripe,
                 Err(TryLockError::Poisoned(stripe)) => return stripe.into_inner(),
@@ -113,23 +194,64 @@ impl Engine {
         lock(&self.stripes[home & mask])
     }
 
+    /// A request does a little of the work that waits, unless somebody else is at it.
+    #[cold]
+    fn help(&self) {
+        let Ok(mut closed) = self.closed.try_lock() else {
+            return;
+        };
+        let closed = &mut *closed;
+        if closed.parts.len() > MAX_PARTS {
+            self.advance(closed, self.clock.now_ms());
+            return;
+        }
+        let Closed { sealing, leaving, ids, .. } = closed;
+        let busy = if let Some(sealing) = sealing {
+            if sealing.advance(STEPS, ids) {
+                self.finish(closed);
+            }
+            true
+        } else if leaving.is_empty() {
+            let waiting = |stripe: &CachePadded<Mutex<Stripe>>| stripe.try_lock().ok()?.take_filled(false);
+            let found = self.stripes.iter().enumerate().find_map(|(i, stripe)| Some((i, waiting(stripe)?)));
+            found.is_some_and(|(i, filled)| {
+                closed.begin(self, i, filled);
+                true
+            })
+        } else {
+            leaving.advance(STEPS * 4, ids);
+            true
+        };
+        self.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// Finishes what is being sealed.
+    fn finish(&self, closed: &mut Closed) {
+        let Some(sealing) = closed.sealing.take() else {
+            return;
+        };
+        let (slot, stripe) = (sealing.slot, sealing.stripe);
+        let (packed, mut table) = sealing.finish(&mut closed.ids);
+        // One that was much larger than it had to be makes room; the next one grows as far as it must.
+        if table.is_worth_keeping() {
+            table.reset(SlowLine::default());
+            let surplus = lock(&self.stripes[stripe]).give_back(table);
+            drop(surplus);
+        }
+        closed.parts.push_back((slot, packed));
+        closed.drop_oldest_parts(slot);
+    }
+
     fn closed(&self) -> MutexGuard<'_, Closed> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is behind the stripes, moved to now. The clock is read under the lock: a thread that was held up in between must
     /// not come with a time of long ago.
-    fn moved(&self) -> MutexGuard<'_, Closed> {
+    pub(crate) fn moved(&self) -> MutexGuard<'_, Closed> {
         let mut closed = self.closed();
         self.advance(&mut closed, self.clock.sync());
         closed
-    }
-
-    /// What is closed, moved to now, and the open slot so far.
-    pub(crate) fn view(&self) -> (MutexGuard<'_, Closed>, Block) {
-        let mut closed = self.moved();
-        let open = self.own_open(&mut closed);
-        (closed, open)
     }
 
     /// Moves everything to now.
@@ -144,48 +266,60 @@ impl Engine {
             self.begin_again(closed, grid.slot_of(now_ms));
         }
         closed.slot = closed.slot.max(grid.slot_of(now_ms));
-        let mut filled: BTreeMap<i64, Vec<(usize, Filled)>> = BTreeMap::new();
-        loop {
-            let mut newest = closed.slot;
-            for (i, stripe) in self.stripes.iter().enumerate() {
-                let mut stripe = lock(stripe);
-                stripe.rotate(closed.slot);
-                newest = newest.max(stripe.slot());
-                for part in stripe.take_filled() {
-                    filled.entry(part.slot).or_default().push((i, part));
-                }
-            }
-            if newest == closed.slot {
-                break;
-            }
-            // A request has opened the next slot meanwhile: all stripes go there.
-            closed.slot = newest;
-        }
+        self.collect(closed);
         closed.now_ms = closed.now_ms.max(now_ms).max(grid.start_of(closed.slot));
-        let names = self.shared.registry.names();
-        let mut blocks = BTreeMap::new();
-        for (slot, parts) in filled {
-            let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
-            let mut sealed = Vec::new();
-            for (i, part) in parts {
-                let dictionary = closed.window.dictionary();
-                sealed.push(Block::seal(&part.table, self.source, bounds, &names, |id| dictionary.intern(id)));
-                lock(&self.stripes[i]).give_back(part.table);
-            }
-            blocks.insert(slot, merged(sealed));
+        let mut slots: BTreeMap<i64, Vec<Packed>> = BTreeMap::new();
+        if let Some(open) = closed.open.take() {
+            slots.entry(grid.slot_of(open.head.from_ms)).or_default().push(open);
         }
+        for (slot, part) in closed.parts.drain(..) {
+            slots.entry(slot).or_default().push(part.sorted());
+        }
+        // A slot of all stripes may hold as many tenants as their tables.
+        let places = self.shared.places * self.stripes.len();
+        let ids = &mut closed.ids;
+        let mut blocks: BTreeMap<i64, Packed> =
+            slots.into_iter().map(|(slot, parts)| (slot, merged(parts, places, ids))).collect();
+        let open = blocks.remove(&closed.slot);
         if closed.take(blocks, grid) {
             if let Some(fleet) = &mut closed.fleet {
-                closed.slow_line = fleet.slow_line(&names);
+                closed.slow_line = self.shared.registry.with_names(|names| fleet.slow_line(names));
             }
             for stripe in &self.stripes {
                 lock(stripe).set_slow_line(&closed.slow_line);
             }
         }
-        closed.window.expire(closed.slot);
+        closed.window.expire(closed.slot, &mut closed.ids);
+        closed.open = open;
         if closed.fleet.as_ref().is_none_or(|fleet| fleet.is_due(closed.now_ms)) {
-            let own = self.own_open(closed);
-            closed.judge(&own, grid);
+            closed.judge(grid);
+        }
+        let Closed { leaving, ids, .. } = closed;
+        leaving.advance(usize::MAX, ids);
+        self.busy.store(false, Ordering::Relaxed);
+    }
+
+    /// Seals all that the stripes hold, the open slot so far included. A stripe's lock is held for a swap.
+    fn collect(&self, closed: &mut Closed) {
+        self.finish(closed);
+        loop {
+            for (i, stripe) in self.stripes.iter().enumerate() {
+                lock(stripe).rotate(closed.slot);
+                while let Some(filled) = take(stripe, |stripe| stripe.take_filled(true)) {
+                    closed.begin(self, i, filled);
+                    self.finish(closed);
+                }
+                if let Some(filled) = take(stripe, Stripe::take_open) {
+                    closed.begin(self, i, filled);
+                    self.finish(closed);
+                }
+            }
+            let newest = self.stripes.iter().map(|stripe| lock(stripe).slot()).max().unwrap_or(closed.slot);
+            if newest <= closed.slot {
+                return;
+            }
+            // A request has opened the next slot meanwhile: all stripes go there.
+            closed.slot = newest;
         }
     }
 
@@ -194,77 +328,69 @@ impl Engine {
         for stripe in &self.stripes {
             closed.window.expired += lock(stripe).begin_again(now);
         }
+        closed.window.expired += closed.waiting();
         closed.window.clear();
+        (closed.open, closed.sealing) = (None, None);
+        closed.parts.clear();
+        closed.leaving = Leaving::default();
+        closed.ids = Dictionary::new(self.shared.hasher.clone());
         (closed.fleet, closed.now_ms, closed.slot) = (None, i64::MIN, i64::MIN);
-    }
-
-    /// What this process has in the open slot so far. A request may have opened the next one since the stripes were rotated;
-    /// then a stripe's part of this slot is among those that wait to be sealed.
-    fn own_open(&self, closed: &mut Closed) -> Block {
-        let grid = self.shared.grid;
-        let bounds = (grid.start_of(closed.slot), grid.start_of(closed.slot + 1));
-        let mut parts = Vec::new();
-        for stripe in &self.stripes {
-            let stripe = lock(stripe);
-            let names = self.shared.registry.names();
-            for table in stripe.of_slot(closed.slot) {
-                let dictionary = closed.window.dictionary();
-                parts.push(Block::seal(table, self.source, bounds, &names, |id| dictionary.intern(id)));
-            }
-        }
-        if parts.is_empty() { Block::empty(self.source, bounds.0, bounds.1) } else { merged(parts) }
     }
 
     /// Own blocks, oldest first, the open slot as far as it is last.
     pub(crate) fn blocks(&self) -> Vec<Block> {
-        let mut closed = self.moved();
-        let open = self.own_open(&mut closed);
-        let mut out: Vec<Block> = closed.window.own().map(|block| Block::clone(block)).collect();
-        out.extend(Some(open).filter(|open| open.requests() > 0));
-        out
+        let closed = self.moved();
+        closed.window.own().chain(&closed.open).map(|block| block.to_block(&closed.ids)).collect()
     }
 
     /// Takes another source's block of one slot in; a newer one of the same slot replaces it.
-    pub(crate) fn merge(&self, mut block: Block) -> Result<(), MergeError> {
+    pub(crate) fn merge(&self, block: &Block) -> Result<(), MergeError> {
         let grid = self.shared.grid;
-        let slot = grid.slot_of(block.from_ms);
-        if block.to_ms - block.from_ms != grid.slot_ms || grid.start_of(slot) != block.from_ms {
-            let found_ms = block.to_ms.abs_diff(block.from_ms);
+        let (from_ms, to_ms, source) = (block.head.from_ms, block.head.to_ms, block.head.source);
+        let slot = grid.slot_of(from_ms);
+        if to_ms - from_ms != grid.slot_ms || grid.start_of(slot) != from_ms {
+            let found_ms = to_ms.abs_diff(from_ms);
             return Err(MergeError::Slots { found_ms, expected_ms: grid.slot_ms as u64 });
         }
-        if block.source == self.source {
-            return Err(MergeError::OwnBlock { found: block.source });
+        if source == self.source {
+            return Err(MergeError::OwnBlock { found: source });
         }
         let mut closed = self.closed();
+        let closed = &mut *closed;
         let now_ms = self.clock.sync();
         if grid.slot_of(now_ms) != closed.slot {
             // Blocks must leave as others come, though nobody may tick or ask here.
-            self.advance(&mut closed, now_ms);
+            self.advance(closed, now_ms);
         }
         let open = closed.slot;
         // A slot ahead is another host's clock.
         if slot < grid.oldest(open) || slot > open + 1 {
             let (from_ms, to_ms) = (grid.start_of(grid.oldest(open)), grid.start_of(open));
-            return Err(MergeError::OutsideWindow { start_ms: block.from_ms, from_ms, to_ms });
+            return Err(MergeError::OutsideWindow { start_ms: block.head.from_ms, from_ms, to_ms });
         }
-        if !closed.window.has_room(slot, &block) {
-            return Err(MergeError::Full { budget: closed.window.budget() });
+        let Closed { window, ids, fleet, .. } = closed;
+        let block = Packed::from_block(block, ids);
+        if !window.has_room(slot, &block, ids) {
+            block.release(ids);
+            return Err(MergeError::Full { budget: window.budget() });
         }
-        for row in &mut block.rows {
-            row.id = closed.window.dictionary().intern(row.id.as_bytes());
-        }
-        let block = Arc::new(block);
-        if closed.window.replace(slot, block.clone())
-            && let Some(fleet) = &mut closed.fleet
-            && slot < fleet.slot()
+        let judged = fleet.as_mut().filter(|fleet| slot < fleet.slot());
+        if window.is_newer(slot, &block)
+            && let Some(fleet) = judged
         {
-            fleet.amend(slot, &block, true);
+            fleet.amend(slot, &block, true, ids);
         }
+        window.replace(slot, block, ids);
         Ok(())
     }
 
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
         self.closed().verdict(side)
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        let used = self.closed().weight() + self.shared.budget.used() + self.flights.weight();
+        Memory { used, budget: self.budget }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -285,9 +411,58 @@ impl Engine {
 }
 
 impl Closed {
+    /// Begins to seal a table of a stripe.
+    fn begin(&mut self, engine: &Engine, stripe: usize, Filled { slot, table }: Filled) {
+        let grid = engine.shared.grid;
+        let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
+        // Close to the budget, new histograms are coarse from the beginning.
+        let coarse = self.waiting_weight() + self.window.weight(&self.ids) > self.window.budget();
+        let registry = &engine.shared.registry;
+        let sealing =
+            registry.with_names(|names| Sealing::new(table, (slot, stripe), engine.source, bounds, names, coarse));
+        self.sealing = Some(sealing);
+    }
+
+    /// Where nobody ticks or asks, parts pile up. What is too old to be judged goes, and what memory does not hold.
+    fn drop_oldest_parts(&mut self, newest: i64) {
+        let oldest = self.window.oldest(newest, BACKLOG);
+        while let Some((slot, _)) = self.parts.front()
+            && (*slot < oldest || self.waiting_weight() > self.window.budget())
+            && self.parts.len() > 1
+            && let Some((_, part)) = self.parts.pop_front()
+        {
+            self.window.expired += part.requests();
+            self.leaving.push(part);
+        }
+    }
+
+    /// Requests that are sealed or about to be, and not in the window's closed slots.
+    fn waiting(&self) -> u64 {
+        let parts = self.parts.iter().map(|(_, part)| part).chain(&self.open).map(Packed::requests).sum::<u64>();
+        parts + self.sealing.as_ref().map_or(0, Sealing::requests)
+    }
+
+    fn waiting_weight(&self) -> usize {
+        self.parts.iter().map(|(_, part)| part).chain(&self.open).map(Packed::weight).sum()
+    }
+
+    /// Bytes of all that is behind the stripes.
+    fn weight(&self) -> usize {
+        self.window.weight(&self.ids)
+            + self.waiting_weight()
+            + self.sealing.as_ref().map_or(0, Sealing::weight)
+            + self.leaving.weight()
+            + self.fleet.as_ref().map_or(0, Fleet::weight)
+    }
+
+    /// The blocks of slots from `first` on, oldest first, the open slot's last.
+    pub(crate) fn blocks(&self, first: i64) -> impl Iterator<Item = &Packed> + Clone {
+        self.window.since(first).chain(&self.open)
+    }
+
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
         match (&self.fleet, side) {
-            (Some(fleet), _) => fleet.verdict(side),
+            (Some(fleet), _) => fleet.verdict(side, &self.ids),
             (None, Side::Errors) => Verdict::quiet(&self.setup.errors, false),
             (None, Side::Latency) => Verdict::quiet("slow requests", true),
         }
@@ -300,30 +475,32 @@ impl Closed {
 
     fn ledger(&self) -> Stats {
         let mut stats = Stats { expired: self.window.expired, ..Stats::default() };
-        stats.in_window = self.window.own().map(|block| block.requests()).sum();
+        stats.in_window = self.window.own().map(Packed::requests).sum::<u64>() + self.waiting();
         stats.foreign_blocks = self.window.foreign().count() as u64;
         stats.tenants_let_go = self.fleet.as_ref().map_or(0, Fleet::let_go);
+        (stats.blocks_coarsened, stats.blocks_pruned) = (self.window.squeezed.coarsened, self.window.squeezed.pruned);
         stats
     }
 
     /// Takes sealed slots in, oldest first, and closes every slot before the open one. Says whether anything moved.
-    fn take(&mut self, blocks: BTreeMap<i64, Block>, grid: Grid) -> bool {
+    fn take(&mut self, blocks: BTreeMap<i64, Packed>, grid: Grid) -> bool {
         let mut moved = !blocks.is_empty();
         for (slot, block) in blocks {
             if self.fleet.is_none() {
                 let first =
-                    self.window.since(i64::MIN).next().map_or(slot, |block| grid.slot_of(block.from_ms).min(slot));
+                    self.window.since(i64::MIN).next().map_or(slot, |block| grid.slot_of(block.head.from_ms).min(slot));
                 self.fleet = Some(Fleet::new(self.setup.clone(), first));
             }
             let known = self.fleet.as_ref().map_or(slot, Fleet::slot);
             if slot < known {
-                let added = self.window.insert(slot, block);
                 if let Some(fleet) = &mut self.fleet {
-                    fleet.amend(slot, &added, false);
+                    fleet.amend(slot, &block, false, &mut self.ids);
                 }
+                self.window.insert(slot, block, &mut self.ids);
                 continue;
             }
             self.close_until(slot, grid);
+            self.window.expire(slot, &mut self.ids);
             self.close(slot, Some(block), grid);
         }
         moved |= self.fleet.as_ref().is_some_and(|fleet| fleet.slot() < self.slot);
@@ -342,58 +519,65 @@ impl Closed {
                 fleet.skip_to(slot);
             } else {
                 self.close(known, None, grid);
-                self.window.expire(known);
+                self.window.expire(known, &mut self.ids);
             }
         }
     }
 
     /// Judges a slot at its end and closes it.
-    fn close(&mut self, slot: i64, own: Option<Block>, grid: Grid) {
-        let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
-        let own = own.unwrap_or_else(|| Block::empty(self.window.source(), bounds.0, bounds.1));
-        let foreign: Vec<Arc<Block>> = self.window.of_slot(slot).cloned().collect();
-        let open = with_others(&own, &foreign);
-        if let Some(fleet) = &mut self.fleet {
-            fleet.observe(&open);
-            fleet.evaluate(bounds.1, &self.window, &open);
-            fleet.close(&self.window, &open);
+    fn close(&mut self, slot: i64, own: Option<Packed>, grid: Grid) {
+        let Self { window, ids, fleet, .. } = self;
+        if let Some(fleet) = fleet {
+            let open: Vec<&Packed> = own.iter().chain(window.of_slot(slot)).collect();
+            fleet.observe(&open, ids);
+            fleet.evaluate(grid.start_of(slot + 1), window, &open, ids);
+            fleet.close(window, &open, ids);
         }
-        if own.requests() > 0 {
-            self.window.insert(slot, own);
+        if let Some(own) = own {
+            window.insert(slot, own, ids);
         }
     }
 
     /// Judges the open slot as of now. The first event begins it all.
-    fn judge(&mut self, own: &Block, grid: Grid) {
+    fn judge(&mut self, grid: Grid) {
         if self.fleet.is_none() {
-            let first = self.window.since(i64::MIN).next().map(|block| grid.slot_of(block.from_ms));
-            let Some(first) = first.map(|first| first.min(self.slot)).or((own.requests() > 0).then_some(self.slot))
-            else {
+            let first = self.window.since(i64::MIN).next().map(|block| grid.slot_of(block.head.from_ms));
+            let Some(first) = first.map(|first| first.min(self.slot)).or(self.open.as_ref().map(|_| self.slot)) else {
                 return;
             };
             self.fleet = Some(Fleet::new(self.setup.clone(), first));
             self.close_until(self.slot, grid);
         }
-        let foreign: Vec<Arc<Block>> = self.window.of_slot(self.slot).cloned().collect();
-        let open = with_others(own, &foreign);
-        if let Some(fleet) = &mut self.fleet {
-            fleet.observe(&open);
-            fleet.evaluate(self.now_ms, &self.window, &open);
+        let Self { window, ids, fleet, open, .. } = self;
+        if let Some(fleet) = fleet {
+            let open: Vec<&Packed> = open.iter().chain(window.of_slot(self.slot)).collect();
+            fleet.observe(&open, ids);
+            fleet.evaluate(self.now_ms, window, &open, ids);
         }
     }
 }
 
-fn merged(mut parts: Vec<Block>) -> Block {
-    if parts.len() == 1 {
-        return parts.remove(0);
+/// Parts of a slot as one block of at most six times `places` tenants.
+fn merged(mut parts: Vec<Packed>, places: usize, ids: &mut Dictionary) -> Packed {
+    let mut block = if parts.len() > 1 {
+        let line = parts.last().map_or(0, |part| part.head.slow_above);
+        let merged = Packed::merge(&parts.iter().collect::<Vec<_>>(), line, ids);
+        parts.into_iter().for_each(|part| part.release(ids));
+        merged
+    } else {
+        parts.remove(0)
+    };
+    if block.rows.len() > 2 * WEIGHTS * places
+        && let Some(pruned) = block.pruned(places, ids)
+    {
+        std::mem::replace(&mut block, pruned).release(ids);
     }
-    let line = parts.last().map_or(0, |part| part.slow_above);
-    Block::merge(&parts.iter().collect::<Vec<_>>(), line)
+    block
 }
 
-fn with_others<'a>(own: &'a Block, others: &'a [Arc<Block>]) -> Vec<&'a Block> {
-    let own = (own.requests() > 0).then_some(own);
-    own.into_iter().chain(others.iter().map(|block| &**block)).collect()
+/// Takes something out of a stripe, and lets go of its lock.
+fn take<T>(stripe: &CachePadded<Mutex<Stripe>>, act: impl FnOnce(&mut Stripe) -> Option<T>) -> Option<T> {
+    act(&mut lock(stripe))
 }
 
 fn lock(stripe: &CachePadded<Mutex<Stripe>>) -> MutexGuard<'_, Stripe> {
@@ -428,21 +612,20 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_begins_anew() {
         let year = 365 * 86_400_000_i64;
-        let config = Sentinel::builder().stripes(2).validated().expect("valid");
+        let config = Sentinel::builder().stripes(2).clock(Clock::manual(0)).validated().expect("valid");
         let engine = Engine::new(&config, 0);
         let start = 1_700_000_000_000;
         let mut accepted = 0;
         for jump in [0, 30_000, 10 * year, 0, -10 * year, 0, 70_000, 0] {
             let now_ms = start + jump;
             for i in 0..5 {
-                engine
-                    .record(&Event { tenant: b"acme", status: 500, at: Some(now_ms - i), ..Event::default() }, now_ms);
+                engine.clock.set(now_ms);
+                engine.record(&Event { tenant: b"acme", status: 500, at: Some(now_ms - i), ..Event::default() });
                 accepted += 1;
             }
             let mut closed = engine.closed();
             engine.advance(&mut closed, now_ms);
-            let open = engine.own_open(&mut closed);
-            let seen = open.requests() + closed.window.since(i64::MIN).map(|block| block.requests()).sum::<u64>();
+            let seen = closed.blocks(i64::MIN).map(Packed::requests).sum::<u64>();
             assert!(seen >= 5, "{jump}: {seen} seen");
             assert!(closed.now_ms >= now_ms && closed.now_ms <= now_ms + BACK_MS, "{jump}: it is {}", closed.now_ms);
             drop(closed);

@@ -66,6 +66,12 @@ impl Flights {
         self.unseen.load(Ordering::Relaxed)
     }
 
+    /// Bytes on the heap, near enough to budget by.
+    pub(crate) fn weight(&self) -> usize {
+        let slab = self.lock();
+        slab.flights.capacity() * size_of::<Option<Flight>>() + (slab.flights.len() - slab.free.len()) * 48
+    }
+
     fn name(&self, at: usize, tenant: &[u8]) {
         if let Some(flight) = &mut self.lock().flights[at] {
             flight.tenant = tenant.into();

@@ -34,12 +34,12 @@ pub(crate) const fn lower_us(bucket: u16) -> u64 {
 }
 
 /// The middle of a bucket, in microseconds: what a percentile in it is shown as. It is the harmonic one, 2·low·high / (low + high), whose
-/// relative error is the same at both ends: 1/33.
-pub(crate) fn middle_us(bucket: u16) -> f64 {
+/// relative error is the same at both ends: 1/33. A coarse bucket is `wide` ones.
+pub(crate) fn middle_us(bucket: u16, wide: u16) -> f64 {
     if bucket < 16 {
         return f64::from(bucket);
     }
-    let (low, high) = (lower_us(bucket), lower_us(bucket + 1));
+    let (low, high) = (lower_us(bucket), lower_us(bucket + wide));
     2.0 * low as f64 * high as f64 / (low + high) as f64
 }
 
@@ -73,8 +73,33 @@ pub(crate) fn count_above(cells: &[LatencyCell], bucket: u16) -> u64 {
     cells[first..].iter().map(|cell| u64::from(cell.count)).sum()
 }
 
+/// Requests in buckets above `bucket`, of cells that are read one by one.
+pub(crate) fn count_above_of(cells: impl Iterator<Item = LatencyCell>, bucket: u16) -> u64 {
+    cells.filter(|cell| cell.bucket > bucket).map(|cell| u64::from(cell.count)).sum()
+}
+
+/// Joins buckets two by two: 8 to a power of two, each named by the first of its two. Those below 16 µs stay.
+pub(crate) fn coarsen(cells: &mut Vec<LatencyCell>) {
+    for cell in cells.iter_mut().filter(|cell| cell.bucket >= 16) {
+        cell.bucket &= !1;
+    }
+    cells.dedup_by(|cell, kept| {
+        let same = cell.bucket == kept.bucket;
+        if same {
+            kept.count = kept.count.saturating_add(cell.count);
+        }
+        same
+    });
+}
+
 /// Nearest-rank percentiles of sorted cells in milliseconds, none above `max_us`; `None` without a known latency.
-pub(crate) fn percentiles<const N: usize>(cells: &[LatencyCell], max_us: u32, percents: [f64; N]) -> [Option<f64>; N] {
+/// The middle of a coarse bucket is that of two, within 6.3 %.
+pub(crate) fn percentiles<const N: usize>(
+    cells: &[LatencyCell],
+    coarse: bool,
+    max_us: u32,
+    percents: [f64; N],
+) -> [Option<f64>; N] {
     let total: u64 = cells.iter().map(|cell| u64::from(cell.count)).sum();
     percents.map(|percent| {
         let rank = (percent / 100.0 * total as f64).ceil().max(1.0) as u64;
@@ -83,7 +108,7 @@ pub(crate) fn percentiles<const N: usize>(cells: &[LatencyCell], max_us: u32, pe
             seen += u64::from(cell.count);
             seen >= rank
         })?;
-        Some(middle_us(cell.bucket).min(f64::from(max_us)) / 1_000.0)
+        Some(middle_us(cell.bucket, 1 + u16::from(coarse)).min(f64::from(max_us)) / 1_000.0)
     })
 }
 
@@ -103,13 +128,34 @@ mod tests {
             let (low, high) = (lower_us(bucket), lower_us(bucket + 1));
             assert_eq!(bucket_of(low as u32), bucket);
             assert_eq!(bucket_of((high - 1) as u32), bucket);
-            let middle = middle_us(bucket);
+            let middle = middle_us(bucket, 1);
             for exact in [low as f64, (high - 1) as f64] {
                 assert!((middle - exact).abs() <= 0.0304 * exact, "{middle} for {exact}");
             }
         }
         assert_eq!(lower_us(BUCKETS as u16), 1 << 32);
         assert_eq!(bucket_of(u32::MAX), BUCKETS as u16 - 1);
+    }
+
+    #[test]
+    fn coarse_buckets_are_two() {
+        for us in (16..5_000_u32).chain([1 << 20, u32::MAX]) {
+            let mut cells = vec![
+                LatencyCell { bucket: bucket_of(us), count: 3 },
+                LatencyCell { bucket: bucket_of(us) | 1, count: 4 },
+            ];
+            cells.dedup_by_key(|cell| cell.bucket);
+            let count: u32 = cells.iter().map(|cell| cell.count).sum();
+            coarsen(&mut cells);
+            assert_eq!((cells.len(), cells[0].count), (1, count));
+            let [Some(p50)] = percentiles(&cells, true, u32::MAX, [50.0]) else { panic!("no percentile") };
+            assert!((p50 * 1_000.0 - f64::from(us)).abs() <= 0.063 * f64::from(us), "{p50} ms for {us} µs");
+            // They lie within one half.
+            assert_eq!(half_of(cells[0].bucket), half_of(bucket_of(us)));
+        }
+        let mut small: Vec<_> = (0..16).map(|bucket| LatencyCell { bucket, count: 1 }).collect();
+        coarsen(&mut small);
+        assert_eq!(small.len(), 16);
     }
 
     #[test]
@@ -134,10 +180,10 @@ mod tests {
             LatencyCell { bucket: 9, count: 5 },
         ];
         assert_eq!(
-            percentiles(&cells, 9, [50.0, 51.0, 95.0, 96.0, 100.0]),
+            percentiles(&cells, false, 9, [50.0, 51.0, 95.0, 96.0, 100.0]),
             [0.001, 0.002, 0.002, 0.009, 0.009].map(Some)
         );
-        assert_eq!(percentiles(&[], 0, [50.0]), [None]);
+        assert_eq!(percentiles(&[], false, 0, [50.0]), [None]);
         assert_eq!(count_above(&cells, 1), 50);
         assert_eq!(count_above(&cells, 9), 0);
     }

@@ -11,10 +11,12 @@ const DIGITS: u8 = 3;
 const HIGHEST_US: u64 = 1 << 32;
 
 /// A log with one interval, `[from_ms, to_ms)` in Unix ms. `None` only if the histogram library refuses.
-pub(crate) fn log(cells: &[LatencyCell], from_ms: i64, to_ms: i64) -> Option<String> {
+pub(crate) fn log(cells: &[LatencyCell], coarse: bool, from_ms: i64, to_ms: i64) -> Option<String> {
     let mut histogram = Histogram::<u64>::new_with_bounds(1, HIGHEST_US, DIGITS).ok()?;
     for cell in cells {
-        histogram.record_n((middle_us(cell.bucket) as u64).max(1), u64::from(cell.count)).ok()?;
+        histogram
+            .record_n((middle_us(cell.bucket, 1 + u16::from(coarse)) as u64).max(1), u64::from(cell.count))
+            .ok()?;
     }
     let start = Duration::from_millis(from_ms.max(0) as u64);
     let length = Duration::from_millis(to_ms.saturating_sub(from_ms).max(0) as u64);

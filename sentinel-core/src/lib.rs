@@ -53,27 +53,40 @@
 
 mod baseline;
 mod block;
+mod budget;
 mod clock;
 mod codec;
 mod config;
+mod dictionary;
 mod endpoint;
 mod engine;
+mod entry;
 mod error;
 mod event;
 mod flight;
 pub mod fork;
+mod gather;
+mod head;
 mod histogram;
 mod interval;
+mod leaving;
+mod leb;
 mod look;
+mod packed;
+mod part;
 mod rank;
 mod report;
+mod rows;
+mod seal;
 mod sentinel;
 mod slot;
 mod stats;
 mod stripe;
+mod subtable;
 mod tenant;
 mod text;
 mod verdict;
+mod view;
 mod window;
 
 pub use block::Block;
@@ -88,7 +101,7 @@ pub use report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,
 };
 pub use sentinel::Sentinel;
-pub use stats::{Adjusted, Dropped, Stats};
+pub use stats::{Adjusted, Dropped, Memory, Stats};
 pub use verdict::{Kind, Verdict};
 
 #[cfg(doctest)]

@@ -1,10 +1,9 @@
-//! Who is worst: five rankings over one merged block.
+//! Who is worst: five rankings in one pass over the tenants.
 
-use crate::block::{Block, Row};
+use crate::dictionary::{Dictionary, Number};
 use crate::error::ConfigError;
-use crate::verdict::fleet::NormalLatency;
+use crate::view::Sum;
 use serde::Serialize;
-use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -74,55 +73,114 @@ impl FromStr for By {
 }
 
 /// The errors expected of a tenant's requests, and whether it always fails like this.
-pub(crate) type Expected<'a> = Box<dyn Fn(&[u8], u64) -> (f64, bool) + 'a>;
+pub(crate) type Expected<'a> = Box<dyn Fn(Number, u64) -> (f64, bool) + 'a>;
 
-/// What a ranking needs to know beside the block.
+/// What a ranking needs to know beside the sums.
 pub(crate) struct Context<'a> {
-    pub(crate) block: &'a Block,
+    /// Requests and slow requests of everybody.
+    pub(crate) requests: u64,
+    pub(crate) slow: u64,
     /// The fleet's normal error rate.
     pub(crate) p0: f64,
     /// Errors expected of a tenant with so many requests, and whether it always fails like that.
     pub(crate) expected: &'a Expected<'a>,
-    /// Latencies that are normal for a tenant; `None` while nothing is known.
-    pub(crate) normal_latency: &'a dyn Fn(&[u8]) -> Option<NormalLatency>,
+    /// The share of a tenant's requests that is slow as a rule; `None` while nothing is known.
+    pub(crate) normal_slow: &'a dyn Fn(Number) -> Option<f64>,
     /// Age of all requests of a tenant that are in flight, µs.
-    pub(crate) in_flight_us: &'a dyn Fn(&[u8]) -> u64,
+    pub(crate) in_flight_us: &'a dyn Fn(Number) -> u64,
+    pub(crate) ids: &'a Dictionary,
 }
 
-/// The first `limit` rows (as places in the block), the worst first.
-pub(crate) fn rank(by: By, limit: usize, context: &Context<'_>) -> Vec<usize> {
-    let rows = &context.block.rows;
-    let mut keyed: Vec<([f64; 3], usize)> =
-        rows.iter().enumerate().map(|(at, row)| (key(by, row, context), at)).collect();
-    let order = |(a, i): &([f64; 3], usize), (b, j): &([f64; 3], usize)| {
-        let falling = a.iter().zip(b).map(|(a, b)| b.total_cmp(a)).find(|order| order.is_ne());
-        falling.unwrap_or(Ordering::Equal).then(i.cmp(j))
-    };
-    if limit < keyed.len() {
-        keyed.select_nth_unstable_by(limit, order);
-        keyed.truncate(limit);
+/// What comes of a pass over all tenants.
+#[derive(Debug)]
+pub(crate) struct Ranking {
+    /// The worst first.
+    pub(crate) worst: Vec<Number>,
+    /// Tenants with requests.
+    pub(crate) tenants: u64,
+    /// The errors beyond the expected ones.
+    pub(crate) excess: Excess,
+}
+
+/// A sum that is the same in any order: tenants come in another one in each process. In 2⁻³² errors.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Excess(u128);
+
+impl Excess {
+    const ONE: f64 = 4_294_967_296.0;
+
+    /// Adds a tenant's, unless it is below what was expected.
+    pub(crate) fn add(&mut self, errors: f64, expected: f64) {
+        self.0 += ((errors - expected).max(0.0) * Self::ONE) as u128;
     }
-    keyed.sort_unstable_by(order);
-    keyed.into_iter().map(|(_, at)| at).collect()
+
+    pub(crate) fn sum(self) -> f64 {
+        self.0 as f64 / Self::ONE
+    }
 }
 
-/// Compared in turn, the larger first; rows that are equal in all stand in the order of their ids.
-fn key(by: By, row: &Row, context: &Context<'_>) -> [f64; 3] {
-    let [n, e, slow] = row.counts.map(|count| count as f64);
+/// Compared in turn, the larger first; tenants that are equal in all stand in the order of their ids.
+type Key = [f64; 3];
+
+/// The first `limit` tenants, the worst first.
+pub(crate) fn rank(
+    by: By,
+    limit: usize,
+    context: &Context<'_>,
+    tenants: impl Iterator<Item = (Number, Sum)>,
+) -> Ranking {
+    let order = |(a, i): &(Key, Number), (b, j): &(Key, Number)| {
+        let falling = a.iter().zip(b).map(|(a, b)| b.total_cmp(a)).find(|order| order.is_ne());
+        falling.unwrap_or_else(|| context.ids.id(*i).cmp(context.ids.id(*j)))
+    };
+    let mut out = Ranking { worst: Vec::new(), tenants: 0, excess: Excess::default() };
+    // The best so far; cut back to `limit` whenever there are twice as many. Who is behind `bar` has no chance any more.
+    let (mut best, mut bar): (Vec<(Key, Number)>, Option<Key>) = (Vec::new(), None);
+    let room = limit.saturating_mul(2).max(64);
+    for (number, sum) in tenants {
+        out.tenants += u64::from(sum.counts[0] > 0);
+        if sum.counts[1] > 0 {
+            out.excess.add(sum.counts[1] as f64, (context.expected)(number, sum.counts[0]).0);
+        }
+        if limit == 0 || bar.is_some_and(|bar| most(by, &sum, context, number) < bar[0]) {
+            continue;
+        }
+        best.push((key(by, number, &sum, context), number));
+        if best.len() >= room && limit < best.len() {
+            best.select_nth_unstable_by(limit - 1, order);
+            best.truncate(limit);
+            bar = best.last().map(|(key, _)| *key);
+        }
+    }
+    best.sort_unstable_by(order);
+    best.truncate(limit);
+    out.worst = best.into_iter().map(|(_, number)| number).collect();
+    out
+}
+
+/// The most that the first part of a tenant's key can be, without what takes long to know.
+fn most(by: By, sum: &Sum, context: &Context<'_>, number: Number) -> f64 {
+    match by {
+        By::Errors => f64::from(u8::from(sum.counts[1] > 0)),
+        By::Latency => sum.counts[2] as f64,
+        By::ErrorRate | By::Load | By::Requests => key(by, number, sum, context)[0],
+    }
+}
+
+fn key(by: By, number: Number, sum: &Sum, context: &Context<'_>) -> Key {
+    let [n, e, slow] = sum.counts.map(|count| count as f64);
     match by {
         By::Errors => {
-            let excess = e - (context.expected)(row.id.as_bytes(), row.counts[0]).0;
+            let excess = e - (context.expected)(number, sum.counts[0]).0;
             [f64::from(u8::from(e > 0.0)), excess, e]
         }
         By::ErrorRate => [wilson_lower(e, n, context.p0), e, n],
         By::Latency => {
-            let normal =
-                (context.normal_latency)(row.id.as_bytes()).map(|normal| normal.share_above(context.block.slow_above));
-            let known = context.block.latency_of(row).iter().map(|cell| f64::from(cell.count)).sum::<f64>();
-            let fleet = context.block.totals[2] as f64 / (context.block.totals[0] as f64).max(1.0);
-            [slow - known * normal.unwrap_or(fleet), slow, row.latency_sum_us as f64 / n.max(1.0)]
+            let fleet = context.slow as f64 / (context.requests as f64).max(1.0);
+            let normal = (context.normal_slow)(number).unwrap_or(fleet);
+            [slow - n * normal, slow, sum.latency_sum_us as f64 / n.max(1.0)]
         }
-        By::Load => [row.latency_sum_us.saturating_add((context.in_flight_us)(row.id.as_bytes())) as f64, n, 0.0],
+        By::Load => [sum.latency_sum_us.saturating_add((context.in_flight_us)(number)) as f64, n, 0.0],
         By::Requests => [n, e, 0.0],
     }
 }

@@ -12,7 +12,7 @@ use crate::fork;
 use crate::interval;
 use crate::look::Look;
 use crate::report::{Query, Report, TenantReport};
-use crate::stats::Stats;
+use crate::stats::{Memory, Stats};
 use crate::verdict::Verdict;
 use arc_swap::ArcSwapOption;
 use std::ops::Deref;
@@ -140,7 +140,7 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn record(&self, event: Event<'_>) {
-        self.engine().record(&event, self.now_ms());
+        self.engine().record(&event);
     }
 
     /// Counts many requests, in any order of time. What comes for slots before the first one that was judged counts in reports,
@@ -156,7 +156,7 @@ impl Sentinel {
     pub fn record_batch<'a>(&self, events: impl IntoIterator<Item = Event<'a>>) {
         let engine = self.engine();
         for event in events {
-            engine.record(&event, self.now_ms());
+            engine.record(&event);
         }
     }
 
@@ -263,6 +263,18 @@ impl Sentinel {
         self.engine().stats()
     }
 
+    /// The memory that it uses, and its budget.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// let memory = Sentinel::builder().build()?.memory();
+    /// assert!(memory.used <= memory.budget);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn memory(&self) -> Memory {
+        self.engine().memory()
+    }
+
     /// This process's blocks, oldest first; the open slot's so far is the last one. They add up to all it has counted in the
     /// window, and another process may merge them.
     ///
@@ -295,7 +307,7 @@ impl Sentinel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn merge(&self, block: Block) -> Result<(), MergeError> {
-        self.engine().merge(block)
+        self.engine().merge(&block)
     }
 
     /// Who is worst, and the verdicts: everything recorded so far is in it.
@@ -343,10 +355,7 @@ impl Sentinel {
     pub fn latency_log(&self, tenant: Option<&[u8]>, window: Option<Duration>) -> Option<String> {
         let engine = self.engine();
         let look = Look::new(&engine, window);
-        let cells = match tenant {
-            None => &look.all.latency,
-            Some(id) => look.all.latency_of(look.find(id)?),
-        };
-        interval::log(cells, look.from_ms, look.to_ms)
+        let (cells, coarse) = look.latencies(tenant)?;
+        interval::log(&cells, coarse, look.from_ms, look.to_ms)
     }
 }

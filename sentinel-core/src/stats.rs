@@ -37,6 +37,10 @@ pub struct Stats {
     pub flights_unseen: u64,
     /// Times that a tenant's baseline was let go because there were more tenants than the budget holds.
     pub tenants_let_go: u64,
+    /// Times that a slot's histograms were made coarse (8 buckets to a power of two, not 16) because the budget was short.
+    pub blocks_coarsened: u64,
+    /// Times that a slot lost the tenants that weigh least because the budget was short.
+    pub blocks_pruned: u64,
 }
 
 /// Why events were not counted.
@@ -78,6 +82,26 @@ pub struct Adjusted {
     pub tenant_truncated: u64,
     /// No room for a further endpoint: it counts as `other`.
     pub endpoint_other: u64,
+    /// No memory for a further page of its tenant's histogram: the latency counts for everybody, not in that tenant's
+    /// percentiles.
+    pub latency_unplaced: u64,
+}
+
+/// Memory, in bytes.
+///
+/// ```
+/// let memory = sentinel_core::Sentinel::builder().budget(8 << 20).build()?.memory();
+/// assert_eq!(memory.budget, 8 << 20);
+/// assert!(memory.used < 1 << 20);
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Memory {
+    /// In use now, by the sentinel's own account.
+    pub used: usize,
+    /// What may be in use.
+    pub budget: usize,
 }
 
 impl Stats {
@@ -93,6 +117,7 @@ impl Stats {
         self.adjusted.future += adjusted.future;
         self.adjusted.tenant_truncated += adjusted.tenant_truncated;
         self.adjusted.endpoint_other += adjusted.endpoint_other;
+        self.adjusted.latency_unplaced += adjusted.latency_unplaced;
     }
 }
 

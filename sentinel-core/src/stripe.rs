@@ -1,11 +1,13 @@
 //! A stripe: what one thread's requests touch. Its open slot, its late slots, its counters, behind one lock.
 
-use crate::endpoint::{EndpointCache, Registry};
+use crate::budget::Budget;
+use crate::endpoint::{EndpointCache, EndpointId, Registry};
 use crate::event::{ErrorClasses, Event, Outcome};
 use crate::slot::{Sample, SlowLine, Table};
 use crate::stats::Ledger;
-use crate::tenant;
 use ahash::RandomState;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 /// The grid of slots: `[anchor + i·length, anchor + (i+1)·length)` in Unix ms.
@@ -40,134 +42,192 @@ pub(crate) struct Shared {
     pub(crate) places: usize,
     pub(crate) hasher: RandomState,
     pub(crate) registry: Registry,
+    /// For the tables of all stripes.
+    pub(crate) budget: Arc<Budget>,
 }
 
-/// Late events that a stripe keeps before it asks to be sealed: they may name as many tenants, in as many slots.
+/// The hash that all tables and the dictionary know an id by.
+#[inline]
+pub(crate) fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(id);
+    state.finish()
+}
+
+/// Late events that a stripe keeps before they wait to be sealed: they may name as many tenants, in as many slots.
 const LATE_EVENTS: usize = 8_192;
 
 /// A slot's table and which slot it is.
 #[derive(Debug)]
 pub(crate) struct Filled {
     pub(crate) slot: i64,
-    pub(crate) table: Table,
+    pub(crate) table: Box<Table>,
+}
+
+/// Whose request it is and where it goes, after the boundary rules.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) tenant: &'a [u8],
+    pub(crate) hash: u64,
+    pub(crate) truncated: bool,
+    /// The endpoint's number where it is known already.
+    pub(crate) endpoint: Option<(EndpointId, bool)>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Stripe {
-    shared: Arc<Shared>,
     /// The open slot and its bounds in Unix ms, so that most events need no division.
     slot: i64,
     from_ms: i64,
     to_ms: i64,
-    open: Table,
+    pub(crate) ledger: Ledger,
+    open: Box<Table>,
+    /// Something has been counted in the open slot, whether it is here still or not.
+    begun: bool,
+    late_events: usize,
+    shared: Arc<Shared>,
+    endpoints: EndpointCache,
     /// Closed but not sealed, oldest first.
-    filled: Vec<Filled>,
+    filled: VecDeque<Filled>,
     /// Events for slots that are over, each in a table of its own.
     late: Vec<Filled>,
-    late_events: usize,
-    spare: Option<Table>,
-    endpoints: EndpointCache,
-    pub(crate) ledger: Ledger,
+    spare: Option<Box<Table>>,
     slow_line: SlowLine,
 }
 
 impl Stripe {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let open = Table::new(shared.places, SlowLine::default());
+        let open = Box::new(Table::new(shared.places, SlowLine::default(), &shared.budget));
         Self {
             slot: i64::MIN,
             from_ms: 0,
             to_ms: 0,
-            open,
-            filled: Vec::new(),
-            late: Vec::new(),
-            late_events: 0,
-            spare: None,
-            endpoints: EndpointCache::new(shared.hasher.clone()),
             ledger: Ledger::default(),
+            open,
+            begun: false,
+            late_events: 0,
+            endpoints: EndpointCache::new(shared.hasher.clone()),
+            filled: VecDeque::new(),
+            late: Vec::new(),
+            spare: None,
             slow_line: SlowLine::default(),
             shared,
         }
     }
 
-    /// Counts an event, by the boundary rules. `true` asks the caller to seal what has piled up here.
-    pub(crate) fn record(&mut self, event: &Event<'_>, now_ms: i64) -> bool {
+    /// Counts an event, by the boundary rules. The clock is only asked when the event's own time is not in the open slot.
+    /// `true` says that tables wait to be sealed here.
+    #[inline]
+    pub(crate) fn record(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl FnOnce() -> i64) -> bool {
         self.ledger.offered += 1;
         let Some(outcome) = Outcome::of(event.status) else {
             self.ledger.dropped.status += 1;
             return false;
         };
-        let grid = self.shared.grid;
-        let at_ms = event.at.unwrap_or(now_ms);
-        if at_ms > now_ms.saturating_add(grid.slot_ms) {
-            self.ledger.adjusted.future += 1;
-        }
-        // Up to a slot ahead is another host's clock: it counts now, so that the next look sees it.
-        let at_ms = at_ms.min(now_ms);
-        let is_open = (self.from_ms..self.to_ms).contains(&at_ms);
-        let slot = if is_open { self.slot } else { grid.slot_of(at_ms) };
-        // Younger than a window is inside whatever the slots are; only beyond it they decide.
-        if now_ms.saturating_sub(at_ms) > grid.slots * grid.slot_ms && slot < grid.oldest(grid.slot_of(now_ms)) {
-            self.ledger.dropped.late += 1;
-            return false;
-        }
+        let slot = match event.at {
+            // The open slot has begun by now, so its end is not more than a slot ahead.
+            Some(at_ms) if (self.from_ms..self.to_ms).contains(&at_ms) => self.slot,
+            at => match self.slot_of(at, now_ms()) {
+                Some(slot) => slot,
+                None => {
+                    self.ledger.dropped.late += 1;
+                    return false;
+                }
+            },
+        };
         self.ledger.accepted += 1;
         self.ledger.adjusted.latency += u64::from(event.latency.is_invalid());
         self.ledger.adjusted.latency_clamped += u64::from(event.latency.is_clamped());
-        let (tenant, truncated) = tenant::bounded(event.tenant);
-        self.ledger.adjusted.tenant_truncated += u64::from(truncated);
-        let (endpoint, other) = self.endpoints.id(event.endpoint, &self.shared.registry);
+        self.ledger.adjusted.tenant_truncated += u64::from(subject.truncated);
+        let (endpoint, other) = match subject.endpoint {
+            Some(known) => known,
+            None => self.endpoints.id(event.endpoint, &self.shared.registry),
+        };
         self.ledger.adjusted.endpoint_other += u64::from(other);
-        let error = self.shared.errors.contain(outcome);
         let sample = Sample {
-            tenant: &tenant,
+            tenant: subject.tenant,
             endpoint,
-            error,
+            error: self.shared.errors.contain(outcome),
             aborted: outcome == Outcome::Aborted,
             latency_us: event.latency.micros(),
         };
         if slot > self.slot {
             self.rotate(slot);
         }
-        if slot == self.slot {
-            self.open.add(&sample, &self.shared.hasher);
+        let table = if slot == self.slot {
+            self.begun = true;
+            &mut self.open
         } else {
-            self.late_events += 1;
-            let shared = Arc::clone(&self.shared);
-            self.late_table(slot).add(&sample, &shared.hasher);
+            self.late_table(slot)
+        };
+        if !table.add(&sample, subject.hash) {
+            self.ledger.adjusted.latency_unplaced += 1;
         }
-        self.filled.len() > 1 || self.late_events >= LATE_EVENTS
+        !self.filled.is_empty()
+    }
+
+    /// The number of an endpoint, and whether it has to share `other`.
+    pub(crate) fn endpoint(&mut self, endpoint: &str) -> (EndpointId, bool) {
+        self.endpoints.id(endpoint, &self.shared.registry)
+    }
+
+    /// The slot that an event counts in; `None` when that has left the window.
+    fn slot_of(&mut self, at_ms: Option<i64>, now_ms: i64) -> Option<i64> {
+        let grid = self.shared.grid;
+        let at_ms = at_ms.unwrap_or(now_ms);
+        if at_ms > now_ms.saturating_add(grid.slot_ms) {
+            self.ledger.adjusted.future += 1;
+        }
+        // Up to a slot ahead is another host's clock: it counts now, so that the next look sees it.
+        let at_ms = at_ms.min(now_ms);
+        let slot = if (self.from_ms..self.to_ms).contains(&at_ms) { self.slot } else { grid.slot_of(at_ms) };
+        // Younger than a window is inside whatever the slots are; only beyond it they decide.
+        let is_late =
+            now_ms.saturating_sub(at_ms) > grid.slots * grid.slot_ms && slot < grid.oldest(grid.slot_of(now_ms));
+        (!is_late).then_some(slot)
     }
 
     /// Opens a newer slot; the one that was open waits to be sealed.
+    #[cold]
     pub(crate) fn rotate(&mut self, slot: i64) {
         if slot <= self.slot {
             return;
         }
-        let slow_line = self.slow_line.clone();
+        let line = self.slow_line.clone();
         if self.open.is_empty() {
-            self.open.reset(slow_line);
+            self.open.slow_line = line;
         } else {
-            let next = match self.spare.take() {
-                Some(mut spare) => {
-                    spare.reset(slow_line);
-                    spare
-                }
-                None => Table::new(self.shared.places, slow_line),
-            };
+            let next = self.empty_table(line);
             let table = std::mem::replace(&mut self.open, next);
-            self.filled.push(Filled { slot: self.slot, table });
+            self.filled.push_back(Filled { slot: self.slot, table });
         }
+        self.begun = false;
         self.slot = slot;
         self.from_ms = self.shared.grid.start_of(slot);
         self.to_ms = self.shared.grid.start_of(slot + 1);
     }
 
+    fn empty_table(&mut self, line: SlowLine) -> Box<Table> {
+        match self.spare.take() {
+            Some(mut spare) => {
+                spare.slow_line = line;
+                spare
+            }
+            None => Box::new(Table::new(self.shared.places, line, &self.shared.budget)),
+        }
+    }
+
+    #[cold]
     fn late_table(&mut self, slot: i64) -> &mut Table {
+        self.late_events += 1;
+        if self.late_events >= LATE_EVENTS {
+            self.filled.extend(std::mem::take(&mut self.late));
+            self.late_events = 0;
+        }
         let at = match self.late.binary_search_by_key(&slot, |late| late.slot) {
             Ok(at) => at,
             Err(at) => {
-                let table = Table::new(self.shared.places, self.slow_line.clone());
+                let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
                 self.late.insert(at, Filled { slot, table });
                 at
             }
@@ -175,34 +235,41 @@ impl Stripe {
         &mut self.late[at].table
     }
 
-    /// What waits to be sealed: the slots that are over, then the late events.
-    pub(crate) fn take_filled(&mut self) -> Vec<Filled> {
-        self.late_events = 0;
-        let mut out = std::mem::take(&mut self.filled);
-        out.append(&mut self.late);
-        out
+    /// The next table that waits to be sealed; `all` = late events too, though they may become more.
+    pub(crate) fn take_filled(&mut self, all: bool) -> Option<Filled> {
+        if all && self.filled.is_empty() {
+            self.filled.extend(std::mem::take(&mut self.late));
+            self.late_events = 0;
+        }
+        self.filled.pop_front()
+    }
+
+    /// What has been counted in the open slot since this was called last. Costs a swap.
+    pub(crate) fn take_open(&mut self) -> Option<Filled> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let line = self.open.slow_line.clone();
+        let next = self.empty_table(line);
+        Some(Filled { slot: self.slot, table: std::mem::replace(&mut self.open, next) })
     }
 
     /// Forgets everything but the ledger and what is in the window of slot `now`; says how many requests went.
     pub(crate) fn begin_again(&mut self, now: i64) -> u64 {
         let before = self.requests();
         let kept = self.shared.grid.oldest(now)..=now;
-        self.filled = self.take_filled().into_iter().filter(|part| kept.contains(&part.slot)).collect();
+        self.filled.extend(std::mem::take(&mut self.late));
+        self.filled.retain(|part| kept.contains(&part.slot));
+        self.late_events = 0;
         self.open.reset(self.slow_line.clone());
-        (self.slot, self.from_ms, self.to_ms) = (i64::MIN, 0, 0);
+        (self.slot, self.from_ms, self.to_ms, self.begun) = (i64::MIN, 0, 0, false);
         before - self.requests()
     }
 
     /// Requests that are here: accepted, not sealed yet.
     pub(crate) fn requests(&self) -> u64 {
-        self.filled.iter().chain(&self.late).map(|part| part.table.totals[0]).sum::<u64>() + self.open.totals[0]
-    }
-
-    /// Its tables of one slot.
-    pub(crate) fn of_slot(&self, slot: i64) -> impl Iterator<Item = &Table> {
-        let parts = self.filled.iter().chain(&self.late).filter(move |part| part.slot == slot);
-        let open = (self.slot == slot && !self.open.is_empty()).then_some(&self.open);
-        open.into_iter().chain(parts.map(|part| &part.table))
+        let waiting = self.filled.iter().chain(&self.late);
+        waiting.map(|part| part.table.totals()[0]).sum::<u64>() + self.open.totals()[0]
     }
 
     /// The slot that is open.
@@ -213,13 +280,13 @@ impl Stripe {
     /// A new line for what is slow. The open slot takes it while nothing is in it: a line holds for a whole slot.
     pub(crate) fn set_slow_line(&mut self, slow_line: &SlowLine) {
         self.slow_line = slow_line.clone();
-        if self.open.is_empty() {
+        if !self.begun {
             self.open.slow_line = slow_line.clone();
         }
     }
 
-    /// Gives a sealed table back, so that the next rotation allocates nothing.
-    pub(crate) fn give_back(&mut self, table: Table) {
-        self.spare = Some(table);
+    /// Gives an empty table back, so that the next rotation allocates nothing. Says which one there is no use for.
+    pub(crate) fn give_back(&mut self, table: Box<Table>) -> Option<Box<Table>> {
+        self.spare.replace(table)
     }
 }

@@ -54,11 +54,6 @@ impl TenantId {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
-
-    /// Somebody beside the dictionary holds it.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
 }
 
 impl Borrow<[u8]> for TenantId {

@@ -1,51 +1,61 @@
 //! The window: the blocks of the last N slots, this process's and those of others, and what they amount to.
 
-use crate::block::Block;
+use crate::dictionary::Dictionary;
+use crate::packed::Packed;
+use crate::slot::WEIGHTS;
 use crate::stripe::Grid;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
-
-use crate::tenant::TenantId;
-
-/// The merged view of all blocks may take one part in so many of what they take themselves.
-const VIEW: usize = 3;
+use crate::view::View;
+use std::collections::BTreeMap;
 
 /// Where a block came from: (slot, source).
 type Place = (i64, u64);
+
+/// Bytes that an id takes beside the dictionary: its place in the views.
+const ID_BYTES: usize = 40;
 
 #[derive(Debug)]
 pub(crate) struct Window {
     grid: Grid,
     /// This process's own source id.
     source: u64,
-    blocks: BTreeMap<Place, Arc<Block>>,
+    blocks: BTreeMap<Place, Packed>,
     /// Own requests that have left.
     pub(crate) expired: u64,
-    /// Bytes that the blocks may take; beyond it the largest are pruned.
+    /// Bytes that the blocks, their ids and the views may take; beyond it blocks coarsen, then lose tenants.
     budget: usize,
     weight: usize,
     /// Of it, blocks of other sources.
     foreign_weight: usize,
     /// The slot that was open when last told.
     open: i64,
-    dictionary: Dictionary,
-    cached: Option<(i64, Arc<Block>)>,
+    /// Over all blocks, once somebody has asked.
+    whole: Option<View>,
+    /// Over the blocks since a slot, as long as none has come or gone.
+    part: Option<(i64, View)>,
+    pub(crate) squeezed: Squeezed,
+}
+
+/// How often memory was too short for a block as it was.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Squeezed {
+    pub(crate) coarsened: u64,
+    pub(crate) pruned: u64,
 }
 
 impl Window {
     pub(crate) fn new(grid: Grid, source: u64, budget: usize) -> Self {
-        let (blocks, dictionary) = (BTreeMap::new(), Dictionary::default());
         Self {
             grid,
             source,
-            blocks,
+            blocks: BTreeMap::new(),
             expired: 0,
             budget,
             weight: 0,
             foreign_weight: 0,
             open: i64::MIN,
-            dictionary,
-            cached: None,
+            whole: None,
+            part: None,
+            squeezed: Squeezed::default(),
         }
     }
 
@@ -53,63 +63,87 @@ impl Window {
         self.budget
     }
 
+    /// Bytes that it takes, and the ids.
+    pub(crate) fn weight(&self, ids: &Dictionary) -> usize {
+        self.weight + ids.weight() + ids.len() * ID_BYTES
+    }
+
     /// Is there room for another source's block? Not when others have so many that pruning their tenants cannot make them
     /// fit, unless it takes the place of one that weighs as much.
-    pub(crate) fn has_room(&mut self, slot: i64, block: &Block) -> bool {
-        self.prune();
-        let is_full = self.weight > self.budget && self.foreign_weight > self.budget / 2;
-        let known = self.blocks.get(&(slot, block.source));
+    pub(crate) fn has_room(&mut self, slot: i64, block: &Packed, ids: &mut Dictionary) -> bool {
+        self.squeeze(ids);
+        let is_full = self.weight(ids) > self.budget && self.foreign_weight > self.budget / 2;
+        let known = self.blocks.get(&(slot, block.head.source));
         !is_full || known.is_some_and(|known| block.weight() <= known.weight())
     }
 
     /// Lets go of everything; own requests have expired.
     pub(crate) fn clear(&mut self) {
-        self.expired += self.own().map(|block| block.requests()).sum::<u64>();
+        self.expired += self.own().map(Packed::requests).sum::<u64>();
         self.blocks.clear();
-        (self.weight, self.foreign_weight, self.open, self.cached) = (0, 0, i64::MIN, None);
+        (self.weight, self.foreign_weight, self.open) = (0, 0, i64::MIN);
+        (self.whole, self.part) = (None, None);
     }
 
-    pub(crate) fn source(&self) -> u64 {
-        self.source
-    }
-
-    pub(crate) fn dictionary(&mut self) -> &mut Dictionary {
-        &mut self.dictionary
-    }
-
-    /// Adds what this process counted; a slot that has a block already gets the sum of both. Gives back what was added.
-    pub(crate) fn insert(&mut self, slot: i64, block: Block) -> Arc<Block> {
-        let added = Arc::new(block.fitted());
+    /// Adds what this process counted; a slot that has a block already gets the sum of both.
+    pub(crate) fn insert(&mut self, slot: i64, block: Packed, ids: &mut Dictionary) {
         let block = match self.blocks.get(&(slot, self.source)) {
-            Some(known) => Arc::new(Block::merge(&[known, &added], known.slow_above).fitted()),
-            None => added.clone(),
+            Some(known) => {
+                let sum = Packed::merge(&[known, &block], known.head.slow_above, ids);
+                block.release(ids);
+                sum
+            }
+            None => block,
         };
-        self.put((slot, self.source), block);
-        added
+        self.put((slot, self.source), block, ids);
     }
 
     /// Puts another source's block in place of its older snapshot of that slot. Counts only grow: a snapshot with fewer
     /// requests is an older one that comes late, and is not taken.
-    pub(crate) fn replace(&mut self, slot: i64, block: Arc<Block>) -> bool {
-        let place = (slot, block.source);
-        let newer = self.blocks.get(&place).is_none_or(|known| known.requests() <= block.requests());
-        if newer {
-            self.put(place, block);
-            self.dictionary.sweep();
+    pub(crate) fn replace(&mut self, slot: i64, block: Packed, ids: &mut Dictionary) {
+        if self.is_newer(slot, &block) {
+            self.put((slot, block.head.source), block, ids);
+        } else {
+            block.release(ids);
         }
-        newer
     }
 
-    fn put(&mut self, place: Place, block: Arc<Block>) {
-        self.cached = None;
-        self.weigh(place, &block, true);
-        if let Some(old) = self.blocks.insert(place, block) {
+    /// Would another source's block be taken?
+    pub(crate) fn is_newer(&self, slot: i64, block: &Packed) -> bool {
+        let known = self.blocks.get(&(slot, block.head.source));
+        known.is_none_or(|known| known.requests() <= block.requests())
+    }
+
+    /// The oldest slot of so many windows before `newest`.
+    pub(crate) fn oldest(&self, newest: i64, windows: i64) -> i64 {
+        newest.saturating_sub(self.grid.slots.saturating_mul(windows))
+    }
+
+    fn put(&mut self, place: Place, block: Packed, ids: &mut Dictionary) {
+        self.swap(place, Some(block), ids);
+        self.squeeze(ids);
+    }
+
+    /// A block takes a place, or none does: all that is known of the blocks follows. The old one gives its numbers back.
+    fn swap(&mut self, place: Place, block: Option<Packed>, ids: &mut Dictionary) {
+        self.part = None;
+        if let Some(block) = &block {
+            self.weigh(place, block, true);
+        }
+        let old = match block {
+            Some(block) => self.blocks.insert(place, block),
+            None => self.blocks.remove(&place),
+        };
+        if let Some(old) = old {
             self.weigh(place, &old, false);
+            old.release(ids);
         }
-        self.prune();
     }
 
-    fn weigh(&mut self, (_, source): Place, block: &Block, comes: bool) {
+    fn weigh(&mut self, (_, source): Place, block: &Packed, comes: bool) {
+        if let Some(whole) = &mut self.whole {
+            whole.apply(block, comes);
+        }
         let weight = block.weight();
         let foreign = if source == self.source { 0 } else { weight };
         if comes {
@@ -119,109 +153,97 @@ impl Window {
         }
     }
 
-    /// Over budget, the largest blocks lose the tenants that weigh least, by halves, until it fits: those of other sources
-    /// as long as they take more than half, so that nobody else's blocks push out one's own. What the judges have not seen
-    /// yet is left whole: who is cut first has no errors, which would look like a rise to them.
-    fn prune(&mut self) {
-        while self.weight > self.budget {
+    /// Over budget, blocks get coarse histograms, the largest first; then the largest lose the tenants that weigh least, by
+    /// halves, until it fits: those of other sources as long as they take more than half, so that nobody else's blocks push
+    /// out one's own. What the judges have not seen yet is left whole: who is cut first has no errors, which would look like
+    /// a rise to them.
+    fn squeeze(&mut self, ids: &mut Dictionary) {
+        while self.weight(ids) > self.budget {
             let foreign = self.foreign_weight > self.budget / 2;
             let seen = self.blocks.range(..(self.open, 0));
             let side = seen.filter(|((_, source), _)| (*source != self.source) == foreign);
-            let Some((place, largest)) = side.max_by_key(|(_, block)| block.rows.len()).map(|(at, b)| (*at, b.clone()))
-            else {
+            // Those that are not coarse yet come first.
+            let Some((&place, largest)) = side.max_by_key(|(_, block)| (!block.coarse, block.rows.weight())) else {
                 return;
             };
-            let Some(halved) = largest.halved() else {
+            let smaller = if let Some(coarse) = largest.coarsened(ids) {
+                self.squeezed.coarsened += 1;
+                coarse
+            } else if let Some(pruned) = largest.pruned(largest.rows.len() / (2 * WEIGHTS), ids) {
+                self.squeezed.pruned += 1;
+                pruned
+            } else {
                 return;
             };
-            self.weigh(place, &largest, false);
-            self.weigh(place, &halved, true);
-            self.blocks.insert(place, Arc::new(halved));
+            self.swap(place, Some(smaller), ids);
         }
     }
 
     /// Lets go of what is older than the window of the open slot.
-    pub(crate) fn expire(&mut self, open: i64) {
-        let kept = self.blocks.split_off(&(self.grid.oldest(open), 0));
-        for (place, block) in std::mem::replace(&mut self.blocks, kept) {
-            self.weigh(place, &block, false);
-            self.cached = None;
+    pub(crate) fn expire(&mut self, open: i64, ids: &mut Dictionary) {
+        while let Some((&place, block)) = self.blocks.first_key_value()
+            && place.0 < self.grid.oldest(open)
+        {
             if place.1 == self.source {
-                self.expired += block.totals[0];
+                self.expired += block.requests();
             }
+            self.swap(place, None, ids);
         }
         self.open = self.open.max(open);
-        self.dictionary.sweep();
     }
 
     /// The blocks of a slot.
-    pub(crate) fn of_slot(&self, slot: i64) -> impl Iterator<Item = &Arc<Block>> {
+    pub(crate) fn of_slot(&self, slot: i64) -> impl Iterator<Item = &Packed> {
         self.blocks.range((slot, 0)..=(slot, u64::MAX)).map(|(_, block)| block)
     }
 
     /// The blocks of slots from `first` to before `end`, oldest first.
-    pub(crate) fn between(&self, first: i64, end: i64) -> impl Iterator<Item = &Arc<Block>> {
+    pub(crate) fn between(&self, first: i64, end: i64) -> impl Iterator<Item = &Packed> {
         self.blocks.range((first, 0)..(end, 0)).map(|(_, block)| block)
     }
 
     /// The blocks of slots from `first` on, oldest first.
-    pub(crate) fn since(&self, first: i64) -> impl Iterator<Item = &Arc<Block>> {
+    pub(crate) fn since(&self, first: i64) -> impl Iterator<Item = &Packed> + Clone {
         self.blocks.range((first, 0)..).map(|(_, block)| block)
     }
 
     /// Own blocks, oldest first.
-    pub(crate) fn own(&self) -> impl Iterator<Item = &Arc<Block>> {
+    pub(crate) fn own(&self) -> impl Iterator<Item = &Packed> {
         self.blocks.iter().filter(|((_, source), _)| *source == self.source).map(|(_, block)| block)
     }
 
     /// Blocks of others.
-    pub(crate) fn foreign(&self) -> impl Iterator<Item = &Arc<Block>> {
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = &Packed> {
         self.blocks.iter().filter(|((_, source), _)| *source != self.source).map(|(_, block)| block)
     }
 
-    /// Everything since a slot as one block; kept until a block comes or goes.
-    pub(crate) fn merged(&mut self, first: i64, slow_above: u16) -> Arc<Block> {
-        if let Some((cached, block)) = &self.cached
-            && *cached == first
-            && block.slow_above == slow_above
-        {
-            return block.clone();
+    /// Brings the view of everything since a slot up to date; [`Window::view`] reads it.
+    pub(crate) fn look(&mut self, first: i64, line: u16, ids: &Dictionary) {
+        // A view of a part beside one of the whole is only kept as long as there is memory for it.
+        if self.part.as_ref().is_some_and(|(_, view)| self.weight(ids) + view.weight() > self.budget) {
+            self.part = None;
         }
-        let parts: Vec<&Block> = self.since(first).map(|block| &**block).collect();
-        let mut merged = Block::merge(&parts, slow_above).fitted();
-        while merged.weight() > self.budget / VIEW
-            && let Some(halved) = merged.halved()
-        {
-            merged = halved;
+        let of = |blocks: &mut dyn Iterator<Item = &Packed>| {
+            let mut view = View::new(line);
+            blocks.for_each(|block| view.apply(block, true));
+            view
+        };
+        if self.is_whole(first) {
+            if self.whole.as_ref().is_none_or(|view| view.line() != line) {
+                self.whole = Some(of(&mut self.blocks.values()));
+            }
+        } else if self.part.as_ref().is_none_or(|(known, view)| *known != first || view.line() != line) {
+            let view = of(&mut self.since(first));
+            self.part = Some((first, view));
         }
-        let merged = Arc::new(merged);
-        self.cached = Some((first, merged.clone()));
-        merged
-    }
-}
-
-/// Ids that blocks share, so that a tenant's id is stored once for the whole window.
-#[derive(Debug, Default)]
-pub(crate) struct Dictionary {
-    ids: HashSet<TenantId>,
-    sweep_at: usize,
-}
-
-impl Dictionary {
-    pub(crate) fn intern(&mut self, id: &[u8]) -> TenantId {
-        if let Some(known) = self.ids.get(id) {
-            return known.clone();
-        }
-        let id = TenantId::new(id);
-        self.ids.insert(id.clone());
-        id
     }
 
-    /// Forgets ids that no block uses any more, once there may be many.
-    fn sweep(&mut self) {
-        if self.ids.len() > self.sweep_at {
-            self.ids.retain(TenantId::is_shared);
-            self.sweep_at = 1_024 + 2 * self.ids.len();
-        }
+    /// The view of everything since a slot, as [`Window::look`] has left it.
+    pub(crate) fn view(&self, first: i64) -> Option<&View> {
+        if self.is_whole(first) { self.whole.as_ref() } else { self.part.as_ref().map(|(_, view)| view) }
+    }
+
+    fn is_whole(&self, first: i64) -> bool {
+        self.blocks.first_key_value().is_none_or(|((slot, _), _)| *slot >= first)
     }
 }

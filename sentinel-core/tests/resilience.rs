@@ -109,7 +109,7 @@ fn snapshots_that_grow_are_bounded() {
     let reader = small(START);
     let workers: Vec<Sentinel> = (0..40).map(|_| at(START)).collect();
     let (mut taken, mut refused) = (0, 0);
-    for tenants in [1, 4_000] {
+    for tenants in [1, 11_000] {
         for worker in &workers {
             (0..tenants).for_each(|i| request(worker, &format!("tenant-{i}"), "/"));
             match reader.merge(worker.blocks().remove(0)) {

@@ -8,31 +8,32 @@ use super::rules::{
 };
 use super::{Finding, Kind};
 use crate::baseline::{Keys, PSEUDO_REQUESTS, REST, Side, TAIL};
-use crate::block::Block;
+use crate::dictionary::{Dictionary, Number};
 use crate::endpoint;
-use crate::tenant::TenantId;
+use crate::packed::Packed;
 use crate::window::Window;
 use std::sync::Arc;
 
 /// What a decision may look at: counts and baselines of all keys, and the blocks behind them.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
-    pub(crate) tenants: &'a Keys<TenantId>,
+    pub(crate) tenants: &'a Keys<Number>,
     pub(crate) endpoints: &'a Keys<Arc<str>>,
     /// `unattributed`, when it has been seen: never a culprit.
     pub(crate) unattributed: Option<u32>,
     pub(crate) window: &'a Window,
+    /// The ids of the tenants.
+    pub(crate) ids: &'a Dictionary,
     /// The open slot, and what each source has in it.
     pub(crate) slot: i64,
-    pub(crate) open: &'a [&'a Block],
+    pub(crate) open: &'a [&'a Packed],
 }
 
 impl<'a> Scene<'a> {
     /// The blocks of the last `slots` closed slots, and those of the open one.
-    fn blocks(self, slots: usize) -> impl Iterator<Item = &'a Block> {
+    fn blocks(self, slots: usize) -> impl Iterator<Item = &'a Packed> {
         let first = self.slot.saturating_sub(slots as i64);
-        let closed = self.window.between(first, self.slot).map(|block| &**block);
-        closed.chain(self.open.iter().copied())
+        self.window.between(first, self.slot).chain(self.open.iter().copied())
     }
 }
 
@@ -117,6 +118,7 @@ impl Case<'_> {
     /// The verdict of this window.
     pub(crate) fn decide(&self) -> Finding {
         let keys = self.scene.tenants;
+        let id = |i: u32| self.scene.ids.id(*keys.key(i));
         let bad: u64 = (0..keys.len() as u32).map(|i| u64::from(keys.window(self.w, i).bad(self.side))).sum();
         if (bad as f64) < MIN_ERRORS {
             return Finding::QUIET;
@@ -142,7 +144,7 @@ impl Case<'_> {
         let gate = GATE + GATE_PER_LOG_K * (active.max(1) as f64).ln();
         suspects.retain(|(_, _, ratio)| *ratio >= gate);
         suspects.sort_by(|(a, own_a, _), (b, own_b, _)| {
-            (own_b.e - own_b.x).total_cmp(&(own_a.e - own_a.x)).then_with(|| keys.key(*a).cmp(keys.key(*b)))
+            (own_b.e - own_b.x).total_cmp(&(own_a.e - own_a.x)).then_with(|| id(*a).cmp(id(*b)))
         });
         let fleet = all.e >= FLEET_ERRORS && all.e >= FLEET_RATIO * all.x && log_ratio(all.e, all.x) / self.phi >= GATE;
         if suspects.is_empty() && !fleet {
@@ -176,7 +178,7 @@ impl Case<'_> {
             return if fleet { Finding::QUIET } else { Finding { kind: Kind::Unclear, ..found } };
         }
         let dropped = if active + known >= FEW_TENANTS { 5 } else { 1 };
-        excesses.sort_unstable_by(|(a, i, _), (b, j, _)| b.total_cmp(a).then_with(|| keys.key(*i).cmp(keys.key(*j))));
+        excesses.sort_unstable_by(|(a, i, _), (b, j, _)| b.total_cmp(a).then_with(|| id(*i).cmp(id(*j))));
         let rest = excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Sums {
             e: rest.e - own.e,
             x: rest.x - own.x,
@@ -216,8 +218,8 @@ impl Case<'_> {
         let share = explains(own, all, self.phi)?;
         let mut witnesses: Vec<u64> = Vec::new();
         for block in self.scene.blocks(keys.slots(self.w)) {
-            if let Ok(at) = block.endpoints.binary_search_by(|row| row.name.cmp(keys.key(i))) {
-                let row = &block.endpoints[at];
+            if let Ok(at) = block.head.endpoints.binary_search_by(|row| row.name.cmp(keys.key(i))) {
+                let row = &block.head.endpoints[at];
                 witnesses.extend(if self.side == Side::Errors { &row.failing } else { &row.lagging });
             }
         }
@@ -228,17 +230,17 @@ impl Case<'_> {
 
     /// The endpoint with most of the tenant's errors and not most of its traffic: an attribute, not the identity.
     fn failing_endpoint(&self, tenant: u32) -> Option<u32> {
-        let id = self.scene.tenants.key(tenant);
+        let number = *self.scene.tenants.key(tenant);
         let mut cells: Vec<(&Arc<str>, u64, u64)> = Vec::new();
         let (mut requests, mut errors) = (0_u64, 0_u64);
         for block in self.scene.blocks(self.scene.tenants.slots(self.w)) {
-            let Some(row) = block.row(id.as_bytes()) else {
+            let Some(row) = block.rows.find(number) else {
                 continue;
             };
-            requests = row.counts[0].saturating_add(requests);
-            errors = row.counts[1].saturating_add(errors);
-            for cell in block.endpoints_of(row) {
-                let name = &block.endpoints[usize::from(cell.endpoint)].name;
+            requests = row.sums.counts[0].saturating_add(requests);
+            errors = row.sums.counts[1].saturating_add(errors);
+            for cell in row.endpoints() {
+                let name = &block.head.endpoints[usize::from(cell.endpoint)].name;
                 let (n, e) = (u64::from(cell.requests), u64::from(cell.errors));
                 match cells.iter_mut().find(|(known, ..)| *known == name) {
                     Some(known) => (known.1, known.2) = (known.1.saturating_add(n), known.2.saturating_add(e)),

@@ -4,11 +4,13 @@ use super::decide::{Case, Scene};
 use super::judge::{Judge, Moment};
 use super::{Finding, Kind, Verdict};
 use crate::baseline::{Horizon, Keys, REST, Side, Tally, first_line, halves_of};
-use crate::block::{Block, MAX_ENDPOINTS};
+use crate::dictionary::{Dictionary, NOBODY, Number};
+use crate::head::MAX_ENDPOINTS;
 use crate::histogram::{HALVES, half_lower_us, last_bucket_of};
+use crate::packed::Packed;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stripe::Grid;
-use crate::tenant::{TenantId, UNATTRIBUTED, shown};
+use crate::tenant::{UNATTRIBUTED, shown};
 use crate::text::{Evidence, sentence};
 use crate::window::Window;
 use ahash::RandomState;
@@ -18,8 +20,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) grid: Grid,
-    /// Tenants it may know at once; beyond it, who weighs least joins the rest.
-    pub(crate) max_tenants: usize,
+    /// Bytes that the judges may take; beyond it, the tenants who weigh least join the rest.
+    pub(crate) budget: usize,
     /// What the errors are called: `5xx`.
     pub(crate) errors: String,
     /// Slower than this is slow, in buckets; `None` = what 5 % of the fleet's requests exceed.
@@ -31,7 +33,7 @@ pub(crate) struct Setup {
 pub(crate) struct Fleet {
     setup: Setup,
     horizon: Horizon,
-    tenants: Keys<TenantId>,
+    tenants: Keys<Number>,
     endpoints: Keys<Arc<str>>,
     errors: Judge,
     latency: Judge,
@@ -51,7 +53,7 @@ impl Fleet {
     /// A fleet that begins with slot `slot`.
     pub(crate) fn new(setup: Setup, slot: i64) -> Self {
         let horizon = Horizon::new(setup.grid.slot_ms, setup.grid.slots);
-        let tenants = Keys::new(&horizon, TenantId::new(b""), setup.hasher.clone());
+        let tenants = Keys::new(&horizon, NOBODY, setup.hasher.clone());
         let endpoints = Keys::new(&horizon, Arc::from(""), setup.hasher.clone());
         let (mut errors, mut latency) = (Judge::new(Side::Errors, &horizon), Judge::new(Side::Latency, &horizon));
         errors.learn(&tenants);
@@ -85,18 +87,18 @@ impl Fleet {
     }
 
     /// Takes the open slot's counts, of each source, in place of what it knew of it.
-    pub(crate) fn observe(&mut self, open: &[&Block]) {
+    pub(crate) fn observe(&mut self, open: &[&Packed], ids: &mut Dictionary) {
         self.tenants.clear_open();
         self.endpoints.clear_open();
         for block in open {
-            let (tenants, endpoints) = self.tallies(block);
-            self.tenants.add_open(block.source, tenants);
-            self.endpoints.add_open(block.source, endpoints);
+            let (tenants, endpoints) = self.tallies(block, ids);
+            self.tenants.add_open(block.head.source, tenants);
+            self.endpoints.add_open(block.head.source, endpoints);
         }
     }
 
     /// A closed slot has changed: late events are added, or (`replace`) a newer snapshot takes its source's place.
-    pub(crate) fn amend(&mut self, slot: i64, block: &Block, replace: bool) {
+    pub(crate) fn amend(&mut self, slot: i64, block: &Packed, replace: bool, ids: &mut Dictionary) {
         let Ok(back) = usize::try_from(self.slot.saturating_sub(1).saturating_sub(slot)) else {
             return;
         };
@@ -104,42 +106,60 @@ impl Fleet {
         let (Some(errors), Some(latency)) = (at(&self.errors), at(&self.latency)) else {
             return;
         };
-        let (tenants, endpoints) = self.tallies(block);
-        self.tenants.amend(back, [errors, latency], block.source, tenants, replace);
-        self.endpoints.amend(back, [errors, latency], block.source, endpoints, replace);
-        self.shrink();
+        let (tenants, endpoints) = self.tallies(block, ids);
+        self.tenants.amend(back, [errors, latency], block.head.source, tenants, replace);
+        self.endpoints.amend(back, [errors, latency], block.head.source, endpoints, replace);
+        self.shrink(ids);
     }
 
     /// What the judges count of a block: tenants, and endpoints.
-    fn tallies(&mut self, block: &Block) -> (Tallies, Tallies) {
-        let (mut halves, mut tenants, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
-        for row in &block.rows {
-            let i = self.tenants.index_of(&row.id);
-            halves_of(block.latency_of(row), &mut halves);
-            tenants.push((i, tally(row.counts, &halves, self.tenants.line(i))));
+    fn tallies(&mut self, block: &Packed, ids: &mut Dictionary) -> (Tallies, Tallies) {
+        self.meet(block, ids);
+        let (mut halves, mut tenants, mut endpoints) =
+            (Vec::new(), Vec::with_capacity(block.rows.len() + 1), Vec::new());
+        for row in block.rows.iter() {
+            let i = self.tenants.find(&row.number).unwrap_or(REST);
+            halves_of(row.latency(), &mut halves);
+            tenants.push((i, tally(row.sums.counts, &halves, self.tenants.line(i))));
         }
-        if block.tail[0] > 0 {
-            let [n, e, s] = block.tail.map(clamped);
+        if block.head.tail[0] > 0 {
+            let [n, e, s] = block.head.tail.map(clamped);
             tenants.push((REST, Tally { n, e, s }));
         }
-        for row in &block.endpoints {
+        for row in &block.head.endpoints {
             let i = self.endpoints.index_of(&row.name);
             endpoints.push((i, tally(row.counts, &row.halves, self.endpoints.line(i))));
         }
         (tenants, endpoints)
     }
 
+    /// Gives keys to tenants that have none, in the order of their ids: sums over keys are the same in every process.
+    fn meet(&mut self, block: &Packed, ids: &mut Dictionary) {
+        let mut unknown: Vec<Number> =
+            block.rows.numbers().filter(|number| self.tenants.find(number).is_none()).collect();
+        unknown.sort_unstable_by(|a, b| ids.id(*a).cmp(ids.id(*b)));
+        for number in unknown {
+            ids.retain(number);
+            self.tenants.index_of(&number);
+        }
+    }
+
     /// Judges as of `now_ms`, within the open slot or at its end.
-    pub(crate) fn evaluate(&mut self, now_ms: i64, window: &Window, open: &[&Block]) {
+    pub(crate) fn evaluate(&mut self, now_ms: i64, window: &Window, open: &[&Packed], ids: &Dictionary) {
         if now_ms <= self.evaluated_ms {
             return;
         }
         self.evaluated_ms = now_ms;
         let (tenants, endpoints, slot) = (&self.tenants, &self.endpoints, self.slot);
-        let scene = Scene { tenants, endpoints, unattributed: tenants.find(UNATTRIBUTED), window, slot, open };
+        let unattributed = self.unattributed(ids);
+        let scene = Scene { tenants, endpoints, unattributed, window, ids, slot, open };
         let at = self.moment();
         self.errors.evaluate(scene, at);
         self.latency.evaluate(scene, at);
+    }
+
+    fn unattributed(&self, ids: &Dictionary) -> Option<u32> {
+        self.tenants.find(&ids.find(UNATTRIBUTED)?)
     }
 
     /// The last evaluation.
@@ -153,9 +173,9 @@ impl Fleet {
     }
 
     /// Closes the open slot, whose block is not in the window yet; a slot that has just become a minute old is learned.
-    pub(crate) fn close(&mut self, window: &Window, open: &[&Block]) {
+    pub(crate) fn close(&mut self, window: &Window, open: &[&Packed], ids: &mut Dictionary) {
         let (tenants, endpoints, slot) = (&self.tenants, &self.endpoints, self.slot);
-        let scene = Scene { tenants, endpoints, unattributed: None, window, slot, open };
+        let scene = Scene { tenants, endpoints, unattributed: None, window, ids, slot, open };
         self.errors.closing(scene);
         self.latency.closing(scene);
         let tainted = [self.errors.tainted(), self.latency.tainted()];
@@ -163,46 +183,59 @@ impl Fleet {
         self.endpoints.close(tainted);
         let age = self.horizon.tail_age();
         if tainted[1].iter().rev().nth(age) == Some(&false) {
-            self.learn_tails(window, self.slot - age as i64);
+            self.learn_tails(window, self.slot - age as i64, ids);
         }
         self.errors.closed(&self.tenants);
         self.latency.closed(&self.tenants);
         self.slot += 1;
-        self.shrink();
+        self.shrink(ids);
     }
 
-    fn learn_tails(&mut self, window: &Window, slot: i64) {
-        let blocks: Vec<&Arc<Block>> = window.of_slot(slot).collect();
+    fn learn_tails(&mut self, window: &Window, slot: i64, ids: &mut Dictionary) {
         let mut tails: Vec<(u32, Vec<(u8, u32)>)> = Vec::new();
-        for block in &blocks {
-            for row in &block.rows {
+        for block in window.of_slot(slot) {
+            self.meet(block, ids);
+            for row in block.rows.iter() {
                 let mut halves = Vec::new();
-                halves_of(block.latency_of(row), &mut halves);
-                tails.push((self.tenants.index_of(&row.id), halves));
+                halves_of(row.latency(), &mut halves);
+                tails.push((self.tenants.find(&row.number).unwrap_or(REST), halves));
             }
         }
+        // In the order of the keys: sums are the same in every process.
+        tails.sort_by_key(|(i, _)| *i);
         self.tenants.learn_tails(tails.iter().map(|(i, halves)| (*i, &halves[..])));
-        let rows: Vec<_> = blocks
-            .iter()
-            .flat_map(|block| &block.endpoints)
+        let rows: Vec<_> = window
+            .of_slot(slot)
+            .flat_map(|block| &block.head.endpoints)
             .map(|row| (self.endpoints.index_of(&row.name), &row.halves[..]))
             .collect();
         self.endpoints.learn_tails(rows.into_iter());
     }
 
-    fn shrink(&mut self) {
+    fn shrink(&mut self, ids: &mut Dictionary) {
         let mut keep: Vec<u32> = self.errors.named().chain(self.latency.named()).collect();
-        keep.extend(self.tenants.find(UNATTRIBUTED));
-        if let Some(to) = self.tenants.shrink(self.setup.max_tenants, &keep) {
+        keep.extend(self.unattributed(ids));
+        if let Some(to) = self.tenants.shrink(self.most_tenants(), &keep, |number| ids.release(*number)) {
             self.let_go += (to.len() - self.tenants.len()) as u64;
             self.errors.remap(&to);
             self.latency.remap(&to);
         }
         let keep: Vec<u32> = [&self.errors, &self.latency].iter().filter_map(|judge| judge.shown.endpoint).collect();
-        if let Some(to) = self.endpoints.shrink(2 * MAX_ENDPOINTS, &keep) {
+        if let Some(to) = self.endpoints.shrink(2 * MAX_ENDPOINTS, &keep, |_| ()) {
             self.errors.remap_endpoints(&to);
             self.latency.remap_endpoints(&to);
         }
+    }
+
+    /// Tenants that fit: fewer when those that are known take more than the budget.
+    fn most_tenants(&self) -> usize {
+        let weight = self.tenants.weight() + self.endpoints.weight();
+        if weight > self.setup.budget && self.tenants.len() > 64 { self.tenants.len() - 1 } else { usize::MAX }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.tenants.weight() + self.endpoints.weight()
     }
 
     /// Nothing came for a long time: closes enough empty slots to empty the ring, and counts the others as learned.
@@ -244,26 +277,27 @@ impl Fleet {
         &'a self,
         window_ms: i64,
         window: &'a Window,
-        open: &'a [&'a Block],
-    ) -> impl Fn(&[u8], u64) -> (f64, bool) + 'a {
+        ids: &'a Dictionary,
+    ) -> impl Fn(Number, u64) -> (f64, bool) + 'a {
         let opinion = self.opinion(window_ms);
         let scene = Scene {
             tenants: &self.tenants,
             endpoints: &self.endpoints,
             unattributed: None,
             window,
+            ids,
             slot: self.slot,
-            open,
+            open: &[],
         };
         let case = Case { span: opinion.window_s, ..self.errors.case(scene, opinion.w, self.moment()) };
         let p0 = opinion.normal_rate();
-        move |id, requests| match self.tenants.find(id) {
+        move |number, requests| match self.tenants.find(&number) {
             Some(i) => (case.expected(i, requests as f64).0, case.is_chronic(i)),
             None => (requests as f64 * p0, false),
         }
     }
 
-    pub(crate) fn verdict(&self, side: Side) -> Verdict {
+    pub(crate) fn verdict(&self, side: Side, ids: &Dictionary) -> Verdict {
         let (judge, name) = match side {
             Side::Errors => (&self.errors, self.setup.errors.as_str()),
             Side::Latency => (&self.latency, "slow requests"),
@@ -272,14 +306,14 @@ impl Fleet {
         if found.kind == Kind::Quiet {
             return Verdict::quiet(name, side == Side::Latency);
         }
-        self.told(found, judge, name)
+        self.told(found, judge, name, ids)
     }
 
-    fn told(&self, found: &Finding, judge: &Judge, name: &str) -> Verdict {
+    fn told(&self, found: &Finding, judge: &Judge, name: &str, ids: &Dictionary) -> Verdict {
         let (group, all) = (found.group, found.all);
         // Culprits come ordered by excess; the tenants of a verdict are the first of them.
         let named = found.culprits.iter().filter(|i| found.tenants.contains(i));
-        let tenants: Vec<String> = named.map(|&i| shown(self.tenants.key(i).as_bytes())).collect();
+        let tenants: Vec<String> = named.map(|&i| shown(ids.id(*self.tenants.key(i)))).collect();
         let endpoint = found.endpoint.map(|i| shown(self.endpoints.key(i).as_bytes()));
         let has_group = !matches!(found.kind, Kind::Unclear);
         let rest_n = all.n - group.n;
@@ -345,14 +379,14 @@ impl Opinion<'_> {
     }
 
     /// Is it a culprit of the error verdict?
-    pub(crate) fn is_culprit(&self, id: &[u8]) -> bool {
+    pub(crate) fn is_culprit(&self, number: Number) -> bool {
         let found = &self.fleet.errors.shown;
-        self.fleet.tenants.find(id).is_some_and(|i| found.kind != Kind::Quiet && found.culprits.contains(&i))
+        self.fleet.tenants.find(&number).is_some_and(|i| found.kind != Kind::Quiet && found.culprits.contains(&i))
     }
 
     /// The latencies that are normal for a tenant: decayed, drawn towards the fleet's by twenty requests.
-    pub(crate) fn normal_latency(&self, id: &[u8]) -> Option<NormalLatency> {
-        let known = self.fleet.tenants.find(id).filter(|&i| self.fleet.tenants.has_tail(i));
+    pub(crate) fn normal_latency(&self, number: Number) -> Option<NormalLatency> {
+        let known = self.fleet.tenants.find(&number).filter(|&i| self.fleet.tenants.has_tail(i));
         let histogram = self.fleet.tenants.tail(known.unwrap_or(REST))?;
         Some(NormalLatency { histogram, own: known.is_some() })
     }
@@ -363,7 +397,7 @@ impl Opinion<'_> {
 pub(crate) struct NormalLatency {
     histogram: [f64; HALVES],
     /// The tenant has a history; else this is the fleet's.
-    own: bool,
+    pub(crate) own: bool,
 }
 
 impl NormalLatency {

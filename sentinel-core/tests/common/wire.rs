@@ -109,7 +109,7 @@ impl Wire {
             put(&mut out, bounds);
             put(&mut out, &[u64::MAX, u64::from(u32::MAX)]);
             cells(&mut out, latency);
-            put(&mut out, &[2 * endpoints.len() as u64 + 1]);
+            put(&mut out, &[4 * endpoints.len() as u64 + 1]);
             endpoints.iter().for_each(|cell| put(&mut out, cell));
         }
         sealed(&out)

@@ -1,0 +1,405 @@
+//! One tenant in a table: two cache lines, and pages from a pool once its requests fall into many buckets or endpoints.
+
+use crate::budget::Reserved;
+use crate::histogram::LatencyCell;
+use crate::slot::WEIGHTS;
+
+const PAGE_WORDS: usize = 16;
+type Page = [u32; PAGE_WORDS];
+/// Pages of endpoint cells that a tenant may have: 2 + 6 × 5 = 32 endpoints a slot.
+const MAX_ENDPOINT_PAGES: usize = 6;
+pub(crate) const INLINE_ID: usize = 38;
+const INLINE_CELLS: usize = 4;
+const INLINE_ENDPOINTS: usize = 2;
+/// A histogram's directory page names a page of 16 buckets for each of the first 15 octaves; its last word names a second
+/// directory page for the others.
+const DIRECTORY: usize = 15;
+
+/// The first cache line is what every request of the tenant touches, the second where it went.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Entry {
+    pub(crate) hash: u64,
+    pub(crate) latency_sum_us: u64,
+    pub(crate) counts: [u32; WEIGHTS],
+    pub(crate) base: [u32; WEIGHTS],
+    pub(crate) latency_max_us: u32,
+    /// The directory page of the histogram, once the inline cells are used up; 0 = none.
+    histogram: u32,
+    /// The id itself, or where a longer one lies in the arena.
+    pub(crate) id: [u8; INLINE_ID],
+    pub(crate) id_len: u8,
+    /// An error found no endpoint cell.
+    pub(crate) endpoints_cut: bool,
+    /// The first page of further endpoint cells; 0 = none.
+    more_endpoints: u32,
+    requests_at: [u32; INLINE_ENDPOINTS],
+    errors_at: [u32; INLINE_ENDPOINTS],
+    endpoint_at: [u16; INLINE_ENDPOINTS],
+    /// (bucket, count); a free cell counts 0.
+    cells: [(u16, u16); INLINE_CELLS],
+}
+
+const _: () = assert!(size_of::<Entry>() == 128);
+
+/// A tenant's requests and errors at one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndpointCell {
+    pub(crate) endpoint: u16,
+    pub(crate) requests: u32,
+    pub(crate) errors: u32,
+}
+
+/// Fixed pages of sixteen words, taken and given back. Page 0 is never used.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    pages: Vec<Page>,
+    free: Vec<u32>,
+}
+
+impl Pool {
+    /// A page of zeros, unless memory for it is refused.
+    fn take(&mut self, reserved: &mut Reserved) -> Option<u32> {
+        if let Some(page) = self.free.pop() {
+            self.pages[page as usize] = [0; PAGE_WORDS];
+            return Some(page);
+        }
+        if self.pages.len() + 1 >= self.pages.capacity() {
+            // By a quarter: a copy of a quarter of a megabyte at a time is the longest that a request waits here.
+            let more = (self.pages.capacity() / 4).clamp(8, 4_096);
+            if !reserved.grow(more * (size_of::<Page>() + size_of::<u32>())) {
+                return None;
+            }
+            self.pages.reserve_exact(more + 1);
+        }
+        if self.pages.is_empty() {
+            self.pages.push([0; PAGE_WORDS]);
+        }
+        self.pages.push([0; PAGE_WORDS]);
+        Some(self.pages.len() as u32 - 1)
+    }
+
+    /// Bytes of pages that have been taken.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.pages.len() * size_of::<Page>()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.pages.clear();
+        self.free.clear();
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(hash: u64, base: [u32; WEIGHTS], id: [u8; INLINE_ID], id_len: u8) -> Self {
+        Self {
+            hash,
+            latency_sum_us: 0,
+            counts: [0; WEIGHTS],
+            base,
+            latency_max_us: 0,
+            histogram: 0,
+            id,
+            id_len,
+            endpoints_cut: false,
+            more_endpoints: 0,
+            requests_at: [0; INLINE_ENDPOINTS],
+            errors_at: [0; INLINE_ENDPOINTS],
+            endpoint_at: [0; INLINE_ENDPOINTS],
+            cells: [(0, 0); INLINE_CELLS],
+        }
+    }
+
+    /// The most that the truth can be of each weight.
+    #[inline]
+    pub(crate) fn upper(&self) -> [u32; WEIGHTS] {
+        std::array::from_fn(|m| self.counts[m].saturating_add(self.base[m]))
+    }
+
+    /// Counts a latency in the histogram. `false` when there is no memory for a further page.
+    #[inline]
+    pub(crate) fn add_latency(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
+        if self.histogram == 0 {
+            for cell in &mut self.cells {
+                if cell.1 == 0 || cell.0 == bucket {
+                    if cell.1 == u16::MAX {
+                        break;
+                    }
+                    *cell = (bucket, cell.1 + 1);
+                    return true;
+                }
+            }
+            return self.spread(bucket, pool, reserved);
+        }
+        // The common case without a branch that changes anything: both pages are there.
+        let octave = usize::from(bucket) / 16;
+        if octave < DIRECTORY {
+            let page = pool.pages[self.histogram as usize][octave];
+            if page != 0 {
+                let cell = &mut pool.pages[page as usize][usize::from(bucket) % 16];
+                *cell = cell.saturating_add(1);
+                return true;
+            }
+        }
+        self.add_to_page(bucket, 1, pool, reserved)
+    }
+
+    /// From inline cells to pages.
+    #[cold]
+    fn spread(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
+        let Some(directory) = pool.take(reserved) else {
+            return false;
+        };
+        self.histogram = directory;
+        let mut all = self.add_to_page(bucket, 1, pool, reserved);
+        for (bucket, count) in std::mem::take(&mut self.cells) {
+            if count > 0 {
+                all &= self.add_to_page(bucket, u32::from(count), pool, reserved);
+            }
+        }
+        all
+    }
+
+    #[cold]
+    fn add_to_page(&mut self, bucket: u16, count: u32, pool: &mut Pool, reserved: &mut Reserved) -> bool {
+        let mut directory = self.histogram as usize;
+        let mut octave = usize::from(bucket) / 16;
+        while octave >= DIRECTORY {
+            if pool.pages[directory][DIRECTORY] == 0 {
+                let Some(page) = pool.take(reserved) else {
+                    return false;
+                };
+                pool.pages[directory][DIRECTORY] = page;
+            }
+            directory = pool.pages[directory][DIRECTORY] as usize;
+            octave -= DIRECTORY;
+        }
+        if pool.pages[directory][octave] == 0 {
+            let Some(page) = pool.take(reserved) else {
+                return false;
+            };
+            pool.pages[directory][octave] = page;
+        }
+        let page = pool.pages[directory][octave] as usize;
+        let cell = &mut pool.pages[page][usize::from(bucket) % 16];
+        *cell = cell.saturating_add(count);
+        true
+    }
+
+    #[inline]
+    pub(crate) fn add_endpoint(&mut self, endpoint: u16, error: u32, pool: &mut Pool, reserved: &mut Reserved) {
+        for i in 0..INLINE_ENDPOINTS {
+            if self.requests_at[i] == 0 || self.endpoint_at[i] == endpoint {
+                self.endpoint_at[i] = endpoint;
+                self.requests_at[i] = self.requests_at[i].saturating_add(1);
+                self.errors_at[i] = self.errors_at[i].saturating_add(error);
+                return;
+            }
+        }
+        self.add_to_more_endpoints(endpoint, error, pool, reserved);
+    }
+
+    fn add_to_more_endpoints(&mut self, endpoint: u16, error: u32, pool: &mut Pool, reserved: &mut Reserved) {
+        let (mut page, mut pages, mut free) = (self.more_endpoints, 0, None);
+        while page != 0 {
+            let words = &mut pool.pages[page as usize];
+            for (i, cell) in words[1..].chunks_exact_mut(3).enumerate() {
+                if cell[1] == 0 {
+                    free = Some((page, i));
+                } else if cell[0] == u32::from(endpoint) {
+                    (cell[1], cell[2]) = (cell[1].saturating_add(1), cell[2].saturating_add(error));
+                    return;
+                }
+            }
+            (page, pages) = (words[0], pages + 1);
+        }
+        if free.is_none()
+            && pages < MAX_ENDPOINT_PAGES
+            && let Some(page) = pool.take(reserved)
+        {
+            pool.pages[page as usize][0] = self.more_endpoints;
+            self.more_endpoints = page;
+            free = Some((page, 0));
+        }
+        match free {
+            Some((page, i)) => {
+                pool.pages[page as usize][1 + 3 * i..][..3].copy_from_slice(&[u32::from(endpoint), 1, error]);
+            }
+            None if error > 0 => self.replace_endpoint(endpoint, pool),
+            None => {}
+        }
+    }
+
+    /// An endpoint that fails takes the place of one that does not; when all fail, its errors have no cell.
+    fn replace_endpoint(&mut self, endpoint: u16, pool: &mut Pool) {
+        if let Some(i) = (0..INLINE_ENDPOINTS).find(|&i| self.errors_at[i] == 0) {
+            (self.endpoint_at[i], self.requests_at[i], self.errors_at[i]) = (endpoint, 1, 1);
+            return;
+        }
+        let mut page = self.more_endpoints;
+        while page != 0 {
+            let words = &mut pool.pages[page as usize];
+            if let Some(cell) = words[1..].chunks_exact_mut(3).find(|cell| cell[2] == 0) {
+                cell.copy_from_slice(&[u32::from(endpoint), 1, 1]);
+                return;
+            }
+            page = words[0];
+        }
+        self.endpoints_cut = true;
+    }
+
+    /// Gives its pages back.
+    #[inline]
+    pub(crate) fn free_pages(&mut self, pool: &mut Pool) {
+        let mut directory = std::mem::take(&mut self.histogram);
+        while directory != 0 {
+            let words = pool.pages[directory as usize];
+            pool.free.extend(words[..DIRECTORY].iter().filter(|&&page| page != 0));
+            pool.free.push(directory);
+            directory = words[DIRECTORY];
+        }
+        let mut page = std::mem::take(&mut self.more_endpoints);
+        while page != 0 {
+            pool.free.push(page);
+            page = pool.pages[page as usize][0];
+        }
+    }
+}
+
+/// An entry, to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryView<'a> {
+    pub(crate) entry: &'a Entry,
+    pub(crate) arena: &'a [u8],
+    pub(crate) pool: &'a Pool,
+}
+
+/// The id of an entry.
+#[inline]
+pub(crate) fn id_in<'a>(arena: &'a [u8], entry: &'a Entry) -> &'a [u8] {
+    let len = usize::from(entry.id_len);
+    if len <= INLINE_ID {
+        return &entry.id[..len];
+    }
+    let start = u32::from_le_bytes([entry.id[0], entry.id[1], entry.id[2], entry.id[3]]) as usize;
+    &arena[start..start + len]
+}
+
+impl<'a> EntryView<'a> {
+    pub(crate) fn id(&self) -> &'a [u8] {
+        id_in(self.arena, self.entry)
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.entry.hash
+    }
+
+    pub(crate) fn counts(&self) -> [u64; WEIGHTS] {
+        self.entry.counts.map(u64::from)
+    }
+
+    pub(crate) fn base(&self) -> [u64; WEIGHTS] {
+        self.entry.base.map(u64::from)
+    }
+
+    pub(crate) fn latency_sum_us(&self) -> u64 {
+        self.entry.latency_sum_us
+    }
+
+    pub(crate) fn latency_max_us(&self) -> u32 {
+        self.entry.latency_max_us
+    }
+
+    pub(crate) fn endpoints_cut(&self) -> bool {
+        self.entry.endpoints_cut
+    }
+
+    /// The histogram, in the order of the buckets.
+    pub(crate) fn latency(&self, out: &mut Vec<LatencyCell>) {
+        let start = out.len();
+        let inline = self.entry.cells.iter().filter(|cell| cell.1 > 0);
+        out.extend(inline.map(|&(bucket, count)| LatencyCell { bucket, count: u32::from(count) }));
+        let (mut directory, mut octave) = (self.entry.histogram, 0);
+        while directory != 0 {
+            let words = &self.pool.pages[directory as usize];
+            for page in &words[..DIRECTORY] {
+                if *page != 0 {
+                    let filled = self.pool.pages[*page as usize].iter().enumerate().filter(|(_, count)| **count > 0);
+                    out.extend(filled.map(|(i, &count)| LatencyCell { bucket: (octave * 16 + i) as u16, count }));
+                }
+                octave += 1;
+            }
+            directory = words[DIRECTORY];
+        }
+        out[start..].sort_unstable();
+    }
+
+    /// The endpoints, in no order.
+    pub(crate) fn endpoints(&self, out: &mut Vec<EndpointCell>) {
+        let entry = self.entry;
+        for i in 0..INLINE_ENDPOINTS {
+            if entry.requests_at[i] > 0 {
+                out.push(EndpointCell {
+                    endpoint: entry.endpoint_at[i],
+                    requests: entry.requests_at[i],
+                    errors: entry.errors_at[i],
+                });
+            }
+        }
+        let mut page = entry.more_endpoints;
+        while page != 0 {
+            let words = &self.pool.pages[page as usize];
+            let used = words[1..].chunks_exact(3).filter(|cell| cell[1] > 0);
+            out.extend(used.map(|cell| EndpointCell { endpoint: cell[0] as u16, requests: cell[1], errors: cell[2] }));
+            page = words[0];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+
+    #[test]
+    fn counts_do_not_wrap() {
+        let budget = Budget::new(1 << 20);
+        let (mut pool, mut reserved) = (Pool::default(), Reserved::nothing(&budget));
+        let mut entry = Entry::new(1, [0; WEIGHTS], [0; INLINE_ID], 0);
+        entry.add_endpoint(0, 1, &mut pool, &mut reserved);
+        (entry.requests_at[0], entry.errors_at[0]) = (u32::MAX - 3, u32::MAX - 3);
+        for _ in 0..10 {
+            entry.add_endpoint(0, 1, &mut pool, &mut reserved);
+        }
+        assert_eq!((entry.requests_at[0], entry.errors_at[0]), (u32::MAX, u32::MAX));
+        // An inline cell counts to 65,535, a page to 2³² − 1.
+        for _ in 0..70_000 {
+            assert!(entry.add_latency(10, &mut pool, &mut reserved));
+        }
+        let cells = |entry: &Entry, pool: &Pool| {
+            let mut cells = Vec::new();
+            EntryView { entry, arena: &[], pool }.latency(&mut cells);
+            cells
+        };
+        assert_eq!(cells(&entry, &pool), [LatencyCell { bucket: 10, count: 70_000 }]);
+        let page = pool.pages[entry.histogram as usize][0] as usize;
+        pool.pages[page][10] = u32::MAX - 3;
+        for _ in 0..10 {
+            assert!(entry.add_latency(10, &mut pool, &mut reserved));
+        }
+        assert_eq!(cells(&entry, &pool), [LatencyCell { bucket: 10, count: u32::MAX }]);
+    }
+
+    #[test]
+    fn pages_come_from_the_budget() {
+        let budget = Budget::new(8 * 68);
+        let (mut pool, mut reserved) = (Pool::default(), Reserved::nothing(&budget));
+        let mut entry = Entry::new(1, [0; WEIGHTS], [0; INLINE_ID], 0);
+        let placed = (0..29_u16).filter(|octave| entry.add_latency(octave * 16, &mut pool, &mut reserved)).count();
+        assert!((4..29).contains(&placed), "{placed}");
+        assert_eq!(budget.used(), 8 * 68);
+        entry.free_pages(&mut pool);
+        let mut other = Entry::new(2, [0; WEIGHTS], [0; INLINE_ID], 0);
+        assert!((0..6_u16).all(|octave| other.add_latency(octave * 16, &mut pool, &mut reserved)));
+    }
+}

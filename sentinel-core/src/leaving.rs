@@ -1,0 +1,53 @@
+//! Blocks that have left while nobody ticked or asked: their rows give their numbers back a few at a time.
+
+use crate::dictionary::Dictionary;
+use crate::packed::Packed;
+use std::collections::VecDeque;
+
+#[derive(Debug, Default)]
+pub(crate) struct Leaving {
+    blocks: VecDeque<Packed>,
+    /// Rows of the first one that have gone.
+    place: Place,
+}
+
+/// How far the rows of a block have been read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub(crate) at: usize,
+    pub(crate) number: u32,
+}
+
+impl Leaving {
+    pub(crate) fn push(&mut self, block: Packed) {
+        self.blocks.push_back(block);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// Gives back up to `most` numbers.
+    pub(crate) fn advance(&mut self, most: usize, ids: &mut Dictionary) {
+        let mut left = most;
+        while let Some(block) = self.blocks.front()
+            && left > 0
+        {
+            match block.rows.number_at(&mut self.place) {
+                Some(number) => {
+                    ids.release(number);
+                    left -= 1;
+                }
+                None => {
+                    self.blocks.pop_front();
+                    self.place = Place::default();
+                }
+            }
+        }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.blocks.iter().map(Packed::weight).sum()
+    }
+}

@@ -1,0 +1,246 @@
+//! An eighth of a table: an index over a dense array of entries, and the purge that keeps it bounded.
+
+use crate::budget::Reserved;
+use crate::entry::{Entry, EntryView, INLINE_ID, Pool, id_in};
+use crate::slot::{Sample, WEIGHTS};
+use hashbrown::HashTable;
+
+/// Bytes of an entry and of its place in the index.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 10;
+/// Entries that a sub-table begins with.
+const FIRST: usize = 16;
+
+#[derive(Debug, Default)]
+pub(crate) struct SubTable {
+    index: HashTable<u32>,
+    pub(crate) entries: Vec<Entry>,
+    pool: Pool,
+    arena: Vec<u8>,
+    pub(crate) offset: [u32; WEIGHTS],
+}
+
+impl SubTable {
+    pub(crate) fn reset(&mut self) {
+        self.index.clear();
+        self.entries.clear();
+        self.pool.clear();
+        self.arena.clear();
+        self.offset = [0; WEIGHTS];
+    }
+
+    /// Bytes that hold something.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.entries.len() * ENTRY_BYTES + self.pool.used_bytes() + self.arena.len()
+    }
+
+    pub(crate) fn view(&self, at: usize) -> EntryView<'_> {
+        EntryView { entry: &self.entries[at], arena: &self.arena, pool: &self.pool }
+    }
+
+    /// The id behind a hash, when its tenant is still here.
+    pub(crate) fn id_of(&self, hash: u64) -> Option<&[u8]> {
+        let at = self.index.find(hash, |&at| self.entries[at as usize].hash == hash)?;
+        Some(id_in(&self.arena, &self.entries[*at as usize]))
+    }
+
+    /// Counts a request; what a purge lets go of is added to `tail`. `false` when its latency found no memory.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        sample: &Sample<'_>,
+        hash: u64,
+        bucket: Option<u16>,
+        weights: [u32; WEIGHTS],
+        places: usize,
+        (tail, reserved): (&mut [u64; WEIGHTS], &mut Reserved),
+    ) -> bool {
+        let Self { index, entries, arena, .. } = self;
+        let found = index.find(hash, |&at| {
+            let entry = &entries[at as usize];
+            entry.hash == hash && same(id_in(arena, entry), sample.tenant)
+        });
+        let at = match found {
+            Some(&at) => at as usize,
+            None => self.insert(sample.tenant, hash, places, tail, reserved),
+        };
+        let Self { entries, pool, .. } = self;
+        let entry = &mut entries[at];
+        for (count, weight) in entry.counts.iter_mut().zip(weights) {
+            *count = count.saturating_add(weight);
+        }
+        entry.add_endpoint(sample.endpoint, weights[1], pool, reserved);
+        let (Some(bucket), Some(us)) = (bucket, sample.latency_us) else {
+            return true;
+        };
+        entry.latency_sum_us += u64::from(us);
+        entry.latency_max_us = entry.latency_max_us.max(us);
+        entry.add_latency(bucket, pool, reserved)
+    }
+
+    fn insert(
+        &mut self,
+        id: &[u8],
+        hash: u64,
+        places: usize,
+        tail: &mut [u64; WEIGHTS],
+        reserved: &mut Reserved,
+    ) -> usize {
+        let most = 2 * WEIGHTS * places;
+        if self.entries.len() == self.entries.capacity() && self.entries.len() < most {
+            self.grow(most, reserved);
+        }
+        // Full, or as full as memory allows: the smaller it is, the fewer places are guaranteed.
+        if self.entries.len() >= most || self.entries.len() == self.entries.capacity() {
+            self.purge((self.entries.len() / (2 * WEIGHTS)).max(1), tail);
+        }
+        let mut inline = [0; INLINE_ID];
+        if id.len() <= INLINE_ID {
+            inline[..id.len()].copy_from_slice(id);
+        } else {
+            if self.arena.capacity() - self.arena.len() < id.len() {
+                // At most 128 bytes for each entry, which cannot be refused any more.
+                let before = self.arena.capacity();
+                self.arena.reserve(id.len());
+                reserved.force(self.arena.capacity() - before);
+            }
+            inline[..4].copy_from_slice(&(self.arena.len() as u32).to_le_bytes());
+            self.arena.extend_from_slice(id);
+        }
+        let at = self.entries.len();
+        self.entries.push(Entry::new(hash, self.offset, inline, id.len() as u8));
+        let entries = &self.entries;
+        self.index.insert_unique(hash, at as u32, |&at| entries[at as usize].hash);
+        at
+    }
+
+    /// Twice the room, if memory for it is there; less, if only for that; at least `FIRST` in any case.
+    #[cold]
+    fn grow(&mut self, most: usize, reserved: &mut Reserved) {
+        let len = self.entries.len();
+        let more = len.max(FIRST).min(most - len);
+        if len == 0 {
+            reserved.force(more * ENTRY_BYTES);
+        } else if !reserved.grow(more * ENTRY_BYTES) {
+            return;
+        }
+        self.entries.reserve_exact(more);
+        let entries = &self.entries;
+        self.index.reserve(more, |&at| entries[at as usize].hash);
+    }
+
+    /// Makes room: raises the offsets so that `places` upper bounds of each weight stay above them, and moves who lies within
+    /// all of them to the tail. Half the entries are free after it.
+    #[cold]
+    pub(crate) fn purge(&mut self, places: usize, tail: &mut [u64; WEIGHTS]) {
+        self.offset = raised(&self.entries, self.offset, places);
+        let Self { index, entries, pool, arena, offset } = self;
+        index.clear();
+        let old_arena = std::mem::take(arena);
+        let mut kept = 0;
+        for at in 0..entries.len() {
+            let mut entry = entries[at];
+            let upper = entry.upper();
+            if (0..WEIGHTS).any(|m| upper[m] > offset[m]) {
+                if usize::from(entry.id_len) > INLINE_ID {
+                    let start = arena.len() as u32;
+                    if arena.capacity() == 0 {
+                        arena.reserve_exact(old_arena.capacity());
+                    }
+                    arena.extend_from_slice(id_in(&old_arena, &entry));
+                    entry.id[..4].copy_from_slice(&start.to_le_bytes());
+                }
+                entries[kept] = entry;
+                kept += 1;
+            } else {
+                for (sum, count) in tail.iter_mut().zip(entry.counts) {
+                    *sum += u64::from(count);
+                }
+                entry.free_pages(pool);
+            }
+        }
+        if arena.capacity() == 0 {
+            *arena = old_arena;
+            arena.clear();
+        }
+        entries.truncate(kept);
+        for (at, entry) in entries.iter().enumerate() {
+            index.insert_unique(entry.hash, at as u32, |&at| entries[at as usize].hash);
+        }
+    }
+}
+
+/// Equal bytes; ids are short, so that comparing words beats a call.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let word = |bytes: &[u8]| {
+        u64::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
+    };
+    if a.len() != b.len() {
+        return false;
+    }
+    if a.len() < 8 {
+        return a.iter().zip(b).all(|(a, b)| a == b);
+    }
+    let end = a.len() - 8;
+    a.chunks_exact(8).zip(b.chunks_exact(8)).all(|(a, b)| word(a) == word(b)) && word(&a[end..]) == word(&b[end..])
+}
+
+/// The offsets that leave at most `places` upper bounds above each: the (k+1)-th largest, never lower than before.
+fn raised(entries: &[Entry], offset: [u32; WEIGHTS], places: usize) -> [u32; WEIGHTS] {
+    /// Upper bounds lie close above the offset as a rule: those up to here are counted, not sorted.
+    const NEAR: usize = 64;
+    if entries.len() <= places {
+        return offset;
+    }
+    let mut near = [[0_u32; NEAR]; WEIGHTS];
+    for entry in entries {
+        let upper = entry.upper();
+        for m in 0..WEIGHTS {
+            near[m][(upper[m].saturating_sub(offset[m]) as usize).min(NEAR - 1)] += 1;
+        }
+    }
+    std::array::from_fn(|m| {
+        let mut above = 0;
+        for (distance, &count) in near[m].iter().enumerate().rev() {
+            above += count as usize;
+            if above > places {
+                if distance == NEAR - 1 {
+                    let mut uppers: Vec<u32> = entries.iter().map(|entry| entry.upper()[m]).collect();
+                    let (_, cut, _) = uppers.select_nth_unstable_by(places, |a, b| b.cmp(a));
+                    return offset[m].max(*cut);
+                }
+                return offset[m] + distance as u32;
+            }
+        }
+        offset[m]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn words_are_compared_like_bytes(a in prop::collection::vec(0..2_u8, 0..40), b in prop::collection::vec(0..2_u8, 0..40)) {
+            prop_assert_eq!(same(&a, &b), a == b);
+            prop_assert!(same(&a, &a.clone()));
+        }
+
+        /// Counted or sorted, the cut is the (k+1)-th largest.
+        #[test]
+        fn offsets_rise_to_the_first_that_must_go(
+            uppers in prop::collection::vec(prop_oneof![0..6_u32, 0..200_u32, 0..=u32::MAX], 1..200),
+            offset in prop_oneof![0..8_u32, any::<u32>()],
+            places in 1..40_usize,
+        ) {
+            let entry = |&count: &u32| Entry::new(1, [count; WEIGHTS], [0; INLINE_ID], 0);
+            let entries: Vec<Entry> = uppers.iter().map(entry).collect();
+            let mut sorted = uppers.clone();
+            sorted.sort_unstable_by(|a, b| b.cmp(a));
+            let exact = sorted.get(places).map_or(offset, |&cut| cut.max(offset));
+            prop_assert_eq!(raised(&entries, [offset; WEIGHTS], places), [exact; WEIGHTS]);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the blocks of a window amount to for each tenant: enough to rank by. It is kept up as blocks come and go; what a report
+//! shows of the few it lists is gathered from the blocks.
+
+use crate::dictionary::Number;
+use crate::head::Recount;
+use crate::histogram::count_above_of;
+use crate::packed::Packed;
+use crate::slot::WEIGHTS;
+
+/// A tenant's sums over some blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) counts: [u64; WEIGHTS],
+    pub(crate) latency_sum_us: u64,
+}
+
+impl Sum {
+    /// Differences wrap: a sum of them is right again.
+    fn apply(&mut self, other: &Self, comes: bool) {
+        let op = if comes { u64::wrapping_add } else { u64::wrapping_sub };
+        self.counts = std::array::from_fn(|m| op(self.counts[m], other.counts[m]));
+        self.latency_sum_us = op(self.latency_sum_us, other.latency_sum_us);
+    }
+
+    pub(crate) fn plus(mut self, other: &Self) -> Self {
+        self.apply(other, true);
+        self
+    }
+}
+
+/// Sums by number.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// Requests in buckets above this one are slow.
+    line: u16,
+    sums: Vec<Sum>,
+    /// Slow requests of everybody.
+    pub(crate) slow: u64,
+}
+
+impl View {
+    pub(crate) fn new(line: u16) -> Self {
+        Self { line, sums: Vec::new(), slow: 0 }
+    }
+
+    pub(crate) fn line(&self) -> u16 {
+        self.line
+    }
+
+    /// A block comes, or goes.
+    pub(crate) fn apply(&mut self, block: &Packed, comes: bool) {
+        let mut all = Sum::default();
+        for (number, sum) in sums_of(block, self.line) {
+            let at = number as usize;
+            if at >= self.sums.len() {
+                // Numbers come in no order: room for some more at once.
+                self.sums.resize(at + at / 8 + 64, Sum::default());
+            }
+            self.sums[at].apply(&sum, comes);
+            all.apply(&sum, true);
+        }
+        self.slow = if comes { self.slow.wrapping_add(all.counts[2]) } else { self.slow.wrapping_sub(all.counts[2]) };
+    }
+
+    /// Tenants with requests, in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Number, Sum)> + '_ {
+        self.sums.iter().enumerate().filter(|(_, sum)| sum.counts[0] > 0).map(|(at, sum)| (at as Number, *sum))
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn weight(&self) -> usize {
+        self.sums.capacity() * size_of::<Sum>()
+    }
+}
+
+/// What each tenant of a block has, slow requests counted against `line`; in the order of their numbers.
+pub(crate) fn sums_of(block: &Packed, line: u16) -> impl Iterator<Item = (Number, Sum)> + '_ {
+    let recount = Recount::new(&block.head, line);
+    block.rows.iter().map(move |row| {
+        let counts = recount.counts(row.sums.counts, || count_above_of(row.latency(), line));
+        (row.number, Sum { counts, latency_sum_us: row.sums.latency_sum_us })
+    })
+}
+
+/// Two streams in the order of numbers as one; who is in both is added up.
+pub(crate) fn united<'a>(
+    a: impl Iterator<Item = (Number, Sum)> + 'a,
+    b: impl Iterator<Item = (Number, Sum)> + 'a,
+) -> impl Iterator<Item = (Number, Sum)> + 'a {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || match (a.peek(), b.peek()) {
+        (Some((i, _)), Some((j, _))) if i == j => {
+            let (number, sum) = a.next()?;
+            Some((number, sum.plus(&b.next()?.1)))
+        }
+        (Some((i, _)), Some((j, _))) if i > j => b.next(),
+        (None, _) => b.next(),
+        _ => a.next(),
+    })
+}
