@@ -85,23 +85,23 @@ pub(crate) enum Who {
     Afternoon,
 }
 
-/// Measures, and says nanoseconds of CPU a request.
-pub(crate) fn run(stream: Stream, who: Who, events: usize) -> Result<Value, Failure> {
+/// Measures, lets it show that it has counted everything if wanted, and says nanoseconds of CPU a request.
+pub(crate) fn run(stream: Stream, who: Who, events: usize, check: bool) -> Result<Value, Failure> {
     limit_memory(MOST_MEMORY)?;
     match who {
-        Who::Sentinel => measure(&Own::new(Pace::Unticked)?, stream, events),
-        Who::SentinelTicked => measure(&Own::new(Pace::Ticked)?, stream, events),
-        Who::SentinelStill => measure(&Own::new(Pace::Still)?, stream, events),
-        Who::SentinelSystem => measure(&Own::new(Pace::System)?, stream, events),
-        Who::Prometheus => measure(&Prometheus::new()?, stream, events),
-        Who::PrometheusClient => measure(&Client::new(), stream, events),
-        Who::Metrics => measure(&Facade::new()?, stream, events),
-        Who::Opentelemetry => measure(&Otel::new(stream.series(events)), stream, events),
-        Who::Afternoon => measure(&Afternoon::default(), stream, events),
+        Who::Sentinel => measure(&Own::new(Pace::Unticked)?, stream, events, check),
+        Who::SentinelTicked => measure(&Own::new(Pace::Ticked)?, stream, events, check),
+        Who::SentinelStill => measure(&Own::new(Pace::Still)?, stream, events, check),
+        Who::SentinelSystem => measure(&Own::new(Pace::System)?, stream, events, check),
+        Who::Prometheus => measure(&Prometheus::new()?, stream, events, check),
+        Who::PrometheusClient => measure(&Client::new(), stream, events, check),
+        Who::Metrics => measure(&Facade::new()?, stream, events, check),
+        Who::Opentelemetry => measure(&Otel::new(stream.series(events)), stream, events, check),
+        Who::Afternoon => measure(&Afternoon::default(), stream, events, check),
     }
 }
 
-fn measure<C: Contender>(contender: &C, stream: Stream, events: usize) -> Result<Value, Failure> {
+fn measure<C: Contender>(contender: &C, stream: Stream, events: usize, check: bool) -> Result<Value, Failure> {
     let samples = Maker::stream(stream.tenants(), events)?;
     let (wall, cpu) = (Instant::now(), cpu_time());
     if stream.threads() == 1 {
@@ -111,7 +111,9 @@ fn measure<C: Contender>(contender: &C, stream: Stream, events: usize) -> Result
     }
     contender.finish(samples.last().map_or(START_MS, |last| last.at + 1));
     let (cpu, wall) = (cpu_time() - cpu, wall.elapsed());
-    contender.check(events as u64)?;
+    if check {
+        contender.check(events as u64)?;
+    }
     let each = |time: Duration| time.as_secs_f64() * 1e9 / events as f64;
     Ok(json!({ "ns": each(cpu), "wall_ns": each(wall) }))
 }
@@ -161,7 +163,7 @@ mod tests {
             for who in Who::value_variants() {
                 // One process has one recorder of `metrics`.
                 if *who != Who::Metrics || stream == Stream::Hot2t {
-                    let result = run(stream, *who, 210_000).unwrap();
+                    let result = run(stream, *who, 210_000, true).unwrap();
                     assert!(result["ns"].as_f64().unwrap() > 0.0, "{who:?}: {result}");
                 }
             }

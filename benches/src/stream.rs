@@ -46,11 +46,6 @@ impl Sample {
         Self { id: id_of(tenant), at, endpoint: ENDPOINTS[endpoint % ENDPOINTS.len()], latency, status }
     }
 
-    /// The id as bytes.
-    pub(crate) fn id(&self) -> &[u8] {
-        &self.id
-    }
-
     /// The id as text, as the peers want it; hexadecimal is always text.
     pub(crate) fn tenant(&self) -> &str {
         std::str::from_utf8(&self.id).unwrap_or_default()
