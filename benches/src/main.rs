@@ -3,29 +3,45 @@
 //! Without arguments it measures everything; the subcommands are what it starts itself, one process for each measurement.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program: its tables are its output")]
 
+mod all;
 mod alloc;
 mod callgrind;
 mod contenders;
+mod lines;
 mod memory;
 mod merge;
+mod plan;
 mod query;
 mod record;
 mod rotate;
 mod service;
 mod stream;
+mod table;
 mod timing;
 
 use clap::{Parser, Subcommand};
+use serde_json::Value;
 use std::error::Error;
 use std::process::ExitCode;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// Measures what Sentinel costs, side by side with what people use today.
+///
+/// Prints tables, every target with what was measured, and one JSON line a case. Each measurement runs in a process of its
+/// own: the subcommands.
 #[derive(Parser)]
-#[command(name = "bench")]
+#[command(
+    name = "bench",
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit code: 0 all targets met, 1 a target missed, 2 bad usage or no measurement.\n\n\
+    Examples:\n  bench --quick\n  bench --only zipf-100k --rounds 3\n  bench --table target/bench.jsonl"
+)]
 struct Options {
+    #[command(flatten)]
+    all: all::All,
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
 }
 
 #[derive(Subcommand)]
@@ -95,8 +111,27 @@ enum Memory {
 }
 
 fn main() -> ExitCode {
-    let Options { what } = Options::parse();
+    let Options { all, what } = Options::parse();
     let result = match what {
+        Some(what) => one(&what).map(|line| {
+            println!("{line}");
+            true
+        }),
+        None => all::run(&all),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(e) => {
+            eprintln!("bench: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// One measurement, in this process.
+fn one(what: &What) -> Result<Value, Failure> {
+    match *what {
         What::Record { case, who, events, check } => record::run(case, who, events, check),
         What::Query { tenants, warm, rotations } => query::run(tenants, warm, rotations),
         What::Rotate { calls } => rotate::run(calls),
@@ -106,15 +141,5 @@ fn main() -> ExitCode {
         What::Memory { of: Memory::Known } => memory::known(),
         What::Memory { of: Memory::Flood { events } } => memory::flood(events),
         What::Callgrind => callgrind::run(),
-    };
-    match result {
-        Ok(line) => {
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
-        Err(e) => {
-            eprintln!("bench: {e}");
-            ExitCode::from(2)
-        }
     }
 }
