@@ -13,7 +13,7 @@ use std::time::Duration;
 
 #[derive(Args)]
 pub(crate) struct All {
-    /// Rounds of the sentinel and of prometheus; the median counts. The others have three at most
+    /// Rounds of the sentinel, prometheus and prometheus-client; the median counts. The others have three at most
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: u16,
     /// Only this case. Repeatable
@@ -22,7 +22,7 @@ pub(crate) struct All {
     /// A look whether everything works, in seconds: small streams, one round, no target judged
     #[arg(long)]
     quick: bool,
-    /// Write the JSON lines to this file as well; a case that was not measured keeps its line
+    /// Write the JSON lines to this file as well, unless it is a quick look; a case that was not measured keeps its line
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Measure nothing: print the tables of the JSON lines in this file
@@ -51,7 +51,7 @@ pub(crate) fn run(options: &All) -> Result<bool, Failure> {
         let instructions = if case == Case::Zipf1k && !options.quick { callgrind::measure() } else { None };
         let line = lines::line(case, &results, instructions);
         found.push(serde_json::to_string(&if options.quick { line.unjudged() } else { line })?);
-        if let Some(path) = &options.out {
+        if let Some(path) = options.out.as_ref().filter(|_| !options.quick) {
             save(path, &found)?;
         }
     }

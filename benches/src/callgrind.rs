@@ -29,7 +29,6 @@ fn sentinel_bench_measured(own: &Own, samples: &[Sample]) {
     steps(own, samples);
 }
 
-#[inline(always)]
 fn steps(own: &Own, samples: &[Sample]) {
     for step in samples.chunks(1_000) {
         if let Some(last) = step.last() {

@@ -90,7 +90,7 @@ pub(crate) fn flood(events: usize) -> Result<Value, Failure> {
         for _ in 0..RATE {
             let bits = rng.next_u64();
             let latency_us = 5_000 + (bits >> 32) as u32 % 60_000;
-            let failed = (bits >> 8) % 20 == 0;
+            let failed = (bits >> 8).is_multiple_of(20);
             sentinel.record(Sample::new(next_id, now_ms, bits as usize, latency_us, failed).event(Some(now_ms)));
             next_id += 1;
         }

@@ -4,7 +4,7 @@ use crate::record::{Stream, Who};
 use crate::stream::EVENTS;
 use clap::ValueEnum;
 
-/// Rounds of whoever is slow and not the fastest peer.
+/// Rounds of those that are never the fastest peer, or are not one.
 const FEW: usize = 3;
 
 /// The cases, in the order they are run in.
@@ -119,7 +119,7 @@ pub(crate) fn jobs(case: Case, size: Size) -> Vec<Job> {
         Case::Threads16 => vec![
             Job::record("sentinel", Stream::Threads16, Who::Sentinel, size, size.rounds),
             Job::record("base", Stream::Zipf100k, Who::Sentinel, size, size.rounds),
-            Job::record("prometheus", Stream::Threads16, Who::Prometheus, size, size.few()),
+            Job::record("prometheus", Stream::Threads16, Who::Prometheus, size, 1),
         ],
         Case::Query if size.quick => vec![Job::new("1k", 1, &["query", "1000", "--warm", "3", "--rotations", "1"])],
         Case::Query => vec![
@@ -139,7 +139,8 @@ pub(crate) fn jobs(case: Case, size: Size) -> Vec<Job> {
 /// The sentinel and all peers.
 fn beside(stream: Stream, size: Size) -> Vec<Job> {
     let rounds = |who| match who {
-        Who::Sentinel | Who::Prometheus => size.rounds,
+        Who::Sentinel | Who::Prometheus | Who::PrometheusClient => size.rounds,
+        _ if stream == Stream::Zipf1m => 1,
         _ => size.few(),
     };
     [Who::Sentinel, Who::Prometheus, Who::PrometheusClient, Who::Metrics, Who::Opentelemetry]
@@ -195,7 +196,9 @@ mod tests {
         let rounds = |case, name: &str| jobs(case, size).iter().find(|job| job.name == name).map(|job| job.rounds);
         assert_eq!(rounds(Case::Zipf100k, "sentinel"), Some(9));
         assert_eq!(rounds(Case::Zipf100k, "prometheus"), Some(9));
+        assert_eq!(rounds(Case::Zipf100k, "prometheus-client"), Some(9));
         assert_eq!(rounds(Case::Zipf100k, "opentelemetry"), Some(3));
+        assert_eq!(rounds(Case::Zipf1m, "opentelemetry"), Some(1));
         let shorter = jobs(Case::Zipf1m, size).iter().filter(|job| job.arguments.contains(&"1000000".into())).count();
         assert_eq!(shorter, 1);
         assert_eq!(rounds(Case::Zipf100k, "afternoon"), None);

@@ -110,7 +110,7 @@ fn measure<C: Contender>(contender: &C, stream: Stream, events: usize, check: bo
         together(contender, &samples, stream.threads());
     }
     contender.finish(samples.last().map_or(START_MS, |last| last.at + 1));
-    let (cpu, wall) = (cpu_time() - cpu, wall.elapsed());
+    let (cpu, wall) = (cpu_time().saturating_sub(cpu), wall.elapsed());
     if check {
         contender.check(events as u64)?;
     }

@@ -81,7 +81,7 @@ pub(crate) enum Tenants {
     Hot,
 }
 
-/// SplitMix64 (Steele et al., 2014): quick, and one to one in its state.
+/// The generator `SplitMix64` (Steele et al., 2014): quick, and one to one in its state.
 #[derive(Debug, Clone)]
 pub(crate) struct Mix(u64);
 
@@ -154,7 +154,7 @@ impl Maker {
         let bits = self.rng.next_u32();
         let tenant = match self.tenants {
             Tenants::Distinct => i as u64,
-            Tenants::Hot if (bits >> 8) % 10 != 0 => 0,
+            Tenants::Hot if !(bits >> 8).is_multiple_of(10) => 0,
             Tenants::Hot => self.zipf.sample(&mut self.rng) as u64,
             Tenants::Zipf(_) => self.zipf.sample(&mut self.rng) as u64 - 1,
         };

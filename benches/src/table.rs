@@ -68,8 +68,8 @@ fn markdown(rows: &[Vec<String>]) -> String {
         }
         out += "|\n";
         if i == 0 {
-            widths.iter().for_each(|width| out += &format!("|{}", "-".repeat(width + 2)));
-            out += "|\n";
+            let rules: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+            let _ = writeln!(out, "|{}|", rules.join("|"));
         }
     }
     out

@@ -59,7 +59,7 @@ impl Contender for Afternoon {
     }
 
     fn check(&self, events: u64) -> Result<(), Failure> {
-        let last = self.tenants.iter().flat_map(|ring| ring.0.iter().flatten().map(|s| s.number).max()).max();
+        let last = self.tenants.iter().filter_map(|ring| ring.0.iter().flatten().map(|s| s.number).max()).max();
         let first = last.unwrap_or(0) - RING as i64;
         let slots = |ring: &Ring| ring.0.iter().flatten().filter(|s| s.number > first).map(|s| s.requests).sum::<u64>();
         let held: u64 = self.tenants.iter().map(|ring| slots(&ring)).sum();

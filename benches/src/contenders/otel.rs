@@ -8,7 +8,7 @@ use crate::stream::Sample;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{
     Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream, Temporality,
@@ -47,9 +47,9 @@ impl Contender for Otel {
     fn check(&self, events: u64) -> Result<(), Failure> {
         let mut collected = ResourceMetrics::default();
         self.reader.collect(&mut collected)?;
-        let metrics = collected.scope_metrics().flat_map(|scope| scope.metrics());
+        let metrics = collected.scope_metrics().flat_map(ScopeMetrics::metrics);
         let counted = metrics.map(|metric| match metric.data() {
-            AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(|point| counted_in(point)).sum(),
+            AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(counted_in).sum(),
             _ => 0,
         });
         super::all_counted(counted.sum(), events)
@@ -57,7 +57,7 @@ impl Contender for Otel {
 }
 
 /// An overflow counts for nothing.
-fn counted_in(point: &opentelemetry_sdk::metrics::data::SumDataPoint<u64>) -> u64 {
+fn counted_in(point: &SumDataPoint<u64>) -> u64 {
     if point.attributes().any(|attribute| attribute.key.as_str() == "otel.metric.overflow") { 0 } else { point.value() }
 }
 

@@ -4,6 +4,7 @@ use super::{BUCKETS, Contender};
 use crate::Failure;
 use crate::stream::Sample;
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 pub(crate) struct Prometheus {
@@ -32,7 +33,8 @@ impl Contender for Prometheus {
 
     fn check(&self, events: u64) -> Result<(), Failure> {
         let families = self.requests.collect();
-        let counted: f64 = families.iter().flat_map(|f| f.get_metric()).map(|m| m.get_counter().get_value()).sum();
+        let counted: f64 =
+            families.iter().flat_map(MetricFamily::get_metric).map(|m| m.get_counter().get_value()).sum();
         super::all_counted(counted as u64, events)
     }
 }

@@ -60,9 +60,8 @@ impl Contender for Own {
 
     fn advance(&self, now_ms: i64) {
         match self.pace {
-            Pace::Unticked => self.hand.move_to(now_ms),
             Pace::Ticked if now_ms % 1_000 == 0 => self.sentinel.tick(now_ms),
-            Pace::Ticked => self.hand.move_to(now_ms),
+            Pace::Unticked | Pace::Ticked => self.hand.move_to(now_ms),
             Pace::Still | Pace::System => {}
         }
     }
