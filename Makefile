@@ -5,6 +5,8 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 CARGO  ?= cargo
 # LOCKED=--locked (CI) refuses to change Cargo.lock.
 LOCKED ?=
+# Flags of `make bench`: --quick, --only zipf-100k, --rounds 3.
+BENCH  ?=
 # Seeds of each scenario in `make incidents` and `make soak`.
 SEEDS      ?= 20
 SOAK_SEEDS ?= 3
@@ -18,12 +20,12 @@ EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test incidents soak audit fmt lint clean
+.PHONY: help demo test incidents soak bench audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), LOCKED=--locked (as in CI)\n' '$(SEEDS)' '$(SOAK_SEEDS)'
+	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), LOCKED=--locked (as in CI)\n' '$(SEEDS)' '$(SOAK_SEEDS)'
 
 demo: ## Make a stream in which one tenant starts to fail, replay it, print the answer (a minute or two)
 	@tools/setup cargo python
@@ -58,6 +60,9 @@ incidents: ## Measure the verdicts on every made incident against the targets, S
 
 soak: $(VENV)/installed ## The longer runs: the comparison with the reference on every scenario, SOAK_SEEDS of each (hours)
 	$(PYTHON) tests/reference/compare.py --all --seeds $(SOAK_SEEDS)
+
+bench: ## Measure speed and memory beside what people use today, against the targets (under 25 minutes); BENCH=--quick: a look
+	$(CARGO) run $(LOCKED) --quiet --release --package sentinel-benches --bin bench -- --out target/bench.jsonl $(BENCH)
 
 audit: $(DENY) ## Check dependencies: what is banned, licences, sources (installs cargo-deny first: some minutes)
 	$(DENY) check bans licenses sources
