@@ -1,4 +1,4 @@
-//! Writes the first seeds of each target's corpus, the same ones each time: `cargo run --example seeds` in `fuzz/`.
+//! Writes the first seeds of each target's corpus: `cargo run --example seeds` in `fuzz/`.
 
 use sentinel_core::{Block, Clock, Event, Latency, Sentinel};
 use sentinel_fuzz::{SLOT_MS, START};
@@ -32,10 +32,10 @@ const LINES: [&str; 6] = [
 
 /// A life in bytes: requests, ticks, a report, the other's blocks, an invented and an extreme one.
 const LIVES: [&[u8]; 4] = [
-    &[0, 0, 0, 7, 0, 9, 0, 64, 12, 0, 0, 6, 0, 0, 9, 0, 4, 41, 6, 1, 30, 1, 0],
-    &[1, 2, 1, 7, 0, 255, 2, 65, 30, 9, 80, 7, 0, 0, 6, 0, 0, 9, 0, 4, 255, 255, 6, 4, 0, 2, 1],
-    &[2, 8, 33, 40, 0, 1, 1, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 1, 1, b'a', 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 9],
-    &[3, 9, 1, 9, 1, 2, 3, 53, 52, 51, 9, 9, 9, 4, b'a', b'c', b'm', b'e', 53, 52, 51, 1, 1, 1, 9, 9, 6, 2, 0, 5, 0],
+    &[0, 0, 0, 7, 0, 9, 0, 64, 12, 0, 0, 6, 0, 0, 9, 0, 4, 41, 6, 1, 30, 7, 1, 30, 0, 0],
+    &[1, 2, 1, 7, 0, 255, 2, 65, 30, 9, 80, 9, 0, 0, 6, 0, 0, 9, 0, 4, 255, 255, 7, 4, 0, 2, 1],
+    &[2, 10, 33, 40, 0, 1, 1, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 1, 1, b'a', 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 9],
+    &[3, 11, 1, 9, 1, 2, 3, 53, 52, 51, 9, 9, 9, 4, b'a', b'c', b'm', b'e', 53, 52, 51, 1, 1, 1, 9, 9, 6, 2, 0, 5, 0],
 ];
 
 fn main() -> io::Result<()> {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sentinel_core::{Block, By, Clock, Event, Latency, MergeError, Query, Report, Sentinel};
+use sentinel_core::{Block, By, Clock, Event, Guard, Latency, MergeError, Query, Report, Sentinel};
 use sentinel_fuzz::{Input, SLOT_MS, START, head, number, sealed};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
@@ -130,19 +130,26 @@ fn merge(sentinel: &Sentinel, bytes: &[u8]) {
     }
 }
 
-fn report(sentinel: &Sentinel, input: &mut Input<'_>) {
+fn query(input: &mut Input<'_>) -> Query {
     let by = By::ALL[usize::from(input.byte()) % By::ALL.len()];
     let window = Some(Duration::from_secs(u64::from(input.byte()))).filter(|window| !window.is_zero());
-    let all = sentinel.report(Query { by, window, limit: usize::MAX });
-    adds_up(&all);
-    let limit = usize::from(input.byte());
-    let some = sentinel.report(Query { by, window, limit });
+    Query { by, window, limit: usize::MAX }
+}
+
+/// Everything else that can be asked, which takes longer than a report.
+fn ask(sentinel: &Sentinel, input: &mut Input<'_>) {
+    let (query, limit) = (query(input), usize::from(input.byte() % 8));
+    let (all, some) = (sentinel.report(query), sentinel.report(Query { limit, ..query }));
     assert!(some.tenants.len() <= limit && some.totals == all.totals && some.tail == all.tail);
     assert!(some.tenants.iter().zip(&all.tenants).all(|(a, b)| a.tenant_id == b.tenant_id), "a limit reorders");
-    assert!(!all.to_string().is_empty());
-    serde_json::to_string(&all).expect("a report is data");
+    assert!(!some.to_string().is_empty());
+    serde_json::to_string(&some).expect("a report is data");
     let id = TENANTS[usize::from(input.byte()) % TENANTS.len()].as_bytes();
-    let _ = (sentinel.tenant(id, window), sentinel.latency_log(Some(id), window), sentinel.latency_log(None, window));
+    let found = sentinel.tenant(id, query.window);
+    assert!(found.is_none_or(|found| found.endpoints.iter().all(|cell| cell.errors <= cell.requests)));
+    if limit == 0 {
+        let _ = (sentinel.latency_log(Some(id), query.window), sentinel.latency_log(None, query.window));
+    }
     assert!(!sentinel.verdict().text.is_empty() && !sentinel.latency_verdict().text.is_empty());
     for block in sentinel.blocks() {
         assert_eq!(Block::decode(&block.encode()).as_ref(), Ok(&block));
@@ -166,6 +173,23 @@ fn adds_up(report: &Report) {
     assert!(report.from_ms <= report.to_ms);
 }
 
+/// A request begins, ends, or is forgotten by who handles it.
+fn fly(sentinel: &Sentinel, flights: &mut Vec<Guard>, input: &mut Input<'_>) {
+    let choice = input.byte();
+    if choice & 3 < 2 && flights.len() < 16 {
+        let mut flight = sentinel.start();
+        flight.tenant(TENANTS[usize::from(choice >> 2) % TENANTS.len()].as_bytes());
+        flights.push(flight);
+    } else if !flights.is_empty() {
+        let flight = flights.swap_remove(usize::from(choice >> 2) % flights.len());
+        if choice & 3 == 3 {
+            drop(flight);
+        } else {
+            flight.finish("/a", input.short());
+        }
+    }
+}
+
 fn balances(sentinel: &Sentinel) {
     let stats = sentinel.stats();
     assert_eq!(stats.offered, stats.accepted + stats.dropped.status + stats.dropped.late, "{stats:?}");
@@ -177,9 +201,9 @@ fuzz_target!(|bytes: &[u8]| {
     let mut input = Input(bytes);
     let places = input.byte();
     let (here, there) = (sentinel(places), sentinel(places / 2));
-    let mut merges = 0;
+    let (mut merges, mut flights) = (0, Vec::new());
     while !input.is_empty() {
-        match input.byte() % 10 {
+        match input.byte() % 12 {
             0 | 1 => record(&here, &mut input, here.now_ms()),
             2 | 3 => record(&there, &mut input, there.now_ms()),
             4 => {
@@ -191,11 +215,13 @@ fuzz_target!(|bytes: &[u8]| {
                 there.tick(ahead);
             }
             5 => here.tick(here.now_ms().saturating_add(i64::from(input.short()))),
-            6 => report(&here, &mut input),
+            6 => adds_up(&here.report(query(&mut input))),
+            7 => ask(&here, &mut input),
+            8 => fly(&here, &mut flights, &mut input),
             choice => {
                 let blocks = match choice {
-                    7 => sent(&there, &mut input),
-                    8 => vec![invented(&mut input, here.now_ms())],
+                    9 => sent(&there, &mut input),
+                    10 => vec![invented(&mut input, here.now_ms())],
                     _ => vec![extreme(&mut input, here.now_ms())],
                 };
                 for block in blocks.iter().take(MERGES - merges) {
@@ -206,7 +232,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         balances(&here);
     }
-    report(&here, &mut input);
+    adds_up(&here.report(Query { limit: usize::MAX, ..Query::default() }));
     balances(&here);
     let held = LIVE.load(Relaxed) - before;
     assert!(held < MOST_BYTES, "{held} bytes for a budget of {BUDGET}");
