@@ -134,13 +134,19 @@ enum Step {
 #[derive(Debug, Clone, Copy)]
 enum At {
     Beside(i64),
+    /// A window away, and ms beside that: where slots come in and go out.
+    Window(bool, i64),
     Exactly(i64),
 }
 
 impl At {
-    fn from(self, now_ms: i64) -> i64 {
+    fn from(self, now_ms: i64, grid: Grid) -> i64 {
+        let window_ms = grid.slots * grid.slot_ms;
         match self {
             Self::Beside(ms) => now_ms.saturating_add(ms),
+            Self::Window(back, ms) => {
+                now_ms.saturating_add(if back { -window_ms } else { window_ms } + ms % grid.slot_ms)
+            }
             Self::Exactly(ms) => ms,
         }
     }
@@ -161,10 +167,13 @@ fn step() -> impl Strategy<Value = Step> {
     let at = prop_oneof![
         3 => Just(None),
         6 => beside().prop_map(|ms| Some(At::Beside(ms))),
+        2 => (-60_000_i64..60_000).prop_map(|ms| Some(At::Window(true, ms))),
         1 => extreme().prop_map(|ms| Some(At::Exactly(ms))),
     ];
+    let window = || (-60_000_i64..60_000).prop_map(|ms| At::Window(false, ms));
     // The end of time is no place for most of a life.
-    let moved = || prop_oneof![60 => beside().prop_map(At::Beside), 1 => extreme().prop_map(At::Exactly)];
+    let moved =
+        || prop_oneof![60 => beside().prop_map(At::Beside), 15 => window(), 1 => extreme().prop_map(At::Exactly)];
     prop_oneof![
         8 => (0..TENANTS.len(), status, at).prop_map(|(tenant, status, at)| Step::Record(tenant, status, at)),
         2 => moved().prop_map(Step::Tick),
@@ -191,12 +200,12 @@ fn live(grid: Grid, start: i64, steps: Vec<Step>) {
     for step in steps {
         match step {
             Step::Record(tenant, status, at) => {
-                let at = at.map(|at| at.from(oracle.now_ms));
+                let at = at.map(|at| at.from(oracle.now_ms, grid));
                 oracle.record(tenant, status, at);
                 sentinel.record(Event { tenant: TENANTS[tenant].as_bytes(), status, at, ..Event::default() });
             }
             Step::Tick(to) | Step::Elsewhere(to) => {
-                let to_ms = to.from(oracle.now_ms);
+                let to_ms = to.from(oracle.now_ms, grid);
                 oracle.now_ms = oracle.now_ms.max(to_ms);
                 if matches!(step, Step::Tick(_)) { &sentinel } else { &mover }.tick(to_ms);
                 assert_eq!(sentinel.now_ms(), oracle.now_ms);

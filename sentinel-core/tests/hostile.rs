@@ -1,7 +1,7 @@
 //! Ids and endpoints by somebody who has read the source: made to collide, to be taken for others, to be too long or too many.
 //!
 //! `cargo test --release --test hostile -- --ignored --nocapture crafted` prints what crafted ids cost beside random ones.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 mod common;
 #[allow(dead_code)] // a part of it is used here
@@ -73,7 +73,7 @@ fn ahash_with_fixed_keys() -> Vec<Vec<u8>> {
     let keys = RandomState::with_seeds(1, 2, 3, 4);
     let collides = |id: &[u8]| {
         let hash = keys.hash_one(id);
-        (hash >> 40) & 7 == 0 && hash & 15 == 0
+        (hash >> 40).is_multiple_of(8) && hash.is_multiple_of(16)
     };
     (0_u64..).map(|i| i.to_le_bytes().to_vec()).filter(|id| collides(id)).take(IDS).collect()
 }
@@ -184,8 +184,8 @@ fn what_crafted_ids_cost() {
 
 /// What a long id becomes: 96 bytes and half of its SHA-256 in hex.
 fn shortened(id: &[u8]) -> Vec<u8> {
-    let hex: String = Sha256::digest(id)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    [&id[..96], hex.as_bytes()].concat()
+    let half: [u8; 16] = Sha256::digest(id)[..16].try_into().unwrap();
+    [&id[..96], format!("{:032x}", u128::from_be_bytes(half)).as_bytes()].concat()
 }
 
 #[test]
