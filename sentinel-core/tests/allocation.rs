@@ -170,14 +170,8 @@ fn a_request_that_opens_a_slot_allocates_nothing() {
 fn a_hundred_thousand_alike_allocate_nothing() {
     let _alone = alone();
     let sentinel = sentinel(1);
-    let one = || {
-        sentinel.record(Event {
-            tenant: b"acme",
-            endpoint: "/a",
-            latency: Latency::from_millis(5.0),
-            ..Event::default()
-        })
-    };
+    let latency = Latency::from_millis(5.0);
+    let one = || sentinel.record(Event { tenant: b"acme", endpoint: "/a", latency, ..Event::default() });
     (0..1_000).for_each(|_| one());
     assert_eq!(Counting::asked(|| (0..RECORDS).for_each(|_| one())), 0);
 }
