@@ -119,7 +119,7 @@ fn snapshots_that_grow_are_bounded() {
             }
         }
     }
-    assert!(taken >= 41 && refused > 30, "{taken} taken, {refused} refused");
+    assert!(taken >= 41 && refused > 10, "{taken} taken, {refused} refused");
     // What was open is judged and may be pruned; the next slot has room again.
     reader.tick(START + SLOT);
     assert_eq!(reader.merge(foreign(START + SLOT, 100, 1)), Ok(()));

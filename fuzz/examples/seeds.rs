@@ -1,0 +1,61 @@
+//! Writes the first seeds of each target's corpus: `cargo run --example seeds` in `fuzz/`.
+
+use sentinel_core::{Block, Clock, Event, Latency, Sentinel};
+use sentinel_fuzz::{SLOT_MS, START};
+use std::path::Path;
+use std::{fs, io};
+
+/// Blocks of a small fleet: tenants, endpoints, errors, latencies of many sizes, a tail.
+fn blocks(places: usize, tenants: usize) -> Vec<Block> {
+    let sentinel = Sentinel::builder().stripes(1).places(places).clock(Clock::manual(START)).build().expect("valid");
+    for slot in 0..2 {
+        for i in 0..3 * tenants {
+            let tenant = format!("tenant-{}", i % tenants).repeat(1 + i % 7);
+            let endpoint = format!("/v{}/process", i % 4);
+            let latency = if i % 5 == 0 { Latency::UNKNOWN } else { Latency::from_millis((1 << (i % 20)) as f64) };
+            let status = [200, 200, 500, 499, 404][i % 5];
+            sentinel.record(Event { tenant: tenant.as_bytes(), endpoint: &endpoint, status, latency, at: None });
+        }
+        sentinel.tick(START + (slot + 1) * SLOT_MS);
+    }
+    sentinel.blocks()
+}
+
+const LINES: [&str; 6] = [
+    r#"{"tenant_id":"acme","endpoint":"/v1/process","status_code":503,"latency_ms":41.7,"timestamp":1700000000000}"#,
+    r#"{"tenant_id":42,"endpoint":null,"status_code":2e2,"latency_ms":7,"timestamp":1700000000000.0,"more":[1,{"a":null}]}"#,
+    r#"{"tenant_id":"café \u0041\n","endpoint":"/\u00e9","status_code":99999,"latency_ms":-1,"timestamp":0}"#,
+    "[\"acme\",\"/\",200,1.0,1700000000000]\r\n\r\n \t\n{\"timestamp\":253402300799999,\"status_code\":200}\n{",
+    "\u{feff}{\"status_code\":200,\"timestamp\":1e400}\nnot json\n{\"tenant_id\":\"a\",\"tenant_id\":\"b\"}",
+    "{\"tenant_id\":\"\x01\x01\x01\"}\n\x01\x01x\n\x01\x01\n{}",
+];
+
+/// A life in bytes: requests, ticks, a report, the other's blocks, an invented and an extreme one.
+const LIVES: [&[u8]; 4] = [
+    &[0, 0, 0, 7, 0, 9, 0, 64, 12, 0, 0, 6, 0, 0, 9, 0, 4, 41, 6, 1, 30, 7, 1, 30, 0, 0],
+    &[1, 2, 1, 7, 0, 255, 2, 65, 30, 9, 80, 9, 0, 0, 6, 0, 0, 9, 0, 4, 255, 255, 7, 4, 0, 2, 1],
+    &[2, 10, 33, 40, 0, 1, 1, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 1, 1, b'a', 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 9],
+    &[3, 11, 1, 9, 1, 2, 3, 53, 52, 51, 9, 9, 9, 4, b'a', b'c', b'm', b'e', 53, 52, 51, 1, 1, 1, 9, 9, 6, 2, 0, 5, 0],
+];
+
+fn main() -> io::Result<()> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let write = |target: &str, name: String, bytes: &[u8]| {
+        fs::create_dir_all(corpus.join(target))?;
+        fs::write(corpus.join(target).join(name), bytes)
+    };
+    for (i, (places, tenants)) in [(8, 1), (8, 5), (40, 30), (8, 400)].into_iter().enumerate() {
+        for (slot, block) in blocks(places, tenants).iter().enumerate() {
+            write("codec", format!("seed-{i}-{slot}"), &block.encode())?;
+        }
+    }
+    write("codec", "seed-empty".into(), &[])?;
+    for (i, life) in LIVES.into_iter().enumerate() {
+        write("merge", format!("seed-{i}"), life)?;
+    }
+    for (i, line) in LINES.into_iter().enumerate() {
+        let first = if line.contains('\x01') { 0xff } else { b'l' };
+        write("replay_lines", format!("seed-{i}"), &[&[first], line.as_bytes()].concat())?;
+    }
+    Ok(())
+}
