@@ -1,5 +1,6 @@
 //! Endpoints: route templates, each with a small number of its own; a bounded registry, and a normaliser for raw paths.
 
+use crate::bytes::{mix, same};
 use crate::tenant::shortened;
 use ahash::RandomState;
 use std::borrow::Cow;
@@ -79,21 +80,39 @@ impl Registry {
     }
 }
 
+/// Places for the endpoints that have come last.
+const RECENT: usize = 64;
+
 /// A stripe's own copy of the registry, so that a known endpoint takes no shared lock.
 #[derive(Debug)]
 pub(crate) struct EndpointCache {
+    /// By a cheap mix of the name's ends; one place each, so that a name is compared, not searched.
+    recent: Box<[Option<(Arc<str>, EndpointId)>; RECENT]>,
     ids: HashMap<Arc<str>, EndpointId, RandomState>,
 }
 
 impl EndpointCache {
     pub(crate) fn new(hasher: RandomState) -> Self {
-        Self { ids: HashMap::with_hasher(hasher) }
+        Self { recent: Box::new([const { None }; RECENT]), ids: HashMap::with_hasher(hasher) }
     }
 
     /// The number of a template, and whether it had to share `other`.
+    #[inline]
     pub(crate) fn id(&mut self, template: &str, registry: &Registry) -> (EndpointId, bool) {
+        let place = (mix(template.as_bytes()) >> 32) as usize % RECENT;
+        if let Some((name, id)) = &self.recent[place]
+            && same(name.as_bytes(), template.as_bytes())
+        {
+            return (*id, false);
+        }
+        self.search(template, place, registry)
+    }
+
+    #[inline(never)]
+    fn search(&mut self, template: &str, place: usize, registry: &Registry) -> (EndpointId, bool) {
         let template = if template.is_empty() { UNMATCHED } else { template };
-        if let Some(&id) = self.ids.get(template) {
+        if let Some((name, &id)) = self.ids.get_key_value(template) {
+            self.recent[place] = Some((name.clone(), id));
             return (id, false);
         }
         let template = if template.len() <= MAX_TEMPLATE {

@@ -105,6 +105,12 @@ impl Latency {
         }
     }
 
+    /// In microseconds, where it is one without any ado.
+    #[inline]
+    pub(crate) fn plain(self) -> Option<u32> {
+        if let State::Micros(us) = self.0 { Some(us) } else { None }
+    }
+
     pub(crate) fn is_invalid(self) -> bool {
         self.0 == State::Invalid
     }

@@ -29,6 +29,7 @@ pub fn mark() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
+#[inline]
 pub(crate) fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }

@@ -53,7 +53,9 @@
 
 mod baseline;
 mod block;
+mod bound;
 mod budget;
+mod bytes;
 mod clock;
 mod codec;
 mod config;
@@ -90,6 +92,7 @@ mod view;
 mod window;
 
 pub use block::Block;
+pub use bound::Bound;
 pub use clock::Clock;
 pub use config::{Builder, parse_duration, parse_size};
 pub use endpoint::normalise_path;

@@ -2,6 +2,7 @@
 
 use crate::baseline::Side;
 use crate::block::Block;
+use crate::bound::Bound;
 use crate::clock::Stamp;
 use crate::config::{Builder, Config};
 use crate::engine::Engine;
@@ -139,8 +140,9 @@ impl Sentinel {
     /// assert_eq!(sentinel.stats().accepted, 1);
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
+    #[inline]
     pub fn record(&self, event: Event<'_>) {
-        self.engine().record(&event);
+        self.with_engine(|engine| engine.record(&event));
     }
 
     /// Counts many requests, in any order of time. What comes for slots before the first one that was judged counts in reports,
@@ -158,6 +160,19 @@ impl Sentinel {
         for event in events {
             engine.record(&event);
         }
+    }
+
+    /// A handle that records requests of one tenant at one endpoint, both looked up once.
+    ///
+    /// ```
+    /// # use sentinel_core::{Latency, Sentinel};
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// let acme = sentinel.bind(b"acme", "/v1/process");
+    /// acme.record(200, Latency::from_millis(3.0), None);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn bind(&self, tenant: &[u8], endpoint: &str) -> Bound {
+        Bound::new(self, tenant, endpoint)
     }
 
     /// Begins a request that is recorded when it ends; until then it counts as in flight.
@@ -206,6 +221,16 @@ impl Sentinel {
 
     pub(crate) fn since(&self, stamp: &Stamp) -> Duration {
         self.inner.config.clock.since(stamp)
+    }
+
+    #[inline]
+    pub(crate) fn with_engine<T>(&self, act: impl FnOnce(&Engine) -> T) -> T {
+        // The way of all but forked children, without a count of who uses the engine.
+        if self.inner.first.generation == fork::generation() {
+            act(&self.inner.first)
+        } else {
+            act(&self.engine())
+        }
     }
 
     pub(crate) fn with_flights<T>(&self, act: impl FnOnce(&Flights, u64) -> T) -> T {

@@ -61,6 +61,16 @@ pub(crate) struct Table {
     reserved: Reserved,
 }
 
+/// Counts a request, which may be an error or slow.
+#[inline]
+pub(crate) fn count(counts: &mut [u32; WEIGHTS], error: bool, slow: bool) {
+    counts[0] = counts[0].saturating_add(1);
+    if error | slow {
+        counts[1] = counts[1].saturating_add(u32::from(error));
+        counts[2] = counts[2].saturating_add(u32::from(slow));
+    }
+}
+
 /// One endpoint in a slot, over all tenants.
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointTally {
@@ -136,40 +146,39 @@ impl Table {
     /// whole, not in its tenant's histogram.
     #[inline]
     pub(crate) fn add(&mut self, sample: &Sample<'_>, hash: u64) -> bool {
-        let bucket = sample.latency_us.map(bucket_of);
-        let slow = bucket.is_some_and(|bucket| bucket > self.slow_line.fleet);
-        let weights = [1, u32::from(sample.error), u32::from(slow)];
-        for (total, weight) in self.totals.iter_mut().zip(weights) {
-            *total += u64::from(weight);
+        let timed = sample.latency_us.map(|us| (bucket_of(us), us));
+        let slow = timed.is_some_and(|(bucket, _)| bucket > self.slow_line.fleet);
+        self.totals[0] += 1;
+        if sample.error | slow | sample.aborted {
+            self.totals[1] += u64::from(sample.error);
+            self.totals[2] += u64::from(slow);
+            self.aborted += u64::from(sample.aborted);
         }
-        self.aborted += u64::from(sample.aborted);
-        if let (Some(bucket), Some(us)) = (bucket, sample.latency_us) {
+        if let Some((bucket, us)) = timed {
             self.latency[usize::from(bucket)] = self.latency[usize::from(bucket)].saturating_add(1);
             self.latency_sum_us += u64::from(us);
             self.latency_max_us = self.latency_max_us.max(us);
         }
-        self.add_to_endpoint(sample, hash, bucket, weights);
+        self.add_to_endpoint(sample, hash, timed, slow);
         let subtable = &mut self.subtables[(hash >> 40) as usize % Self::SUBTABLES];
         let rest = (&mut self.tail, &mut self.reserved);
-        subtable.add(sample, hash, bucket, weights, self.places, rest)
+        subtable.add(sample, hash, timed, slow, self.places, rest)
     }
 
     #[inline]
-    fn add_to_endpoint(&mut self, sample: &Sample<'_>, hash: u64, bucket: Option<u16>, weights: [u32; WEIGHTS]) {
+    fn add_to_endpoint(&mut self, sample: &Sample<'_>, hash: u64, timed: Option<(u16, u32)>, slow: bool) {
         let at = usize::from(sample.endpoint);
         if at >= self.endpoints.len() {
             self.grow_endpoints(at + 1);
         }
         let tally = &mut self.endpoints[at];
-        for (count, weight) in tally.counts.iter_mut().zip(weights) {
-            *count = count.saturating_add(weight);
-        }
+        count(&mut tally.counts, sample.error, slow);
         if sample.error {
             witness(&mut tally.failing, hash);
         }
-        if let Some(bucket) = bucket {
+        if let Some((bucket, _)) = timed {
             let half = half_of_bucket(bucket);
-            let count = &mut tally.halves[usize::from(half)];
+            let count = &mut tally.halves[usize::from(half) % HALVES];
             *count = count.saturating_add(1);
             if self.slow_line.endpoints.get(at).is_some_and(|&line| half > line) {
                 witness(&mut tally.lagging, hash);

@@ -107,8 +107,8 @@ pub struct Memory {
 impl Stats {
     /// Adds the counters that a stripe keeps.
     pub(crate) fn add(&mut self, ledger: &Ledger) {
-        let Ledger { offered, accepted, dropped, adjusted } = *ledger;
-        self.offered += offered;
+        let Ledger { accepted, dropped, adjusted } = *ledger;
+        self.offered += accepted + dropped.status + dropped.late;
         self.accepted += accepted;
         self.dropped.status += dropped.status;
         self.dropped.late += dropped.late;
@@ -121,10 +121,9 @@ impl Stats {
     }
 }
 
-/// The counters of one stripe.
+/// The counters of one stripe. Each event that is offered is counted in one of the first two.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ledger {
-    pub(crate) offered: u64,
     pub(crate) accepted: u64,
     pub(crate) dropped: Dropped,
     pub(crate) adjusted: Adjusted,

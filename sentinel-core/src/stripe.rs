@@ -119,7 +119,6 @@ impl Stripe {
     /// `true` says that tables wait to be sealed here.
     #[inline]
     pub(crate) fn record(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl FnOnce() -> i64) -> bool {
-        self.ledger.offered += 1;
         let Some(outcome) = Outcome::of(event.status) else {
             self.ledger.dropped.status += 1;
             return false;
@@ -136,20 +135,20 @@ impl Stripe {
             },
         };
         self.ledger.accepted += 1;
-        self.ledger.adjusted.latency += u64::from(event.latency.is_invalid());
-        self.ledger.adjusted.latency_clamped += u64::from(event.latency.is_clamped());
-        self.ledger.adjusted.tenant_truncated += u64::from(subject.truncated);
         let (endpoint, other) = match subject.endpoint {
             Some(known) => known,
             None => self.endpoints.id(event.endpoint, &self.shared.registry),
         };
-        self.ledger.adjusted.endpoint_other += u64::from(other);
+        let plain = event.latency.plain();
+        if plain.is_none() | other | subject.truncated {
+            self.adjusted(event, other, subject.truncated);
+        }
         let sample = Sample {
             tenant: subject.tenant,
             endpoint,
             error: self.shared.errors.contain(outcome),
             aborted: outcome == Outcome::Aborted,
-            latency_us: event.latency.micros(),
+            latency_us: plain.or_else(|| event.latency.micros()),
         };
         if slot > self.slot {
             self.rotate(slot);
@@ -164,6 +163,15 @@ impl Stripe {
             self.ledger.adjusted.latency_unplaced += 1;
         }
         !self.filled.is_empty()
+    }
+
+    #[cold]
+    fn adjusted(&mut self, event: &Event<'_>, other: bool, truncated: bool) {
+        let adjusted = &mut self.ledger.adjusted;
+        adjusted.latency += u64::from(event.latency.is_invalid());
+        adjusted.latency_clamped += u64::from(event.latency.is_clamped());
+        adjusted.tenant_truncated += u64::from(truncated);
+        adjusted.endpoint_other += u64::from(other);
     }
 
     /// The number of an endpoint, and whether it has to share `other`.

@@ -1,8 +1,9 @@
 //! An eighth of a table: an index over a dense array of entries, and the purge that keeps it bounded.
 
 use crate::budget::Reserved;
+use crate::bytes::same;
 use crate::entry::{Entry, EntryView, INLINE_ID, Pool, id_in};
-use crate::slot::{Sample, WEIGHTS};
+use crate::slot::{Sample, WEIGHTS, count};
 use hashbrown::HashTable;
 
 /// Bytes of an entry and of its place in the index.
@@ -49,8 +50,8 @@ impl SubTable {
         &mut self,
         sample: &Sample<'_>,
         hash: u64,
-        bucket: Option<u16>,
-        weights: [u32; WEIGHTS],
+        timed: Option<(u16, u32)>,
+        slow: bool,
         places: usize,
         (tail, reserved): (&mut [u64; WEIGHTS], &mut Reserved),
     ) -> bool {
@@ -65,11 +66,9 @@ impl SubTable {
         };
         let Self { entries, pool, .. } = self;
         let entry = &mut entries[at];
-        for (count, weight) in entry.counts.iter_mut().zip(weights) {
-            *count = count.saturating_add(weight);
-        }
-        entry.add_endpoint(sample.endpoint, weights[1], pool, reserved);
-        let (Some(bucket), Some(us)) = (bucket, sample.latency_us) else {
+        count(&mut entry.counts, sample.error, slow);
+        entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, reserved);
+        let Some((bucket, us)) = timed else {
             return true;
         };
         entry.latency_sum_us += u64::from(us);
@@ -77,6 +76,7 @@ impl SubTable {
         entry.add_latency(bucket, pool, reserved)
     }
 
+    #[inline(never)]
     fn insert(
         &mut self,
         id: &[u8],
@@ -169,22 +169,6 @@ impl SubTable {
     }
 }
 
-/// Equal bytes; ids are short, so that comparing words beats a call.
-#[inline]
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let word = |bytes: &[u8]| {
-        u64::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
-    };
-    if a.len() != b.len() {
-        return false;
-    }
-    if a.len() < 8 {
-        return a.iter().zip(b).all(|(a, b)| a == b);
-    }
-    let end = a.len() - 8;
-    a.chunks_exact(8).zip(b.chunks_exact(8)).all(|(a, b)| word(a) == word(b)) && word(&a[end..]) == word(&b[end..])
-}
-
 /// The offsets that leave at most `places` upper bounds above each: the (k+1)-th largest, never lower than before.
 fn raised(entries: &[Entry], offset: [u32; WEIGHTS], places: usize) -> [u32; WEIGHTS] {
     /// Upper bounds lie close above the offset as a rule: those up to here are counted, not sorted.
@@ -222,12 +206,6 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn words_are_compared_like_bytes(a in prop::collection::vec(0..2_u8, 0..40), b in prop::collection::vec(0..2_u8, 0..40)) {
-            prop_assert_eq!(same(&a, &b), a == b);
-            prop_assert!(same(&a, &a.clone()));
-        }
-
         /// Counted or sorted, the cut is the (k+1)-th largest.
         #[test]
         fn offsets_rise_to_the_first_that_must_go(
