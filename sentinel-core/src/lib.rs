@@ -53,7 +53,6 @@
 
 mod baseline;
 mod block;
-mod bound;
 mod budget;
 mod bytes;
 mod clock;
@@ -68,6 +67,7 @@ mod event;
 mod flight;
 pub mod fork;
 mod gather;
+mod handle;
 mod head;
 mod histogram;
 mod interval;
@@ -92,13 +92,14 @@ mod view;
 mod window;
 
 pub use block::Block;
-pub use bound::Bound;
+
 pub use clock::Clock;
 pub use config::{Builder, parse_duration, parse_size};
 pub use endpoint::normalise_path;
 pub use error::{ConfigError, DecodeError, MergeError};
 pub use event::{ErrorClasses, Event, Latency};
 pub use flight::Guard;
+pub use handle::Handle;
 pub use rank::By;
 pub use report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,

@@ -2,7 +2,6 @@
 
 use crate::baseline::Side;
 use crate::block::Block;
-use crate::bound::Bound;
 use crate::clock::Stamp;
 use crate::config::{Builder, Config};
 use crate::engine::Engine;
@@ -10,6 +9,7 @@ use crate::error::{ConfigError, MergeError};
 use crate::event::Event;
 use crate::flight::{Flights, Guard};
 use crate::fork;
+use crate::handle::Handle;
 use crate::interval;
 use crate::look::Look;
 use crate::report::{Query, Report, TenantReport};
@@ -171,8 +171,8 @@ impl Sentinel {
     /// acme.record(200, Latency::from_millis(3.0), None);
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
-    pub fn bind(&self, tenant: &[u8], endpoint: &str) -> Bound {
-        Bound::new(self, tenant, endpoint)
+    pub fn bind(&self, tenant: &[u8], endpoint: &str) -> Handle {
+        Handle::new(self, tenant, endpoint)
     }
 
     /// Begins a request that is recorded when it ends; until then it counts as in flight.
@@ -226,11 +226,7 @@ impl Sentinel {
     #[inline]
     pub(crate) fn with_engine<T>(&self, act: impl FnOnce(&Engine) -> T) -> T {
         // The way of all but forked children, without a count of who uses the engine.
-        if self.inner.first.generation == fork::generation() {
-            act(&self.inner.first)
-        } else {
-            act(&self.engine())
-        }
+        if self.inner.first.generation == fork::generation() { act(&self.inner.first) } else { act(&self.engine()) }
     }
 
     pub(crate) fn with_flights<T>(&self, act: impl FnOnce(&Flights, u64) -> T) -> T {

@@ -23,7 +23,7 @@ use crate::tenant;
 /// # Ok::<(), sentinel_core::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Bound {
+pub struct Handle {
     sentinel: Sentinel,
     /// As it was given: what a forked child looks up anew.
     tenant: Box<[u8]>,
@@ -35,7 +35,7 @@ pub struct Bound {
     number: (EndpointId, bool),
 }
 
-impl Bound {
+impl Handle {
     pub(crate) fn new(sentinel: &Sentinel, tenant: &[u8], endpoint: &str) -> Self {
         let (bounded, _) = tenant::bounded(tenant);
         let (generation, hash, number) =
