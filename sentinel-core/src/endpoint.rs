@@ -99,7 +99,7 @@ impl EndpointCache {
     /// The number of a template, and whether it had to share `other`.
     #[inline]
     pub(crate) fn id(&mut self, template: &str, registry: &Registry) -> (EndpointId, bool) {
-        let place = (mix(template.as_bytes()) >> 32) as usize % RECENT;
+        let place = (mix(template.as_bytes()) >> 58) as usize % RECENT;
         if let Some((name, id)) = &self.recent[place]
             && same(name.as_bytes(), template.as_bytes())
         {

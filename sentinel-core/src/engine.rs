@@ -14,11 +14,12 @@ use crate::error::MergeError;
 use crate::event::Event;
 use crate::flight::Flights;
 use crate::leaving::Leaving;
+use crate::lock::{Guard, Lock};
 use crate::packed::Packed;
 use crate::seal::Sealing;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stats::{Memory, Stats};
-use crate::stripe::{Filled, Grid, Shared, Stripe, Subject, hash};
+use crate::stripe::{Filled, Grid, Shared, Stripe, Subject, hash, meaning};
 use crate::tenant;
 use crate::verdict::Verdict;
 use crate::verdict::fleet::{Fleet, Setup};
@@ -28,7 +29,7 @@ use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -37,10 +38,10 @@ pub(crate) struct Engine {
     pub(crate) source: u64,
     clock: Clock,
     shared: Arc<Shared>,
-    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
+    stripes: Box<[CachePadded<Lock<Stripe>>]>,
     /// A table is being sealed, or rows are being let go of: a request may help.
     busy: CachePadded<AtomicBool>,
-    /// Behind the stripes. `std` locks all over: `parking_lot`'s wait table is one for the process, which a forked child inherits.
+    /// Behind the stripes. No lock of `parking_lot`: its wait table is one for the process, which a forked child inherits.
     closed: Mutex<Closed>,
     pub(crate) flights: Flights,
     budget: usize,
@@ -115,7 +116,7 @@ impl Engine {
         let budget = Budget::new(share(TABLES));
         let shared = Arc::new(Shared {
             grid: config.grid,
-            errors: config.errors,
+            statuses: meaning(config.errors),
             places: config.places,
             hasher,
             registry,
@@ -124,7 +125,7 @@ impl Engine {
         let stripe = || {
             let mut stripe = Stripe::new(Arc::clone(&shared));
             stripe.set_slow_line(&closed.slow_line);
-            CachePadded::new(Mutex::new(stripe))
+            CachePadded::new(Lock::new(stripe))
         };
         Self {
             generation,
@@ -172,26 +173,16 @@ impl Engine {
 
     /// The stripe of this thread, or any that is free.
     #[inline]
-    fn stripe(&self) -> MutexGuard<'_, Stripe> {
+    fn stripe(&self) -> Guard<'_, Stripe> {
         let (home, mask) = (ordinal(), self.stripes.len() - 1);
-        match self.stripes[home & mask].try_lock() {
-            Ok(stripe) => stripe,
-            Err(TryLockError::Poisoned(stripe)) => stripe.into_inner(),
-            Err(TryLockError::WouldBlock) => self.another_stripe(home),
-        }
+        self.stripes[home & mask].try_lock().unwrap_or_else(|| self.another_stripe(home))
     }
 
     #[cold]
-    fn another_stripe(&self, home: usize) -> MutexGuard<'_, Stripe> {
+    fn another_stripe(&self, home: usize) -> Guard<'_, Stripe> {
         let mask = self.stripes.len() - 1;
-        for i in 1..self.stripes.len() {
-            match self.stripes[(home + i) & mask].try_lock() {
-                Ok(stripe) => return stripe,
-                Err(TryLockError::Poisoned(stripe)) => return stripe.into_inner(),
-                Err(TryLockError::WouldBlock) => {}
-            }
-        }
-        lock(&self.stripes[home & mask])
+        let free = (1..self.stripes.len()).find_map(|i| self.stripes[(home + i) & mask].try_lock());
+        free.unwrap_or_else(|| self.stripes[home & mask].lock())
     }
 
     /// A request does a little of the work that waits, unless somebody else is at it.
@@ -212,7 +203,7 @@ impl Engine {
             }
             true
         } else if leaving.is_empty() {
-            let waiting = |stripe: &CachePadded<Mutex<Stripe>>| stripe.try_lock().ok()?.take_filled(false);
+            let waiting = |stripe: &CachePadded<Lock<Stripe>>| stripe.try_lock()?.take_filled(false);
             let found = self.stripes.iter().enumerate().find_map(|(i, stripe)| Some((i, waiting(stripe)?)));
             found.is_some_and(|(i, filled)| {
                 closed.begin(self, i, filled);
@@ -235,7 +226,7 @@ impl Engine {
         // One that was much larger than it had to be makes room; the next one grows as far as it must.
         if table.is_worth_keeping() {
             table.reset(SlowLine::default());
-            let surplus = lock(&self.stripes[stripe]).give_back(table);
+            let surplus = self.stripes[stripe].lock().give_back(table);
             drop(surplus);
         }
         closed.parts.push_back((slot, packed));
@@ -286,7 +277,7 @@ impl Engine {
                 closed.slow_line = self.shared.registry.with_names(|names| fleet.slow_line(names));
             }
             for stripe in &self.stripes {
-                lock(stripe).set_slow_line(&closed.slow_line);
+                stripe.lock().set_slow_line(&closed.slow_line);
             }
         }
         closed.window.expire(closed.slot, &mut closed.ids);
@@ -304,7 +295,7 @@ impl Engine {
         self.finish(closed);
         loop {
             for (i, stripe) in self.stripes.iter().enumerate() {
-                lock(stripe).rotate(closed.slot);
+                stripe.lock().rotate(closed.slot);
                 while let Some(filled) = take(stripe, |stripe| stripe.take_filled(true)) {
                     closed.begin(self, i, filled);
                     self.finish(closed);
@@ -314,7 +305,7 @@ impl Engine {
                     self.finish(closed);
                 }
             }
-            let newest = self.stripes.iter().map(|stripe| lock(stripe).slot()).max().unwrap_or(closed.slot);
+            let newest = self.stripes.iter().map(|stripe| stripe.lock().slot()).max().unwrap_or(closed.slot);
             if newest <= closed.slot {
                 return;
             }
@@ -326,7 +317,7 @@ impl Engine {
     /// The clock has been set back: what was counted lies in a future that is not coming. It expires, and all begins anew.
     fn begin_again(&self, closed: &mut Closed, now: i64) {
         for stripe in &self.stripes {
-            closed.window.expired += lock(stripe).begin_again(now);
+            closed.window.expired += stripe.lock().begin_again(now);
         }
         closed.window.expired += closed.waiting();
         closed.window.clear();
@@ -402,7 +393,7 @@ impl Engine {
         let mut stats = closed.ledger();
         stats.flights_unseen = self.flights.unseen();
         for stripe in &self.stripes {
-            let stripe = lock(stripe);
+            let stripe = stripe.lock();
             stats.add(&stripe.ledger);
             stats.in_window += stripe.requests();
         }
@@ -576,29 +567,25 @@ fn merged(mut parts: Vec<Packed>, places: usize, ids: &mut Dictionary) -> Packed
 }
 
 /// Takes something out of a stripe, and lets go of its lock.
-fn take<T>(stripe: &CachePadded<Mutex<Stripe>>, act: impl FnOnce(&mut Stripe) -> Option<T>) -> Option<T> {
-    act(&mut lock(stripe))
-}
-
-fn lock(stripe: &CachePadded<Mutex<Stripe>>) -> MutexGuard<'_, Stripe> {
-    // Nothing in a stripe panics half-way by design; should it, its counts are still the best there is.
-    stripe.lock().unwrap_or_else(PoisonError::into_inner)
+fn take<T>(stripe: &Lock<Stripe>, act: impl FnOnce(&mut Stripe) -> Option<T>) -> Option<T> {
+    act(&mut stripe.lock())
 }
 
 /// Threads are numbered as they come.
+#[inline]
 fn ordinal() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    const NONE: usize = usize::MAX;
     thread_local! {
-        static ORDINAL: Cell<Option<usize>> = const { Cell::new(None) };
+        static ORDINAL: Cell<usize> = const { Cell::new(NONE) };
+    }
+    #[cold]
+    fn begin(ordinal: &Cell<usize>) -> usize {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        ordinal.set(NEXT.fetch_add(1, Ordering::Relaxed) % NONE);
+        ordinal.get()
     }
     // While a thread's locals are torn down it has no number: any stripe will do.
-    let known = ORDINAL.try_with(|ordinal| {
-        ordinal.get().unwrap_or_else(|| {
-            let own = NEXT.fetch_add(1, Ordering::Relaxed);
-            ordinal.set(Some(own));
-            own
-        })
-    });
+    let known = ORDINAL.try_with(|ordinal| if ordinal.get() == NONE { begin(ordinal) } else { ordinal.get() });
     known.unwrap_or(0)
 }
 

@@ -200,15 +200,20 @@ impl Entry {
     }
 
     fn add_to_more_endpoints(&mut self, endpoint: u16, error: u32, pool: &mut Pool, reserved: &mut Reserved) {
+        // A page is the next one's number and five cells: endpoint + 1 (0 = free), requests, errors. They fill in their order.
+        let name = u32::from(endpoint) + 1;
         let (mut page, mut pages, mut free) = (self.more_endpoints, 0, None);
         while page != 0 {
             let words = &mut pool.pages[page as usize];
-            for (i, cell) in words[1..].chunks_exact_mut(3).enumerate() {
-                if cell[1] == 0 {
-                    free = Some((page, i));
-                } else if cell[0] == u32::from(endpoint) {
-                    (cell[1], cell[2]) = (cell[1].saturating_add(1), cell[2].saturating_add(error));
+            for at in [1, 4, 7, 10, 13] {
+                if words[at] == name {
+                    words[at + 1] = words[at + 1].saturating_add(1);
+                    words[at + 2] = words[at + 2].saturating_add(error);
                     return;
+                }
+                if words[at] == 0 {
+                    free = Some((page, at));
+                    break;
                 }
             }
             (page, pages) = (words[0], pages + 1);
@@ -219,12 +224,10 @@ impl Entry {
         {
             pool.pages[page as usize][0] = self.more_endpoints;
             self.more_endpoints = page;
-            free = Some((page, 0));
+            free = Some((page, 1));
         }
         match free {
-            Some((page, i)) => {
-                pool.pages[page as usize][1 + 3 * i..][..3].copy_from_slice(&[u32::from(endpoint), 1, error]);
-            }
+            Some((page, at)) => pool.pages[page as usize][at..at + 3].copy_from_slice(&[name, 1, error]),
             None if error > 0 => self.replace_endpoint(endpoint, pool),
             None => {}
         }
@@ -240,7 +243,7 @@ impl Entry {
         while page != 0 {
             let words = &mut pool.pages[page as usize];
             if let Some(cell) = words[1..].chunks_exact_mut(3).find(|cell| cell[2] == 0) {
-                cell.copy_from_slice(&[u32::from(endpoint), 1, 1]);
+                cell.copy_from_slice(&[u32::from(endpoint) + 1, 1, 1]);
                 return;
             }
             page = words[0];
@@ -331,7 +334,10 @@ impl<'a> EntryView<'a> {
             }
             directory = words[DIRECTORY];
         }
-        out[start..].sort_unstable();
+        // Pages stand in order.
+        if self.entry.histogram == 0 {
+            out[start..].sort_unstable();
+        }
     }
 
     /// The endpoints, in no order.
@@ -349,8 +355,10 @@ impl<'a> EntryView<'a> {
         let mut page = entry.more_endpoints;
         while page != 0 {
             let words = &self.pool.pages[page as usize];
-            let used = words[1..].chunks_exact(3).filter(|cell| cell[1] > 0);
-            out.extend(used.map(|cell| EndpointCell { endpoint: cell[0] as u16, requests: cell[1], errors: cell[2] }));
+            let used = words[1..].chunks_exact(3).filter(|cell| cell[0] > 0);
+            let cell =
+                |cell: &[u32]| EndpointCell { endpoint: (cell[0] - 1) as u16, requests: cell[1], errors: cell[2] };
+            out.extend(used.map(cell));
             page = words[0];
         }
     }

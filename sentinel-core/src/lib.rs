@@ -73,6 +73,7 @@ mod histogram;
 mod interval;
 mod leaving;
 mod leb;
+mod lock;
 mod look;
 mod packed;
 mod part;

@@ -49,7 +49,7 @@ pub(crate) struct Table {
     subtables: [SubTable; Self::SUBTABLES],
     pub(crate) endpoints: Vec<EndpointTally>,
     /// The latencies of everybody, those of the tail included.
-    pub(crate) latency: Box<[u32; BUCKETS]>,
+    pub(crate) latency: [u32; BUCKETS],
     pub(crate) aborted: u64,
     pub(crate) latency_sum_us: u64,
     pub(crate) latency_max_us: u32,
@@ -98,11 +98,11 @@ impl Table {
 
     pub(crate) fn new(places: usize, slow_line: SlowLine, budget: &Arc<Budget>) -> Self {
         let mut reserved = Reserved::nothing(budget);
-        reserved.force(size_of::<Self>() + size_of::<[u32; BUCKETS]>());
+        reserved.force(size_of::<Self>());
         Self {
             subtables: std::array::from_fn(|_| SubTable::default()),
             endpoints: Vec::new(),
-            latency: Box::new([0; BUCKETS]),
+            latency: [0; BUCKETS],
             aborted: 0,
             latency_sum_us: 0,
             latency_max_us: 0,

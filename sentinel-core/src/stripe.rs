@@ -38,12 +38,27 @@ impl Grid {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) grid: Grid,
-    pub(crate) errors: ErrorClasses,
+    /// What each status means: bits of [`meaning`].
+    pub(crate) statuses: Box<[u8; STATUSES]>,
     pub(crate) places: usize,
     pub(crate) hasher: RandomState,
     pub(crate) registry: Registry,
     /// For the tables of all stripes.
     pub(crate) budget: Arc<Budget>,
+}
+
+/// Statuses are below this.
+const STATUSES: usize = 600;
+const KNOWN: u8 = 1;
+const ERROR: u8 = 2;
+const ABORTED: u8 = 4;
+
+/// What each status means, where these outcomes count as errors: asked for every request, so looked up.
+pub(crate) fn meaning(errors: ErrorClasses) -> Box<[u8; STATUSES]> {
+    let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+    let of =
+        |outcome: Outcome| KNOWN | flag(errors.contain(outcome), ERROR) | flag(outcome == Outcome::Aborted, ABORTED);
+    Box::new(std::array::from_fn(|status| Outcome::of(status as u16).map_or(0, of)))
 }
 
 /// The hash that all tables and the dictionary know an id by.
@@ -119,10 +134,11 @@ impl Stripe {
     /// `true` says that tables wait to be sealed here.
     #[inline]
     pub(crate) fn record(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl FnOnce() -> i64) -> bool {
-        let Some(outcome) = Outcome::of(event.status) else {
+        let meaning = self.shared.statuses.get(usize::from(event.status)).copied().unwrap_or(0);
+        if meaning == 0 {
             self.ledger.dropped.status += 1;
             return false;
-        };
+        }
         let slot = match event.at {
             // The open slot has begun by now, so its end is not more than a slot ahead.
             Some(at_ms) if (self.from_ms..self.to_ms).contains(&at_ms) => self.slot,
@@ -146,8 +162,8 @@ impl Stripe {
         let sample = Sample {
             tenant: subject.tenant,
             endpoint,
-            error: self.shared.errors.contain(outcome),
-            aborted: outcome == Outcome::Aborted,
+            error: meaning & ERROR != 0,
+            aborted: meaning & ABORTED != 0,
             latency_us: plain.or_else(|| event.latency.micros()),
         };
         if slot > self.slot {
