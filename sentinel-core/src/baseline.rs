@@ -400,9 +400,13 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             let (now, (n, e)) = (self.window(longest, i), self.base(Side::Errors, longest, i));
             (kept[i as usize], f64::from(now.e) + e, f64::from(now.s), f64::from(now.n) + n)
         };
-        let mut order: Vec<u32> = (0..self.len() as u32).collect();
-        order.sort_unstable_by(|&a, &b| weight(b).partial_cmp(&weight(a)).unwrap_or(std::cmp::Ordering::Equal));
-        order.truncate((most / 2).max(1));
+        let mut weighed: Vec<_> = (0..self.len() as u32).map(|i| (weight(i), i)).collect();
+        let room = (most / 2).max(1);
+        // Of equals, who came first stays.
+        weighed.select_nth_unstable_by(room - 1, |(a, i), (b, j)| {
+            b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal).then(i.cmp(j))
+        });
+        let mut order: Vec<u32> = weighed.iter().take(room).map(|(_, i)| *i).collect();
         order.sort_unstable();
         let mut to = vec![REST; self.len()];
         order.iter().zip(0..).for_each(|(&from, i)| to[from as usize] = i);

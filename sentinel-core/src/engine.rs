@@ -13,6 +13,7 @@ use crate::endpoint::{EndpointId, Registry};
 use crate::error::MergeError;
 use crate::event::Event;
 use crate::flight::Flights;
+use crate::home;
 use crate::leaving::Leaving;
 use crate::lock::{Guard, Lock};
 use crate::packed::Packed;
@@ -26,9 +27,8 @@ use crate::verdict::fleet::{Fleet, Setup};
 use crate::window::Window;
 use ahash::RandomState;
 use crossbeam_utils::CachePadded;
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub(crate) struct Engine {
     clock: Clock,
     shared: Arc<Shared>,
     stripes: Box<[CachePadded<Lock<Stripe>>]>,
-    /// A table is being sealed, or rows are being let go of: a request may help.
-    busy: CachePadded<AtomicBool>,
+    /// The stripe whose table is being sealed: its requests help, and do not get into each other's way. `IDLE` = none.
+    busy: CachePadded<AtomicUsize>,
     /// Behind the stripes. No lock of `parking_lot`: its wait table is one for the process, which a forked child inherits.
     closed: Mutex<Closed>,
     pub(crate) flights: Flights,
@@ -81,6 +81,7 @@ const BACK_MS: i64 = 30_000;
 const STEPS: usize = 4;
 /// Windows that wait for a judge at most: where nobody ticks or asks, what is older is never judged.
 const BACKLOG: i64 = 2;
+const IDLE: usize = usize::MAX;
 /// Parts that wait at most. Late events over and over, and nobody who asks: then a request does all that waits.
 const MAX_PARTS: usize = 1_024;
 
@@ -133,7 +134,7 @@ impl Engine {
             clock: config.clock.clone(),
             stripes: (0..config.stripes).map(|_| stripe()).collect(),
             shared,
-            busy: CachePadded::new(AtomicBool::new(false)),
+            busy: CachePadded::new(AtomicUsize::new(IDLE)),
             closed: Mutex::new(closed),
             flights: Flights::default(),
             budget: config.budget,
@@ -160,29 +161,32 @@ impl Engine {
 
     /// The number of an endpoint, and whether it has to share `other`.
     pub(crate) fn endpoint(&self, endpoint: &str) -> (EndpointId, bool) {
-        self.stripe().endpoint(endpoint)
+        self.stripe().1.endpoint(endpoint)
     }
 
     #[inline]
     pub(crate) fn count(&self, event: &Event<'_>, subject: &Subject<'_>) {
-        let waits = self.stripe().record(event, subject, || self.clock.now_ms());
-        if waits || self.busy.load(Ordering::Relaxed) {
+        let (home, mut stripe) = self.stripe();
+        let waits = stripe.record(event, subject, || self.clock.now_ms());
+        drop(stripe);
+        if waits || self.busy.load(Ordering::Relaxed) == home {
             self.help();
         }
     }
 
     /// The stripe of this thread, or any that is free.
     #[inline]
-    fn stripe(&self) -> Guard<'_, Stripe> {
-        let (home, mask) = (ordinal(), self.stripes.len() - 1);
-        self.stripes[home & mask].try_lock().unwrap_or_else(|| self.another_stripe(home))
+    fn stripe(&self) -> (usize, Guard<'_, Stripe>) {
+        let home = home::of_thread(self.stripes.len());
+        let stripe = self.stripes[home].try_lock().unwrap_or_else(|| self.another_stripe(home));
+        (home, stripe)
     }
 
     #[cold]
     fn another_stripe(&self, home: usize) -> Guard<'_, Stripe> {
         let mask = self.stripes.len() - 1;
         let free = (1..self.stripes.len()).find_map(|i| self.stripes[(home + i) & mask].try_lock());
-        free.unwrap_or_else(|| self.stripes[home & mask].lock())
+        free.unwrap_or_else(|| self.stripes[home].lock())
     }
 
     /// A request does a little of the work that waits, unless somebody else is at it.
@@ -197,21 +201,24 @@ impl Engine {
             return;
         }
         let Closed { sealing, leaving, ids, .. } = closed;
-        let busy = if let Some(sealing) = sealing {
+        if let Some(sealing) = sealing {
             if sealing.advance(STEPS, ids) {
                 self.finish(closed);
             }
-            true
         } else if leaving.is_empty() {
             let waiting = |stripe: &CachePadded<Lock<Stripe>>| stripe.try_lock()?.take_filled(false);
             let found = self.stripes.iter().enumerate().find_map(|(i, stripe)| Some((i, waiting(stripe)?)));
-            found.is_some_and(|(i, filled)| {
+            if let Some((i, filled)) = found {
                 closed.begin(self, i, filled);
-                true
-            })
+            }
         } else {
             leaving.advance(STEPS * 4, ids);
-            true
+        }
+        let busy = match &closed.sealing {
+            Some(sealing) => sealing.stripe,
+            // Rows that leave are the first one's.
+            None if !closed.leaving.is_empty() => 0,
+            None => IDLE,
         };
         self.busy.store(busy, Ordering::Relaxed);
     }
@@ -287,7 +294,7 @@ impl Engine {
         }
         let Closed { leaving, ids, .. } = closed;
         leaving.advance(usize::MAX, ids);
-        self.busy.store(false, Ordering::Relaxed);
+        self.busy.store(IDLE, Ordering::Relaxed);
     }
 
     /// Seals all that the stripes hold, the open slot so far included. A stripe's lock is held for a swap.
@@ -569,24 +576,6 @@ fn merged(mut parts: Vec<Packed>, places: usize, ids: &mut Dictionary) -> Packed
 /// Takes something out of a stripe, and lets go of its lock.
 fn take<T>(stripe: &Lock<Stripe>, act: impl FnOnce(&mut Stripe) -> Option<T>) -> Option<T> {
     act(&mut stripe.lock())
-}
-
-/// Threads are numbered as they come.
-#[inline]
-fn ordinal() -> usize {
-    const NONE: usize = usize::MAX;
-    thread_local! {
-        static ORDINAL: Cell<usize> = const { Cell::new(NONE) };
-    }
-    #[cold]
-    fn begin(ordinal: &Cell<usize>) -> usize {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        ordinal.set(NEXT.fetch_add(1, Ordering::Relaxed) % NONE);
-        ordinal.get()
-    }
-    // While a thread's locals are torn down it has no number: any stripe will do.
-    let known = ORDINAL.try_with(|ordinal| if ordinal.get() == NONE { begin(ordinal) } else { ordinal.get() });
-    known.unwrap_or(0)
 }
 
 #[cfg(test)]

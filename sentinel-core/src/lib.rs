@@ -70,6 +70,8 @@ mod gather;
 mod handle;
 mod head;
 mod histogram;
+mod home;
+mod index;
 mod interval;
 mod leaving;
 mod leb;

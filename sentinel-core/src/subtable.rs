@@ -3,17 +3,18 @@
 use crate::budget::Reserved;
 use crate::bytes::same;
 use crate::entry::{Entry, EntryView, INLINE_ID, Pool, id_in};
+use crate::index::{self, Index};
 use crate::slot::{Sample, WEIGHTS, count};
-use hashbrown::HashTable;
 
 /// Bytes of an entry and of its place in the index.
-const ENTRY_BYTES: usize = size_of::<Entry>() + 10;
+const ENTRY_BYTES: usize = size_of::<Entry>() + 12;
+const _: () = assert!(2 * WEIGHTS * 16_384 / 8 <= index::MOST);
 /// Entries that a sub-table begins with.
 const FIRST: usize = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct SubTable {
-    index: HashTable<u32>,
+    index: Index,
     pub(crate) entries: Vec<Entry>,
     pool: Pool,
     arena: Vec<u8>,
@@ -40,8 +41,8 @@ impl SubTable {
 
     /// The id behind a hash, when its tenant is still here.
     pub(crate) fn id_of(&self, hash: u64) -> Option<&[u8]> {
-        let at = self.index.find(hash, |&at| self.entries[at as usize].hash == hash)?;
-        Some(id_in(&self.arena, &self.entries[*at as usize]))
+        let at = self.index.find(hash, |at| self.entries[at].hash == hash)?;
+        Some(id_in(&self.arena, &self.entries[at]))
     }
 
     /// Counts a request; what a purge lets go of is added to `tail`. `false` when its latency found no memory.
@@ -56,12 +57,12 @@ impl SubTable {
         (tail, reserved): (&mut [u64; WEIGHTS], &mut Reserved),
     ) -> bool {
         let Self { index, entries, arena, .. } = self;
-        let found = index.find(hash, |&at| {
-            let entry = &entries[at as usize];
+        let found = index.find(hash, |at| {
+            let entry = &entries[at];
             entry.hash == hash && same(id_in(arena, entry), sample.tenant)
         });
         let at = match found {
-            Some(&at) => at as usize,
+            Some(at) => at,
             None => self.insert(sample.tenant, hash, places, tail, reserved),
         };
         let Self { entries, pool, .. } = self;
@@ -109,7 +110,7 @@ impl SubTable {
         let at = self.entries.len();
         self.entries.push(Entry::new(hash, self.offset, inline, id.len() as u8));
         let entries = &self.entries;
-        self.index.insert_unique(hash, at as u32, |&at| entries[at as usize].hash);
+        self.index.insert(hash, at, |at| entries[at].hash);
         at
     }
 
@@ -124,8 +125,6 @@ impl SubTable {
             return;
         }
         self.entries.reserve_exact(more);
-        let entries = &self.entries;
-        self.index.reserve(more, |&at| entries[at as usize].hash);
     }
 
     /// Makes room: raises the offsets so that `places` upper bounds of each weight stay above them, and moves who lies within
@@ -164,7 +163,7 @@ impl SubTable {
         }
         entries.truncate(kept);
         for (at, entry) in entries.iter().enumerate() {
-            index.insert_unique(entry.hash, at as u32, |&at| entries[at as usize].hash);
+            index.insert(entry.hash, at, |at| entries[at].hash);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Finding, Kind, Verdict};
 use crate::baseline::{Horizon, Keys, REST, Side, Tally, first_line, halves_of};
 use crate::dictionary::{Dictionary, NOBODY, Number};
 use crate::head::MAX_ENDPOINTS;
-use crate::histogram::{HALVES, half_lower_us, last_bucket_of};
+use crate::histogram::{HALVES, count_above_of, half_lower_us, last_bucket_of};
 use crate::packed::Packed;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stripe::Grid;
@@ -115,12 +115,15 @@ impl Fleet {
     /// What the judges count of a block: tenants, and endpoints.
     fn tallies(&mut self, block: &Packed, ids: &mut Dictionary) -> (Tallies, Tallies) {
         self.meet(block, ids);
-        let (mut halves, mut tenants, mut endpoints) =
-            (Vec::new(), Vec::with_capacity(block.rows.len() + 1), Vec::new());
+        let (mut tenants, mut endpoints) = (Vec::with_capacity(block.rows.len() + 1), Vec::new());
         for row in block.rows.iter() {
             let i = self.tenants.find(&row.number).unwrap_or(REST);
-            halves_of(row.latency(), &mut halves);
-            tenants.push((i, tally(row.sums.counts, &halves, self.tenants.line(i))));
+            let line = self.tenants.line(i);
+            // Nothing is above the last half.
+            let slow =
+                if usize::from(line) < HALVES - 1 { count_above_of(row.latency(), last_bucket_of(line)) } else { 0 };
+            let [n, e, s] = [row.sums.counts[0], row.sums.counts[1], slow].map(clamped);
+            tenants.push((i, Tally { n, e, s }));
         }
         if block.head.tail[0] > 0 {
             let [n, e, s] = block.head.tail.map(clamped);
@@ -192,18 +195,19 @@ impl Fleet {
     }
 
     fn learn_tails(&mut self, window: &Window, slot: i64, ids: &mut Dictionary) {
-        let mut tails: Vec<(u32, Vec<(u8, u32)>)> = Vec::new();
+        // Cells of all rows one after another, and where each row's are.
+        let (mut cells, mut halves, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for block in window.of_slot(slot) {
             self.meet(block, ids);
             for row in block.rows.iter() {
-                let mut halves = Vec::new();
                 halves_of(row.latency(), &mut halves);
-                tails.push((self.tenants.find(&row.number).unwrap_or(REST), halves));
+                rows.push((self.tenants.find(&row.number).unwrap_or(REST), cells.len(), cells.len() + halves.len()));
+                cells.extend_from_slice(&halves);
             }
         }
         // In the order of the keys: sums are the same in every process.
-        tails.sort_by_key(|(i, _)| *i);
-        self.tenants.learn_tails(tails.iter().map(|(i, halves)| (*i, &halves[..])));
+        rows.sort_by_key(|(i, ..)| *i);
+        self.tenants.learn_tails(rows.iter().map(|&(i, from, to)| (i, &cells[from..to])));
         let rows: Vec<_> = window
             .of_slot(slot)
             .flat_map(|block| &block.head.endpoints)
