@@ -1,4 +1,4 @@
-//! One tenant in a table: two cache lines, and pages from a pool once its requests fall into many buckets or endpoints.
+//! One tenant in a table: three cache lines, and pages from a pool once its requests fall into many buckets or endpoints.
 
 use crate::budget::Reserved;
 use crate::histogram::LatencyCell;
@@ -6,16 +6,16 @@ use crate::slot::WEIGHTS;
 
 const PAGE_WORDS: usize = 16;
 type Page = [u32; PAGE_WORDS];
-/// Pages of endpoint cells that a tenant may have: 2 + 6 × 5 = 32 endpoints a slot.
+/// Pages of endpoint cells that a tenant may have: 6 + 6 × 5 = 36 endpoints a slot.
 const MAX_ENDPOINT_PAGES: usize = 6;
 pub(crate) const INLINE_ID: usize = 38;
-const INLINE_CELLS: usize = 4;
-const INLINE_ENDPOINTS: usize = 2;
+const INLINE_CELLS: usize = 8;
+const INLINE_ENDPOINTS: usize = 6;
 /// A histogram's directory page names a page of 16 buckets for each of the first 15 octaves; its last word names a second
 /// directory page for the others.
 const DIRECTORY: usize = 15;
 
-/// The first cache line is what every request of the tenant touches, the second where it went.
+/// The first cache line is what every request of the tenant touches; the others say where it went and how long it took.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Entry {
@@ -40,7 +40,7 @@ pub(crate) struct Entry {
     cells: [(u16, u16); INLINE_CELLS],
 }
 
-const _: () = assert!(size_of::<Entry>() == 128);
+const _: () = assert!(size_of::<Entry>() == 192);
 
 /// A tenant's requests and errors at one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -223,10 +223,12 @@ impl<'a> Look<'a> {
             p99_ms,
             latency_coarse: sums.coarse,
             latency_deviation: p95_ms.zip(normal).map(|(p95, normal)| p95 / normal),
-            load_share: share(
-                sums.latency_sum_us.saturating_add(us(flights.sum_ms)),
-                all.latency_sum_us.saturating_add(us(self.in_flight_ms)),
-            ),
+            load_share: {
+                let (own, whole) = (us(flights.sum_ms), us(self.in_flight_ms));
+                let own = sums.latency_sum_us.saturating_add(own);
+                // Another process may say that its tenants took longer than all together.
+                share(own, all.latency_sum_us.saturating_add(whole).max(own))
+            },
             in_flight: flights.count,
             oldest_in_flight_ms: (flights.count > 0).then_some(flights.oldest_ms),
             top_endpoint: top_endpoint(row),

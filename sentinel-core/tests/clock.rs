@@ -93,8 +93,11 @@ impl Oracle {
         let stats = sentinel.stats();
         assert_eq!(stats.offered, stats.accepted + stats.dropped.late + stats.dropped.status);
         assert_eq!(stats.accepted, stats.in_window + stats.expired);
-        let found = (stats.offered, stats.accepted, stats.dropped.late, stats.dropped.status, stats.adjusted.future);
-        assert_eq!(found, (self.offered, self.kept.len() as u64, self.late, self.status, self.future));
+        let found = (stats.offered, stats.dropped.status, stats.adjusted.future);
+        assert_eq!(found, (self.offered, self.status, self.future));
+        // A request for the slot that is open counts there without a look at the clock: where nobody has ticked since, it may
+        // be one that has left the window meanwhile. It expires with its slot.
+        assert!(stats.dropped.late <= self.late, "{stats:?}");
         assert!(stats.in_window >= self.since(self.oldest()).count() as u64, "expired too early: {stats:?}");
     }
 
