@@ -12,7 +12,7 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     let (Some((_, last_a)), Some((_, last_b))) = (a.split_last_chunk::<8>(), b.split_last_chunk::<8>()) else {
         return false;
     };
-    let ends = (word(first_a) ^ word(first_b)) | (word(last_a) ^ word(last_b));
+    let ends = (word(*first_a) ^ word(*first_b)) | (word(*last_a) ^ word(*last_b));
     ends == 0 && (a.len() <= 16 || a[8..].chunks_exact(8).zip(b[8..].chunks_exact(8)).all(|(a, b)| a == b))
 }
 
@@ -20,15 +20,15 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
 #[inline]
 pub(crate) fn mix(bytes: &[u8]) -> u64 {
     let (first, last) = match (bytes.split_first_chunk::<8>(), bytes.split_last_chunk::<8>()) {
-        (Some((first, _)), Some((_, last))) => (word(first), word(last)),
+        (Some((first, _)), Some((_, last))) => (word(*first), word(*last)),
         _ => (bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0),
     };
     (first ^ last.rotate_left(23) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[inline]
-fn word(bytes: &[u8; 8]) -> u64 {
-    u64::from_ne_bytes(*bytes)
+fn word(bytes: [u8; 8]) -> u64 {
+    u64::from_ne_bytes(bytes)
 }
 
 #[cfg(test)]

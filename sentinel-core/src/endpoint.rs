@@ -80,6 +80,9 @@ impl Registry {
     }
 }
 
+/// An endpoint that has come lately.
+type Recent = Option<(Arc<str>, EndpointId)>;
+
 /// Places for the endpoints that have come last.
 const RECENT: usize = 64;
 
@@ -87,7 +90,7 @@ const RECENT: usize = 64;
 #[derive(Debug)]
 pub(crate) struct EndpointCache {
     /// By a cheap mix of the name's ends; one place each, so that a name is compared, not searched.
-    recent: Box<[Option<(Arc<str>, EndpointId)>; RECENT]>,
+    recent: Box<[Recent; RECENT]>,
     ids: HashMap<Arc<str>, EndpointId, RandomState>,
 }
 

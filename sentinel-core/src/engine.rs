@@ -342,7 +342,7 @@ impl Engine {
     }
 
     /// Takes another source's block of one slot in; a newer one of the same slot replaces it.
-    pub(crate) fn merge(&self, block: &Block) -> Result<(), MergeError> {
+    pub(crate) fn merge(&self, block: Block) -> Result<(), MergeError> {
         let grid = self.shared.grid;
         let (from_ms, to_ms, source) = (block.head.from_ms, block.head.to_ms, block.head.source);
         let slot = grid.slot_of(from_ms);

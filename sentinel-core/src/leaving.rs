@@ -33,15 +33,12 @@ impl Leaving {
         while let Some(block) = self.blocks.front()
             && left > 0
         {
-            match block.rows.number_at(&mut self.place) {
-                Some(number) => {
-                    ids.release(number);
-                    left -= 1;
-                }
-                None => {
-                    self.blocks.pop_front();
-                    self.place = Place::default();
-                }
+            if let Some(number) = block.rows.number_at(&mut self.place) {
+                ids.release(number);
+                left -= 1;
+            } else {
+                self.blocks.pop_front();
+                self.place = Place::default();
             }
         }
     }

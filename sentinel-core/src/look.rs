@@ -14,7 +14,7 @@ use crate::report::{
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded, shown};
 use crate::verdict::fleet::Opinion;
-use crate::view::{Sum, sums_of, united};
+use crate::view::{Sum, View, sums_of, united};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 use std::time::Duration;
@@ -81,12 +81,12 @@ impl<'a> Look<'a> {
         let sources = sources.len() + 1;
         let from_ms = grid.start_of(first);
         let window_ms = slots * grid.slot_ms;
-        Self { engine, first, line, from_ms, to_ms, window_ms, closed, all, sources, flights, in_flight_ms }
+        Self { engine, closed, first, line, all, from_ms, to_ms, window_ms, sources, flights, in_flight_ms }
     }
 
     /// Tenants with requests or with requests in flight, in the order of their numbers.
     fn tenants(&self) -> impl Iterator<Item = (Number, Sum)> + '_ {
-        let closed = self.closed.window.view(self.first).into_iter().flat_map(|view| view.iter());
+        let closed = self.closed.window.view(self.first).into_iter().flat_map(View::iter);
         let open = self.closed.open.iter().flat_map(|open| sums_of(open, self.line));
         let flights = self.flights.keys().map(|&number| (number, Sum::default()));
         united(united(closed, open), flights)

@@ -33,7 +33,7 @@ impl Packed {
     }
 
     /// From another process's block.
-    pub(crate) fn from_block(block: &Block, ids: &mut Dictionary) -> Self {
+    pub(crate) fn from_block(block: Block, ids: &mut Dictionary) -> Self {
         let mut rows: Vec<(Number, &BlockRow)> =
             block.rows.iter().map(|row| (ids.intern(row.id.as_bytes()), row)).collect();
         rows.sort_unstable_by_key(|(number, _)| *number);
@@ -42,7 +42,7 @@ impl Packed {
             packer.push(number, &row.sums, block.latency_of(row), block.endpoints_of(row));
         }
         let coarse = block.rows.iter().all(|row| row.sums.coarse);
-        Self { head: block.head.clone(), rows: packer.finish(), coarse }
+        Self { head: block.head, rows: packer.finish(), coarse }
     }
 
     /// With the ids spelled out, for another process.

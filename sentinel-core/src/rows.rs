@@ -90,7 +90,7 @@ impl Rows {
 
     /// The row of a tenant; the rows must be sorted.
     pub(crate) fn find(&self, number: Number) -> Option<Row<'_>> {
-        let at = self.listed.partition_point(|&(before, _)| before < number).checked_sub(1).unwrap_or(0);
+        let at = self.listed.partition_point(|&(before, _)| before < number).saturating_sub(1);
         let &(before, start) = self.listed.get(at)?;
         let mut rows = Iter { reader: Reader(self.bytes.get(start as usize..)?), number: before };
         loop {

@@ -328,7 +328,7 @@ impl Sentinel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn merge(&self, block: Block) -> Result<(), MergeError> {
-        self.engine().merge(&block)
+        self.engine().merge(block)
     }
 
     /// Who is worst, and the verdicts: everything recorded so far is in it.

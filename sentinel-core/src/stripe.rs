@@ -142,13 +142,13 @@ impl Stripe {
         let slot = match event.at {
             // The open slot has begun by now, so its end is not more than a slot ahead.
             Some(at_ms) if (self.from_ms..self.to_ms).contains(&at_ms) => self.slot,
-            at => match self.slot_of(at, now_ms()) {
-                Some(slot) => slot,
-                None => {
+            at => {
+                let Some(slot) = self.slot_of(at, now_ms()) else {
                     self.ledger.dropped.late += 1;
                     return false;
-                }
-            },
+                };
+                slot
+            }
         };
         self.ledger.accepted += 1;
         let (endpoint, other) = match subject.endpoint {
