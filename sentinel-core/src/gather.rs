@@ -41,20 +41,21 @@ pub(crate) fn gather<'a>(
         sums.latency_max_us = sums.latency_max_us.max(own.latency_max_us);
         sums.endpoints_cut |= own.endpoints_cut;
         sums.coarse |= own.coarse;
-        cells.add(row.latency());
-        for cell in row.endpoints() {
+        let mut own = row.endpoints();
+        for cell in own.by_ref() {
             let name = &block.head.endpoints[usize::from(cell.endpoint)].name;
-            let at = match endpoints.binary_search_by(|(known, ..)| known.cmp(name)) {
-                Ok(at) => at,
-                Err(at) => {
-                    endpoints.insert(at, (name.clone(), 0, 0));
-                    at
-                }
-            };
+            // Blocks of one process share their names.
+            let known = endpoints.iter().position(|(known, ..)| Arc::ptr_eq(known, name));
+            let at = known.or_else(|| endpoints.iter().position(|(known, ..)| known == name)).unwrap_or_else(|| {
+                endpoints.push((name.clone(), 0, 0));
+                endpoints.len() - 1
+            });
             let (_, requests, errors) = &mut endpoints[at];
             (*requests, *errors) = (*requests + u64::from(cell.requests), *errors + u64::from(cell.errors));
         }
+        cells.add(own.latency());
     }
+    endpoints.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
     cells.drain(&mut latency);
     if sums.coarse {
         coarsen(&mut latency);

@@ -1,7 +1,7 @@
 //! The tenants of a block, packed: about twenty-five bytes for a tenant with a few requests.
 //!
 //! A row is the difference of its tenant's number to that of the row before (zig-zag), the length of the rest, and the rest:
-//! flags, counts, bounds, latencies, endpoints. All numbers are LEB128. Rows stand in the order of their numbers, every
+//! flags, counts, bounds, endpoints, latencies. All numbers are LEB128. Rows stand in the order of their numbers, every
 //! sixteenth is listed, so that one is found without reading them all.
 
 use crate::dictionary::Number;
@@ -182,7 +182,46 @@ impl<'a> Row<'a> {
 
     /// The histogram, in the order of the buckets.
     pub(crate) fn latency(&self) -> impl Iterator<Item = LatencyCell> + use<'a> {
+        let mut endpoints = self.endpoints();
+        endpoints.by_ref().for_each(drop);
+        endpoints.latency()
+    }
+
+    /// The endpoints, by their place in the block's list; the histogram follows them.
+    pub(crate) fn endpoints(&self) -> Endpoints<'a> {
         let mut reader = Reader(self.cells);
+        let left = reader.get();
+        Endpoints { reader, left, endpoint: 0, has_latency: self.has_latency }
+    }
+}
+
+/// Reads the endpoints of a row.
+#[derive(Debug)]
+pub(crate) struct Endpoints<'a> {
+    reader: Reader<'a>,
+    left: u64,
+    endpoint: u64,
+    has_latency: bool,
+}
+
+impl Iterator for Endpoints<'_> {
+    type Item = EndpointCell;
+
+    #[inline]
+    fn next(&mut self) -> Option<EndpointCell> {
+        self.left = self.left.checked_sub(1)?;
+        let packed = self.reader.get();
+        self.endpoint += packed >> 2;
+        let requests = if packed & 1 != 0 { self.reader.get() as u32 } else { 1 };
+        let errors = if packed & 2 != 0 { self.reader.get() as u32 } else { 0 };
+        Some(EndpointCell { endpoint: self.endpoint as u16, requests, errors })
+    }
+}
+
+impl<'a> Endpoints<'a> {
+    /// The histogram, once all endpoints have been read.
+    pub(crate) fn latency(self) -> impl Iterator<Item = LatencyCell> + use<'a> {
+        let mut reader = self.reader;
         let (mut left, mut bucket) = (if self.has_latency { reader.get() } else { 0 }, 0_u64);
         std::iter::from_fn(move || {
             left = left.checked_sub(1)?;
@@ -190,29 +229,6 @@ impl<'a> Row<'a> {
             bucket += packed >> 1;
             let count = if packed & 1 != 0 { reader.get() as u32 } else { 1 };
             Some(LatencyCell { bucket: bucket as u16, count })
-        })
-    }
-
-    /// The endpoints, by their place in the block's list.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = EndpointCell> + use<'a> {
-        let mut reader = Reader(self.cells);
-        if self.has_latency {
-            for _ in 0..reader.get() {
-                if reader.get() & 1 != 0 {
-                    reader.get();
-                }
-            }
-        }
-        let mut endpoint = 0_u64;
-        std::iter::from_fn(move || {
-            if reader.0.is_empty() {
-                return None;
-            }
-            let packed = reader.get();
-            endpoint += packed >> 2;
-            let requests = if packed & 1 != 0 { reader.get() as u32 } else { 1 };
-            let errors = if packed & 2 != 0 { reader.get() as u32 } else { 0 };
-            Some(EndpointCell { endpoint: endpoint as u16, requests, errors })
         })
     }
 }
@@ -277,17 +293,8 @@ impl Packer {
             if !single {
                 put(&mut payload, u64::from(sums.latency_max_us));
             }
-            put(&mut payload, latency.len() as u64);
-            let mut last = 0;
-            for cell in latency {
-                let difference = u64::from(cell.bucket - last);
-                put(&mut payload, difference << 1 | u64::from(cell.count != 1));
-                if cell.count != 1 {
-                    put(&mut payload, u64::from(cell.count));
-                }
-                last = cell.bucket;
-            }
         }
+        put(&mut payload, endpoints.len() as u64);
         let mut last = 0;
         for cell in endpoints {
             let (more, errors) = (u64::from(cell.requests != 1), u64::from(cell.errors > 0));
@@ -299,6 +306,18 @@ impl Packer {
                 put(&mut payload, u64::from(cell.errors));
             }
             last = cell.endpoint;
+        }
+        if has_latency {
+            put(&mut payload, latency.len() as u64);
+            let mut last = 0;
+            for cell in latency {
+                let difference = u64::from(cell.bucket - last);
+                put(&mut payload, difference << 1 | u64::from(cell.count != 1));
+                if cell.count != 1 {
+                    put(&mut payload, u64::from(cell.count));
+                }
+                last = cell.bucket;
+            }
         }
         self.copy(number, &payload);
         self.payload = payload;
@@ -386,6 +405,6 @@ mod tests {
             let cells = [LatencyCell { bucket: 180, count: 1 }];
             packer.push(number * 3, &sums, &cells, &[EndpointCell { endpoint: 2, requests: 1, errors: 0 }]);
         }
-        assert!(packer.finish().weight() < 12_500);
+        assert!(packer.finish().weight() < 13_500);
     }
 }
