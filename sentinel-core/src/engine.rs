@@ -13,6 +13,7 @@ use crate::endpoint::{EndpointId, Registry};
 use crate::error::MergeError;
 use crate::event::Event;
 use crate::flight::Flights;
+use crate::gather::Shelf;
 use crate::home;
 use crate::leaving::Leaving;
 use crate::lock::{Guard, Lock};
@@ -57,6 +58,7 @@ pub(crate) struct Closed {
     pub(crate) open: Option<Packed>,
     /// Sealed, but in no window yet, and not sorted: (slot, rows).
     parts: VecDeque<(i64, Packed)>,
+    pub(crate) shelf: Shelf,
     sealing: Option<Sealing>,
     leaving: Leaving,
     /// Begins with the first event.
@@ -107,6 +109,7 @@ impl Engine {
             window: Window::new(config.grid, source, share(WINDOW)),
             open: None,
             parts: VecDeque::new(),
+            shelf: Shelf::default(),
             sealing: None,
             leaving: Leaving::default(),
             fleet: None,

@@ -5,11 +5,11 @@ use crate::head::{Cells, Recount, sum};
 use crate::histogram::{LatencyCell, coarsen, count_above_of};
 use crate::packed::Packed;
 use crate::rows::Sums;
-use crate::slot::WEIGHTS;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A tenant over some blocks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Gathered {
     pub(crate) sums: Sums,
     pub(crate) latency: Vec<LatencyCell>,
@@ -17,48 +17,82 @@ pub(crate) struct Gathered {
     pub(crate) endpoints: Vec<(Arc<str>, u64, u64)>,
 }
 
-/// Adds up a tenant's rows. `offset` is what it may have had in all the blocks if it is in none; slow requests are counted
-/// against `line`.
-pub(crate) fn gather<'a>(
-    number: Number,
-    blocks: impl Iterator<Item = &'a Packed>,
-    offset: [u64; WEIGHTS],
-    line: u16,
-) -> Gathered {
-    let mut sums = Sums { bound: offset, ..Sums::default() };
-    let (mut cells, mut latency) = (Cells::default(), Vec::new());
-    let mut endpoints: Vec<(Arc<str>, u64, u64)> = Vec::new();
-    for block in blocks {
-        let Some(row) = block.rows.find(number) else {
-            continue;
-        };
-        let (recount, own) = (Recount::new(&block.head, line), &row.sums);
-        sums.counts = sum(sums.counts, recount.counts(own.counts, || count_above_of(row.latency(), line)));
-        // Present here: its own bound instead of what an absent tenant may have.
-        let (absent, present) = (recount.bound(block.head.offset), recount.bound(own.bound));
-        sums.bound = std::array::from_fn(|m| sums.bound[m].saturating_sub(absent[m]).saturating_add(present[m]));
-        sums.latency_sum_us = sums.latency_sum_us.saturating_add(own.latency_sum_us);
-        sums.latency_max_us = sums.latency_max_us.max(own.latency_max_us);
-        sums.endpoints_cut |= own.endpoints_cut;
-        sums.coarse |= own.coarse;
-        let mut own = row.endpoints();
-        for cell in own.by_ref() {
-            let name = &block.head.endpoints[usize::from(cell.endpoint)].name;
-            // Blocks of one process share their names.
-            let known = endpoints.iter().position(|(known, ..)| Arc::ptr_eq(known, name));
-            let at = known.or_else(|| endpoints.iter().position(|(known, ..)| known == name)).unwrap_or_else(|| {
-                endpoints.push((name.clone(), 0, 0));
-                endpoints.len() - 1
-            });
-            let (_, requests, errors) = &mut endpoints[at];
-            (*requests, *errors) = (*requests + u64::from(cell.requests), *errors + u64::from(cell.errors));
+impl Gathered {
+    /// Adds up a tenant's rows, slow requests counted against `line`. Who is absent from a block may have had its offset there.
+    pub(crate) fn of<'a>(number: Number, blocks: impl Iterator<Item = &'a Packed>, line: u16) -> Self {
+        let nothing = Self { sums: Sums::default(), latency: Vec::new(), endpoints: Vec::new() };
+        nothing.and(number, blocks, line)
+    }
+
+    /// The same with further blocks.
+    pub(crate) fn and<'a>(mut self, number: Number, blocks: impl Iterator<Item = &'a Packed>, line: u16) -> Self {
+        let Self { sums, latency, endpoints } = &mut self;
+        let mut cells = Cells::default();
+        cells.add(latency.drain(..));
+        for block in blocks {
+            let recount = Recount::new(&block.head, line);
+            let Some(row) = block.rows.find(number) else {
+                sums.bound = sum(sums.bound, recount.bound(block.head.offset));
+                continue;
+            };
+            let own = &row.sums;
+            sums.counts = sum(sums.counts, recount.counts(own.counts, || count_above_of(row.latency(), line)));
+            sums.bound = sum(sums.bound, recount.bound(own.bound));
+            sums.latency_sum_us = sums.latency_sum_us.saturating_add(own.latency_sum_us);
+            sums.latency_max_us = sums.latency_max_us.max(own.latency_max_us);
+            sums.endpoints_cut |= own.endpoints_cut;
+            sums.coarse |= own.coarse;
+            let mut own = row.endpoints();
+            for cell in own.by_ref() {
+                let name = &block.head.endpoints[usize::from(cell.endpoint)].name;
+                // Blocks of one process share their names.
+                let known = endpoints.iter().position(|(known, ..)| Arc::ptr_eq(known, name));
+                let at =
+                    known.or_else(|| endpoints.iter().position(|(known, ..)| known == name)).unwrap_or_else(|| {
+                        endpoints.push((name.clone(), 0, 0));
+                        endpoints.len() - 1
+                    });
+                let (_, requests, errors) = &mut endpoints[at];
+                (*requests, *errors) = (*requests + u64::from(cell.requests), *errors + u64::from(cell.errors));
+            }
+            cells.add(own.latency());
         }
-        cells.add(own.latency());
+        endpoints.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+        cells.drain(latency);
+        if sums.coarse {
+            coarsen(latency);
+        }
+        self
     }
-    endpoints.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-    cells.drain(&mut latency);
-    if sums.coarse {
-        coarsen(&mut latency);
+}
+
+/// What closed blocks say of the tenants that were asked for lately; good as long as no block comes or goes.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    /// The window's version, its first slot, the line.
+    of: (u64, i64, u16),
+    rows: HashMap<Number, Gathered>,
+}
+
+/// Tenants on the shelf.
+const MOST: usize = 128;
+
+impl Shelf {
+    /// Empty, unless it holds just these blocks.
+    pub(crate) fn for_blocks(self, version: u64, first: i64, line: u16) -> Self {
+        let of = (version, first, line);
+        if self.of == of { self } else { Self { of, rows: HashMap::new() } }
     }
-    Gathered { sums, latency, endpoints }
+
+    /// A tenant's row, gathered if it is not here.
+    pub(crate) fn row(&mut self, number: Number, gather: impl FnOnce() -> Gathered) -> Gathered {
+        if let Some(known) = self.rows.get(&number) {
+            return known.clone();
+        }
+        let row = gather();
+        if self.rows.len() < MOST {
+            self.rows.insert(number, row.clone());
+        }
+        row
+    }
 }

@@ -4,7 +4,7 @@ use crate::baseline::{Side, first_line};
 use crate::dictionary::{NOBODY, Number};
 use crate::engine::{Closed, Engine};
 use crate::flight::InFlight;
-use crate::gather::{Gathered, gather};
+use crate::gather::{Gathered, Shelf};
 use crate::head::Head;
 use crate::histogram::{HALVES, LatencyCell, half_of, last_bucket_of, percentiles};
 use crate::rank::{Context, Excess, Expected, rank};
@@ -15,6 +15,7 @@ use crate::slot::{SlowLine, WEIGHTS};
 use crate::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded, shown};
 use crate::verdict::fleet::Opinion;
 use crate::view::{Sum, View, sums_of, united};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 use std::time::Duration;
@@ -32,12 +33,14 @@ pub(crate) struct Look<'a> {
     window_ms: i64,
     sources: usize,
     flights: BTreeMap<Number, InFlight>,
+    shelf: RefCell<Shelf>,
     /// Age of all requests in flight together.
     in_flight_ms: u64,
 }
 
 impl Drop for Look<'_> {
     fn drop(&mut self) {
+        self.closed.shelf = self.shelf.take();
         for &number in self.flights.keys() {
             self.closed.ids.release(number);
         }
@@ -81,7 +84,9 @@ impl<'a> Look<'a> {
         let sources = sources.len() + 1;
         let from_ms = grid.start_of(first);
         let window_ms = slots * grid.slot_ms;
-        Self { engine, closed, first, line, all, from_ms, to_ms, window_ms, sources, flights, in_flight_ms }
+        let shelf = std::mem::take(&mut closed.shelf).for_blocks(closed.window.version(), first, line);
+        let shelf = RefCell::new(shelf);
+        Self { engine, closed, first, line, all, from_ms, to_ms, window_ms, sources, flights, shelf, in_flight_ms }
     }
 
     /// Tenants with requests or with requests in flight, in the order of their numbers.
@@ -159,7 +164,9 @@ impl<'a> Look<'a> {
     }
 
     fn gather(&self, number: Number) -> Gathered {
-        gather(number, self.closed.blocks(self.first), self.all.offset, self.line)
+        let Closed { window, open, .. } = &*self.closed;
+        let closed = || Gathered::of(number, window.since(self.first), self.line);
+        self.shelf.borrow_mut().row(number, closed).and(number, open.iter(), self.line)
     }
 
     /// The latencies of everybody or of a tenant, and whether their buckets are coarse.

@@ -33,6 +33,8 @@ pub(crate) struct Window {
     /// Over the blocks since a slot, as long as none has come or gone.
     part: Option<(i64, View)>,
     pub(crate) squeezed: Squeezed,
+    /// Changes with the blocks.
+    version: u64,
 }
 
 /// How often memory was too short for a block as it was.
@@ -56,11 +58,17 @@ impl Window {
             whole: None,
             part: None,
             squeezed: Squeezed::default(),
+            version: 0,
         }
     }
 
     pub(crate) fn budget(&self) -> usize {
         self.budget
+    }
+
+    /// Another one whenever a block has come or gone.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Bytes that it takes, and the ids.
@@ -81,6 +89,7 @@ impl Window {
     pub(crate) fn clear(&mut self) {
         self.expired += self.own().map(Packed::requests).sum::<u64>();
         self.blocks.clear();
+        self.version += 1;
         (self.weight, self.foreign_weight, self.open) = (0, 0, i64::MIN);
         (self.whole, self.part) = (None, None);
     }
@@ -127,6 +136,7 @@ impl Window {
     /// A block takes a place, or none does: all that is known of the blocks follows. The old one gives its numbers back.
     fn swap(&mut self, place: Place, block: Option<Packed>, ids: &mut Dictionary) {
         self.part = None;
+        self.version += 1;
         if let Some(block) = &block {
             self.weigh(place, block, true);
         }
