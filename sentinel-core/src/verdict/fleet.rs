@@ -46,6 +46,8 @@ pub(crate) struct Fleet {
     let_go: u64,
 }
 
+/// Bytes that a tenant takes at least, as long as it is in no slot.
+const KEY_BYTES: usize = 600;
 /// Shortest time between two evaluations. Ticks come once a second, give or take.
 const BEAT_MS: i64 = 500;
 
@@ -136,12 +138,19 @@ impl Fleet {
         (tenants, endpoints)
     }
 
-    /// Gives keys to tenants that have none, in the order of their ids: sums over keys are the same in every process.
+    /// Gives keys to tenants that have none. Where there is room for some only, those with errors come first, then the slow
+    /// ones; the others are part of the rest until a slot ends. In the order of their ids: sums over keys are the same in
+    /// every process.
     fn meet(&mut self, block: &Packed, ids: &mut Dictionary) {
-        let mut unknown: Vec<Number> =
-            block.rows.numbers().filter(|number| self.tenants.find(number).is_none()).collect();
-        unknown.sort_unstable_by(|a, b| ids.id(*a).cmp(ids.id(*b)));
-        for number in unknown {
+        let unknown = block.rows.iter().filter(|row| self.tenants.find(&row.number).is_none());
+        let mut unknown: Vec<([u64; WEIGHTS], Number)> = unknown.map(|row| (row.sums.counts, row.number)).collect();
+        let room = self.setup.budget.saturating_sub(self.weight()) / KEY_BYTES;
+        if unknown.len() > room {
+            unknown.sort_unstable_by_key(|&([n, e, s], number)| std::cmp::Reverse(([e, s, n], number)));
+            unknown.truncate(room);
+        }
+        unknown.sort_unstable_by(|(_, a), (_, b)| ids.id(*a).cmp(ids.id(*b)));
+        for (_, number) in unknown {
             ids.retain(number);
             self.tenants.index_of(&number);
         }
@@ -231,10 +240,10 @@ impl Fleet {
         }
     }
 
-    /// Tenants that fit: fewer when those that are known take more than the budget.
+    /// Tenants that fit: fewer when those that are known leave no quarter of the budget to those who come.
     fn most_tenants(&self) -> usize {
-        let weight = self.tenants.weight() + self.endpoints.weight();
-        if weight > self.setup.budget && self.tenants.len() > 64 { self.tenants.len() - 1 } else { usize::MAX }
+        let crowded = self.weight() > self.setup.budget / 4 * 3;
+        if crowded && self.tenants.len() > 64 { self.tenants.len() - 1 } else { usize::MAX }
     }
 
     /// Bytes of memory.
