@@ -244,7 +244,7 @@ fn ids_of_every_length() {
 }
 
 #[test]
-#[ignore = "bug: 4 MiB: 14.3, 27.2, 25.6 MB; 8: 27.0, 44.6, 45.8; 16: 39.2, 69.4, 69.5: what others' open slots hold is not refused"]
+#[ignore = "bug: 4 MiB: 14.3, 27.2, 25.6 MB; 8: 27.0, 44.6, 45.8; 16: 39.2, 69.4, 69.5: others' ids do not count as theirs, so nothing is refused"]
 fn other_sources() {
     check(Flood::Sources, &[(4, 300), (8, 300), (16, 300)]);
 }
