@@ -272,3 +272,37 @@ fn a_window_that_fits_is_exact() {
     let modes: Vec<Mode> = [5, 20].into_iter().map(scenario).collect();
     assert!(modes.contains(&Mode::Exact), "{modes:?}");
 }
+
+/// Tenants that fill pages and are let go, one after another: who gets their pages has nothing of theirs.
+#[test]
+fn pages_that_are_given_back_are_empty() {
+    let clock = Clock::manual(START);
+    let builder = Sentinel::builder().places(8).stripes(1).slow_after(Duration::from_millis(100)).clock(clock);
+    let (sentinel, mut rng) = (builder.build().unwrap(), StdRng::seed_from_u64(9));
+    let (mut facts, mut seen) = (Vec::new(), 0);
+    for i in 0..600 {
+        // Milliseconds or seconds, many buckets of each, and eighteen endpoints of one's own.
+        let base = if i % 2 == 0 { 1_000 } else { 1_000_000 };
+        for n in 0..54 {
+            let fact = Fact {
+                tenant: format!("t{i}"),
+                endpoint: format!("/{}/{}", i % 9, n % 18),
+                error: n % 5 == 0,
+                us: rng.random_range(base..base * 16),
+                at: START + n,
+            };
+            fact.record(&sentinel);
+            facts.push(fact);
+        }
+        if i % 150 == 149 {
+            let truth = truth(&facts, 0);
+            let all = sentinel.report(Query { limit: usize::MAX, ..Query::default() });
+            check_counts(&all, &truth);
+            for row in &all.tenants {
+                check_tenant(&sentinel.tenant(row.tenant_id.as_bytes(), None).unwrap(), &truth[row.tenant_id.as_str()]);
+                seen += usize::from(row.bound.requests > 0);
+            }
+        }
+    }
+    assert!(seen > 40, "{seen} came after a purge");
+}
