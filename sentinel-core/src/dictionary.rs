@@ -31,6 +31,8 @@ struct Shard {
     entries: Vec<Entry>,
     free: Vec<u32>,
     text: Text,
+    /// Bytes of text that are in use.
+    live: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +127,7 @@ impl Dictionary {
             return at * SHARDS as u32 + s as u32;
         }
         let entry = Entry { at: shard.text.put(id), uses: 1, len: id.len() as u8 };
+        shard.live += id.len().next_multiple_of(GRAIN);
         let at = if let Some(at) = shard.free.pop() {
             shard.entries[at as usize] = entry;
             at
@@ -184,8 +187,23 @@ impl Dictionary {
         if let Ok(found) = shard.index.find_entry(hash, |&known| known == at) {
             found.remove();
             shard.text.give_back(text, len);
+            shard.live -= usize::from(len).next_multiple_of(GRAIN);
             shard.free.push(at);
             self.len -= 1;
+        }
+    }
+
+    /// Gives memory back where most of the text is of ids that have gone.
+    pub(crate) fn tidy(&mut self) {
+        for shard in &mut self.shards {
+            let held: usize = shard.text.chunks.iter().map(|chunk| chunk.len()).sum();
+            if held <= 2 * shard.live + CHUNK {
+                continue;
+            }
+            let old = std::mem::take(&mut shard.text);
+            for entry in shard.entries.iter_mut().filter(|entry| entry.uses > 0 && entry.len > 0) {
+                entry.at = shard.text.put(old.get(entry.at, entry.len));
+            }
         }
     }
 

@@ -30,7 +30,7 @@ use ahash::RandomState;
 use crossbeam_utils::CachePadded;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -173,7 +173,7 @@ impl Engine {
         let waits = stripe.record(event, subject, || self.clock.now_ms());
         drop(stripe);
         if waits || self.busy.load(Ordering::Relaxed) == home {
-            self.help();
+            self.help(home);
         }
     }
 
@@ -194,36 +194,48 @@ impl Engine {
 
     /// A request does a little of the work that waits, unless somebody else is at it.
     #[cold]
-    fn help(&self) {
-        let Ok(mut closed) = self.closed.try_lock() else {
-            return;
+    fn help(&self, home: usize) {
+        let mut closed = match self.closed.try_lock() {
+            Ok(closed) => closed,
+            Err(TryLockError::Poisoned(closed)) => closed.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
         };
         let closed = &mut *closed;
         if closed.parts.len() > MAX_PARTS {
             self.advance(closed, self.clock.now_ms());
             return;
         }
+        // A small table is done in one go, so that a request a slot keeps up with itself.
+        while self.help_a_little(closed, home) {}
+        let busy = match &closed.sealing {
+            Some(sealing) => sealing.stripe,
+            None if !closed.leaving.is_empty() => home,
+            None => IDLE,
+        };
+        self.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// One piece of that. Says whether it was so small that there may be another.
+    fn help_a_little(&self, closed: &mut Closed, home: usize) -> bool {
         let Closed { sealing, leaving, ids, .. } = closed;
         if let Some(sealing) = sealing {
             if sealing.advance(STEPS, ids) {
                 self.finish(closed);
+                // What leaves with it comes next time.
             }
-        } else if leaving.is_empty() {
-            let waiting = |stripe: &CachePadded<Lock<Stripe>>| stripe.try_lock()?.take_filled(false);
-            let found = self.stripes.iter().enumerate().find_map(|(i, stripe)| Some((i, waiting(stripe)?)));
-            if let Some((i, filled)) = found {
-                closed.begin(self, i, filled);
-            }
-        } else {
-            leaving.advance(STEPS * 8, ids);
+            return false;
         }
-        let busy = match &closed.sealing {
-            Some(sealing) => sealing.stripe,
-            // Rows that leave are the first one's.
-            None if !closed.leaving.is_empty() => 0,
-            None => IDLE,
-        };
-        self.busy.store(busy, Ordering::Relaxed);
+        if !leaving.is_empty() {
+            leaving.advance(STEPS * 8, ids);
+            return leaving.is_empty();
+        }
+        let mask = self.stripes.len() - 1;
+        let waiting = |i: usize| self.stripes[i].try_lock()?.take_filled();
+        let found = (0..self.stripes.len()).map(|i| (home + i) & mask).find_map(|i| Some((i, waiting(i)?)));
+        found.is_some_and(|(i, filled)| {
+            closed.begin(self, i, filled);
+            true
+        })
     }
 
     /// Finishes what is being sealed.
@@ -297,6 +309,7 @@ impl Engine {
         }
         let Closed { leaving, ids, .. } = closed;
         leaving.advance(usize::MAX, ids);
+        ids.tidy();
         self.busy.store(IDLE, Ordering::Relaxed);
     }
 
@@ -306,11 +319,13 @@ impl Engine {
         loop {
             for (i, stripe) in self.stripes.iter().enumerate() {
                 stripe.lock().rotate(closed.slot);
-                while let Some(filled) = take(stripe, |stripe| stripe.take_filled(true)) {
+                let waiting = stripe.lock().take_all();
+                for filled in waiting {
                     closed.begin(self, i, filled);
                     self.finish(closed);
                 }
-                if let Some(filled) = take(stripe, Stripe::take_open) {
+                let open = stripe.lock().take_open();
+                if let Some(filled) = open {
                     closed.begin(self, i, filled);
                     self.finish(closed);
                 }
@@ -370,6 +385,9 @@ impl Engine {
             return Err(MergeError::OutsideWindow { start_ms: block.head.from_ms, from_ms, to_ms });
         }
         let Closed { window, ids, fleet, .. } = closed;
+        if window.is_full_of_others(ids) && !window.knows(slot, source) {
+            return Err(MergeError::Full { budget: window.budget() });
+        }
         let block = Packed::from_block(block, ids);
         if !window.has_room(slot, &block, ids) {
             block.release(ids);
@@ -424,16 +442,31 @@ impl Closed {
         self.sealing = Some(sealing);
     }
 
-    /// Where nobody ticks or asks, parts pile up. What is too old to be judged goes, and what memory does not hold.
+    /// Where nobody ticks or asks, parts pile up. What is too old to be judged goes, a few rows at a time; what memory does not
+    /// hold goes at once.
     fn drop_oldest_parts(&mut self, newest: i64) {
         let oldest = self.window.oldest(newest, BACKLOG);
-        while let Some((slot, _)) = self.parts.front()
-            && (*slot < oldest || self.waiting_weight() > self.window.budget())
-            && self.parts.len() > 1
+        while self.parts.len() > 1
+            && let Some((slot, _)) = self.parts.front()
+            && *slot < oldest
             && let Some((_, part)) = self.parts.pop_front()
         {
             self.window.expired += part.requests();
             self.leaving.push(part);
+        }
+        while self.waiting_weight() + self.leaving.weight() + self.window.weight(&self.ids) > self.window.budget() {
+            if let Some(left) = self.leaving.take() {
+                Leaving::release(left, &mut self.ids);
+            } else if self.window.expire_oldest(&mut self.ids) {
+            } else if self.parts.len() > 1
+                && let Some((_, part)) = self.parts.pop_front()
+            {
+                self.window.expired += part.requests();
+                part.release(&mut self.ids);
+            } else {
+                return;
+            }
+            self.ids.tidy();
         }
     }
 
@@ -574,11 +607,6 @@ fn merged(mut parts: Vec<Packed>, places: usize, ids: &mut Dictionary) -> Packed
         std::mem::replace(&mut block, pruned).release(ids);
     }
     block
-}
-
-/// Takes something out of a stripe, and lets go of its lock.
-fn take<T>(stripe: &Lock<Stripe>, act: impl FnOnce(&mut Stripe) -> Option<T>) -> Option<T> {
-    act(&mut stripe.lock())
 }
 
 #[cfg(test)]

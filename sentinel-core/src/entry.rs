@@ -58,19 +58,31 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// Makes sure that so many pages can be taken.
+    fn has(&mut self, pages: usize, reserved: &mut Reserved) -> bool {
+        let left = self.free.len() + self.pages.capacity().saturating_sub(self.pages.len().max(1));
+        left >= pages || self.grow(pages - left, reserved)
+    }
+
+    /// By a quarter: a copy of a quarter of a megabyte at a time is the longest that a request waits here.
+    #[cold]
+    fn grow(&mut self, least: usize, reserved: &mut Reserved) -> bool {
+        let more = (self.pages.capacity() / 4).clamp(8, 4_096).max(least + 1);
+        let granted = reserved.grow(more * (size_of::<Page>() + size_of::<u32>()));
+        if granted {
+            self.pages.reserve_exact(self.pages.capacity() - self.pages.len() + more);
+        }
+        granted
+    }
+
     /// A page of zeros, unless memory for it is refused.
     fn take(&mut self, reserved: &mut Reserved) -> Option<u32> {
         if let Some(page) = self.free.pop() {
             self.pages[page as usize] = [0; PAGE_WORDS];
             return Some(page);
         }
-        if self.pages.len() + 1 >= self.pages.capacity() {
-            // By a quarter: a copy of a quarter of a megabyte at a time is the longest that a request waits here.
-            let more = (self.pages.capacity() / 4).clamp(8, 4_096);
-            if !reserved.grow(more * (size_of::<Page>() + size_of::<u32>())) {
-                return None;
-            }
-            self.pages.reserve_exact(more + 1);
+        if self.pages.len().max(1) >= self.pages.capacity() && !self.grow(1, reserved) {
+            return None;
         }
         if self.pages.is_empty() {
             self.pages.push([0; PAGE_WORDS]);
@@ -147,6 +159,10 @@ impl Entry {
     /// From inline cells to pages.
     #[cold]
     fn spread(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
+        // Two directories and a page for each cell: all are there before anything moves.
+        if !pool.has(INLINE_CELLS + 3, reserved) {
+            return false;
+        }
         let Some(directory) = pool.take(reserved) else {
             return false;
         };

@@ -38,6 +38,7 @@ impl Gathered {
             let own = &row.sums;
             sums.counts = sum(sums.counts, recount.counts(own.counts, || count_above_of(row.latency(), line)));
             sums.bound = sum(sums.bound, recount.bound(own.bound));
+            sums.bound[2] = sums.bound[2].saturating_add(recount.unsure(&row, line));
             sums.latency_sum_us = sums.latency_sum_us.saturating_add(own.latency_sum_us);
             sums.latency_max_us = sums.latency_max_us.max(own.latency_max_us);
             sums.endpoints_cut |= own.endpoints_cut;

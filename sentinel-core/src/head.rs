@@ -2,6 +2,7 @@
 
 use crate::endpoint::OTHER;
 use crate::histogram::{BUCKETS, LatencyCell, NOTHING_ABOVE, count_above};
+use crate::rows::Row;
 use crate::slot::{WEIGHTS, WITNESSES};
 use std::sync::Arc;
 
@@ -187,6 +188,15 @@ impl Recount {
     #[inline]
     pub(crate) fn counts(&self, counts: [u64; WEIGHTS], slow: impl FnOnce() -> u64) -> [u64; WEIGHTS] {
         if self.other { [counts[0], counts[1], slow()] } else { counts }
+    }
+
+    /// Requests of a row that may be slow against the line or not: a coarse bucket may lie on both sides of it.
+    pub(crate) fn unsure(&self, row: &Row<'_>, line: u16) -> u64 {
+        if self.other && row.sums.coarse && line.is_multiple_of(2) {
+            row.latency().filter(|cell| cell.bucket == line && line >= 16).map(|cell| u64::from(cell.count)).sum()
+        } else {
+            0
+        }
     }
 
     pub(crate) fn bound(&self, bound: [u64; WEIGHTS]) -> [u64; WEIGHTS] {

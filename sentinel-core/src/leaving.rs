@@ -43,6 +43,18 @@ impl Leaving {
         }
     }
 
+    /// The first one, to be let go of at once.
+    pub(crate) fn take(&mut self) -> Option<(Packed, Place)> {
+        Some((self.blocks.pop_front()?, std::mem::take(&mut self.place)))
+    }
+
+    /// Gives back all the numbers that a block still has.
+    pub(crate) fn release((block, mut place): (Packed, Place), ids: &mut Dictionary) {
+        while let Some(number) = block.rows.number_at(&mut place) {
+            ids.release(number);
+        }
+    }
+
     /// Bytes of memory.
     pub(crate) fn weight(&self) -> usize {
         self.blocks.iter().map(Packed::weight).sum()

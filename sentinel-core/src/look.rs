@@ -41,6 +41,8 @@ pub(crate) struct Look<'a> {
 impl Drop for Look<'_> {
     fn drop(&mut self) {
         self.closed.shelf = self.shelf.take();
+        let Closed { window, ids, .. } = &mut *self.closed;
+        window.looked(ids);
         for &number in self.flights.keys() {
             self.closed.ids.release(number);
         }
@@ -67,8 +69,8 @@ impl<'a> Look<'a> {
         } else {
             line
         };
-        let Closed { window, ids, open, .. } = &mut *closed;
-        window.look(first, line, ids);
+        let Closed { window, open, .. } = &mut *closed;
+        window.look(first, line);
         let mut all = Head::merge(window.since(first).chain(open.as_ref()).map(|block| &block.head), line);
         let in_open = open.iter().flat_map(|open| sums_of(open, line)).map(|(_, sum)| sum.counts[2]).sum::<u64>();
         all.settle(window.view(first).map_or(0, |view| view.slow).saturating_add(in_open));

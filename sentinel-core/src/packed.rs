@@ -191,6 +191,7 @@ impl Union {
         // Present here: its own bound instead of what an absent tenant may have.
         let (absent, present) = (part.recount.bound(part.offset), part.recount.bound(own.bound));
         sums.bound = std::array::from_fn(|m| sums.bound[m].saturating_sub(absent[m]).saturating_add(present[m]));
+        sums.bound[2] = sums.bound[2].saturating_add(part.recount.unsure(row, line));
         sums.latency_sum_us = sums.latency_sum_us.saturating_add(own.latency_sum_us);
         sums.latency_max_us = sums.latency_max_us.max(own.latency_max_us);
         sums.endpoints_cut |= own.endpoints_cut;

@@ -89,7 +89,7 @@ impl Sealing {
                 return true;
             }
         }
-        false
+        self.endpoints.is_empty() && self.next_row().is_none()
     }
 
     fn seal_endpoint(&mut self, i: usize) {
@@ -109,20 +109,27 @@ impl Sealing {
         (row.failing, row.lagging) = (prints(&tally.failing), prints(&tally.lagging));
     }
 
-    fn seal_row(&mut self, ids: &mut Dictionary) -> bool {
+    /// Where the next row is: sub-table, entry.
+    fn next_row(&mut self) -> Option<(usize, usize)> {
         let (mut sub, mut at) = self.next;
-        loop {
-            if sub >= Table::SUBTABLES {
-                return false;
-            }
+        while sub < Table::SUBTABLES {
             if at == 0 {
                 self.table.settle(sub);
             }
             if at < self.table.entries_of(sub) {
-                break;
+                self.next = (sub, at);
+                return Some((sub, at));
             }
             (sub, at) = (sub + 1, 0);
         }
+        self.next = (sub, at);
+        None
+    }
+
+    fn seal_row(&mut self, ids: &mut Dictionary) -> bool {
+        let Some((sub, at)) = self.next_row() else {
+            return false;
+        };
         self.next = (sub, at + 1);
         let view = self.table.entry(sub, at);
         self.latency.clear();

@@ -72,6 +72,9 @@ pub(crate) fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
 /// Late events that a stripe keeps before they wait to be sealed: they may name as many tenants, in as many slots.
 const LATE_EVENTS: usize = 8_192;
 
+/// Slots that late events have tables for at once in a stripe.
+const LATE_SLOTS: usize = 8;
+
 /// A slot's table and which slot it is.
 #[derive(Debug)]
 pub(crate) struct Filled {
@@ -248,24 +251,29 @@ impl Stripe {
             self.filled.extend(std::mem::take(&mut self.late));
             self.late_events = 0;
         }
-        let at = match self.late.binary_search_by_key(&slot, |late| late.slot) {
-            Ok(at) => at,
-            Err(at) => {
-                let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
-                self.late.insert(at, Filled { slot, table });
-                at
-            }
-        };
+        if let Some(at) = self.late.iter().position(|late| late.slot == slot) {
+            return &mut self.late[at].table;
+        }
+        if self.late.len() >= LATE_SLOTS {
+            // The oldest slot's goes first.
+            self.filled.push_back(self.late.remove(0));
+        }
+        let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
+        let at = self.late.partition_point(|late| late.slot < slot);
+        self.late.insert(at, Filled { slot, table });
         &mut self.late[at].table
     }
 
-    /// The next table that waits to be sealed; `all` = late events too, though they may become more.
-    pub(crate) fn take_filled(&mut self, all: bool) -> Option<Filled> {
-        if all && self.filled.is_empty() {
-            self.filled.extend(std::mem::take(&mut self.late));
-            self.late_events = 0;
-        }
+    /// The oldest table that waits to be sealed.
+    pub(crate) fn take_filled(&mut self) -> Option<Filled> {
         self.filled.pop_front()
+    }
+
+    /// All that waits, late events too. What comes meanwhile is for the next time.
+    pub(crate) fn take_all(&mut self) -> Vec<Filled> {
+        self.late_events = 0;
+        let late = std::mem::take(&mut self.late);
+        self.filled.drain(..).chain(late).collect()
     }
 
     /// What has been counted in the open slot since this was called last. Costs a swap.

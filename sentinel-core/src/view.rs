@@ -34,13 +34,33 @@ pub(crate) struct View {
     /// Requests in buckets above this one are slow.
     line: u16,
     sums: Vec<Sum>,
+    /// Instead, for a part of the window that is looked at once: in the order of the numbers.
+    pairs: Vec<(Number, Sum)>,
     /// Slow requests of everybody.
     pub(crate) slow: u64,
 }
 
 impl View {
     pub(crate) fn new(line: u16) -> Self {
-        Self { line, sums: Vec::new(), slow: 0 }
+        Self { line, sums: Vec::new(), pairs: Vec::new(), slow: 0 }
+    }
+
+    /// Over blocks that are looked at once.
+    pub(crate) fn of<'a>(blocks: impl Iterator<Item = &'a Packed> + Clone, line: u16) -> Self {
+        let rows = blocks.clone().map(|block| block.rows.len()).sum();
+        let mut pairs = Vec::with_capacity(rows);
+        blocks.for_each(|block| pairs.extend(sums_of(block, line)));
+        pairs.sort_unstable_by_key(|(number, _)| *number);
+        pairs.dedup_by(|pair, kept| {
+            let same = pair.0 == kept.0;
+            if same {
+                kept.1.apply(&pair.1, true);
+            }
+            same
+        });
+        pairs.shrink_to_fit();
+        let slow = pairs.iter().map(|(_, sum)| sum.counts[2]).fold(0, u64::wrapping_add);
+        Self { pairs, slow, ..Self::new(line) }
     }
 
     pub(crate) fn line(&self) -> u16 {
@@ -54,7 +74,9 @@ impl View {
             let at = number as usize;
             if at >= self.sums.len() {
                 // Numbers come in no order: room for some more at once.
-                self.sums.resize(at + at / 8 + 64, Sum::default());
+                let len = at + at / 8 + 64;
+                self.sums.reserve_exact(len - self.sums.len());
+                self.sums.resize(len, Sum::default());
             }
             self.sums[at].apply(&sum, comes);
             all.apply(&sum, true);
@@ -64,12 +86,13 @@ impl View {
 
     /// Tenants with requests, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Number, Sum)> + '_ {
-        self.sums.iter().enumerate().filter(|(_, sum)| sum.counts[0] > 0).map(|(at, sum)| (at as Number, *sum))
+        let dense = self.sums.iter().enumerate().map(|(at, sum)| (at as Number, *sum));
+        dense.filter(|(_, sum)| sum.counts[0] > 0).chain(self.pairs.iter().copied())
     }
 
     /// Bytes on the heap.
     pub(crate) fn weight(&self) -> usize {
-        self.sums.capacity() * size_of::<Sum>()
+        self.sums.capacity() * size_of::<Sum>() + self.pairs.capacity() * size_of::<(Number, Sum)>()
     }
 }
 

@@ -12,6 +12,8 @@ type Place = (i64, u64);
 
 /// Bytes that an id takes beside the dictionary: its place in the views.
 const ID_BYTES: usize = 40;
+/// And in it.
+const DICTIONARY_BYTES: usize = 48;
 
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -76,11 +78,30 @@ impl Window {
         self.weight + ids.weight() + ids.len() * ID_BYTES
     }
 
+    /// Others' blocks take more than half of what there is, and that is all in use.
+    pub(crate) fn is_full_of_others(&mut self, ids: &mut Dictionary) -> bool {
+        self.squeeze(ids);
+        self.weight(ids) > self.budget && self.foreign_weight > self.budget / 2
+    }
+
+    pub(crate) fn knows(&self, slot: i64, source: u64) -> bool {
+        self.blocks.contains_key(&(slot, source))
+    }
+
+    /// Lets go of the oldest block.
+    pub(crate) fn expire_oldest(&mut self, ids: &mut Dictionary) -> bool {
+        let Some((&place, block)) = self.blocks.first_key_value() else {
+            return false;
+        };
+        self.expired += if place.1 == self.source { block.requests() } else { 0 };
+        self.swap(place, None, ids);
+        true
+    }
+
     /// Is there room for another source's block? Not when others have so many that pruning their tenants cannot make them
     /// fit, unless it takes the place of one that weighs as much.
     pub(crate) fn has_room(&mut self, slot: i64, block: &Packed, ids: &mut Dictionary) -> bool {
-        self.squeeze(ids);
-        let is_full = self.weight(ids) > self.budget && self.foreign_weight > self.budget / 2;
+        let is_full = self.is_full_of_others(ids);
         let known = self.blocks.get(&(slot, block.head.source));
         !is_full || known.is_some_and(|known| block.weight() <= known.weight())
     }
@@ -154,8 +175,10 @@ impl Window {
         if let Some(whole) = &mut self.whole {
             whole.apply(block, comes);
         }
+        // Each tenant of another source may be one that nobody else knows.
         let weight = block.weight();
-        let foreign = if source == self.source { 0 } else { weight };
+        let with_ids = weight + block.rows.len() * (ID_BYTES + DICTIONARY_BYTES);
+        let foreign = if source == self.source { 0 } else { with_ids };
         if comes {
             (self.weight, self.foreign_weight) = (self.weight + weight, self.foreign_weight + foreign);
         } else {
@@ -173,7 +196,12 @@ impl Window {
             let seen = self.blocks.range(..(self.open, 0));
             let side = seen.filter(|((_, source), _)| (*source != self.source) == foreign);
             // Those that are not coarse yet come first.
-            let Some((&place, largest)) = side.max_by_key(|(_, block)| (!block.coarse, block.rows.weight())) else {
+            let largest = side.max_by_key(|(_, block)| (!block.coarse, block.rows.weight()));
+            // Where one side has nothing to give, the other has.
+            let others = self.blocks.range(..(self.open, 0));
+            let largest = largest.filter(|(_, block)| !block.coarse || block.rows.len() >= 2 * WEIGHTS);
+            let largest = largest.or_else(|| others.max_by_key(|(_, block)| (!block.coarse, block.rows.weight())));
+            let Some((&place, largest)) = largest else {
                 return;
             };
             let smaller = if let Some(coarse) = largest.coarsened(ids) {
@@ -228,11 +256,7 @@ impl Window {
     }
 
     /// Brings the view of everything since a slot up to date; [`Window::view`] reads it.
-    pub(crate) fn look(&mut self, first: i64, line: u16, ids: &Dictionary) {
-        // A view of a part beside one of the whole is only kept as long as there is memory for it.
-        if self.part.as_ref().is_some_and(|(_, view)| self.weight(ids) + view.weight() > self.budget) {
-            self.part = None;
-        }
+    pub(crate) fn look(&mut self, first: i64, line: u16) {
         let of = |blocks: &mut dyn Iterator<Item = &Packed>| {
             let mut view = View::new(line);
             blocks.for_each(|block| view.apply(block, true));
@@ -243,8 +267,14 @@ impl Window {
                 self.whole = Some(of(&mut self.blocks.values()));
             }
         } else if self.part.as_ref().is_none_or(|(known, view)| *known != first || view.line() != line) {
-            let view = of(&mut self.since(first));
-            self.part = Some((first, view));
+            self.part = Some((first, View::of(self.since(first), line)));
+        }
+    }
+
+    /// Forgets the view of a part, where it is too large to be kept beside the one of the whole.
+    pub(crate) fn looked(&mut self, ids: &Dictionary) {
+        if self.part.as_ref().is_some_and(|(_, view)| self.weight(ids) + view.weight() > self.budget) {
+            self.part = None;
         }
     }
 
