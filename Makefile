@@ -14,6 +14,9 @@ SOAK_SEEDS ?= 3
 FUZZ_SECONDS   ?= 120
 FUZZ_TOOLCHAIN ?= nightly
 
+# How often, in each order that `make loom` tries, a thread is stopped where it would run on. One more takes ten times as long.
+LOOM_PREEMPTIONS ?= 3
+
 VENV    := target/venv
 PYTHON  := $(VENV)/bin/python -B
 DENY    := target/tools/bin/cargo-deny
@@ -26,7 +29,7 @@ EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test incidents soak bench fuzz asan audit fmt lint clean
+.PHONY: help demo test incidents soak bench fuzz asan loom audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
@@ -90,6 +93,14 @@ asan: ## Run the tests of the core (not those in its documentation) under Addres
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 CARGO_TARGET_DIR=$(CURDIR)/target/asan \
 		$(CARGO) test $(LOCKED) --package tenant-sentinel-core --lib --tests \
 		--target $$(rustc -vV | sed -n 's/^host: //p')
+
+# The models are in sentinel-core/src/loom_tests.rs. The cfg swaps the stripes' locks, the lock behind them, `busy` and the
+# manual clock for loom's, which runs a model once in every order of what its threads do to these. No other build knows loom.
+loom: ## Model-check recording against rotation and queries: every order, up to LOOM_PREEMPTIONS (some minutes)
+	@tools/setup cargo
+	RUSTFLAGS="--cfg sentinel_loom" LOOM_MAX_PREEMPTIONS=$(LOOM_PREEMPTIONS) CARGO_TARGET_DIR=$(CURDIR)/target/loom \
+		CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test $(LOCKED) --package tenant-sentinel-core --lib loom_tests:: \
+		-- --test-threads=1 --nocapture
 
 audit: $(DENY) ## Check dependencies: what is banned, licences, sources (installs cargo-deny first: some minutes)
 	$(DENY) check bans licenses sources

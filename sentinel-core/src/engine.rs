@@ -21,6 +21,7 @@ use crate::seal::Sealing;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stats::{Memory, Stats};
 use crate::stripe::{Filled, Grid, Shared, Stripe, Subject, hash, meaning};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::tenant;
 use crate::verdict::Verdict;
 use crate::verdict::fleet::{Fleet, Setup};
@@ -28,8 +29,7 @@ use crate::window::Window;
 use ahash::RandomState;
 use crossbeam_utils::CachePadded;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 #[derive(Debug)]
 pub(crate) struct Engine {
