@@ -200,19 +200,18 @@ impl Engine {
             self.advance(closed, self.clock.now_ms());
             return;
         }
-        let Closed { sealing, leaving, ids, .. } = closed;
-        if let Some(sealing) = sealing {
-            if sealing.advance(STEPS, ids) {
-                self.finish(closed);
-            }
-        } else if leaving.is_empty() {
+        // Some of each, so that a table of one request, and what it lets go of, is done with by the next one.
+        closed.leaving.advance(STEPS * 4, &mut closed.ids);
+        if closed.sealing.is_none() {
             let waiting = |stripe: &CachePadded<Lock<Stripe>>| stripe.try_lock()?.take_filled(false);
             let found = self.stripes.iter().enumerate().find_map(|(i, stripe)| Some((i, waiting(stripe)?)));
             if let Some((i, filled)) = found {
                 closed.begin(self, i, filled);
             }
-        } else {
-            leaving.advance(STEPS * 4, ids);
+        }
+        let Closed { sealing, ids, .. } = closed;
+        if sealing.as_mut().is_some_and(|sealing| sealing.advance(STEPS, ids)) {
+            self.finish(closed);
         }
         let busy = match &closed.sealing {
             Some(sealing) => sealing.stripe,

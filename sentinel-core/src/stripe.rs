@@ -71,6 +71,9 @@ pub(crate) fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
 
 /// Late events that a stripe keeps before they wait to be sealed: they may name as many tenants, in as many slots.
 const LATE_EVENTS: usize = 8_192;
+/// Late slots that a stripe keeps beyond a rotation. Where nobody ticks or asks, a late event in each slot would otherwise take
+/// as many tables.
+const LATE_TABLES: usize = 16;
 
 /// A slot's table and which slot it is.
 #[derive(Debug)]
@@ -217,6 +220,9 @@ impl Stripe {
         if slot <= self.slot {
             return;
         }
+        if self.late.len() >= LATE_TABLES {
+            self.end_late();
+        }
         let line = self.slow_line.clone();
         if self.open.is_empty() {
             self.open.slow_line = line;
@@ -245,8 +251,7 @@ impl Stripe {
     fn late_table(&mut self, slot: i64) -> &mut Table {
         self.late_events += 1;
         if self.late_events >= LATE_EVENTS {
-            self.filled.extend(std::mem::take(&mut self.late));
-            self.late_events = 0;
+            self.end_late();
         }
         let at = match self.late.binary_search_by_key(&slot, |late| late.slot) {
             Ok(at) => at,
@@ -259,11 +264,16 @@ impl Stripe {
         &mut self.late[at].table
     }
 
+    /// Late events wait to be sealed, with the others.
+    fn end_late(&mut self) {
+        self.filled.extend(std::mem::take(&mut self.late));
+        self.late_events = 0;
+    }
+
     /// The next table that waits to be sealed; `all` = late events too, though they may become more.
     pub(crate) fn take_filled(&mut self, all: bool) -> Option<Filled> {
         if all && self.filled.is_empty() {
-            self.filled.extend(std::mem::take(&mut self.late));
-            self.late_events = 0;
+            self.end_late();
         }
         self.filled.pop_front()
     }
@@ -282,9 +292,8 @@ impl Stripe {
     pub(crate) fn begin_again(&mut self, now: i64) -> u64 {
         let before = self.requests();
         let kept = self.shared.grid.oldest(now)..=now;
-        self.filled.extend(std::mem::take(&mut self.late));
+        self.end_late();
         self.filled.retain(|part| kept.contains(&part.slot));
-        self.late_events = 0;
         self.open.reset(self.slow_line.clone());
         (self.slot, self.from_ms, self.to_ms, self.begun) = (i64::MIN, 0, 0, false);
         before - self.requests()
