@@ -41,9 +41,12 @@ impl World {
         self.recorded.fetch_add(1, Ordering::Release);
     }
 
-    /// Tenants of the slot that is about to end, more than one `help` seals.
+    /// Tenants of the slot that is about to end, in all stripes.
     fn fill(&self, tenants: usize) {
-        (0..tenants).for_each(|i| self.record(&format!("before-{i}")));
+        for i in (0..tenants).rev() {
+            home::set(i);
+            self.record(&format!("before-{i}"));
+        }
     }
 
     fn begin_next_slot(&self) {
@@ -124,15 +127,31 @@ fn rotation(stripes: usize) {
     world.ends_with(&[("a", 2), ("b", 2)]);
 }
 
-/// The slot has ended and waits to be sealed: requests help, beside a look.
+/// A slot ends during a look, between two records of a thread.
+fn overtaken(stripes: usize) {
+    let world = World::new(stripes);
+    world.fill(1);
+    let beside = world.clone();
+    let recorder = spawn(1, move || {
+        beside.record("a");
+        beside.begin_next_slot();
+        beside.record("a");
+    });
+    let seen = world.look();
+    assert!(world.look() >= seen);
+    recorder.join().expect("no panic");
+    world.ends_with(&[("a", 2), ("before-0", 1)]);
+}
+
+/// The slot has ended and waits to be sealed, which is more than one request helps with: so they do, beside a look.
 fn help(stripes: usize) {
     let world = World::new(stripes);
-    world.fill(6);
+    world.fill(8);
     world.begin_next_slot();
     let recorders = recorders(&world);
     world.look();
     recorders.into_iter().for_each(|recorder| recorder.join().expect("no panic"));
-    world.ends_with(&[("a", 2), ("b", 2), ("before-0", 1), ("before-5", 1)]);
+    world.ends_with(&[("a", 2), ("b", 2), ("before-0", 1), ("before-7", 1)]);
 }
 
 /// Nobody looks: requests seal what waits, and the ledger is read beside them.
@@ -176,4 +195,4 @@ macro_rules! models {
     })* };
 }
 
-models!(rotation, help, ledger, set_back);
+models!(rotation, overtaken, help, ledger, set_back);
