@@ -126,7 +126,12 @@ impl World {
             for act in beside {
                 scope.spawn(move || {
                     let stop = StopOnPanic(&self.recording);
-                    (0..).take_while(|_| self.is_recording()).for_each(act);
+                    for i in 0.. {
+                        if !self.is_recording() {
+                            break;
+                        }
+                        act(i);
+                    }
                     drop(stop);
                 });
             }
