@@ -14,6 +14,11 @@ SOAK_SEEDS ?= 3
 FUZZ_SECONDS   ?= 120
 FUZZ_TOOLCHAIN ?= nightly
 
+# Which part of the mutants `make mutants` tries: 0/12 is every twelfth from the first on.
+SHARD ?= 0/12
+# How often, in each order that `make loom` tries, a thread is stopped where it would run on. One more takes ten times as long.
+LOOM_PREEMPTIONS ?= 3
+
 VENV    := target/venv
 PYTHON  := $(VENV)/bin/python -B
 DENY    := target/tools/bin/cargo-deny
@@ -21,18 +26,22 @@ DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
 FUZZ_TARGETS := codec merge replay_lines
+MUTANTS := target/tools/bin/cargo-mutants
+MUTANTS_VERSION := 27.1.0
+# Where a count or a bound is made or kept, and what is concluded from them.
+MUTATED := {slot,subtable,entry,rows,packed,window,view,seal}.rs
 DEMO    := target/demo
 EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples --example
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test incidents soak bench fuzz asan audit fmt lint clean
+.PHONY: help demo test incidents soak bench fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), FUZZ_SECONDS=%s (fuzz),\n  LOCKED=--locked (as in CI)\n' \
-		'$(SEEDS)' '$(SOAK_SEEDS)' '$(FUZZ_SECONDS)'
+	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), FUZZ_SECONDS=%s (fuzz),\n  LOOM_PREEMPTIONS=%s (loom), SHARD=%s (mutants), LOCKED=--locked (as in CI)\n' \
+		'$(SEEDS)' '$(SOAK_SEEDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(SHARD)'
 
 demo: ## Make a stream in which one tenant starts to fail, replay it, print the answer (a minute or two)
 	@tools/setup cargo python
@@ -91,6 +100,22 @@ asan: ## Run the tests of the core (not those in its documentation) under Addres
 		$(CARGO) test $(LOCKED) --package tenant-sentinel-core --lib --tests \
 		--target $$(rustc -vV | sed -n 's/^host: //p')
 
+# The models are in sentinel-core/src/loom_tests.rs. The cfg swaps the stripes' locks, the lock behind them, `busy` and the
+# manual clock for loom's, which runs a model once in every order of what its threads do to these. No other build knows loom.
+loom: ## Model-check recording against rotation and queries: every order, up to LOOM_PREEMPTIONS (some minutes)
+	@tools/setup cargo
+	RUSTFLAGS="--cfg sentinel_loom" LOOM_MAX_PREEMPTIONS=$(LOOM_PREEMPTIONS) CARGO_TARGET_DIR=$(CURDIR)/target/loom \
+		CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test $(LOCKED) --package tenant-sentinel-core --lib loom_tests:: \
+		-- --test-threads=1 --nocapture
+
+# A mutant that no test notices is listed as missed: some change nothing (a capacity, a shortcut), the others are a gap. Exits
+# with 2 when there are some. Only the fast tests run, so what is missed here may be caught by `make test`.
+mutants: $(MUTANTS) ## Break the core in small ways and see whether a test notices: SHARD=0/12 of them (some hours)
+	@tools/setup cargo
+	$(MUTANTS) mutants --package tenant-sentinel-core --file 'sentinel-core/src/$(MUTATED)' \
+		--file 'sentinel-core/src/verdict/*.rs' --sharding round-robin --shard $(SHARD) --timeout 120 --output target \
+		-- --lib --test merge --test oracle --test verdicts
+
 audit: $(DENY) ## Check dependencies: what is banned, licences, sources (installs cargo-deny first: some minutes)
 	$(DENY) check bans licenses sources
 
@@ -113,6 +138,9 @@ $(VENV)/installed: tools/requirements.txt tools/setup
 
 $(DENY):
 	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root target/tools
+
+$(MUTANTS):
+	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root target/tools
 
 $(FUZZ):
 	$(CARGO) install cargo-fuzz --version $(FUZZ_VERSION) --locked --root target/tools

@@ -1,7 +1,7 @@
 //! Where `now` comes from. Algorithms never read a clock: they are given the time.
 
+use crate::sync::{AtomicI64, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The clock that stamps events without a time of their own and answers "now" for queries.

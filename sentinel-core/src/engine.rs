@@ -22,6 +22,7 @@ use crate::seal::Sealing;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stats::{Memory, Stats};
 use crate::stripe::{Filled, Grid, Shared, Stripe, Subject, hash, meaning};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::tenant;
 use crate::verdict::Verdict;
 use crate::verdict::fleet::{Fleet, Setup};
@@ -29,8 +30,7 @@ use crate::window::Window;
 use ahash::RandomState;
 use crossbeam_utils::CachePadded;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -205,37 +205,26 @@ impl Engine {
             self.advance(closed, self.clock.now_ms());
             return;
         }
-        // A small table is done in one go, so that a request a slot keeps up with itself.
-        while self.help_a_little(closed, home) {}
+        // Some of each, so that a table of one request, and what it lets go of, is done with by the next one.
+        closed.leaving.advance(STEPS * 8, &mut closed.ids);
+        if closed.sealing.is_none() {
+            let mask = self.stripes.len() - 1;
+            let waiting = |i: usize| self.stripes[i].try_lock()?.take_filled();
+            let found = (0..self.stripes.len()).map(|i| (home + i) & mask).find_map(|i| Some((i, waiting(i)?)));
+            if let Some((i, filled)) = found {
+                closed.begin(self, i, filled);
+            }
+        }
+        let Closed { sealing, ids, .. } = closed;
+        if sealing.as_mut().is_some_and(|sealing| sealing.advance(STEPS, ids)) {
+            self.finish(closed);
+        }
         let busy = match &closed.sealing {
             Some(sealing) => sealing.stripe,
             None if !closed.leaving.is_empty() => home,
             None => IDLE,
         };
         self.busy.store(busy, Ordering::Relaxed);
-    }
-
-    /// One piece of that. Says whether it was so small that there may be another.
-    fn help_a_little(&self, closed: &mut Closed, home: usize) -> bool {
-        let Closed { sealing, leaving, ids, .. } = closed;
-        if let Some(sealing) = sealing {
-            if sealing.advance(STEPS, ids) {
-                self.finish(closed);
-                // What leaves with it comes next time.
-            }
-            return false;
-        }
-        if !leaving.is_empty() {
-            leaving.advance(STEPS * 8, ids);
-            return leaving.is_empty();
-        }
-        let mask = self.stripes.len() - 1;
-        let waiting = |i: usize| self.stripes[i].try_lock()?.take_filled();
-        let found = (0..self.stripes.len()).map(|i| (home + i) & mask).find_map(|i| Some((i, waiting(i)?)));
-        found.is_some_and(|(i, filled)| {
-            closed.begin(self, i, filled);
-            true
-        })
     }
 
     /// Finishes what is being sealed.

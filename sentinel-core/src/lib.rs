@@ -70,6 +70,7 @@ mod gather;
 mod handle;
 mod head;
 mod histogram;
+#[cfg_attr(sentinel_loom, path = "loom_home.rs")]
 mod home;
 mod index;
 mod interval;
@@ -77,6 +78,8 @@ mod leaving;
 mod leb;
 mod lock;
 mod look;
+#[cfg(all(test, sentinel_loom))]
+mod loom_tests;
 mod packed;
 mod part;
 mod rank;
@@ -88,6 +91,7 @@ mod slot;
 mod stats;
 mod stripe;
 mod subtable;
+mod sync;
 mod tenant;
 mod text;
 mod verdict;

@@ -12,12 +12,12 @@ use crate::report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,
 };
 use crate::slot::{SlowLine, WEIGHTS};
+use crate::sync::MutexGuard;
 use crate::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded, shown};
 use crate::verdict::fleet::Opinion;
 use crate::view::{Sum, View, sums_of, united};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::MutexGuard;
 use std::time::Duration;
 
 pub(crate) struct Look<'a> {

@@ -248,8 +248,7 @@ impl Stripe {
     fn late_table(&mut self, slot: i64) -> &mut Table {
         self.late_events += 1;
         if self.late_events >= LATE_EVENTS {
-            self.filled.extend(std::mem::take(&mut self.late));
-            self.late_events = 0;
+            self.end_late();
         }
         if let Some(at) = self.late.iter().position(|late| late.slot == slot) {
             return &mut self.late[at].table;
@@ -262,6 +261,12 @@ impl Stripe {
         let at = self.late.partition_point(|late| late.slot < slot);
         self.late.insert(at, Filled { slot, table });
         &mut self.late[at].table
+    }
+
+    /// Late events wait to be sealed, with the others.
+    fn end_late(&mut self) {
+        self.filled.extend(std::mem::take(&mut self.late));
+        self.late_events = 0;
     }
 
     /// The oldest table that waits to be sealed.
@@ -290,9 +295,8 @@ impl Stripe {
     pub(crate) fn begin_again(&mut self, now: i64) -> u64 {
         let before = self.requests();
         let kept = self.shared.grid.oldest(now)..=now;
-        self.filled.extend(std::mem::take(&mut self.late));
+        self.end_late();
         self.filled.retain(|part| kept.contains(&part.slot));
-        self.late_events = 0;
         self.open.reset(self.slow_line.clone());
         (self.slot, self.from_ms, self.to_ms, self.begun) = (i64::MIN, 0, 0, false);
         before - self.requests()

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use sentinel_core::{By, Clock, Event, Kind, Query, Sentinel};
+use sentinel_core::{By, Clock, Event, Kind, Latency, Query, Sentinel};
 
 const START: i64 = 1_700_000_000_000;
 
@@ -104,4 +104,29 @@ fn a_flood_of_ids_is_no_incident_on_a_small_budget() {
         let verdict = sentinel.verdict();
         assert_eq!(verdict.kind, Kind::Quiet, "second {second}: {verdict}");
     }
+}
+
+/// Who becomes slow is named by the latency verdict alone; the errors are nobody's.
+#[test]
+fn who_becomes_slow_is_named() {
+    let sentinel = sentinel();
+    for second in 0..400 {
+        for i in 0..210 {
+            let is_acme = i % 21 == 0;
+            let tenant = if is_acme { "acme".to_string() } else { format!("tenant_{}", i % 21) };
+            let latency = Latency::from_millis(if is_acme && second >= 340 { 900.0 } else { 10.0 + (i % 7) as f64 });
+            let at = Some(START + second * 1_000 + i);
+            sentinel.record(Event {
+                tenant: tenant.as_bytes(),
+                endpoint: "/v1/process",
+                latency,
+                at,
+                ..Event::default()
+            });
+        }
+        sentinel.tick(START + (second + 1) * 1_000);
+    }
+    let verdict = sentinel.latency_verdict();
+    assert_eq!((verdict.kind, &verdict.tenants[..]), (Kind::OneTenant, &["acme".to_string()][..]), "{verdict:?}");
+    assert_eq!(sentinel.verdict().kind, Kind::Quiet);
 }
