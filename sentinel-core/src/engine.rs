@@ -216,8 +216,12 @@ impl Engine {
             }
         }
         let Closed { sealing, ids, .. } = closed;
-        if sealing.as_mut().is_some_and(|sealing| sealing.advance(STEPS, ids)) {
+        if let Some(sealing) = sealing
+            && sealing.advance(STEPS, ids)
+        {
+            let slot = sealing.slot;
             self.finish(closed);
+            closed.drop_oldest_parts(slot);
         }
         let busy = match &closed.sealing {
             Some(sealing) => sealing.stripe,
@@ -241,7 +245,6 @@ impl Engine {
             drop(surplus);
         }
         closed.parts.push_back((slot, packed));
-        closed.drop_oldest_parts(slot);
     }
 
     fn closed(&self) -> MutexGuard<'_, Closed> {

@@ -416,12 +416,19 @@ mod tests {
 
     #[test]
     fn pages_come_from_the_budget() {
-        let budget = Budget::new(8 * 68);
+        let budget = Budget::new(16 * 68);
         let (mut pool, mut reserved) = (Pool::default(), Reserved::nothing(&budget));
         let mut entry = Entry::new(1, [0; WEIGHTS], [0; INLINE_ID], 0);
         let placed = (0..29_u16).filter(|octave| entry.add_latency(octave * 16, &mut pool, &mut reserved)).count();
-        assert!((4..29).contains(&placed), "{placed}");
-        assert_eq!(budget.used(), 8 * 68);
+        assert!((9..29).contains(&placed), "{placed}");
+        assert!((11 * 68..=16 * 68).contains(&budget.used()));
+        // What is refused changes nothing that is there.
+        let mut cells = Vec::new();
+        EntryView { entry: &entry, arena: &[], pool: &pool }.latency(&mut cells);
+        assert_eq!(cells.len(), placed);
+        let mut inline = Entry::new(3, [0; WEIGHTS], [0; INLINE_ID], 0);
+        let few = (0..29_u16).filter(|octave| inline.add_latency(octave * 16, &mut pool, &mut reserved)).count();
+        assert_eq!(few, INLINE_CELLS);
         entry.free_pages(&mut pool);
         let mut other = Entry::new(2, [0; WEIGHTS], [0; INLINE_ID], 0);
         assert!((0..6_u16).all(|octave| other.add_latency(octave * 16, &mut pool, &mut reserved)));

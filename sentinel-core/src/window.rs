@@ -197,8 +197,9 @@ impl Window {
             let side = seen.filter(|((_, source), _)| (*source != self.source) == foreign);
             // Those that are not coarse yet come first.
             let largest = side.max_by_key(|(_, block)| (!block.coarse, block.rows.weight()));
-            // Where one side has nothing to give, the other has.
+            // Where one's own have nothing to give, those of others have; never the other way round.
             let others = self.blocks.range(..(self.open, 0));
+            let others = others.filter(|((_, source), _)| *source != self.source && !foreign);
             let largest = largest.filter(|(_, block)| !block.coarse || block.rows.len() >= 2 * WEIGHTS);
             let largest = largest.or_else(|| others.max_by_key(|(_, block)| (!block.coarse, block.rows.weight())));
             let Some((&place, largest)) = largest else {
