@@ -19,6 +19,11 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Nothing is left.
+    pub(crate) fn is_full(&self) -> bool {
+        self.used() >= self.limit
+    }
+
     /// Takes bytes, unless there are not so many.
     fn take(&self, bytes: usize) -> bool {
         let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {

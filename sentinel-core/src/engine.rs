@@ -75,6 +75,10 @@ const SHARES: usize = 16;
 pub(crate) const TABLES: usize = 3;
 /// Of the blocks, the dictionary of their ids, and the views.
 const WINDOW: usize = 9;
+/// Of the requests in flight.
+const FLIGHTS: usize = 1;
+/// What a tick takes for a moment, whatever the budget: a slot's rows twice, a report.
+const SLACK: usize = 448 << 10;
 /// Of the judges.
 const JUDGES: usize = 2;
 /// A clock that is set back by more than this begins anew; by less, time stands still until it has caught up.
@@ -106,7 +110,7 @@ impl Engine {
         let closed = Closed {
             setup,
             ids: Dictionary::new(hasher.clone()),
-            window: Window::new(config.grid, source, share(WINDOW)),
+            window: Window::new(config.grid, source, share(WINDOW) - SLACK),
             open: None,
             parts: VecDeque::new(),
             shelf: Shelf::default(),
@@ -139,7 +143,7 @@ impl Engine {
             shared,
             busy: CachePadded::new(AtomicUsize::new(IDLE)),
             closed: Mutex::new(closed),
-            flights: Flights::default(),
+            flights: Flights::new(share(FLIGHTS)),
             budget: config.budget,
         }
     }

@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Requests that are followed at once; further ones are recorded when they end, but not seen before.
+/// Requests that are followed at once, at most; further ones are recorded when they end, but not seen before.
 const MAX_FLIGHTS: usize = 65_536;
+/// Bytes of one, with its id and what a look makes of it.
+const FLIGHT_BYTES: usize = 512;
 
 /// Status of a request whose handler panicked.
 const PANICKED: u16 = 500;
@@ -21,10 +23,11 @@ struct Flight {
     tenant: Box<[u8]>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flights {
     inner: Mutex<Slab>,
     unseen: AtomicU64,
+    most: usize,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +45,12 @@ pub(crate) struct InFlight {
 }
 
 impl Flights {
+    /// As many as `bytes` hold.
+    pub(crate) fn new(bytes: usize) -> Self {
+        let most = (bytes / FLIGHT_BYTES).clamp(256, MAX_FLIGHTS);
+        Self { inner: Mutex::default(), unseen: AtomicU64::new(0), most }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Slab> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,7 +62,7 @@ impl Flights {
             slab.flights[at] = flight;
             return Some(at);
         }
-        if slab.flights.len() >= MAX_FLIGHTS {
+        if slab.flights.len() >= self.most {
             self.unseen.fetch_add(1, Ordering::Relaxed);
             return None;
         }

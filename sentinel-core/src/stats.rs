@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Counters since this process started (or forked). At all times
-/// `offered = accepted + dropped.status + dropped.late` and `accepted = in_window + expired`.
+/// `offered = accepted + dropped.status + dropped.late + dropped.no_memory` and `accepted = in_window + expired`.
 ///
 /// ```
 /// use sentinel_core::{Event, Sentinel};
@@ -33,7 +33,8 @@ pub struct Stats {
     pub expired: u64,
     /// Blocks of other sources in the window.
     pub foreign_blocks: u64,
-    /// Requests that began while 65,536 others were in flight: recorded when they ended, not seen before.
+    /// Requests that began while as many others were in flight as are followed at once (8,192 with the default budget): recorded
+    /// when they ended, not seen before.
     pub flights_unseen: u64,
     /// Times that a tenant's baseline was let go because there were more tenants than the budget holds.
     pub tenants_let_go: u64,
@@ -57,6 +58,8 @@ pub struct Dropped {
     pub status: u64,
     /// The event is older than the window.
     pub late: u64,
+    /// The event is for a slot that is over, and late events that wait to be sealed take all the memory for them.
+    pub no_memory: u64,
 }
 
 /// What was adjusted in events that were counted.
@@ -108,10 +111,11 @@ impl Stats {
     /// Adds the counters that a stripe keeps.
     pub(crate) fn add(&mut self, ledger: &Ledger) {
         let Ledger { accepted, dropped, adjusted } = *ledger;
-        self.offered += accepted + dropped.status + dropped.late;
+        self.offered += accepted + dropped.status + dropped.late + dropped.no_memory;
         self.accepted += accepted;
         self.dropped.status += dropped.status;
         self.dropped.late += dropped.late;
+        self.dropped.no_memory += dropped.no_memory;
         self.adjusted.latency += adjusted.latency;
         self.adjusted.latency_clamped += adjusted.latency_clamped;
         self.adjusted.future += adjusted.future;

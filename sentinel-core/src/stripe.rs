@@ -73,7 +73,7 @@ pub(crate) fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
 const LATE_EVENTS: usize = 8_192;
 
 /// Slots that late events have tables for at once in a stripe.
-const LATE_SLOTS: usize = 8;
+const LATE_SLOTS: usize = 64;
 
 /// A slot's table and which slot it is.
 #[derive(Debug)]
@@ -153,6 +153,10 @@ impl Stripe {
                 slot
             }
         };
+        if slot < self.slot && !self.has_late_table(slot) {
+            self.ledger.dropped.no_memory += 1;
+            return !self.filled.is_empty();
+        }
         self.ledger.accepted += 1;
         let (endpoint, other) = match subject.endpoint {
             Some(known) => known,
@@ -244,22 +248,27 @@ impl Stripe {
         }
     }
 
+    /// Is there a table for a late event, or may there be one? Not while those that wait to be sealed take all the memory.
+    #[cold]
+    fn has_late_table(&mut self, slot: i64) -> bool {
+        let known = self.late.iter().any(|late| late.slot == slot);
+        let full = self.shared.budget.is_full();
+        if self.late_events >= LATE_EVENTS || !known && (full || self.late.len() >= LATE_SLOTS) {
+            self.end_late();
+            return !full;
+        }
+        true
+    }
+
+    /// The table of a slot that is over.
     #[cold]
     fn late_table(&mut self, slot: i64) -> &mut Table {
         self.late_events += 1;
-        if self.late_events >= LATE_EVENTS {
-            self.end_late();
-        }
-        if let Some(at) = self.late.iter().position(|late| late.slot == slot) {
-            return &mut self.late[at].table;
-        }
-        if self.late.len() >= LATE_SLOTS {
-            // The oldest slot's goes first.
-            self.filled.push_back(self.late.remove(0));
-        }
-        let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
         let at = self.late.partition_point(|late| late.slot < slot);
-        self.late.insert(at, Filled { slot, table });
+        if self.late.get(at).is_none_or(|late| late.slot != slot) {
+            let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
+            self.late.insert(at, Filled { slot, table });
+        }
         &mut self.late[at].table
     }
 

@@ -20,7 +20,6 @@ fn built(clock: &Clock, with: impl FnOnce(Builder) -> Builder) -> Sentinel {
 
 /// Coarse histograms name two buckets by the first: a line between the two must not lose the second.
 #[test]
-#[ignore = "bug: 400 are slow, the row says 20 + 31: a coarse bucket that the line divides counts as below it"]
 fn slow_requests_of_coarse_blocks_keep_their_bounds() {
     let clock = Clock::manual(START);
     // The writer's memory is short, and its line is another one.
@@ -54,7 +53,6 @@ fn slow_requests_of_coarse_blocks_keep_their_bounds() {
 
 /// When a histogram finds no further page, what it has counted so far is still there, and what is lost is said.
 #[test]
-#[ignore = "bug: p50 is 2,948 ms for 8: all that was counted inline is lost with the first page that is refused"]
 fn a_histogram_without_memory_keeps_what_it_has() {
     let clock = Clock::manual(START);
     let sentinel = built(&clock, |builder| builder.budget(4 * MIB).max_endpoints(4_000));

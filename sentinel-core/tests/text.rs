@@ -245,7 +245,7 @@ const SHAPE: &str = "as_of:n from_ms:n to_ms:n window_ms:n baseline:s scope:s so
     tenants/0/error_rate:f tenants/0/error_share:f tenants/0/excess_share:f tenants/0/bound/requests:n tenants/0/bound/errors:n \
     tenants/0/bound/slow:n tenants/0/culprit:b tenants/0/chronic:b tenants/0/p50_ms:f tenants/0/p95_ms:f tenants/0/p99_ms:f \
     tenants/0/latency_deviation:f tenants/0/load_share:f tenants/0/in_flight:n tenants/0/top_endpoint/endpoint:s tenants/0/top_endpoint/errors:n \
-    tenants/0/top_endpoint/exact:b tail/requests:n tail/errors:n stats/offered:n stats/accepted:n stats/dropped/status:n stats/dropped/late:n \
+    tenants/0/top_endpoint/exact:b tail/requests:n tail/errors:n stats/offered:n stats/accepted:n stats/dropped/status:n stats/dropped/late:n stats/dropped/no_memory:n \
     stats/adjusted/latency:n stats/adjusted/future:n stats/adjusted/tenant_truncated:n";
 
 fn kind_of(value: &Value) -> char {
