@@ -40,8 +40,8 @@
 //!
 //! # Guarantees
 //!
-//! 1. While distinct ids fit counts are exact and the report says `mode: exact`: 12,288 a stripe and slot, and with the default
-//!    budget of 64 MiB about 2,000 that are active in every slot of ten minutes.
+//! 1. While distinct ids fit counts are exact and the report says `mode: exact`: 12,288 a stripe and slot; the default
+//!    budget of 64 MiB holds ten minutes of 10,000 tenants at 5,000 requests a second in a third of it.
 //! 2. Beyond it, every tenant whose true requests, errors or slow requests exceed the reported bound is present, and
 //!    `count ≤ true ≤ count + bound`.
 //! 3. `offered = accepted + dropped`, `accepted = in the window + expired`, at any moment.
