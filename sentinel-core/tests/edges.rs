@@ -80,7 +80,8 @@ fn a_histogram_without_memory_keeps_what_it_has() {
     for tenant in 0..40 {
         let row = sentinel.tenant(format!("t{tenant}").as_bytes(), None).unwrap().row;
         let (p50, p95) = (row.p50_ms.unwrap_or(0.0), row.p95_ms.unwrap_or(0.0));
-        let right = (p50 - 8.0).abs() < 0.26 && (p95 - 128.0).abs() < 4.1;
+        // Half of 800 is the last of 8 ms; with the ninth, where that found memory, the first of 16.
+        let right = ((p50 - 8.0).abs() < 0.26 || (p50 - 16.0).abs() < 0.52) && (p95 - 128.0).abs() < 4.1;
         assert!(
             right,
             "t{tenant}: one of 801 requests found no memory ({said} of 40), p50 is {p50} for 8, p95 {p95} for 128"
