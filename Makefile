@@ -77,7 +77,7 @@ incidents: ## Measure the verdicts on every made incident against the targets, S
 soak: $(VENV)/installed ## The longer runs: the comparison with the reference on every scenario, SOAK_SEEDS of each (hours)
 	$(PYTHON) tests/reference/compare.py --all --seeds $(SOAK_SEEDS)
 
-bench: ## Measure speed and memory beside what people use today, against the targets (under 25 minutes); BENCH=--quick: a look
+bench: ## Measure speed and memory beside what people use today, against the targets (half an hour and more); BENCH=--quick: a look
 	$(CARGO) run $(LOCKED) --quiet --release --package sentinel-benches --bin bench -- --out target/bench.jsonl $(BENCH)
 
 # What is found stays in target/fuzz; the corpus in the tree is only read. An input that breaks something ends it.
