@@ -1,4 +1,5 @@
-//! The byte budget: memory is reserved before it grows, and given back when it goes.
+//! The byte budget of the tables: memory is reserved before it grows, and given back when it goes. What is behind them is weighed
+//! (`weight`) when a block comes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Which stripe a thread records into: its own while there are no more threads than stripes, else that of the processor it
+//! Which stripe a thread records into: its own while no more threads than stripes have ever come, else that of the processor it
 //! runs on, so that a stripe stays in one processor's cache.
 
 use std::cell::Cell;
