@@ -130,8 +130,8 @@ impl Sentinel {
         Current::Reborn(self.inner.reborn.load_full().unwrap_or(born))
     }
 
-    /// Counts one request. Never fails, never panics; waits only for another record or for a table that is being copied. Where
-    /// nobody ticks or asks, now and then a call seals a slot on the way.
+    /// Counts one request. Never fails, never panics; waits only for another record or for tables to be swapped. Where nobody
+    /// ticks or asks, calls seal a filled slot on the way, two tenants each; a flood of late events there can make one take longer.
     ///
     /// ```
     /// # use sentinel_core::{Event, Sentinel};
