@@ -6,14 +6,26 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    let (Some((first_a, _)), Some((first_b, _))) = (a.split_first_chunk::<8>(), b.split_first_chunk::<8>()) else {
-        return a.iter().zip(b).all(|(a, b)| a == b);
-    };
-    let (Some((_, last_a)), Some((_, last_b))) = (a.split_last_chunk::<8>(), b.split_last_chunk::<8>()) else {
-        return false;
-    };
-    let ends = (word(*first_a) ^ word(*first_b)) | (word(*last_a) ^ word(*last_b));
-    ends == 0 && (a.len() <= 16 || a[8..].chunks_exact(8).zip(b[8..].chunks_exact(8)).all(|(a, b)| a == b))
+    // Up to 32 bytes are two words, of 8 or 16 bytes, which may overlap.
+    match (ends(a, u64::from_ne_bytes), ends(b, u64::from_ne_bytes)) {
+        (Some(a_ends), Some(b_ends)) if a.len() <= 16 => a_ends == b_ends,
+        (Some(_), Some(_)) => {
+            ends(a, u128::from_ne_bytes) == ends(b, u128::from_ne_bytes) && (a.len() <= 32 || rest_is_same(a, b))
+        }
+        _ => a.iter().zip(b).all(|(a, b)| a == b),
+    }
+}
+
+/// The first and the last word.
+#[inline]
+fn ends<T, const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> T) -> Option<(T, T)> {
+    Some((word(*bytes.first_chunk()?), word(*bytes.last_chunk()?)))
+}
+
+/// What lies between the ends.
+#[inline(never)]
+fn rest_is_same(a: &[u8], b: &[u8]) -> bool {
+    a == b
 }
 
 /// A number that differs where lengths, beginnings or ends do, as a rule: to pick a place by.

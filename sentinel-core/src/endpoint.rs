@@ -99,20 +99,19 @@ impl EndpointCache {
         Self { recent: Box::new([const { None }; RECENT]), ids: HashMap::with_hasher(hasher) }
     }
 
-    /// The number of a template, and whether it had to share `other`.
+    /// The number of a template that has come lately.
     #[inline]
-    pub(crate) fn id(&mut self, template: &str, registry: &Registry) -> (EndpointId, bool) {
-        let place = (mix(template.as_bytes()) >> 58) as usize % RECENT;
-        if let Some((name, id)) = &self.recent[place]
-            && same(name.as_bytes(), template.as_bytes())
-        {
-            return (*id, false);
-        }
-        self.search(template, place, registry)
+    pub(crate) fn recent(&self, template: &str) -> Option<EndpointId> {
+        let (name, id) = self.recent[place_of(template)].as_ref()?;
+        same(name.as_bytes(), template.as_bytes()).then_some(*id)
     }
 
-    #[inline(never)]
-    fn search(&mut self, template: &str, place: usize, registry: &Registry) -> (EndpointId, bool) {
+    /// The number of a template, and whether it had to share `other`.
+    pub(crate) fn id(&mut self, template: &str, registry: &Registry) -> (EndpointId, bool) {
+        if let Some(id) = self.recent(template) {
+            return (id, false);
+        }
+        let place = place_of(template);
         let template = if template.is_empty() { UNMATCHED } else { template };
         if let Some((name, &id)) = self.ids.get_key_value(template) {
             self.recent[place] = Some((name.clone(), id));
@@ -139,6 +138,11 @@ impl EndpointCache {
             None => (OTHER_ID, true),
         }
     }
+}
+
+#[inline]
+fn place_of(template: &str) -> usize {
+    (mix(template.as_bytes()) >> 58) as usize % RECENT
 }
 
 /// A route template from a raw path: numbers, UUIDs, hashes and long ids become `{id}`; query and fragment are cut off.

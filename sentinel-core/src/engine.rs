@@ -155,6 +155,15 @@ impl Engine {
     /// Counts an event in this thread's stripe.
     #[inline]
     pub(crate) fn record(&self, event: &Event<'_>) {
+        if event.tenant.len() > tenant::MAX_ID {
+            return self.record_long(event);
+        }
+        let subject = Subject { tenant: event.tenant, hash: self.hash(event.tenant), truncated: false, endpoint: None };
+        self.count(event, &subject);
+    }
+
+    #[cold]
+    fn record_long(&self, event: &Event<'_>) {
         let (tenant, truncated) = tenant::bounded(event.tenant);
         let subject = Subject { tenant: &tenant, hash: self.hash(&tenant), truncated, endpoint: None };
         self.count(event, &subject);

@@ -1,46 +1,70 @@
 //! One tenant in a table: three cache lines, and pages from a pool once its requests fall into many buckets or endpoints.
 
 use crate::budget::Reserved;
-use crate::histogram::LatencyCell;
+use crate::endpoint::EndpointId;
+use crate::histogram::{BUCKETS, LatencyCell};
 use crate::slot::WEIGHTS;
 
 const PAGE_WORDS: usize = 16;
 type Page = [u32; PAGE_WORDS];
-/// Pages of endpoint cells that a tenant may have: 6 + 6 × 5 = 36 endpoints a slot.
+/// Pages of endpoint cells that a tenant may have: 7 + 6 × 5 = 37 endpoints a slot.
 const MAX_ENDPOINT_PAGES: usize = 6;
-pub(crate) const INLINE_ID: usize = 38;
+pub(crate) const INLINE_ID: usize = 37;
 const INLINE_CELLS: usize = 8;
-const INLINE_ENDPOINTS: usize = 6;
-/// A histogram's directory page names a page of 16 buckets for each of the first 15 octaves; its last word names a second
-/// directory page for the others.
-const DIRECTORY: usize = 15;
+const INLINE_ENDPOINTS: usize = 7;
+/// A page of the histogram holds an octave of sixteen buckets. An entry names the pages of fifteen octaves itself, those of 128 µs to
+/// 4.2 s; a further page, which it names last, names those of the others.
+const OCTAVES: usize = BUCKETS / 16;
+const FIRST_OCTAVE: usize = 4;
+const DIRECT: usize = 15;
+/// A pool's pages have numbers of 16 bits.
+const MAX_PAGES: usize = 1 << 16;
 
-/// The first cache line is what every request of the tenant touches; the others say where it went and how long it took.
+/// What a request asks for first is in the first cache line. (Counts of a tenant's usual request are in all three.)
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Entry {
     pub(crate) hash: u64,
     pub(crate) latency_sum_us: u64,
     pub(crate) counts: [u32; WEIGHTS],
-    pub(crate) base: [u32; WEIGHTS],
     pub(crate) latency_max_us: u32,
-    /// The directory page of the histogram, once the inline cells are used up; 0 = none.
-    histogram: u32,
     /// The id itself, or where a longer one lies in the arena.
     pub(crate) id: [u8; INLINE_ID],
     pub(crate) id_len: u8,
     /// An error found no endpoint cell.
     pub(crate) endpoints_cut: bool,
+    /// The histogram is in pages.
+    is_spread: bool,
+    pub(crate) base: [u32; WEIGHTS],
     /// The first page of further endpoint cells; 0 = none.
     more_endpoints: u32,
+    /// The histogram: eight buckets and the counts of each (0 = free); once spread, the pages of the direct octaves and the page that
+    /// names the others; 0 = none.
+    latency: [[u16; INLINE_CELLS]; 2],
+    /// Endpoint + 1, so that 0 is free.
+    endpoint_at: [u16; INLINE_ENDPOINTS],
     requests_at: [u32; INLINE_ENDPOINTS],
     errors_at: [u32; INLINE_ENDPOINTS],
-    endpoint_at: [u16; INLINE_ENDPOINTS],
-    /// (bucket, count); a free cell counts 0.
-    cells: [(u16, u16); INLINE_CELLS],
 }
 
 const _: () = assert!(size_of::<Entry>() == 192);
+const _: () = assert!(DIRECT < 2 * INLINE_CELLS && OCTAVES - DIRECT <= PAGE_WORDS);
+
+/// Where an octave's page is named: directly, or in the page of the others.
+#[derive(Debug, Clone, Copy)]
+enum Named {
+    Directly(usize),
+    Further(usize),
+}
+
+#[inline]
+fn named(octave: usize) -> Named {
+    match octave.checked_sub(FIRST_OCTAVE) {
+        None => Named::Further(octave),
+        Some(direct) if direct < DIRECT => Named::Directly(direct),
+        Some(_) => Named::Further(octave - DIRECT),
+    }
+}
 
 /// A tenant's requests and errors at one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +84,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// Makes sure that so many pages can be taken.
     fn has(&mut self, pages: usize, reserved: &mut Reserved) -> bool {
-        let left = self.free.len() + self.pages.capacity().saturating_sub(self.pages.len().max(1));
+        let left = self.free.len() + self.pages.capacity().min(MAX_PAGES).saturating_sub(self.pages.len().max(1));
         left >= pages || self.grow(pages - left, reserved)
     }
 
@@ -81,7 +105,8 @@ impl Pool {
             self.pages[page as usize] = [0; PAGE_WORDS];
             return Some(page);
         }
-        if self.pages.len().max(1) >= self.pages.capacity() && !self.grow(1, reserved) {
+        if self.pages.len() >= MAX_PAGES || self.pages.len().max(1) >= self.pages.capacity() && !self.grow(1, reserved)
+        {
             return None;
         }
         if self.pages.is_empty() {
@@ -108,17 +133,17 @@ impl Entry {
             hash,
             latency_sum_us: 0,
             counts: [0; WEIGHTS],
-            base,
             latency_max_us: 0,
-            histogram: 0,
             id,
             id_len,
             endpoints_cut: false,
+            is_spread: false,
+            base,
             more_endpoints: 0,
+            latency: [[0; INLINE_CELLS]; 2],
+            endpoint_at: [0; INLINE_ENDPOINTS],
             requests_at: [0; INLINE_ENDPOINTS],
             errors_at: [0; INLINE_ENDPOINTS],
-            endpoint_at: [0; INLINE_ENDPOINTS],
-            cells: [(0, 0); INLINE_CELLS],
         }
     }
 
@@ -128,47 +153,95 @@ impl Entry {
         std::array::from_fn(|m| self.counts[m].saturating_add(self.base[m]))
     }
 
-    /// Counts a latency in the histogram. `false` when there is no memory for a further page.
+    /// Counts a request that succeeded, if it needs no page but one that is there; else nothing.
     #[inline]
-    pub(crate) fn add_latency(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
-        if self.histogram == 0 {
-            for cell in &mut self.cells {
-                if cell.1 == 0 || cell.0 == bucket {
-                    if cell.1 == u16::MAX {
-                        break;
-                    }
-                    *cell = (bucket, cell.1 + 1);
-                    return true;
-                }
+    pub(crate) fn add_known(&mut self, endpoint: EndpointId, bucket: u16, us: u32, pool: &mut Pool) -> bool {
+        let Some(place) = self.endpoint_place(endpoint) else {
+            return false;
+        };
+        if self.is_spread {
+            let Named::Directly(at) = named(usize::from(bucket) / 16) else {
+                return false;
+            };
+            let page = usize::from(self.named_page(at));
+            if page == 0 {
+                return false;
             }
-            return self.spread(bucket, pool, reserved);
+            let Some(counts) = pool.pages.get_mut(page) else {
+                return false;
+            };
+            let count = &mut counts[usize::from(bucket) % 16];
+            *count = count.saturating_add(1);
+        } else {
+            let Some(cell) = self.cell_place(bucket) else {
+                return false;
+            };
+            let [buckets, counts] = &mut self.latency;
+            if counts[cell] == u16::MAX {
+                return false;
+            }
+            (buckets[cell], counts[cell]) = (bucket, counts[cell] + 1);
         }
-        // The common case without a branch that changes anything: both pages are there.
-        let octave = usize::from(bucket) / 16;
-        if octave < DIRECTORY {
-            let page = pool.pages[self.histogram as usize][octave];
-            if page != 0 {
-                let cell = &mut pool.pages[page as usize][usize::from(bucket) % 16];
-                *cell = cell.saturating_add(1);
-                return true;
-            }
+        self.endpoint_at[place] = endpoint + 1;
+        self.requests_at[place] = self.requests_at[place].saturating_add(1);
+        self.counts[0] = self.counts[0].saturating_add(1);
+        self.add_time(us);
+        true
+    }
+
+    /// An error at an endpoint whose request has just been counted in a cell of the entry.
+    pub(crate) fn add_known_error(&mut self, endpoint: EndpointId) {
+        if let Some(place) = self.endpoint_place(endpoint) {
+            self.errors_at[place] = self.errors_at[place].saturating_add(1);
+        }
+    }
+
+    /// The place of an endpoint, or a free one for it. It is the one that its number says, as a rule.
+    #[inline]
+    fn endpoint_place(&self, endpoint: EndpointId) -> Option<usize> {
+        let fits = |place: usize| self.endpoint_at[place] == endpoint + 1 || self.endpoint_at[place] == 0;
+        let home = usize::from(endpoint % 8).min(INLINE_ENDPOINTS - 1);
+        if fits(home) { Some(home) } else { (0..INLINE_ENDPOINTS).find(|&place| fits(place)) }
+    }
+
+    /// The inline cell of a bucket, or a free one for it.
+    #[inline]
+    fn cell_place(&self, bucket: u16) -> Option<usize> {
+        let [buckets, counts] = &self.latency;
+        let places = (usize::from(bucket)..).take(INLINE_CELLS).map(|place| place % INLINE_CELLS);
+        places.into_iter().find(|&place| buckets[place] == bucket || counts[place] == 0)
+    }
+
+    #[inline]
+    pub(crate) fn add_time(&mut self, us: u32) {
+        self.latency_sum_us += u64::from(us);
+        self.latency_max_us = self.latency_max_us.max(us);
+    }
+
+    /// Counts a latency in the histogram. `false` when there is no memory for a further page.
+    pub(crate) fn add_latency(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
+        if !self.is_spread {
+            let cell = self.cell_place(bucket);
+            let [buckets, counts] = &mut self.latency;
+            let Some(cell) = cell.filter(|&cell| counts[cell] < u16::MAX) else {
+                return self.spread(bucket, pool, reserved);
+            };
+            (buckets[cell], counts[cell]) = (bucket, counts[cell] + 1);
+            return true;
         }
         self.add_to_page(bucket, 1, pool, reserved)
     }
 
     /// From inline cells to pages.
-    #[cold]
     fn spread(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
-        // Two directories and a page for each cell: all are there before anything moves.
-        if !pool.has(INLINE_CELLS + 3, reserved) {
+        // A page for each cell and for the names of others: all are there before anything moves.
+        if !pool.has(INLINE_CELLS + 2, reserved) {
             return false;
         }
-        let Some(directory) = pool.take(reserved) else {
-            return false;
-        };
-        self.histogram = directory;
+        let [buckets, counts] = std::mem::take(&mut self.latency);
+        self.is_spread = true;
         let mut all = self.add_to_page(bucket, 1, pool, reserved);
-        for (bucket, count) in std::mem::take(&mut self.cells) {
+        for (bucket, count) in buckets.into_iter().zip(counts) {
             if count > 0 {
                 all &= self.add_to_page(bucket, u32::from(count), pool, reserved);
             }
@@ -176,46 +249,70 @@ impl Entry {
         all
     }
 
-    #[cold]
     fn add_to_page(&mut self, bucket: u16, count: u32, pool: &mut Pool, reserved: &mut Reserved) -> bool {
-        let mut directory = self.histogram as usize;
-        let mut octave = usize::from(bucket) / 16;
-        while octave >= DIRECTORY {
-            if pool.pages[directory][DIRECTORY] == 0 {
-                let Some(page) = pool.take(reserved) else {
-                    return false;
-                };
-                pool.pages[directory][DIRECTORY] = page;
-            }
-            directory = pool.pages[directory][DIRECTORY] as usize;
-            octave -= DIRECTORY;
-        }
-        if pool.pages[directory][octave] == 0 {
-            let Some(page) = pool.take(reserved) else {
+        let named = named(usize::from(bucket) / 16);
+        let mut page = self.page(named, pool);
+        if page == 0 {
+            let Some(new) = self.new_page(named, pool, reserved) else {
                 return false;
             };
-            pool.pages[directory][octave] = page;
+            page = new;
         }
-        let page = pool.pages[directory][octave] as usize;
         let cell = &mut pool.pages[page][usize::from(bucket) % 16];
         *cell = cell.saturating_add(count);
         true
     }
 
     #[inline]
-    pub(crate) fn add_endpoint(&mut self, endpoint: u16, error: u32, pool: &mut Pool, reserved: &mut Reserved) {
-        for i in 0..INLINE_ENDPOINTS {
-            if self.requests_at[i] == 0 || self.endpoint_at[i] == endpoint {
-                self.endpoint_at[i] = endpoint;
-                self.requests_at[i] = self.requests_at[i].saturating_add(1);
-                self.errors_at[i] = self.errors_at[i].saturating_add(error);
-                return;
+    fn named_page(&self, at: usize) -> u16 {
+        self.latency.as_flattened()[at]
+    }
+
+    fn name_page(&mut self, at: usize, page: u32) {
+        self.latency.as_flattened_mut()[at] = page as u16;
+    }
+
+    /// The page of an octave; 0 = none.
+    fn page(&self, named: Named, pool: &Pool) -> usize {
+        match named {
+            Named::Directly(at) => usize::from(self.named_page(at)),
+            Named::Further(at) => match self.named_page(DIRECT) {
+                0 => 0,
+                further => pool.pages[usize::from(further)][at] as usize,
+            },
+        }
+    }
+
+    #[cold]
+    fn new_page(&mut self, named: Named, pool: &mut Pool, reserved: &mut Reserved) -> Option<usize> {
+        let at = match named {
+            Named::Directly(at) => {
+                let page = pool.take(reserved)?;
+                self.name_page(at, page);
+                return Some(page as usize);
             }
+            Named::Further(at) => at,
+        };
+        if self.named_page(DIRECT) == 0 {
+            let further = pool.take(reserved)?;
+            self.name_page(DIRECT, further);
+        }
+        let page = pool.take(reserved)?;
+        pool.pages[usize::from(self.named_page(DIRECT))][at] = page;
+        Some(page as usize)
+    }
+
+    pub(crate) fn add_endpoint(&mut self, endpoint: EndpointId, error: u32, pool: &mut Pool, reserved: &mut Reserved) {
+        if let Some(place) = self.endpoint_place(endpoint) {
+            self.endpoint_at[place] = endpoint + 1;
+            self.requests_at[place] = self.requests_at[place].saturating_add(1);
+            self.errors_at[place] = self.errors_at[place].saturating_add(error);
+            return;
         }
         self.add_to_more_endpoints(endpoint, error, pool, reserved);
     }
 
-    fn add_to_more_endpoints(&mut self, endpoint: u16, error: u32, pool: &mut Pool, reserved: &mut Reserved) {
+    fn add_to_more_endpoints(&mut self, endpoint: EndpointId, error: u32, pool: &mut Pool, reserved: &mut Reserved) {
         // A page is the next one's number and five cells: endpoint + 1 (0 = free), requests, errors. They fill in their order.
         let name = u32::from(endpoint) + 1;
         let (mut page, mut pages, mut free) = (self.more_endpoints, 0, None);
@@ -250,9 +347,9 @@ impl Entry {
     }
 
     /// An endpoint that fails takes the place of one that does not; when all fail, its errors have no cell.
-    fn replace_endpoint(&mut self, endpoint: u16, pool: &mut Pool) {
+    fn replace_endpoint(&mut self, endpoint: EndpointId, pool: &mut Pool) {
         if let Some(i) = (0..INLINE_ENDPOINTS).find(|&i| self.errors_at[i] == 0) {
-            (self.endpoint_at[i], self.requests_at[i], self.errors_at[i]) = (endpoint, 1, 1);
+            (self.endpoint_at[i], self.requests_at[i], self.errors_at[i]) = (endpoint + 1, 1, 1);
             return;
         }
         let mut page = self.more_endpoints;
@@ -270,12 +367,13 @@ impl Entry {
     /// Gives its pages back.
     #[inline]
     pub(crate) fn free_pages(&mut self, pool: &mut Pool) {
-        let mut directory = std::mem::take(&mut self.histogram);
-        while directory != 0 {
-            let words = pool.pages[directory as usize];
-            pool.free.extend(words[..DIRECTORY].iter().filter(|&&page| page != 0));
-            pool.free.push(directory);
-            directory = words[DIRECTORY];
+        if std::mem::take(&mut self.is_spread) {
+            if self.named_page(DIRECT) != 0 {
+                let further = &pool.pages[usize::from(self.named_page(DIRECT))];
+                pool.free.extend(further.iter().filter(|&&page| page != 0));
+            }
+            let named = std::mem::take(&mut self.latency);
+            pool.free.extend(named.as_flattened().iter().filter(|&&page| page != 0).map(|&page| u32::from(page)));
         }
         let mut page = std::mem::take(&mut self.more_endpoints);
         while page != 0 {
@@ -336,37 +434,40 @@ impl<'a> EntryView<'a> {
     /// The histogram, in the order of the buckets.
     pub(crate) fn latency(&self, out: &mut Vec<LatencyCell>) {
         let start = out.len();
-        let inline = self.entry.cells.iter().filter(|cell| cell.1 > 0);
-        out.extend(inline.map(|&(bucket, count)| LatencyCell { bucket, count: u32::from(count) }));
-        let (mut directory, mut octave) = (self.entry.histogram, 0);
-        while directory != 0 {
-            let words = &self.pool.pages[directory as usize];
-            for page in &words[..DIRECTORY] {
-                if *page != 0 {
-                    let filled = self.pool.pages[*page as usize].iter().enumerate().filter(|(_, count)| **count > 0);
-                    out.extend(filled.map(|(i, &count)| LatencyCell { bucket: (octave * 16 + i) as u16, count }));
-                }
-                octave += 1;
-            }
-            directory = words[DIRECTORY];
-        }
+        self.each_latency(|cell| out.push(cell));
         // Pages stand in order.
-        if self.entry.histogram == 0 {
+        if !self.entry.is_spread {
             out[start..].sort_unstable();
+        }
+    }
+
+    /// The histogram, in no order.
+    #[inline]
+    pub(crate) fn each_latency(&self, mut each: impl FnMut(LatencyCell)) {
+        if !self.entry.is_spread {
+            let [buckets, counts] = self.entry.latency;
+            let used = buckets.into_iter().zip(counts).filter(|(_, count)| *count > 0);
+            used.for_each(|(bucket, count)| each(LatencyCell { bucket, count: u32::from(count) }));
+            return;
+        }
+        for octave in 0..OCTAVES {
+            let page = self.entry.page(named(octave), self.pool);
+            if page != 0 {
+                let filled = self.pool.pages[page].iter().enumerate().filter(|(_, count)| **count > 0);
+                filled.for_each(|(i, &count)| each(LatencyCell { bucket: (octave * 16 + i) as u16, count }));
+            }
         }
     }
 
     /// The endpoints, in no order.
     pub(crate) fn endpoints(&self, out: &mut Vec<EndpointCell>) {
         let entry = self.entry;
-        for i in 0..INLINE_ENDPOINTS {
-            if entry.requests_at[i] > 0 {
-                out.push(EndpointCell {
-                    endpoint: entry.endpoint_at[i],
-                    requests: entry.requests_at[i],
-                    errors: entry.errors_at[i],
-                });
-            }
+        for i in (0..INLINE_ENDPOINTS).filter(|&i| entry.endpoint_at[i] > 0) {
+            out.push(EndpointCell {
+                endpoint: entry.endpoint_at[i] - 1,
+                requests: entry.requests_at[i],
+                errors: entry.errors_at[i],
+            });
         }
         let mut page = entry.more_endpoints;
         while page != 0 {
@@ -406,7 +507,8 @@ mod tests {
             cells
         };
         assert_eq!(cells(&entry, &pool), [LatencyCell { bucket: 10, count: 70_000 }]);
-        let page = pool.pages[entry.histogram as usize][0] as usize;
+        let further = usize::from(entry.named_page(DIRECT));
+        let page = pool.pages[further][0] as usize;
         pool.pages[page][10] = u32::MAX - 3;
         for _ in 0..10 {
             assert!(entry.add_latency(10, &mut pool, &mut reserved));

@@ -6,46 +6,43 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Threads that have come so far.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
-/// Requests after which a thread looks anew where it runs.
+/// Requests after which a thread looks anew where it belongs.
 const LOOK: u32 = 64;
 
-/// What a thread knows of itself.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    ordinal: u32,
-    processor: u32,
-    /// Requests until it looks again.
-    left: u32,
-}
-
 thread_local! {
-    static PLACE: Cell<Place> = const { Cell::new(Place { ordinal: u32::MAX, processor: 0, left: 0 }) };
+    /// The number of this thread, in the order they came.
+    static ORDINAL: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Where it records, and requests until it looks again.
+    static HOME: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
 /// The stripe of this thread, of `stripes`, which is a power of two.
 #[inline]
 pub(crate) fn of_thread(stripes: usize) -> usize {
     // While a thread's locals are torn down it knows nothing: any stripe will do.
-    let place = PLACE.try_with(|place| {
-        let known = place.get();
-        if known.left == 0 { look(place) } else { place.replace(Place { left: known.left - 1, ..known }) }
+    let home = HOME.try_with(|known| {
+        let (home, left) = known.get();
+        if left == 0 {
+            return look(known, stripes);
+        }
+        known.set((home, left - 1));
+        home
     });
-    let Ok(place) = place else {
-        return 0;
-    };
-    let alone = THREADS.load(Ordering::Relaxed) <= stripes;
-    (if alone { place.ordinal } else { place.processor }) as usize & (stripes - 1)
+    home.unwrap_or(0) as usize & (stripes - 1)
 }
 
 #[cold]
-fn look(place: &Cell<Place>) -> Place {
-    let mut known = place.get();
-    if known.ordinal == u32::MAX {
-        known.ordinal = THREADS.fetch_add(1, Ordering::Relaxed) as u32;
-    }
-    let now = Place { processor: processor().unwrap_or(known.ordinal), left: LOOK, ..known };
-    place.set(now);
-    now
+fn look(known: &Cell<(u32, u32)>, stripes: usize) -> u32 {
+    let ordinal = ORDINAL.try_with(|ordinal| {
+        let number = ordinal.get().unwrap_or_else(|| THREADS.fetch_add(1, Ordering::Relaxed));
+        ordinal.set(Some(number));
+        number
+    });
+    let ordinal = ordinal.unwrap_or(0) as u32;
+    let alone = THREADS.load(Ordering::Relaxed) <= stripes;
+    let home = if alone { ordinal } else { processor().unwrap_or(ordinal) };
+    known.set((home, LOOK));
+    home
 }
 
 #[cfg(target_os = "linux")]

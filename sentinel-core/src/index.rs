@@ -24,11 +24,22 @@ fn tag(hash: u64) -> Slot {
 impl Index {
     /// The position with this hash that `is_it`.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(usize) -> bool) -> Option<usize> {
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+        // Out of bounds only while there is nothing at all.
+        let slot = *self.slots.get(hash as usize & self.slots.len().wrapping_sub(1))?;
+        let position = (slot & 0xffff) as usize;
+        // The first place is the right one, as a rule.
+        if slot & 0xffff_0000 == tag(hash) && position > 0 && is_it(position - 1) {
+            return Some(position - 1);
+        }
+        self.search(hash, is_it)
+    }
+
+    #[inline(never)]
+    fn search(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         let (mask, tag) = (self.slots.len().wrapping_sub(1), tag(hash));
         let mut at = hash as usize;
         loop {
-            // Out of bounds only while there is nothing at all.
             let slot = *self.slots.get(at & mask)?;
             if slot == 0 {
                 return None;

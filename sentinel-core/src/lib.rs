@@ -80,6 +80,7 @@ mod lock;
 mod look;
 #[cfg(all(test, sentinel_loom))]
 mod loom_tests;
+mod lump;
 mod packed;
 mod part;
 mod rank;

@@ -5,6 +5,7 @@
 use crate::dictionary::Dictionary;
 use crate::head::{EndpointRow, Head};
 use crate::histogram::{LatencyCell, cells_of, coarsen};
+use crate::lump::Lump;
 use crate::packed::Packed;
 use crate::rows::{Packer, Sums};
 use crate::slot::{EndpointCell, Table, WITNESSES};
@@ -24,6 +25,8 @@ pub(crate) struct Sealing {
     /// The next row: sub-table, entry.
     next: (usize, usize),
     packer: Packer,
+    /// The rows so far, together.
+    listed: Box<Lump>,
     coarse: bool,
     latency: Vec<LatencyCell>,
     cells: Vec<EndpointCell>,
@@ -41,9 +44,7 @@ impl Sealing {
     ) -> Self {
         let mut head = Head::empty(source, from_ms, to_ms);
         head.slow_above = table.slow_line.fleet;
-        (head.aborted, head.latency_sum_us, head.latency_max_us) =
-            (table.aborted, table.latency_sum_us, table.latency_max_us);
-        head.latency = cells_of(&table.latency[..]);
+        head.aborted = table.aborted;
         let used = |i: &u16| table.endpoints[usize::from(*i)].counts[0] > 0;
         let mut endpoints: Vec<u16> = (0..table.endpoints.len() as u16).filter(used).collect();
         endpoints.sort_unstable_by(|&a, &b| names[usize::from(a)].cmp(&names[usize::from(b)]));
@@ -68,6 +69,7 @@ impl Sealing {
             places,
             next: (0, 0),
             packer: Packer::default(),
+            listed: Box::default(),
             coarse,
             latency: Vec::new(),
             cells: Vec::new(),
@@ -76,7 +78,7 @@ impl Sealing {
 
     /// Requests in the table.
     pub(crate) fn requests(&self) -> u64 {
-        self.table.totals()[0]
+        self.table.requests()
     }
 
     /// Does up to `steps` steps: an endpoint or a tenant each. Says whether that was all.
@@ -132,9 +134,11 @@ impl Sealing {
         };
         self.next = (sub, at + 1);
         let view = self.table.entry(sub, at);
+        self.listed.add_sums(&view);
         self.latency.clear();
         self.cells.clear();
         view.latency(&mut self.latency);
+        self.latency.iter().for_each(|&cell| self.listed.add_latency(cell));
         view.endpoints(&mut self.cells);
         for cell in &mut self.cells {
             cell.endpoint = self.places[usize::from(cell.endpoint)];
@@ -158,14 +162,16 @@ impl Sealing {
     /// All of it, and the table to be used again. The rows are not sorted yet.
     pub(crate) fn finish(mut self, ids: &mut Dictionary) -> (Packed, Box<Table>) {
         while !self.advance(1_024, ids) {}
-        let Self { table, mut head, packer, coarse, .. } = self;
-        (head.totals, head.tail, head.offset) = (table.totals(), table.tail(), table.offsets());
-        head.latency.shrink_to_fit();
+        let Self { table, mut head, packer, listed: mut whole, coarse, .. } = self;
+        whole.join(&table.tail);
+        (head.totals, head.tail, head.offset) = (whole.counts, table.tail.counts, table.offsets());
+        (head.latency_sum_us, head.latency_max_us) = (whole.latency_sum_us, whole.latency_max_us);
+        head.latency = cells_of(&whole.latency);
         (Packed { head, rows: packer.finish(), coarse }, table)
     }
 
     /// Bytes of what it has made so far.
     pub(crate) fn weight(&self) -> usize {
-        self.packer.weight() + self.head.weight()
+        self.packer.weight() + self.head.weight() + size_of::<Lump>()
     }
 }

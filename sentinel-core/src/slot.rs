@@ -8,9 +8,11 @@
 //! `offset[m]`. (Misra and Gries 1982; mergeable by Agarwal et al., TODS 2013.)
 
 use crate::budget::{Budget, Reserved};
+use crate::endpoint::EndpointId;
 pub(crate) use crate::entry::EndpointCell;
 use crate::entry::EntryView;
-use crate::histogram::{BUCKETS, HALVES, NOTHING_ABOVE, bucket_of, half_of};
+use crate::histogram::{BUCKETS, HALVES, LatencyCell, NOTHING_ABOVE, bucket_of, half_of};
+use crate::lump::Lump;
 use crate::subtable::SubTable;
 use std::sync::Arc;
 
@@ -48,14 +50,10 @@ impl Default for SlowLine {
 pub(crate) struct Table {
     subtables: [SubTable; Self::SUBTABLES],
     pub(crate) endpoints: Vec<EndpointTally>,
-    /// The latencies of everybody, those of the tail included.
-    pub(crate) latency: [u32; BUCKETS],
     pub(crate) aborted: u64,
-    pub(crate) latency_sum_us: u64,
-    pub(crate) latency_max_us: u32,
     pub(crate) slow_line: SlowLine,
-    tail: [u64; WEIGHTS],
-    totals: [u64; WEIGHTS],
+    /// Those of tenants that have left, and latencies that no entry had a cell for.
+    pub(crate) tail: Lump,
     /// Places guaranteed for each weight in a sub-table.
     places: usize,
     reserved: Reserved,
@@ -79,11 +77,34 @@ pub(crate) struct EndpointTally {
     /// Up to three tenants (hashes) that failed here, and that were unusually slow here; 0 = free.
     pub(crate) failing: [u64; WITNESSES],
     pub(crate) lagging: [u64; WITNESSES],
+    /// Unusually slow: halves above this one.
+    line: u8,
 }
 
 impl EndpointTally {
-    const EMPTY: Self =
-        Self { counts: [0; WEIGHTS], halves: [0; HALVES], failing: [0; WITNESSES], lagging: [0; WITNESSES] };
+    fn new(line: u8) -> Self {
+        Self { counts: [0; WEIGHTS], halves: [0; HALVES], failing: [0; WITNESSES], lagging: [0; WITNESSES], line }
+    }
+
+    /// Counts a request whose latency is in a half.
+    #[inline]
+    fn add(&mut self, half: u8) {
+        self.counts[0] = self.counts[0].saturating_add(1);
+        let count = &mut self.halves[usize::from(half) % HALVES];
+        *count = count.saturating_add(1);
+    }
+
+    /// Says what was wrong with it.
+    fn mark(&mut self, hash: u64, error: bool, slow: bool, lagging: bool) {
+        self.counts[1] = self.counts[1].saturating_add(u32::from(error));
+        self.counts[2] = self.counts[2].saturating_add(u32::from(slow));
+        if error {
+            witness(&mut self.failing, hash);
+        }
+        if lagging {
+            witness(&mut self.lagging, hash);
+        }
+    }
 }
 
 fn witness(set: &mut [u64; WITNESSES], hash: u64) {
@@ -102,105 +123,100 @@ impl Table {
         Self {
             subtables: std::array::from_fn(|_| SubTable::default()),
             endpoints: Vec::new(),
-            latency: [0; BUCKETS],
             aborted: 0,
-            latency_sum_us: 0,
-            latency_max_us: 0,
             slow_line,
-            tail: [0; WEIGHTS],
-            totals: [0; WEIGHTS],
+            tail: Lump::default(),
             places: places.div_ceil(Self::SUBTABLES),
             reserved,
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.totals[0] == 0
+        self.endpoints.is_empty()
     }
 
     /// Empty again, its allocations kept.
     pub(crate) fn reset(&mut self, slow_line: SlowLine) {
-        let Self {
-            subtables,
-            endpoints,
-            latency,
-            aborted,
-            latency_sum_us,
-            latency_max_us,
-            slow_line: line,
-            tail,
-            totals,
-            places: _,
-            reserved: _,
-        } = self;
-        if totals[0] > 0 {
+        let Self { subtables, endpoints, aborted, slow_line: line, tail, places: _, reserved: _ } = self;
+        if !endpoints.is_empty() {
             subtables.iter_mut().for_each(SubTable::reset);
             endpoints.clear();
-            latency.fill(0);
+            *tail = Lump::default();
         }
-        (*aborted, *latency_sum_us, *latency_max_us, *line) = (0, 0, 0, slow_line);
-        (*tail, *totals) = ([0; WEIGHTS], [0; WEIGHTS]);
+        (*aborted, *line) = (0, slow_line);
+    }
+
+    /// Counts a request like one before it: its tenant has an entry, with a cell for its endpoint and one for its latency, which
+    /// is known. Almost every request is like that; for any other it does nothing and says `false`, and [`Table::add`] is there.
+    #[inline]
+    pub(crate) fn add_known(
+        &mut self,
+        tenant: &[u8],
+        hash: u64,
+        endpoint: EndpointId,
+        us: u32,
+        (error, aborted): (bool, bool),
+    ) -> bool {
+        let bucket = bucket_of(us);
+        let half = half_of_bucket(bucket);
+        let Some(tally) = self.endpoints.get_mut(usize::from(endpoint)) else {
+            return false;
+        };
+        let sub = sub_of(hash);
+        let Some(at) = self.subtables[sub].add_known(tenant, hash, endpoint, bucket, us) else {
+            return false;
+        };
+        tally.add(half);
+        let (slow, lagging) = (bucket > self.slow_line.fleet, half > tally.line);
+        if error | aborted | slow | lagging {
+            self.aborted += u64::from(aborted);
+            tally.mark(hash, error, slow, lagging);
+            self.subtables[sub].mark(at, endpoint, error, slow);
+        }
+        true
     }
 
     /// Counts one request of a tenant with this hash. `false` when no memory was left for its latency's page: that is in the
     /// whole, not in its tenant's histogram.
-    #[inline]
     pub(crate) fn add(&mut self, sample: &Sample<'_>, hash: u64) -> bool {
-        let timed = sample.latency_us.map(|us| (bucket_of(us), us));
-        let slow = timed.is_some_and(|(bucket, _)| bucket > self.slow_line.fleet);
-        self.totals[0] += 1;
-        if sample.error | slow | sample.aborted {
-            self.totals[1] += u64::from(sample.error);
-            self.totals[2] += u64::from(slow);
-            self.aborted += u64::from(sample.aborted);
-        }
-        if let Some((bucket, us)) = timed {
-            self.latency[usize::from(bucket)] = self.latency[usize::from(bucket)].saturating_add(1);
-            self.latency_sum_us += u64::from(us);
-            self.latency_max_us = self.latency_max_us.max(us);
-        }
-        self.add_to_endpoint(sample, hash, timed, slow);
-        let subtable = &mut self.subtables[(hash >> 40) as usize % Self::SUBTABLES];
-        let rest = (&mut self.tail, &mut self.reserved);
-        subtable.add(sample, hash, timed, slow, self.places, rest)
-    }
-
-    #[inline]
-    fn add_to_endpoint(&mut self, sample: &Sample<'_>, hash: u64, timed: Option<(u16, u32)>, slow: bool) {
+        let bucket = sample.latency_us.map(bucket_of);
+        let slow = bucket.is_some_and(|bucket| bucket > self.slow_line.fleet);
+        self.aborted += u64::from(sample.aborted);
         let at = usize::from(sample.endpoint);
         if at >= self.endpoints.len() {
             self.grow_endpoints(at + 1);
         }
         let tally = &mut self.endpoints[at];
-        count(&mut tally.counts, sample.error, slow);
-        if sample.error {
-            witness(&mut tally.failing, hash);
+        let mut lagging = false;
+        if let Some(half) = bucket.map(half_of_bucket) {
+            tally.add(half);
+            lagging = half > tally.line;
+        } else {
+            tally.counts[0] = tally.counts[0].saturating_add(1);
         }
-        if let Some((bucket, _)) = timed {
-            let half = half_of_bucket(bucket);
-            let count = &mut tally.halves[usize::from(half) % HALVES];
-            *count = count.saturating_add(1);
-            if self.slow_line.endpoints.get(at).is_some_and(|&line| half > line) {
-                witness(&mut tally.lagging, hash);
-            }
+        tally.mark(hash, sample.error, slow, lagging);
+        let rest = (&mut self.tail, &mut self.reserved);
+        let placed = self.subtables[sub_of(hash)].add(sample, hash, bucket, slow, self.places, rest);
+        if let Some(bucket) = bucket
+            && !placed
+        {
+            self.tail.add_latency(LatencyCell { bucket, count: 1 });
         }
+        placed
     }
 
     #[cold]
     fn grow_endpoints(&mut self, len: usize) {
-        let before = self.endpoints.capacity();
-        self.endpoints.resize(len, EndpointTally::EMPTY);
+        let (from, before) = (self.endpoints.len(), self.endpoints.capacity());
+        let lines = &self.slow_line.endpoints;
+        let line = |at: usize| lines.get(at).copied().unwrap_or(u8::MAX);
+        self.endpoints.extend((from..len).map(|at| EndpointTally::new(line(at))));
         self.reserved.force((self.endpoints.capacity() - before) * size_of::<EndpointTally>());
     }
 
-    /// Requests, errors and slow requests.
-    pub(crate) fn totals(&self) -> [u64; WEIGHTS] {
-        self.totals
-    }
-
-    /// Those of tenants that have left.
-    pub(crate) fn tail(&self) -> [u64; WEIGHTS] {
-        self.tail
+    /// Requests, those of tenants that have left too.
+    pub(crate) fn requests(&self) -> u64 {
+        self.endpoints.iter().map(|tally| u64::from(tally.counts[0])).sum()
     }
 
     /// The largest true count of each weight that an absent tenant can have.
@@ -236,8 +252,14 @@ impl Table {
 
     /// The id behind a hash, when its tenant is still in the table.
     pub(crate) fn id_of(&self, hash: u64) -> Option<&[u8]> {
-        self.subtables[(hash >> 40) as usize % Self::SUBTABLES].id_of(hash)
+        self.subtables[sub_of(hash)].id_of(hash)
     }
+}
+
+/// Which sub-table a hash belongs to.
+#[inline]
+fn sub_of(hash: u64) -> usize {
+    (hash >> 40) as usize % Table::SUBTABLES
 }
 
 /// `half_of` by a table that is made once: it is asked for every request.
@@ -362,9 +384,10 @@ mod tests {
                 prop_assert!((0..WEIGHTS).all(|m| absent.counts[m] <= offsets[m]));
             }
             for m in 0..WEIGHTS {
-                prop_assert_eq!(listed[m] + table.tail()[m], table.totals()[m]);
+                let total: u64 = truth.values().map(|tenant| tenant.counts[m]).sum();
+                prop_assert_eq!(listed[m] + table.tail.counts[m], total);
                 // The bound of Misra and Gries, for each sub-table; it cannot exceed what all of them hold.
-                prop_assert!(offsets[m] <= table.totals()[m] / (places.div_ceil(Table::SUBTABLES) as u64 + 1));
+                prop_assert!(offsets[m] <= total / (places.div_ceil(Table::SUBTABLES) as u64 + 1));
             }
         }
     }
@@ -391,11 +414,11 @@ mod tests {
             rows.sort();
             (
                 rows,
-                table.totals(),
-                table.tail(),
+                table.requests(),
+                table.tail.counts,
+                table.tail.latency_sum_us,
                 table.offsets(),
                 table.aborted,
-                table.latency_sum_us,
                 table.endpoints.len(),
             )
         };

@@ -2,8 +2,10 @@
 
 use crate::budget::Reserved;
 use crate::bytes::same;
+use crate::endpoint::EndpointId;
 use crate::entry::{Entry, EntryView, INLINE_ID, Pool, id_in};
 use crate::index::{self, Index};
+use crate::lump::Lump;
 use crate::slot::{Sample, WEIGHTS, count};
 
 /// Bytes of an entry and of its place in the index.
@@ -45,23 +47,50 @@ impl SubTable {
         Some(id_in(&self.arena, &self.entries[at]))
     }
 
-    /// Counts a request; what a purge lets go of is added to `tail`. `false` when its latency found no memory.
+    /// Where a tenant's entry is.
     #[inline]
+    fn find(&self, tenant: &[u8], hash: u64) -> Option<usize> {
+        self.index.find(hash, |at| {
+            let entry = &self.entries[at];
+            entry.hash == hash && same(id_in(&self.arena, entry), tenant)
+        })
+    }
+
+    /// Counts a request that took a known time, if there is a cell for all of it; else nothing. Says where its tenant's entry is.
+    #[inline]
+    pub(crate) fn add_known(
+        &mut self,
+        tenant: &[u8],
+        hash: u64,
+        endpoint: EndpointId,
+        bucket: u16,
+        us: u32,
+    ) -> Option<usize> {
+        let at = self.find(tenant, hash)?;
+        self.entries[at].add_known(endpoint, bucket, us, &mut self.pool).then_some(at)
+    }
+
+    /// Says what was wrong with a request that `add_known` has counted.
+    pub(crate) fn mark(&mut self, at: usize, endpoint: EndpointId, error: bool, slow: bool) {
+        let entry = &mut self.entries[at];
+        entry.counts[1] = entry.counts[1].saturating_add(u32::from(error));
+        entry.counts[2] = entry.counts[2].saturating_add(u32::from(slow));
+        if error {
+            entry.add_known_error(endpoint);
+        }
+    }
+
+    /// Counts a request; what a purge lets go of is added to `tail`. `false` when its latency found no memory.
     pub(crate) fn add(
         &mut self,
         sample: &Sample<'_>,
         hash: u64,
-        timed: Option<(u16, u32)>,
+        bucket: Option<u16>,
         slow: bool,
         places: usize,
-        (tail, reserved): (&mut [u64; WEIGHTS], &mut Reserved),
+        (tail, reserved): (&mut Lump, &mut Reserved),
     ) -> bool {
-        let Self { index, entries, arena, .. } = self;
-        let found = index.find(hash, |at| {
-            let entry = &entries[at];
-            entry.hash == hash && same(id_in(arena, entry), sample.tenant)
-        });
-        let at = match found {
+        let at = match self.find(sample.tenant, hash) {
             Some(at) => at,
             None => self.insert(sample.tenant, hash, places, tail, reserved),
         };
@@ -69,23 +98,13 @@ impl SubTable {
         let entry = &mut entries[at];
         count(&mut entry.counts, sample.error, slow);
         entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, reserved);
-        let Some((bucket, us)) = timed else {
-            return true;
-        };
-        entry.latency_sum_us += u64::from(us);
-        entry.latency_max_us = entry.latency_max_us.max(us);
-        entry.add_latency(bucket, pool, reserved)
+        if let Some(us) = sample.latency_us {
+            entry.add_time(us);
+        }
+        bucket.is_none_or(|bucket| entry.add_latency(bucket, pool, reserved))
     }
 
-    #[inline(never)]
-    fn insert(
-        &mut self,
-        id: &[u8],
-        hash: u64,
-        places: usize,
-        tail: &mut [u64; WEIGHTS],
-        reserved: &mut Reserved,
-    ) -> usize {
+    fn insert(&mut self, id: &[u8], hash: u64, places: usize, tail: &mut Lump, reserved: &mut Reserved) -> usize {
         let most = 2 * WEIGHTS * places;
         if self.entries.len() == self.entries.capacity() && self.entries.len() < most {
             self.grow(most, reserved);
@@ -130,7 +149,7 @@ impl SubTable {
     /// Makes room: raises the offsets so that `places` upper bounds of each weight stay above them, and moves who lies within
     /// all of them to the tail. Half the entries are free after it.
     #[cold]
-    pub(crate) fn purge(&mut self, places: usize, tail: &mut [u64; WEIGHTS]) {
+    pub(crate) fn purge(&mut self, places: usize, tail: &mut Lump) {
         self.offset = raised(&self.entries, self.offset, places);
         let Self { index, entries, pool, arena, offset } = self;
         index.clear();
@@ -151,9 +170,7 @@ impl SubTable {
                 entries[kept] = entry;
                 kept += 1;
             } else {
-                for (sum, count) in tail.iter_mut().zip(entry.counts) {
-                    *sum += u64::from(count);
-                }
+                tail.add(&EntryView { entry: &entry, arena: &old_arena, pool });
                 entry.free_pages(pool);
             }
         }
