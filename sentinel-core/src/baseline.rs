@@ -5,10 +5,10 @@
 //! Two judges keep their own: errors, and latency (requests above the key's own tail threshold).
 
 use crate::histogram::{HALVES, LatencyCell, half_of};
+use crate::lookup::Lookup;
 use crate::part::Part;
-use ahash::RandomState;
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::borrow::Borrow;
+use std::collections::VecDeque;
 
 /// Expected share of requests above a tail threshold.
 pub(crate) const TAIL: f64 = 0.05;
@@ -133,10 +133,10 @@ struct Tails {
 
 /// All tenants, or all endpoints. Key 0 is the rest: what has no row of its own.
 #[derive(Debug)]
-pub(crate) struct Keys<K> {
+pub(crate) struct Keys<L: Lookup> {
     horizon: Horizon,
-    index: HashMap<K, u32, RandomState>,
-    names: Vec<K>,
+    index: L,
+    names: Vec<L::Key>,
     /// By window: counts of its closed slots.
     closed: Vec<Vec<Tally>>,
     open: Vec<Tally>,
@@ -151,13 +151,13 @@ pub(crate) struct Keys<K> {
 /// The key of everything that has no key.
 pub(crate) const REST: u32 = 0;
 
-impl<K: Clone + Eq + Hash> Keys<K> {
-    pub(crate) fn new(horizon: &Horizon, rest: K, hasher: RandomState) -> Self {
+impl<L: Lookup> Keys<L> {
+    pub(crate) fn new(horizon: &Horizon, rest: L::Key, index: L) -> Self {
         let windows = horizon.windows.len();
         let learned = |side| Learned { side, old: Vec::new(), older: vec![Vec::new(); windows] };
         let mut out = Self {
             horizon: horizon.clone(),
-            index: HashMap::with_hasher(hasher),
+            index,
             names: Vec::new(),
             closed: vec![Vec::new(); windows],
             open: Vec::new(),
@@ -175,19 +175,16 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         self.names.len()
     }
 
-    pub(crate) fn key(&self, i: u32) -> &K {
+    pub(crate) fn key(&self, i: u32) -> &L::Key {
         &self.names[i as usize]
     }
 
-    pub(crate) fn find<Q: ?Sized + Eq + Hash>(&self, key: &Q) -> Option<u32>
-    where
-        K: std::borrow::Borrow<Q>,
-    {
-        self.index.get(key).copied()
+    pub(crate) fn find(&self, key: &L::Asked) -> Option<u32> {
+        self.index.find(key)
     }
 
-    pub(crate) fn index_of(&mut self, key: &K) -> u32 {
-        if let Some(&i) = self.index.get(key) {
+    pub(crate) fn index_of(&mut self, key: &L::Key) -> u32 {
+        if let Some(i) = self.index.find(key.borrow()) {
             i
         } else {
             let i = self.add_key(key.clone());
@@ -196,7 +193,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         }
     }
 
-    fn add_key(&mut self, key: K) -> u32 {
+    fn add_key(&mut self, key: L::Key) -> u32 {
         self.names.push(key);
         self.closed.iter_mut().for_each(|counts| counts.push(Tally::default()));
         self.open.push(Tally::default());
@@ -230,6 +227,13 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         let learned = &self.learned[side as usize];
         let ([n, e], [older_n, older_e]) = (learned.old[i as usize], learned.older[w][i as usize]);
         (n + f64::from(older_n), e + f64::from(older_e))
+    }
+
+    /// The same of all keys, in their order.
+    pub(crate) fn bases(&self, side: Side, w: usize) -> impl Iterator<Item = (f64, f64)> {
+        let learned = &self.learned[side as usize];
+        let both = learned.old.iter().zip(&learned.older[w]);
+        both.map(|([n, e], [older_n, older_e])| (n + f64::from(*older_n), e + f64::from(*older_e)))
     }
 
     /// Forgets what it knew of the open slot.
@@ -371,11 +375,10 @@ impl<K: Clone + Eq + Hash> Keys<K> {
     /// Bytes on the heap, near enough to budget by.
     pub(crate) fn weight(&self) -> usize {
         let windows = self.horizon.windows.len();
-        let key =
-            (windows + 1) * size_of::<Tally>() + 2 * (16 + windows * 8) + size_of::<Tail>() + 2 * size_of::<K>() + 24;
+        let key = (windows + 1) * size_of::<Tally>() + 2 * (16 + windows * 8) + size_of::<Tail>() + size_of::<L::Key>();
         let halves: usize = self.tails.of.iter().map(|tail| tail.halves.capacity() * 16).sum();
         let ring: usize = self.ring.iter().flatten().map(|part| size_of::<Part>() + part.weight()).sum();
-        self.names.len() * key + halves + ring
+        self.names.len() * key + self.index.weight() + halves + ring
     }
 
     /// Skips `slots` empty untainted slots when the ring holds nothing any more.
@@ -388,7 +391,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
 
     /// Keeps the keys that weigh most when there are more than `most`; the others join the rest.
     /// Says where each key went, or `None` when nothing changed. `keep` are never let go; `gone` is told who is.
-    pub(crate) fn shrink(&mut self, most: usize, keep: &[u32], mut gone: impl FnMut(&K)) -> Option<Vec<u32>> {
+    pub(crate) fn shrink(&mut self, most: usize, keep: &[u32], mut gone: impl FnMut(&L::Key)) -> Option<Vec<u32>> {
         if self.len() <= most {
             return None;
         }
@@ -413,10 +416,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
         let others = self.names.iter().zip(&to).filter(|(_, i)| **i == REST).skip(1);
         others.for_each(|(name, _)| gone(name));
         self.names = order.iter().map(|&i| self.names[i as usize].clone()).collect();
-        self.index.retain(|_, i| {
-            *i = to[*i as usize];
-            *i != REST
-        });
+        self.index.remap(|i| Some(to[i as usize]).filter(|&i| i != REST));
         for counts in self.closed.iter_mut().chain([&mut self.open]) {
             regroup(counts, &to, order.len(), |sum, part| sum.add(*part));
         }
@@ -560,7 +560,9 @@ pub(crate) fn halves_of(cells: impl Iterator<Item = LatencyCell>, out: &mut Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lookup::ByNumber;
     use proptest::prelude::*;
+    use std::collections::HashMap;
 
     type Counts = HashMap<u32, Tally>;
 
@@ -578,8 +580,8 @@ mod tests {
     }
 
     /// Feeds slots; gives the keys and the ring's tainted flags, as the judges keep them.
-    fn feed(slots: &[Slot], horizon: &Horizon, mut each: impl FnMut(&mut Keys<u32>)) -> Keys<u32> {
-        let mut keys = Keys::new(horizon, 0, RandomState::new());
+    fn feed(slots: &[Slot], horizon: &Horizon, mut each: impl FnMut(&mut Keys<ByNumber>)) -> Keys<ByNumber> {
+        let mut keys = Keys::new(horizon, 0, ByNumber::default());
         let mut tainted: [VecDeque<bool>; 2] = [VecDeque::new(), VecDeque::new()];
         for slot in slots {
             let rows = slot.counts.iter().map(|(key, tally)| (keys.index_of(key), *tally)).collect();
@@ -647,13 +649,13 @@ mod tests {
             });
             let whole = feed(&slots, &horizon, |_| {});
             for w in 0..horizon.windows.len() {
-                let total = |keys: &Keys<u32>| (0..keys.len() as u32).map(|i| keys.window(w, i)).fold(Tally::default(), |mut sum, part| {
+                let total = |keys: &Keys<ByNumber>| (0..keys.len() as u32).map(|i| keys.window(w, i)).fold(Tally::default(), |mut sum, part| {
                     sum.add(part);
                     sum
                 });
                 prop_assert_eq!(total(&shrunk), total(&whole));
                 for side in [Side::Errors, Side::Latency] {
-                    let learned = |keys: &Keys<u32>| (0..keys.len() as u32).map(|i| keys.base(side, w, i).0).sum::<f64>();
+                    let learned = |keys: &Keys<ByNumber>| (0..keys.len() as u32).map(|i| keys.base(side, w, i).0).sum::<f64>();
                     prop_assert!((learned(&shrunk) - learned(&whole)).abs() < 1e-6);
                 }
             }
@@ -663,7 +665,7 @@ mod tests {
     #[test]
     fn what_was_replaced_is_gone_everywhere() {
         let horizon = Horizon::new(10_000, 60);
-        let mut keys = Keys::new(&horizon, 0_u32, RandomState::new());
+        let mut keys = Keys::new(&horizon, 0, ByNumber::default());
         let i = keys.index_of(&1);
         let of = |n, e| vec![(i, Tally { n, e, s: 1 })];
         let mut tainted = VecDeque::new();
@@ -692,7 +694,7 @@ mod tests {
     #[test]
     fn a_row_of_nothing_counts_nobody_twice() {
         let horizon = Horizon::new(10_000, 60);
-        let mut keys = Keys::new(&horizon, 0_u32, RandomState::new());
+        let mut keys = Keys::new(&horizon, 0, ByNumber::default());
         let (i, some) = (keys.index_of(&1), Tally { n: 50, e: 50, s: 0 });
         keys.add_open(1, vec![(i, Tally::default())]);
         keys.add_open(2, vec![(i, some)]);
@@ -704,7 +706,7 @@ mod tests {
     #[test]
     fn the_rest_stays_the_rest_when_all_are_to_be_kept() {
         let horizon = Horizon::new(10_000, 60);
-        let mut keys = Keys::new(&horizon, 0_u32, RandomState::new());
+        let mut keys = Keys::new(&horizon, 0, ByNumber::default());
         let rows: Vec<_> = (1..=40).map(|key| (keys.index_of(&key), Tally { n: 9, e: 9, s: 0 })).collect();
         keys.add_open(1, rows);
         let all: Vec<u32> = (1..=40).collect();

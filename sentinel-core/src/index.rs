@@ -1,4 +1,4 @@
-//! Where a tenant's entry is, by its hash: one word a place, a tag and a position, at most two thirds full.
+//! Where a tenant's entry is, by its hash: one word a place, a tag and a position, at most a third full.
 //!
 //! A request waits for a chain of loads here, each for the one before: one word and the entry make it as short as it can be.
 //! Entries only leave all at once, so there is nothing to delete.
@@ -14,7 +14,7 @@ pub(crate) struct Index {
 
 /// Positions are below this.
 pub(crate) const MOST: usize = 0xffff;
-const FIRST: usize = 32;
+const FIRST: usize = 64;
 
 #[inline]
 fn tag(hash: u64) -> Slot {
@@ -54,7 +54,7 @@ impl Index {
 
     /// Adds a position that is not there yet; `hash_of` are the hashes of those that are.
     pub(crate) fn insert(&mut self, hash: u64, position: usize, hash_of: impl Fn(usize) -> u64) {
-        if (self.len + 1) * 3 > self.slots.len() * 2 {
+        if (self.len + 1) * 3 > self.slots.len() {
             self.grow(hash_of);
         }
         self.put(hash, position);

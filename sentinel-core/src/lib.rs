@@ -78,6 +78,7 @@ mod leaving;
 mod leb;
 mod lock;
 mod look;
+mod lookup;
 #[cfg(all(test, sentinel_loom))]
 mod loom_tests;
 mod lump;

@@ -11,7 +11,7 @@ use crate::budget::{Budget, Reserved};
 use crate::endpoint::EndpointId;
 pub(crate) use crate::entry::EndpointCell;
 use crate::entry::EntryView;
-use crate::histogram::{BUCKETS, HALVES, LatencyCell, NOTHING_ABOVE, bucket_of, half_of};
+use crate::histogram::{HALVES, LatencyCell, NOTHING_ABOVE, bucket_of, half_of};
 use crate::lump::Lump;
 use crate::subtable::SubTable;
 use std::sync::Arc;
@@ -146,24 +146,23 @@ impl Table {
         (*aborted, *line) = (0, slow_line);
     }
 
-    /// Counts a request like one before it: its tenant has an entry, with a cell for its endpoint and one for its latency, which
-    /// is known. Almost every request is like that; for any other it does nothing and says `false`, and [`Table::add`] is there.
+    /// Counts a request whose latency is known, if it needs no page of memory but its tenant's entry. Almost every request is
+    /// like that; for any other it does nothing and says `false`, and [`Table::add`] is there.
     #[inline]
     pub(crate) fn add_known(
         &mut self,
-        tenant: &[u8],
-        hash: u64,
-        endpoint: EndpointId,
-        us: u32,
+        (tenant, hash): (&[u8], u64),
+        (endpoint, us): (EndpointId, u32),
         (error, aborted): (bool, bool),
     ) -> bool {
         let bucket = bucket_of(us);
-        let half = half_of_bucket(bucket);
+        let half = half_of(bucket);
         let Some(tally) = self.endpoints.get_mut(usize::from(endpoint)) else {
             return false;
         };
         let sub = sub_of(hash);
-        let Some(at) = self.subtables[sub].add_known(tenant, hash, endpoint, bucket, us) else {
+        let rest = (&mut self.tail, &mut self.reserved);
+        let Some(at) = self.subtables[sub].add_known((tenant, hash), (endpoint, bucket, us), self.places, rest) else {
             return false;
         };
         tally.add(half);
@@ -188,7 +187,7 @@ impl Table {
         }
         let tally = &mut self.endpoints[at];
         let mut lagging = false;
-        if let Some(half) = bucket.map(half_of_bucket) {
+        if let Some(half) = bucket.map(half_of) {
             tally.add(half);
             lagging = half > tally.line;
         } else {
@@ -260,20 +259,6 @@ impl Table {
 #[inline]
 fn sub_of(hash: u64) -> usize {
     (hash >> 40) as usize % Table::SUBTABLES
-}
-
-/// `half_of` by a table that is made once: it is asked for every request.
-fn half_of_bucket(bucket: u16) -> u8 {
-    const HALF: [u8; BUCKETS] = {
-        let mut out = [0; BUCKETS];
-        let mut bucket = 0;
-        while bucket < BUCKETS {
-            out[bucket] = half_of(bucket as u16);
-            bucket += 1;
-        }
-        out
-    };
-    HALF[usize::from(bucket)]
 }
 
 /// The offsets that leave at most `places[m]` upper bounds above each: the (k+1)-th largest, never lower than before.

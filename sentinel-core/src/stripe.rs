@@ -140,8 +140,8 @@ impl Stripe {
         self.record_known(event, subject, &now_ms).unwrap_or_else(|| self.record_any(event, subject, now_ms))
     }
 
-    /// Counts an event like one before it, as almost every one is: in the open slot, of a tenant with a cell for its endpoint and one
-    /// for its latency. `None` = it is not, and nothing has been counted.
+    /// Counts an event as almost every one is: in the open slot, with a known endpoint and a known latency. `None` = it is not, and
+    /// nothing has been counted.
     #[inline]
     fn record_known(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> Option<bool> {
         let meaning = *self.shared.statuses.get(usize::from(event.status))?;
@@ -155,9 +155,10 @@ impl Stripe {
             None => self.endpoints.recent(event.endpoint)?,
         };
         let marks = (meaning & ERROR != 0, meaning & ABORTED != 0);
-        if !self.open.add_known(subject.tenant, subject.hash, endpoint, us, marks) {
+        if !self.open.add_known((subject.tenant, subject.hash), (endpoint, us), marks) {
             return None;
         }
+        self.begun = true;
         self.ledger.accepted += 1;
         Some(!self.filled.is_empty())
     }

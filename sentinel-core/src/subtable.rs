@@ -9,7 +9,7 @@ use crate::lump::Lump;
 use crate::slot::{Sample, WEIGHTS, count};
 
 /// Bytes of an entry and of its place in the index.
-const ENTRY_BYTES: usize = size_of::<Entry>() + 12;
+const ENTRY_BYTES: usize = size_of::<Entry>() + 24;
 const _: () = assert!(2 * WEIGHTS * 16_384 / 8 <= index::MOST);
 /// Entries that a sub-table begins with.
 const FIRST: usize = 16;
@@ -56,17 +56,20 @@ impl SubTable {
         })
     }
 
-    /// Counts a request that took a known time, if there is a cell for all of it; else nothing. Says where its tenant's entry is.
+    /// Counts a request that took a known time, if that needs no page; else nothing. Says where its tenant's entry is. What a purge
+    /// lets go of is added to `tail`.
     #[inline]
     pub(crate) fn add_known(
         &mut self,
-        tenant: &[u8],
-        hash: u64,
-        endpoint: EndpointId,
-        bucket: u16,
-        us: u32,
+        (tenant, hash): (&[u8], u64),
+        (endpoint, bucket, us): (EndpointId, u16, u32),
+        places: usize,
+        (tail, reserved): (&mut Lump, &mut Reserved),
     ) -> Option<usize> {
-        let at = self.find(tenant, hash)?;
+        let at = match self.find(tenant, hash) {
+            Some(at) => at,
+            None => self.insert(tenant, hash, places, tail, reserved),
+        };
         self.entries[at].add_known(endpoint, bucket, us, &mut self.pool).then_some(at)
     }
 
@@ -156,23 +159,25 @@ impl SubTable {
         let old_arena = std::mem::take(arena);
         let mut kept = 0;
         for at in 0..entries.len() {
-            let mut entry = entries[at];
+            let entry = &mut entries[at];
             let upper = entry.upper();
-            if (0..WEIGHTS).any(|m| upper[m] > offset[m]) {
-                if usize::from(entry.id_len) > INLINE_ID {
-                    let start = arena.len() as u32;
-                    if arena.capacity() == 0 {
-                        arena.reserve_exact(old_arena.capacity());
-                    }
-                    arena.extend_from_slice(id_in(&old_arena, &entry));
-                    entry.id[..4].copy_from_slice(&start.to_le_bytes());
-                }
-                entries[kept] = entry;
-                kept += 1;
-            } else {
-                tail.add(&EntryView { entry: &entry, arena: &old_arena, pool });
+            if (0..WEIGHTS).all(|m| upper[m] <= offset[m]) {
+                tail.add(&EntryView { entry, arena: &old_arena, pool });
                 entry.free_pages(pool);
+                continue;
             }
+            if usize::from(entry.id_len) > INLINE_ID {
+                let start = arena.len() as u32;
+                if arena.capacity() == 0 {
+                    arena.reserve_exact(old_arena.capacity());
+                }
+                arena.extend_from_slice(id_in(&old_arena, entry));
+                entry.id[..4].copy_from_slice(&start.to_le_bytes());
+            }
+            if kept < at {
+                entries[kept] = entries[at];
+            }
+            kept += 1;
         }
         if arena.capacity() == 0 {
             *arena = old_arena;

@@ -8,8 +8,9 @@ use super::rules::{
 };
 use super::{Finding, Kind};
 use crate::baseline::{Keys, PSEUDO_REQUESTS, REST, Side, TAIL};
-use crate::dictionary::{Dictionary, Number};
+use crate::dictionary::Dictionary;
 use crate::endpoint;
+use crate::lookup::{ByName, ByNumber};
 use crate::packed::Packed;
 use crate::window::Window;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use std::sync::Arc;
 /// What a decision may look at: counts and baselines of all keys, and the blocks behind them.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
-    pub(crate) tenants: &'a Keys<Number>,
-    pub(crate) endpoints: &'a Keys<Arc<str>>,
+    pub(crate) tenants: &'a Keys<ByNumber>,
+    pub(crate) endpoints: &'a Keys<ByName>,
     /// `unattributed`, when it has been seen: never a culprit.
     pub(crate) unattributed: Option<u32>,
     pub(crate) window: &'a Window,
@@ -119,17 +120,19 @@ impl Case<'_> {
     pub(crate) fn decide(&self) -> Finding {
         let keys = self.scene.tenants;
         let id = |i: u32| self.scene.ids.id(*keys.key(i));
-        let bad: u64 = (0..keys.len() as u32).map(|i| u64::from(keys.window(self.w, i).bad(self.side))).sum();
-        if (bad as f64) < MIN_ERRORS {
+        let mut bad = 0;
+        let enough = (0..keys.len() as u32).any(|i| {
+            bad += u64::from(keys.window(self.w, i).bad(self.side));
+            bad as f64 >= MIN_ERRORS
+        });
+        if !enough {
             return Finding::QUIET;
         }
-        let (mut all, mut active, mut known) = (Sums::default(), 0_usize, 0_usize);
+        let (mut all, mut active) = (Sums::default(), 0_usize);
         let mut suspects: Vec<(u32, Sums, f64)> = Vec::new();
-        let mut excesses: Vec<(f64, u32, Sums)> = Vec::new();
         for i in 0..keys.len() as u32 {
             let (n, e) = self.tenant(i);
             if n == 0.0 {
-                known += usize::from(keys.base(self.side, self.w, i).0 > 0.0);
                 continue;
             }
             let (x, gate) = self.expected(i, n);
@@ -139,7 +142,6 @@ impl Case<'_> {
             if e >= MIN_ERRORS && e >= MIN_RATIO * gate && !self.is_reserved(i) {
                 suspects.push((i, own, log_ratio(e, gate)));
             }
-            excesses.push((e - x, i, own));
         }
         let gate = GATE + GATE_PER_LOG_K * (active.max(1) as f64).ln();
         suspects.retain(|(_, _, ratio)| *ratio >= gate);
@@ -177,13 +179,7 @@ impl Case<'_> {
         if !fleet || self.side == Side::Errors && self.learning.learned_total_s < COLD_S && all.e / all.n < COLD_RATE {
             return if fleet { Finding::QUIET } else { Finding { kind: Kind::Unclear, ..found } };
         }
-        let dropped = if active + known >= FEW_TENANTS { 5 } else { 1 };
-        excesses.sort_unstable_by(|(a, i, _), (b, j, _)| b.total_cmp(a).then_with(|| id(*i).cmp(id(*j))));
-        let rest = excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Sums {
-            e: rest.e - own.e,
-            x: rest.x - own.x,
-            n: rest.n - own.n,
-        });
+        let rest = self.rest(all);
         let kind = if log_ratio(rest.e, rest.x) / self.phi >= GATE_REST && rest.e >= FLEET_RATIO * rest.x + 1.0 {
             Kind::Everyone
         } else {
@@ -191,6 +187,29 @@ impl Case<'_> {
         };
         let excess_share = (kind == Kind::Everyone).then_some(1.0);
         Finding { kind, group: all, excess_share, ..found }
+    }
+
+    /// The sums of all but those with the largest excess: five of many tenants, one of few.
+    fn rest(&self, all: Sums) -> Sums {
+        let keys = self.scene.tenants;
+        let id = |i: u32| self.scene.ids.id(*keys.key(i));
+        let (mut excesses, mut known): (Vec<(f64, u32, Sums)>, usize) = (Vec::new(), 0);
+        for i in 0..keys.len() as u32 {
+            let (n, e) = self.tenant(i);
+            if n == 0.0 {
+                known += usize::from(keys.base(self.side, self.w, i).0 > 0.0);
+                continue;
+            }
+            let x = self.expected(i, n).0;
+            excesses.push((e - x, i, Sums { e, x, n }));
+        }
+        let dropped = if excesses.len() + known >= FEW_TENANTS { 5 } else { 1 };
+        excesses.sort_unstable_by(|(a, i, _), (b, j, _)| b.total_cmp(a).then_with(|| id(*i).cmp(id(*j))));
+        excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Sums {
+            e: rest.e - own.e,
+            x: rest.x - own.x,
+            n: rest.n - own.n,
+        })
     }
 
     /// The endpoint with the largest excess, when it explains the errors and fails for three tenants at least: its sums, those

@@ -7,6 +7,7 @@ use crate::baseline::{Horizon, Keys, REST, Side, Tally, first_line, halves_of};
 use crate::dictionary::{Dictionary, NOBODY, Number};
 use crate::head::MAX_ENDPOINTS;
 use crate::histogram::{HALVES, count_above_of, half_lower_us, last_bucket_of};
+use crate::lookup::{ByName, ByNumber};
 use crate::packed::Packed;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stripe::Grid;
@@ -33,8 +34,8 @@ pub(crate) struct Setup {
 pub(crate) struct Fleet {
     setup: Setup,
     horizon: Horizon,
-    tenants: Keys<Number>,
-    endpoints: Keys<Arc<str>>,
+    tenants: Keys<ByNumber>,
+    endpoints: Keys<ByName>,
     errors: Judge,
     latency: Judge,
     /// Start of the first slot, Unix ms: evaluations count from here.
@@ -55,8 +56,8 @@ impl Fleet {
     /// A fleet that begins with slot `slot`.
     pub(crate) fn new(setup: Setup, slot: i64) -> Self {
         let horizon = Horizon::new(setup.grid.slot_ms, setup.grid.slots);
-        let tenants = Keys::new(&horizon, NOBODY, setup.hasher.clone());
-        let endpoints = Keys::new(&horizon, Arc::from(""), setup.hasher.clone());
+        let tenants = Keys::new(&horizon, NOBODY, ByNumber::default());
+        let endpoints = Keys::new(&horizon, Arc::from(""), ByName::new(setup.hasher.clone()));
         let (mut errors, mut latency) = (Judge::new(Side::Errors, &horizon), Judge::new(Side::Latency, &horizon));
         errors.learn(&tenants);
         latency.learn(&tenants);

@@ -7,7 +7,7 @@ use super::rules::{
 };
 use super::{Finding, Kind};
 use crate::baseline::{Horizon, Keys, REST, Side};
-use crate::dictionary::Number;
+use crate::lookup::ByNumber;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -274,14 +274,14 @@ impl Judge {
     }
 
     /// After the slot is closed: lets go of the oldest, and computes what is normal for each window.
-    pub(crate) fn closed(&mut self, tenants: &Keys<Number>) {
+    pub(crate) fn closed(&mut self, tenants: &Keys<ByNumber>) {
         let learned = self.tainted.len() > self.horizon.ring && self.tainted.pop_front() == Some(false);
         self.clock_s = self.clock_s * self.horizon.decay + if learned { self.horizon.slot_s() } else { 0.0 };
         self.learn(tenants);
     }
 
     /// Skips `slots` empty slots: nothing happened, and that is learned.
-    pub(crate) fn skip(&mut self, slots: u64, tenants: &Keys<Number>) {
+    pub(crate) fn skip(&mut self, slots: u64, tenants: &Keys<ByNumber>) {
         let (seconds, left) = (slots as f64 * self.horizon.slot_s(), self.horizon.decay.powf(slots as f64));
         self.learned_s += seconds;
         self.clock_s = self.clock_s * left + self.horizon.slot_s() * (1.0 - left) / (1.0 - self.horizon.decay);
@@ -289,7 +289,7 @@ impl Judge {
         self.learn(tenants);
     }
 
-    pub(crate) fn learn(&mut self, tenants: &Keys<Number>) {
+    pub(crate) fn learn(&mut self, tenants: &Keys<ByNumber>) {
         let clean = |slots: &mut dyn Iterator<Item = &bool>| {
             slots.filter(|tainted| !**tainted).count() as f64 * self.horizon.slot_s()
         };
@@ -298,7 +298,7 @@ impl Judge {
         let learning = (0..self.horizon.windows.len()).map(|w| {
             let inside = clean(&mut self.tainted.iter().rev().take(self.horizon.windows[w]));
             let sum = |keep: &dyn Fn(f64, f64) -> bool| {
-                let bases = (0..tenants.len() as u32).map(|i| tenants.base(self.side, w, i));
+                let bases = tenants.bases(self.side, w);
                 bases.filter(|&(n, e)| keep(n, e)).fold((0.0, 0.0), |(n, e), (own_n, own_e)| (n + own_n, e + own_e))
             };
             let (n, e) = sum(&|_, _| true);
