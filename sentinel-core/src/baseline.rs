@@ -111,8 +111,10 @@ struct Learned {
 /// A key's decayed latency histogram, in halves of an octave, and its threshold.
 #[derive(Debug, Clone, Default)]
 struct Tail {
-    halves: Vec<(u8, f64)>,
-    /// Close at which `halves` was true.
+    /// Which halves have a count, by their bits, and the counts in that order.
+    halves: u64,
+    counts: Vec<f64>,
+    /// Close at which `counts` were true.
     stamp: u64,
     /// The threshold and the epoch it was computed for.
     line: u8,
@@ -194,6 +196,9 @@ impl<L: Lookup> Keys<L> {
     }
 
     fn add_key(&mut self, key: L::Key) -> u32 {
+        if self.names.len() == self.names.capacity() {
+            self.grow();
+        }
         self.names.push(key);
         self.closed.iter_mut().for_each(|counts| counts.push(Tally::default()));
         self.open.push(Tally::default());
@@ -203,6 +208,20 @@ impl<L: Lookup> Keys<L> {
         }
         self.tails.of.push(Tail::default());
         self.names.len() as u32 - 1
+    }
+
+    /// By an eighth: twice as much as is needed would be a third of the judges' memory.
+    #[cold]
+    fn grow(&mut self) {
+        let more = (self.names.len() / 8).max(64);
+        self.names.reserve_exact(more);
+        self.open.reserve_exact(more);
+        self.closed.iter_mut().for_each(|counts| counts.reserve_exact(more));
+        for learned in &mut self.learned {
+            learned.old.reserve_exact(more);
+            learned.older.iter_mut().for_each(|counts| counts.reserve_exact(more));
+        }
+        self.tails.of.reserve_exact(more);
     }
 
     /// Closed slots of a window.
@@ -369,16 +388,16 @@ impl<L: Lookup> Keys<L> {
 
     /// The key has a latency history of its own.
     pub(crate) fn has_tail(&self, i: u32) -> bool {
-        !self.tails.of[i as usize].halves.is_empty()
+        self.tails.of[i as usize].halves != 0
     }
 
     /// Bytes on the heap, near enough to budget by.
     pub(crate) fn weight(&self) -> usize {
         let windows = self.horizon.windows.len();
         let key = (windows + 1) * size_of::<Tally>() + 2 * (16 + windows * 8) + size_of::<Tail>() + size_of::<L::Key>();
-        let halves: usize = self.tails.of.iter().map(|tail| tail.halves.capacity() * 16).sum();
+        let halves: usize = self.tails.of.iter().map(|tail| tail.counts.capacity() * size_of::<f64>()).sum();
         let ring: usize = self.ring.iter().flatten().map(|part| size_of::<Part>() + part.weight()).sum();
-        self.names.len() * key + self.index.weight() + halves + ring
+        self.names.capacity() * key + self.index.weight() + halves + ring
     }
 
     /// Skips `slots` empty untainted slots when the ring holds nothing any more.
@@ -478,15 +497,18 @@ impl Tails {
 
     fn learn(&mut self, i: u32, halves: &[(u8, u32)], decay: f64) {
         let tail = &mut self.of[i as usize];
-        for count in tail.halves.iter_mut().map(|cell| &mut cell.1) {
+        for count in &mut tail.counts {
             *count = decayed(*count, decay, self.closes - tail.stamp);
         }
         tail.stamp = self.closes;
         for &(half, count) in halves {
-            match tail.halves.binary_search_by_key(&half, |cell| cell.0) {
-                Ok(at) => tail.halves[at].1 += f64::from(count),
-                Err(at) => tail.halves.insert(at, (half, f64::from(count))),
+            let bit = 1 << half;
+            let at = (tail.halves & (bit - 1)).count_ones() as usize;
+            if tail.halves & bit == 0 {
+                tail.halves |= bit;
+                tail.counts.insert(at, 0.0);
             }
+            tail.counts[at] += f64::from(count);
             self.fleet[usize::from(half)] += f64::from(count);
         }
     }
@@ -501,9 +523,11 @@ impl Tails {
 
     fn mixed(&self, i: usize, decay: f64) -> [f64; HALVES] {
         let (mut own, tail) = (self.pseudo, &self.of[i]);
-        for &(half, count) in &tail.halves {
-            own[usize::from(half)] =
-                decayed(count, decay, self.epoch.saturating_sub(tail.stamp)) + own[usize::from(half)];
+        let mut left = tail.halves;
+        for &count in &tail.counts {
+            let half = left.trailing_zeros() as usize % HALVES;
+            left &= left.wrapping_sub(1);
+            own[half] += decayed(count, decay, self.epoch.saturating_sub(tail.stamp));
         }
         own
     }

@@ -40,6 +40,8 @@ pub(crate) struct Engine {
     clock: Clock,
     shared: Arc<Shared>,
     stripes: Box<[CachePadded<Lock<Stripe>>]>,
+    /// For each stripe: requests until one of them asks again whether it can help.
+    patience: Box<[CachePadded<AtomicUsize>]>,
     /// The stripe whose table is being sealed: its requests help, and do not get into each other's way. `IDLE` = none.
     busy: CachePadded<AtomicUsize>,
     /// Behind the stripes. No lock of `parking_lot`: its wait table is one for the process, which a forked child inherits.
@@ -85,6 +87,8 @@ const JUDGES: usize = 2;
 const BACK_MS: i64 = 30_000;
 /// What a request does of the work that waits, where nobody ticks: a tenant is sealed in about 100 ns.
 const STEPS: usize = 2;
+/// Requests that do not help once another was found at it.
+const PATIENCE: usize = 64;
 /// Windows that wait for a judge at most: where nobody ticks or asks, what is older is never judged.
 const BACKLOG: i64 = 2;
 const IDLE: usize = usize::MAX;
@@ -140,6 +144,7 @@ impl Engine {
             source,
             clock: config.clock.clone(),
             stripes: (0..config.stripes).map(|_| stripe()).collect(),
+            patience: (0..config.stripes).map(|_| CachePadded::new(AtomicUsize::new(0))).collect(),
             shared,
             busy: CachePadded::new(AtomicUsize::new(IDLE)),
             closed: Mutex::new(closed),
@@ -183,9 +188,11 @@ impl Engine {
     #[inline]
     pub(crate) fn count(&self, event: &Event<'_>, subject: &Subject<'_>) {
         let (home, mut stripe) = self.stripe();
-        let waits = stripe.record(event, subject, || self.clock.now_ms());
+        let waiting = stripe.record(event, subject, || self.clock.now_ms());
         drop(stripe);
-        if waits || self.busy.load(Ordering::Relaxed) == home {
+        let busy = self.busy.load(Ordering::Relaxed);
+        // While another stripe's requests are at it, this one's would only get into their way; unless they have stopped coming.
+        if busy == home || waiting > 0 && (busy == IDLE || waiting > 1) {
             self.help(home);
         }
     }
@@ -205,13 +212,22 @@ impl Engine {
         free.unwrap_or_else(|| self.stripes[home].lock())
     }
 
-    /// A request does a little of the work that waits, unless somebody else is at it.
+    /// A request does a little of the work that waits, unless somebody else is at it: he may have been interrupted, and then
+    /// asking him every time would cost more than the request.
     #[cold]
     fn help(&self, home: usize) {
+        let patience = self.patience[home].load(Ordering::Relaxed);
+        if patience > 0 {
+            self.patience[home].store(patience - 1, Ordering::Relaxed);
+            return;
+        }
         let mut closed = match self.closed.try_lock() {
             Ok(closed) => closed,
             Err(TryLockError::Poisoned(closed)) => closed.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::WouldBlock) => {
+                self.patience[home].store(PATIENCE, Ordering::Relaxed);
+                return;
+            }
         };
         let closed = &mut *closed;
         if closed.parts.len() > MAX_PARTS {
@@ -241,7 +257,10 @@ impl Engine {
             None if !closed.leaving.is_empty() => home,
             None => IDLE,
         };
-        self.busy.store(busy, Ordering::Relaxed);
+        // All processors read it for each request: written only when it changes.
+        if self.busy.load(Ordering::Relaxed) != busy {
+            self.busy.store(busy, Ordering::Relaxed);
+        }
     }
 
     /// Finishes what is being sealed.

@@ -20,10 +20,12 @@ pub(crate) trait Lookup {
     fn weight(&self) -> usize;
 }
 
-/// A word for each number up to the largest.
+/// A word for each number, in pages, so that it grows and shrinks without being copied.
 #[derive(Debug, Default)]
-pub(crate) struct ByNumber(Vec<u32>);
+pub(crate) struct ByNumber(Vec<Option<Box<Page>>>);
 
+const PAGE: usize = 1_024;
+type Page = [u32; PAGE];
 const NONE: u32 = u32::MAX;
 
 impl Lookup for ByNumber {
@@ -32,28 +34,28 @@ impl Lookup for ByNumber {
 
     #[inline]
     fn find(&self, key: &Number) -> Option<u32> {
-        self.0.get(*key as usize).copied().filter(|&place| place != NONE)
+        let page = self.0.get(*key as usize / PAGE)?.as_ref()?;
+        Some(page[*key as usize % PAGE]).filter(|&place| place != NONE)
     }
 
     fn insert(&mut self, key: Number, place: u32) {
-        let at = key as usize;
+        let at = key as usize / PAGE;
         if at >= self.0.len() {
-            self.0.resize(at + 1, NONE);
+            self.0.resize_with(at + 1, || None);
         }
-        self.0[at] = place;
+        self.0[at].get_or_insert_with(|| Box::new([NONE; PAGE]))[key as usize % PAGE] = place;
     }
 
     fn remap(&mut self, to: impl Fn(u32) -> Option<u32>) {
-        for place in self.0.iter_mut().filter(|place| **place != NONE) {
-            *place = to(*place).unwrap_or(NONE);
+        for page in &mut self.0 {
+            let places = page.iter_mut().flat_map(|page| page.iter_mut()).filter(|place| **place != NONE);
+            places.for_each(|place| *place = to(*place).unwrap_or(NONE));
+            page.take_if(|page| page.iter().all(|&place| place == NONE));
         }
-        let used = self.0.iter().rposition(|&place| place != NONE).map_or(0, |last| last + 1);
-        self.0.truncate(used);
-        self.0.shrink_to_fit();
     }
 
     fn weight(&self) -> usize {
-        self.0.capacity() * size_of::<u32>()
+        self.0.capacity() * size_of::<Option<Box<Page>>>() + self.0.iter().flatten().count() * size_of::<Page>()
     }
 }
 
@@ -98,7 +100,12 @@ mod tests {
         assert_eq!((numbers.find(&297), numbers.find(&298), numbers.find(&3_000)), (Some(99), None, None));
         numbers.remap(|place| (place < 50).then_some(place + 1));
         assert_eq!((numbers.find(&147), numbers.find(&150)), (Some(50), None));
-        assert!(numbers.weight() < 200 * size_of::<u32>());
+        numbers.insert(5_000, 7);
+        assert_eq!((numbers.find(&5_000), numbers.find(&4_999)), (Some(7), None));
+        let before = numbers.weight();
+        numbers.remap(|place| (place != 7).then_some(place));
+        assert_eq!((numbers.find(&147), numbers.find(&5_000)), (Some(50), None));
+        assert_eq!(before - numbers.weight(), size_of::<Page>());
         let mut names = ByName::new(RandomState::new());
         names.insert("/a".into(), 1);
         names.insert("/b".into(), 2);

@@ -134,16 +134,16 @@ impl Stripe {
     }
 
     /// Counts an event, by the boundary rules. The clock is only asked when the event's own time is not in the open slot.
-    /// `true` says that tables wait to be sealed here.
+    /// Says how many tables wait to be sealed here.
     #[inline]
-    pub(crate) fn record(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> bool {
+    pub(crate) fn record(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> usize {
         self.record_known(event, subject, &now_ms).unwrap_or_else(|| self.record_any(event, subject, now_ms))
     }
 
     /// Counts an event as almost every one is: in the open slot, with a known endpoint and a known latency. `None` = it is not, and
     /// nothing has been counted.
     #[inline]
-    fn record_known(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> Option<bool> {
+    fn record_known(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> Option<usize> {
         let meaning = *self.shared.statuses.get(usize::from(event.status))?;
         let is_open = (self.from_ms..self.to_ms).contains(&event.at.unwrap_or_else(now_ms));
         let us = event.latency.plain()?;
@@ -160,15 +160,15 @@ impl Stripe {
         }
         self.begun = true;
         self.ledger.accepted += 1;
-        Some(!self.filled.is_empty())
+        Some(self.filled.len())
     }
 
     #[inline(never)]
-    fn record_any(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> bool {
+    fn record_any(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> usize {
         let meaning = self.shared.statuses.get(usize::from(event.status)).copied().unwrap_or(0);
         if meaning == 0 {
             self.ledger.dropped.status += 1;
-            return false;
+            return self.filled.len();
         }
         let slot = match event.at {
             // The open slot has begun by now, so its end is not more than a slot ahead.
@@ -176,14 +176,14 @@ impl Stripe {
             at => {
                 let Some(slot) = self.slot_of(at, now_ms()) else {
                     self.ledger.dropped.late += 1;
-                    return false;
+                    return self.filled.len();
                 };
                 slot
             }
         };
         if slot < self.slot && !self.has_late_table(slot) {
             self.ledger.dropped.no_memory += 1;
-            return !self.filled.is_empty();
+            return self.filled.len();
         }
         self.ledger.accepted += 1;
         let (endpoint, other) = match subject.endpoint {
@@ -213,7 +213,7 @@ impl Stripe {
         if !table.add(&sample, subject.hash) {
             self.ledger.adjusted.latency_unplaced += 1;
         }
-        !self.filled.is_empty()
+        self.filled.len()
     }
 
     #[cold]

@@ -45,6 +45,8 @@ pub(crate) struct Fleet {
     evaluated_ms: i64,
     /// Tenants that have become one of the rest.
     let_go: u64,
+    /// Slots before this one follow one that had too many tenants.
+    crowded_until: i64,
 }
 
 /// Bytes that a tenant takes at least, as long as it is in no slot.
@@ -73,6 +75,7 @@ impl Fleet {
             slot,
             evaluated_ms: origin_ms,
             let_go: 0,
+            crowded_until: i64::MIN,
         }
     }
 
@@ -144,13 +147,25 @@ impl Fleet {
     /// every process.
     fn meet(&mut self, block: &Packed, ids: &mut Dictionary) {
         let unknown = block.rows.iter().filter(|row| self.tenants.find(&row.number).is_none());
-        let mut unknown: Vec<([u64; WEIGHTS], Number)> = unknown.map(|row| (row.sums.counts, row.number)).collect();
-        let room = self.setup.budget.saturating_sub(self.weight()) / KEY_BYTES;
+        let mut unknown: Vec<([u32; WEIGHTS], Number)> =
+            unknown.map(|row| (row.sums.counts.map(clamped), row.number)).collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let budget = self.setup.budget;
+        let left = budget.saturating_sub(self.weight());
+        // Once they have not fitted, few may come at a time: who comes once would push out who comes again, slot after slot.
+        let room = if self.slot < self.crowded_until { left.min(budget / 8) } else { left } / KEY_BYTES;
         if unknown.len() > room {
             unknown.sort_unstable_by_key(|&([n, e, s], number)| std::cmp::Reverse(([e, s, n], number)));
             unknown.truncate(room);
         }
-        unknown.sort_unstable_by(|(_, a), (_, b)| ids.id(*a).cmp(ids.id(*b)));
+        // The beginnings of the ids decide, as a rule.
+        let beginning =
+            |id: &[u8]| id.iter().take(8).enumerate().fold(0, |word, (i, &b)| word | u64::from(b) << (56 - 8 * i));
+        let mut unknown: Vec<(u64, Number)> =
+            unknown.into_iter().map(|(_, number)| (beginning(ids.id(number)), number)).collect();
+        unknown.sort_unstable_by(|(a, i), (b, j)| a.cmp(b).then_with(|| ids.id(*i).cmp(ids.id(*j))));
         for (_, number) in unknown {
             ids.retain(number);
             self.tenants.index_of(&number);
@@ -231,6 +246,7 @@ impl Fleet {
         keep.extend(self.unattributed(ids));
         if let Some(to) = self.tenants.shrink(self.most_tenants(), &keep, |number| ids.release(*number)) {
             self.let_go += (to.len() - self.tenants.len()) as u64;
+            self.crowded_until = self.slot + self.horizon.ring as i64;
             self.errors.remap(&to);
             self.latency.remap(&to);
         }
