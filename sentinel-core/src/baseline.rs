@@ -386,6 +386,23 @@ impl<L: Lookup> Keys<L> {
         (self.tails.epoch > 0).then(|| self.tails.mixed(i as usize, self.horizon.decay))
     }
 
+    /// The share of a key's tail histogram, halves weighed by `weights`. Decayed in one go: a ranking needs no more.
+    pub(crate) fn tail_share(&self, i: u32, weights: &[f64; HALVES]) -> Option<f64> {
+        let (tails, tail) = (&self.tails, &self.tails.of[i as usize]);
+        if tails.epoch == 0 || tail.halves == 0 {
+            return None;
+        }
+        let left = self.horizon.decay.powf(tails.epoch.saturating_sub(tail.stamp) as f64);
+        let (mut total, mut above) = (pairwise(&tails.pseudo), dot(&tails.pseudo, weights));
+        let mut halves = tail.halves;
+        for count in tail.counts.iter().map(|count| count * left) {
+            total += count;
+            above += count * weights[halves.trailing_zeros() as usize % HALVES];
+            halves &= halves.wrapping_sub(1);
+        }
+        (total > 0.0).then(|| above / total)
+    }
+
     /// The key has a latency history of its own.
     pub(crate) fn has_tail(&self, i: u32) -> bool {
         self.tails.of[i as usize].halves != 0
@@ -562,6 +579,10 @@ fn pairwise(values: &[f64; HALVES]) -> f64 {
     }
     let [a, b, c, d, e, f, g, h] = lanes;
     ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+fn dot(a: &[f64; HALVES], b: &[f64; HALVES]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Step by step, as an eager decay would round it; in one go when it was long ago.

@@ -15,6 +15,8 @@ pub(crate) type EndpointId = u16;
 pub(crate) const OTHER: &str = "other";
 /// Requests that no route matched.
 pub(crate) const UNMATCHED: &str = "unmatched";
+/// The second name that every registry has.
+const UNMATCHED_ID: EndpointId = 1;
 /// Longest template that is kept as it is, in bytes.
 pub(crate) const MAX_TEMPLATE: usize = 256;
 const PREFIX: usize = 224;
@@ -102,6 +104,9 @@ impl EndpointCache {
     /// The number of a template that has come lately.
     #[inline]
     pub(crate) fn recent(&self, template: &str) -> Option<EndpointId> {
+        if template.is_empty() {
+            return Some(UNMATCHED_ID);
+        }
         let (name, id) = self.recent[place_of(template)].as_ref()?;
         same(name.as_bytes(), template.as_bytes()).then_some(*id)
     }
@@ -112,7 +117,6 @@ impl EndpointCache {
             return (id, false);
         }
         let place = place_of(template);
-        let template = if template.is_empty() { UNMATCHED } else { template };
         if let Some((name, &id)) = self.ids.get_key_value(template) {
             self.recent[place] = Some((name.clone(), id));
             return (id, false);

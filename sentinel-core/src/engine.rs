@@ -89,6 +89,8 @@ const BACK_MS: i64 = 30_000;
 const STEPS: usize = 2;
 /// Requests that do not help once another was found at it.
 const PATIENCE: usize = 64;
+/// Tables that wait in a stripe until it does not wait any longer itself.
+const PRESSING: usize = 2;
 /// Windows that wait for a judge at most: where nobody ticks or asks, what is older is never judged.
 const BACKLOG: i64 = 2;
 const IDLE: usize = usize::MAX;
@@ -193,7 +195,7 @@ impl Engine {
         let busy = self.busy.load(Ordering::Relaxed);
         // While another stripe's requests are at it, this one's would only get into their way; unless they have stopped coming.
         if busy == home || waiting > 0 && (busy == IDLE || waiting > 1) {
-            self.help(home);
+            self.help(home, waiting);
         }
     }
 
@@ -215,9 +217,9 @@ impl Engine {
     /// A request does a little of the work that waits, unless somebody else is at it: he may have been interrupted, and then
     /// asking him every time would cost more than the request.
     #[cold]
-    fn help(&self, home: usize) {
+    fn help(&self, home: usize, waiting: usize) {
         let patience = self.patience[home].load(Ordering::Relaxed);
-        if patience > 0 {
+        if patience > 0 && waiting <= PRESSING {
             self.patience[home].store(patience - 1, Ordering::Relaxed);
             return;
         }
@@ -235,7 +237,9 @@ impl Engine {
             return;
         }
         // Some of each, so that a table of one request, and what it lets go of, is done with by the next one.
-        closed.leaving.advance(STEPS * 8, &mut closed.ids);
+        // One stripe's requests seal for all, so the more stripes there are the more each of them does.
+        let steps = STEPS * (self.stripes.len() / 2).clamp(1, 4);
+        closed.leaving.advance(steps * 8, &mut closed.ids);
         if closed.sealing.is_none() {
             let mask = self.stripes.len() - 1;
             let waiting = |i: usize| self.stripes[i].try_lock()?.take_filled();
@@ -246,7 +250,7 @@ impl Engine {
         }
         let Closed { sealing, ids, .. } = closed;
         if let Some(sealing) = sealing
-            && sealing.advance(STEPS, ids)
+            && sealing.advance(steps, ids)
         {
             let slot = sealing.slot;
             self.finish(closed);
@@ -455,7 +459,7 @@ impl Engine {
 
 impl Closed {
     /// Begins to seal a table of a stripe.
-    fn begin(&mut self, engine: &Engine, stripe: usize, Filled { slot, table }: Filled) {
+    fn begin(&mut self, engine: &Engine, stripe: usize, Filled { slot, table, .. }: Filled) {
         let grid = engine.shared.grid;
         let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
         // Close to the budget, new histograms are coarse from the beginning.

@@ -14,7 +14,7 @@ use crate::report::{
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::sync::MutexGuard;
 use crate::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded, shown};
-use crate::verdict::fleet::Opinion;
+use crate::verdict::fleet::{Opinion, weights_above};
 use crate::view::{Sum, View, sums_of, united};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,12 +104,9 @@ impl<'a> Look<'a> {
         let all = &self.all;
         let opinion = judged.opinion.as_ref();
         // Tenants without a history of their own share the fleet's.
-        let normal = |number| opinion?.normal_latency(number);
-        let others = normal(NOBODY).map(|normal| normal.share_above(self.line));
-        let normal_slow = |number| {
-            let own = normal(number).filter(|normal| normal.own).map(|normal| normal.share_above(self.line));
-            own.or(others)
-        };
+        let weights = weights_above(self.line);
+        let others = opinion.and_then(|opinion| Some(opinion.normal_latency(NOBODY)?.share(&weights)));
+        let normal_slow = |number| opinion?.normal_share(number, &weights).or(others);
         let context = Context {
             requests: all.totals[0],
             slow: all.totals[2],

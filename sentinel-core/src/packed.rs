@@ -6,7 +6,7 @@
 
 use crate::block::{Block, Row as BlockRow};
 use crate::dictionary::{Dictionary, Number};
-use crate::head::{Cells, Head, Recount, sum};
+use crate::head::{Head, Recount, sum};
 use crate::histogram::{LatencyCell, coarsen, count_above_of};
 use crate::rows::{Iter, Packer, Row, Rows, Sums};
 use crate::slot::{EndpointCell, WEIGHTS, raised};
@@ -173,8 +173,9 @@ struct Part<'a> {
 #[derive(Debug, Default)]
 struct Union {
     sums: Sums,
-    cells: Cells,
     latency: Vec<LatencyCell>,
+    /// What `latency` becomes next.
+    joined: Vec<LatencyCell>,
     endpoints: Vec<EndpointCell>,
 }
 
@@ -182,6 +183,7 @@ impl Union {
     /// Of a tenant that may have had `offset` in all blocks.
     fn begin(&mut self, offset: [u64; WEIGHTS]) {
         self.sums = Sums { bound: offset, ..Sums::default() };
+        self.latency.clear();
         self.endpoints.clear();
     }
 
@@ -196,14 +198,13 @@ impl Union {
         sums.latency_max_us = sums.latency_max_us.max(own.latency_max_us);
         sums.endpoints_cut |= own.endpoints_cut;
         sums.coarse |= own.coarse;
-        self.cells.add(row.latency());
+        join(&self.latency, row.latency(), &mut self.joined);
+        std::mem::swap(&mut self.latency, &mut self.joined);
         let place = |cell: EndpointCell| EndpointCell { endpoint: part.places[usize::from(cell.endpoint)], ..cell };
         self.endpoints.extend(row.endpoints().map(place));
     }
 
     fn pack(&mut self, number: Number, packer: &mut Packer) {
-        self.latency.clear();
-        self.cells.drain(&mut self.latency);
         if self.sums.coarse {
             coarsen(&mut self.latency);
         }
@@ -218,4 +219,18 @@ impl Union {
         });
         packer.push(number, &self.sums, &self.latency, &self.endpoints);
     }
+}
+
+/// The sum of two sorted histograms.
+fn join(a: &[LatencyCell], b: impl Iterator<Item = LatencyCell>, out: &mut Vec<LatencyCell>) {
+    out.clear();
+    let mut rest = a.iter().copied().peekable();
+    for mut cell in b {
+        out.extend(std::iter::from_fn(|| rest.next_if(|other| other.bucket < cell.bucket)));
+        if let Some(same) = rest.next_if(|other| other.bucket == cell.bucket) {
+            cell.count = cell.count.saturating_add(same.count);
+        }
+        out.push(cell);
+    }
+    out.extend(rest);
 }

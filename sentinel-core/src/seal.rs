@@ -81,13 +81,18 @@ impl Sealing {
         self.table.requests()
     }
 
-    /// Does up to `steps` steps: an endpoint or a tenant each. Says whether that was all.
+    /// Does up to `steps` steps: an endpoint or a tenant each; one with a histogram in pages is worth two. Says whether that
+    /// was all.
     pub(crate) fn advance(&mut self, steps: usize, ids: &mut Dictionary) -> bool {
-        for _ in 0..steps {
+        let mut left = steps;
+        while left > 0 {
             // From the last to the first: while there are some, they are what is done.
             if let Some(i) = self.endpoints.pop() {
                 self.seal_endpoint(usize::from(i));
-            } else if !self.seal_row(ids) {
+                left -= 1;
+            } else if let Some(work) = self.seal_row(ids) {
+                left = left.saturating_sub(work);
+            } else {
                 return true;
             }
         }
@@ -128,10 +133,9 @@ impl Sealing {
         None
     }
 
-    fn seal_row(&mut self, ids: &mut Dictionary) -> bool {
-        let Some((sub, at)) = self.next_row() else {
-            return false;
-        };
+    /// Says how many steps it was; `None` = there was none left.
+    fn seal_row(&mut self, ids: &mut Dictionary) -> Option<usize> {
+        let (sub, at) = self.next_row()?;
         self.next = (sub, at + 1);
         let view = self.table.entry(sub, at);
         self.listed.add_sums(&view);
@@ -156,7 +160,7 @@ impl Sealing {
             coarse: self.coarse,
         };
         self.packer.push(ids.intern_hashed(view.id(), view.hash()), &sums, &self.latency, &self.cells);
-        true
+        Some(if view.is_spread() { 2 } else { 1 })
     }
 
     /// All of it, and the table to be used again. The rows are not sorted yet.
@@ -167,6 +171,7 @@ impl Sealing {
         (head.totals, head.tail, head.offset) = (whole.counts, table.tail.counts, table.offsets());
         (head.latency_sum_us, head.latency_max_us) = (whole.latency_sum_us, whole.latency_max_us);
         head.latency = cells_of(&whole.latency);
+        head.latency.shrink_to_fit();
         (Packed { head, rows: packer.finish(), coarse }, table)
     }
 

@@ -307,7 +307,11 @@ mod tests {
             // Every third id is too long for an entry and lives in the arena.
             let id = if tenant % 3 == 0 { format!("{tenant:0>100}") } else { tenant.to_string() }.into_bytes();
             let sample = Sample { tenant: &id, endpoint, error, aborted: false, latency_us: Some(us) };
-            table.add(&sample, hasher.hash_one(sample.tenant));
+            let hash = hasher.hash_one(sample.tenant);
+            // Both ways, as requests take them: the short one where it can, and sometimes the general one all the same.
+            if us % 7 == 0 || !table.add_known((&id, hash), (endpoint, us), (error, false)) {
+                table.add(&sample, hash);
+            }
             let own = truth.entry(id).or_default();
             let slow = bucket_of(us) > SLOW_ABOVE;
             own.counts = std::array::from_fn(|m| own.counts[m] + [1, u64::from(error), u64::from(slow)][m]);
@@ -349,6 +353,20 @@ mod tests {
         fn beyond_it_the_bounds_hold(events in prop::collection::vec(event(2_000), 0..6_000), places in 8..40_usize) {
             let (table, truth) = fill(places, &events);
             prop_assert!(rows(&table).count() <= 2 * WEIGHTS * places.div_ceil(Table::SUBTABLES) * Table::SUBTABLES);
+            prop_assert_eq!(table.requests(), events.len() as u64);
+            let mut whole = table.tail.clone();
+            rows(&table).for_each(|view| whole.add(&view));
+            let mut exact = Lump::default();
+            for (_, _, error, us) in &events {
+                let slow = bucket_of(*us) > SLOW_ABOVE;
+                (exact.counts[0], exact.counts[1], exact.counts[2]) =
+                    (exact.counts[0] + 1, exact.counts[1] + u64::from(*error), exact.counts[2] + u64::from(slow));
+                exact.add_latency(LatencyCell { bucket: bucket_of(*us), count: 1 });
+                exact.latency_sum_us += u64::from(*us);
+                exact.latency_max_us = exact.latency_max_us.max(*us);
+            }
+            prop_assert_eq!((whole.counts, whole.latency), (exact.counts, exact.latency));
+            prop_assert_eq!((whole.latency_sum_us, whole.latency_max_us), (exact.latency_sum_us, exact.latency_max_us));
             let offsets = table.offsets();
             let mut left = truth.clone();
             let mut listed = [0; WEIGHTS];
@@ -374,6 +392,29 @@ mod tests {
                 // The bound of Misra and Gries, for each sub-table; it cannot exceed what all of them hold.
                 prop_assert!(offsets[m] <= total / (places.div_ceil(Table::SUBTABLES) as u64 + 1));
             }
+        }
+    }
+
+    proptest! {
+        /// Memory for one page in many: what has no cell is in the whole, once.
+        #[test]
+        fn what_has_no_memory_is_in_the_whole(events in prop::collection::vec(event(200), 0..3_000), room in 0..40_000_usize) {
+            let (hasher, budget) = (RandomState::new(), Budget::new(room));
+            let mut table = Table::new(16, SlowLine::default(), &budget);
+            let (mut latency, mut unplaced) = (vec![0_u32; crate::histogram::BUCKETS], 0_u32);
+            for &(tenant, endpoint, error, us) in &events {
+                let id = tenant.to_string().into_bytes();
+                let (hash, sample) = (hasher.hash_one(&id[..]), Sample { tenant: &id, endpoint, error, aborted: false, latency_us: Some(us) });
+                if !table.add_known((&id, hash), (endpoint, us), (error, false)) {
+                    unplaced += u32::from(!table.add(&sample, hash));
+                }
+                latency[usize::from(bucket_of(us))] += 1;
+            }
+            let mut whole = table.tail.clone();
+            rows(&table).for_each(|view| whole.add(&view));
+            prop_assert_eq!(&whole.latency[..], &latency[..]);
+            prop_assert_eq!(whole.counts[0], events.len() as u64);
+            prop_assert!(table.tail.latency.iter().sum::<u32>() >= unplaced);
         }
     }
 

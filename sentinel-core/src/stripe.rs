@@ -79,7 +79,15 @@ const LATE_SLOTS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Filled {
     pub(crate) slot: i64,
+    /// Requests in it.
+    requests: u64,
     pub(crate) table: Box<Table>,
+}
+
+impl Filled {
+    fn new(slot: i64, table: Box<Table>) -> Self {
+        Self { slot, requests: table.requests(), table }
+    }
 }
 
 /// Whose request it is and where it goes, after the boundary rules.
@@ -145,15 +153,18 @@ impl Stripe {
     #[inline]
     fn record_known(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> Option<usize> {
         let meaning = *self.shared.statuses.get(usize::from(event.status))?;
-        let is_open = (self.from_ms..self.to_ms).contains(&event.at.unwrap_or_else(now_ms));
         let us = event.latency.plain()?;
-        if meaning == 0 || !is_open || subject.truncated {
+        if meaning == 0 || subject.truncated {
             return None;
         }
         let endpoint = match subject.endpoint {
             Some((endpoint, other)) => (!other).then_some(endpoint)?,
             None => self.endpoints.recent(event.endpoint)?,
         };
+        // Last: it may ask the clock.
+        if !(self.from_ms..self.to_ms).contains(&event.at.unwrap_or_else(now_ms)) {
+            return None;
+        }
         let marks = (meaning & ERROR != 0, meaning & ABORTED != 0);
         if !self.open.add_known((subject.tenant, subject.hash), (endpoint, us), marks) {
             return None;
@@ -258,7 +269,7 @@ impl Stripe {
         } else {
             let next = self.empty_table(line);
             let table = std::mem::replace(&mut self.open, next);
-            self.filled.push_back(Filled { slot: self.slot, table });
+            self.filled.push_back(Filled::new(self.slot, table));
         }
         self.begun = false;
         self.slot = slot;
@@ -295,8 +306,9 @@ impl Stripe {
         let at = self.late.partition_point(|late| late.slot < slot);
         if self.late.get(at).is_none_or(|late| late.slot != slot) {
             let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
-            self.late.insert(at, Filled { slot, table });
+            self.late.insert(at, Filled::new(slot, table));
         }
+        self.late[at].requests += 1;
         &mut self.late[at].table
     }
 
@@ -325,7 +337,7 @@ impl Stripe {
         }
         let line = self.open.slow_line.clone();
         let next = self.empty_table(line);
-        Some(Filled { slot: self.slot, table: std::mem::replace(&mut self.open, next) })
+        Some(Filled::new(self.slot, std::mem::replace(&mut self.open, next)))
     }
 
     /// Forgets everything but the ledger and what is in the window of slot `now`; says how many requests went.
@@ -342,7 +354,7 @@ impl Stripe {
     /// Requests that are here: accepted, not sealed yet.
     pub(crate) fn requests(&self) -> u64 {
         let waiting = self.filled.iter().chain(&self.late);
-        waiting.map(|part| part.table.requests()).sum::<u64>() + self.open.requests()
+        waiting.map(|part| part.requests).sum::<u64>() + self.open.requests()
     }
 
     /// The slot that is open.

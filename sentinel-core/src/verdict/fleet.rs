@@ -47,6 +47,8 @@ pub(crate) struct Fleet {
     let_go: u64,
     /// Slots before this one follow one that had too many tenants.
     crowded_until: i64,
+    /// Those that came since, in which slot.
+    admitted: (i64, usize),
 }
 
 /// Bytes that a tenant takes at least, as long as it is in no slot.
@@ -76,6 +78,7 @@ impl Fleet {
             evaluated_ms: origin_ms,
             let_go: 0,
             crowded_until: i64::MIN,
+            admitted: (i64::MIN, 0),
         }
     }
 
@@ -143,7 +146,7 @@ impl Fleet {
     }
 
     /// Gives keys to tenants that have none. Where there is room for some only, those with errors come first, then the slow
-    /// ones; the others are part of the rest until a slot ends. In the order of their ids: sums over keys are the same in
+    /// ones; the others are part of the rest until there is. In the order of their ids: sums over keys are the same in
     /// every process.
     fn meet(&mut self, block: &Packed, ids: &mut Dictionary) {
         let unknown = block.rows.iter().filter(|row| self.tenants.find(&row.number).is_none());
@@ -153,9 +156,15 @@ impl Fleet {
             return;
         }
         let budget = self.setup.budget;
-        let left = budget.saturating_sub(self.weight());
-        // Once they have not fitted, few may come at a time: who comes once would push out who comes again, slot after slot.
-        let room = if self.slot < self.crowded_until { left.min(budget / 8) } else { left } / KEY_BYTES;
+        let mut room = budget.saturating_sub(self.weight()) / KEY_BYTES;
+        if self.slot < self.crowded_until {
+            // Once they have not fitted, few may come in a slot: who comes once would push out who comes again, each time.
+            if self.admitted.0 != self.slot {
+                self.admitted = (self.slot, 0);
+            }
+            room = room.min((budget / 8 / KEY_BYTES).saturating_sub(self.admitted.1));
+            self.admitted.1 += room.min(unknown.len());
+        }
         if unknown.len() > room {
             unknown.sort_unstable_by_key(|&([n, e, s], number)| std::cmp::Reverse(([e, s, n], number)));
             unknown.truncate(room);
@@ -414,12 +423,28 @@ impl Opinion<'_> {
         self.fleet.tenants.find(&number).is_some_and(|i| found.kind != Kind::Quiet && found.culprits.contains(&i))
     }
 
+    /// The share of a tenant's requests that is normally above a bucket, where it has a history; see [`weights_above`].
+    pub(crate) fn normal_share(&self, number: Number, weights: &[f64; HALVES]) -> Option<f64> {
+        self.fleet.tenants.tail_share(self.fleet.tenants.find(&number)?, weights)
+    }
+
     /// The latencies that are normal for a tenant: decayed, drawn towards the fleet's by twenty requests.
     pub(crate) fn normal_latency(&self, number: Number) -> Option<NormalLatency> {
         let known = self.fleet.tenants.find(&number).filter(|&i| self.fleet.tenants.has_tail(i));
         let histogram = self.fleet.tenants.tail(known.unwrap_or(REST))?;
         Some(NormalLatency { histogram, own: known.is_some() })
     }
+}
+
+/// How much of each half is above a bucket, linear within the half.
+pub(crate) fn weights_above(bucket: u16) -> [f64; HALVES] {
+    let mut first = 0;
+    std::array::from_fn(|half| {
+        let last = last_bucket_of(half as u8);
+        let size = last + 1 - first;
+        first = last + 1;
+        f64::from(last.saturating_sub(bucket).min(size)) / f64::from(size.max(1))
+    })
 }
 
 /// A tenant's decayed latency histogram.
@@ -431,16 +456,10 @@ pub(crate) struct NormalLatency {
 }
 
 impl NormalLatency {
-    /// The share of requests above a bucket, linear within its half.
-    pub(crate) fn share_above(&self, bucket: u16) -> f64 {
-        let (mut total, mut above, mut first) = (0.0, 0.0, 0);
-        for (half, count) in self.histogram.iter().enumerate() {
-            let last = last_bucket_of(half as u8);
-            let size = last + 1 - first;
-            total += count;
-            above += count * f64::from(last.saturating_sub(bucket).min(size)) / f64::from(size.max(1));
-            first = last + 1;
-        }
+    /// The share of requests above a bucket, by [`weights_above`].
+    pub(crate) fn share(&self, weights: &[f64; HALVES]) -> f64 {
+        let total: f64 = self.histogram.iter().sum();
+        let above: f64 = self.histogram.iter().zip(weights).map(|(count, weight)| count * weight).sum();
         if total > 0.0 { above / total } else { 0.0 }
     }
 
@@ -469,7 +488,8 @@ mod tests {
         (histogram[20], histogram[30]) = (90.0, 10.0); // 1.024 to 1.536 ms, 32.768 to 49.152 ms
         let normal = NormalLatency { histogram, own: true };
         let (low, last) = (last_bucket_of(19), last_bucket_of(20));
-        let shares = [0, low, low + 2, last, last_bucket_of(29), last_bucket_of(30)].map(|at| normal.share_above(at));
+        let shares =
+            [0, low, low + 2, last, last_bucket_of(29), last_bucket_of(30)].map(|at| normal.share(&weights_above(at)));
         let expected: [f64; 6] = [1.0, 1.0, 0.775, 0.1, 0.1, 0.0];
         assert!(shares.iter().zip(expected).all(|(share, expected)| (share - expected).abs() < 1e-9), "{shares:?}");
         assert_eq!(normal.p95_ms(), Some(40.96));
