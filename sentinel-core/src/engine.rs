@@ -465,18 +465,21 @@ impl Closed {
         // Close to the budget, new histograms are coarse from the beginning.
         let coarse = self.waiting_weight() + self.window.weight(&self.ids) > self.window.budget();
         let registry = &engine.shared.registry;
-        let sealing =
-            registry.with_names(|names| Sealing::new(table, (slot, stripe), engine.source, bounds, names, coarse));
+        let sealing = registry.with_names(|names| {
+            let last = self.parts.back().map_or(0, |(_, part)| part.rows.weight());
+            Sealing::new(table, (slot, stripe), engine.source, bounds, names, (coarse, last))
+        });
         self.sealing = Some(sealing);
     }
 
-    /// Where nobody ticks or asks, parts pile up. What is too old to be judged goes, a few rows at a time; what memory does not
-    /// hold goes at once.
+    /// Where nobody ticks or asks, parts pile up. What is too old to be judged goes, and what memory will soon not hold, a few rows
+    /// at a time; what it does not hold any more goes at once.
     fn drop_oldest_parts(&mut self, newest: i64) {
         let oldest = self.window.oldest(newest, BACKLOG);
+        let soon = self.window.budget() / 16 * 15;
         while self.parts.len() > 1
             && let Some((slot, _)) = self.parts.front()
-            && *slot < oldest
+            && (*slot < oldest || self.waiting_weight() + self.window.weight(&self.ids) > soon)
             && let Some((_, part)) = self.parts.pop_front()
         {
             self.window.expired += part.requests();

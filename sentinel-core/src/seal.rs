@@ -33,14 +33,15 @@ pub(crate) struct Sealing {
 }
 
 impl Sealing {
-    /// Begins with a table of `slot`, which lasted from `from_ms` to before `to_ms`. `names` are the endpoints by their number.
+    /// Begins with a table of `slot`, which lasted from `from_ms` to before `to_ms`. `names` are the endpoints by their number,
+    /// `bytes` is what the rows of the last one took: what grows while requests help is copied while one of them waits.
     pub(crate) fn new(
         table: Box<Table>,
         (slot, stripe): (i64, usize),
         source: u64,
         (from_ms, to_ms): (i64, i64),
         names: &[Arc<str>],
-        coarse: bool,
+        (coarse, bytes): (bool, usize),
     ) -> Self {
         let mut head = Head::empty(source, from_ms, to_ms);
         head.slow_above = table.slow_line.fleet;
@@ -68,7 +69,7 @@ impl Sealing {
             endpoints,
             places,
             next: (0, 0),
-            packer: Packer::default(),
+            packer: Packer::with_capacity(bytes + bytes / 8),
             listed: Box::default(),
             coarse,
             latency: Vec::new(),
