@@ -51,6 +51,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod baseline;
 mod block;
 mod budget;
@@ -111,7 +112,8 @@ pub use flight::Guard;
 pub use handle::Handle;
 pub use rank::By;
 pub use report::{
-    BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,
+    BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Series, Tail, TenantReport, TenantRow, TopEndpoint,
+    Totals,
 };
 pub use sentinel::Sentinel;
 pub use stats::{Adjusted, Dropped, Memory, Stats};

@@ -9,7 +9,8 @@ use crate::head::Head;
 use crate::histogram::{HALVES, LatencyCell, half_of, last_bucket_of, percentiles};
 use crate::rank::{Context, Excess, Expected, rank};
 use crate::report::{
-    BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Tail, TenantReport, TenantRow, TopEndpoint, Totals,
+    BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Series, Tail, TenantReport, TenantRow, TopEndpoint,
+    Totals,
 };
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::sync::MutexGuard;
@@ -120,7 +121,10 @@ impl<'a> Look<'a> {
         let [p50_ms, p95_ms, p99_ms] = percentiles(&all.latency, false, all.latency_max_us, [50.0, 95.0, 99.0]);
         let exact = all.offset.iter().all(|offset| *offset == 0) && all.tail[0] == 0;
         let own = opinion.is_some_and(Opinion::has_baseline);
-        let describe = |&number: &Number| self.describe(number, &self.gather(number), &judged, ranking.excess.sum());
+        let describe = |&number: &Number| TenantRow {
+            series: query.series.then(|| self.series(Some(number))),
+            ..self.describe(number, &self.gather(number), &judged, ranking.excess.sum())
+        };
         Report {
             as_of: self.to_ms,
             from_ms: self.from_ms,
@@ -148,7 +152,35 @@ impl<'a> Look<'a> {
             tenants: ranking.worst.iter().map(describe).collect(),
             tail: Tail { requests: all.tail[0], errors: all.tail[1], slow: all.tail[2], bound: bound(all.offset) },
             stats: self.engine.stats_of(&self.closed),
+            series: query.series.then(|| self.series(None)),
         }
+    }
+
+    /// Counts of everybody, or of a tenant, slot by slot.
+    fn series(&self, tenant: Option<Number>) -> Series {
+        let Closed { window, open, slot, .. } = &*self.closed;
+        let grid = self.engine.grid();
+        let slots = (slot.saturating_sub(self.first) + 1).clamp(1, grid.slots + 1) as usize;
+        let mut series = Series {
+            from_ms: self.from_ms,
+            slot_ms: grid.slot_ms as u64,
+            requests: vec![0; slots],
+            errors: vec![0; slots],
+        };
+        for block in window.since(self.first).chain(open) {
+            let counts = match tenant {
+                None => Some(block.head.totals),
+                Some(number) => block.rows.find(number).map(|row| row.sums.counts),
+            };
+            let at = usize::try_from(grid.slot_of(block.head.from_ms).saturating_sub(self.first)).ok();
+            if let Some([requests, errors, _]) = counts
+                && let Some(at) = at.filter(|at| *at < slots)
+            {
+                series.requests[at] = series.requests[at].saturating_add(requests);
+                series.errors[at] = series.errors[at].saturating_add(errors);
+            }
+        }
+        series
     }
 
     /// A tenant that is in the window or in flight; `unattributed` asks for that row where nobody is called so.
@@ -238,6 +270,7 @@ impl<'a> Look<'a> {
             in_flight: flights.count,
             oldest_in_flight_ms: (flights.count > 0).then_some(flights.oldest_ms),
             top_endpoint: top_endpoint(row),
+            series: None,
         }
     }
 }

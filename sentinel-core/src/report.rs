@@ -25,11 +25,13 @@ pub struct Query {
     pub window: Option<Duration>,
     /// Tenants listed at most; 10 by default.
     pub limit: usize,
+    /// With counts slot by slot, of everybody and of each listed tenant; without by default.
+    pub series: bool,
 }
 
 impl Default for Query {
     fn default() -> Self {
-        Self { by: By::Errors, window: None, limit: 10 }
+        Self { by: By::Errors, window: None, limit: 10, series: false }
     }
 }
 
@@ -89,6 +91,36 @@ pub struct Report {
     pub tail: Tail,
     /// The ledger.
     pub stats: Stats,
+    /// Counts of everybody, slot by slot, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
+}
+
+/// Counts slot by slot, oldest first: those of `[from_ms + i · slot_ms, from_ms + (i + 1) · slot_ms)`. The last slot is open: it
+/// counts what it has so far.
+///
+/// ```
+/// use sentinel_core::{Clock, Event, Query, Sentinel};
+///
+/// let sentinel = Sentinel::builder().clock(Clock::manual(1_700_000_000_000)).build()?;
+/// sentinel.record(Event { tenant: b"acme", status: 500, ..Event::default() });
+/// let report = sentinel.report(Query { series: true, ..Query::default() });
+/// let series = report.series.unwrap();
+/// assert_eq!((series.slot_ms, series.errors.len(), series.errors.last()), (10_000, 61, Some(&1)));
+/// assert_eq!(report.tenants[0].series.as_ref(), Some(&series)); // there is nobody else
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Series {
+    /// Start of the first slot, Unix ms.
+    pub from_ms: i64,
+    /// Length of a slot in milliseconds.
+    pub slot_ms: u64,
+    /// Requests of each slot.
+    pub requests: Vec<u64>,
+    /// Errors among them.
+    pub errors: Vec<u64>,
 }
 
 /// Where "expected" comes from.
@@ -210,6 +242,9 @@ pub struct TenantRow {
     pub oldest_in_flight_ms: Option<u64>,
     /// Where most of its errors are; `None` without errors.
     pub top_endpoint: Option<TopEndpoint>,
+    /// Its counts slot by slot, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
 }
 
 /// How far counts may fall short of the truth: `count ≤ true ≤ count + bound`.

@@ -14,6 +14,7 @@ use crate::interval;
 use crate::look::Look;
 use crate::report::{Query, Report, TenantReport};
 use crate::stats::{Memory, Stats};
+use crate::tenant;
 use crate::verdict::Verdict;
 use arc_swap::ArcSwapOption;
 use std::ops::Deref;
@@ -360,6 +361,18 @@ impl Sentinel {
     pub fn tenant(&self, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
         let engine = self.engine();
         Look::new(&engine, window).tenant(id)
+    }
+
+    /// By the id as reports show it, or as it is.
+    pub(crate) fn tenant_as_shown(&self, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
+        let shown = tenant::id_shown_as(id).filter(|other| other != id);
+        shown.and_then(|id| self.tenant(&id, window)).or_else(|| self.tenant(id, window))
+    }
+
+    /// The whole window.
+    pub(crate) fn window(&self) -> Duration {
+        let grid = self.inner.config.grid;
+        Duration::from_millis((grid.slot_ms * grid.slots) as u64)
     }
 
     /// The latencies of everybody, or of one tenant, as an `HdrHistogram` log with one interval (V2, compressed): what the

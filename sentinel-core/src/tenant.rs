@@ -73,10 +73,13 @@ pub(crate) fn shown(id: &[u8]) -> String {
     if id == UNATTRIBUTED {
         return UNATTRIBUTED_NAME.into();
     }
+    let text = escaped(id);
+    if id == UNATTRIBUTED_NAME.as_bytes() { format!("\\{text}") } else { text }
+}
+
+/// Any bytes as text that people see, by the rules of [`shown`].
+pub(crate) fn escaped(id: &[u8]) -> String {
     let mut out = String::with_capacity(id.len());
-    if id == UNATTRIBUTED_NAME.as_bytes() {
-        out.push('\\');
-    }
     for chunk in id.utf8_chunks() {
         for c in chunk.valid().chars() {
             if c == '\\' {
@@ -95,6 +98,43 @@ pub(crate) fn shown(id: &[u8]) -> String {
     out
 }
 
+/// The id that is shown like this; `None` when none is.
+pub(crate) fn id_shown_as(text: &[u8]) -> Option<Vec<u8>> {
+    if text == UNATTRIBUTED_NAME.as_bytes() {
+        return Some(UNATTRIBUTED.to_vec());
+    }
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+    if text.strip_prefix(b"\\") == Some(UNATTRIBUTED_NAME.as_bytes()) {
+        rest = UNATTRIBUTED_NAME.as_bytes();
+    }
+    let hex = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        if first != b'\\' {
+            out.push(first);
+            continue;
+        }
+        let (&kind, after) = rest.split_first()?;
+        rest = after;
+        match kind {
+            b'\\' => out.push(b'\\'),
+            b'x' => {
+                let (digits, after) = rest.split_at_checked(2)?;
+                out.push(hex(digits)? as u8);
+                rest = after;
+            }
+            b'u' => {
+                let end = rest.iter().position(|&byte| byte == b'}')?;
+                let c = char::from_u32(hex(rest[..end].strip_prefix(b"{")?)?)?;
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = &rest[end + 1..];
+            }
+            _ => return None,
+        }
+    }
+    (shown(&out).as_bytes() == text).then_some(out)
+}
+
 /// Characters that could break a line, hide, or change the order of the text around them.
 fn is_deceiving(c: char) -> bool {
     c.is_control()
@@ -105,6 +145,7 @@ fn is_deceiving(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn long_ids_stay_apart() {
@@ -114,6 +155,24 @@ mod tests {
         assert_eq!((a.len(), &a[..PREFIX]), (MAX_ID, &[b'a'; PREFIX][..]));
         assert_eq!(bounded(&[b'x'; MAX_ID]), (Cow::Borrowed(&[b'x'; MAX_ID][..]), false));
         assert_eq!(bounded(b""), (Cow::Borrowed(UNATTRIBUTED), false));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_leads_back(id in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            "\\PC*".prop_map(String::into_bytes),
+            Just(b"unattributed".to_vec()), Just(b"\\unattributed".to_vec()), Just(b"".to_vec()), Just("\u{202e}\u{0}\\x41\\u{41}".into()),
+        ]) {
+            prop_assert_eq!(id_shown_as(shown(&id).as_bytes()), Some(id));
+        }
+
+        #[test]
+        fn nothing_else_does(text in prop_oneof!["\\PC*", "[\\\\xu{}0-9a-f]*"]) {
+            if let Some(id) = id_shown_as(text.as_bytes()) {
+                prop_assert_eq!(shown(&id), text);
+            }
+        }
     }
 
     #[test]

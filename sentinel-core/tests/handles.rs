@@ -61,7 +61,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// All that a sentinel says.
 fn said(sentinel: &Sentinel) -> (Vec<sentinel_core::Report>, Vec<Option<TenantReport>>, Stats, Vec<usize>) {
-    let ask = |by| [None, Some(Duration::from_mins(1))].map(|window| sentinel.report(Query { by, window, limit: 100 }));
+    let ask = |by| {
+        [None, Some(Duration::from_mins(1))]
+            .map(|window| sentinel.report(Query { by, window, limit: 100, ..Query::default() }))
+    };
     let reports = By::ALL.into_iter().flat_map(ask).collect();
     let each = tenants().iter().map(|id| sentinel.tenant(id, None)).collect();
     // Their sources differ, not their lengths.

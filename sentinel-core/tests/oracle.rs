@@ -117,6 +117,7 @@ fn query() -> impl Strategy<Value = Query> {
         by,
         window,
         limit,
+        ..Query::default()
     })
 }
 
@@ -149,7 +150,7 @@ fn ticked(now_ms: i64, grid: Grid, slots: f64) -> i64 {
 fn check_all(oracle: &Oracle, sentinel: &Sentinel) {
     for by in By::ALL {
         for window in [None, Some(Duration::from_millis(oracle.grid.window_ms() as u64 / 3))] {
-            let query = Query { by, window, limit: 1_000 };
+            let query = Query { by, window, limit: 1_000, ..Query::default() };
             oracle.check_report(&sentinel.report(query), &query);
         }
     }

@@ -104,8 +104,11 @@ impl World {
     /// A look at everything. `kept` says that nothing expires: then all that was recorded before is in sight.
     fn look(&self, i: u64, kept: bool, foreign: u64) {
         let before = self.recorded.load(Ordering::Acquire);
-        let report =
-            self.sentinel.report(Query { by: By::ALL[i as usize % By::ALL.len()], limit: usize::MAX, window: None });
+        let report = self.sentinel.report(Query {
+            by: By::ALL[i as usize % By::ALL.len()],
+            limit: usize::MAX,
+            ..Query::default()
+        });
         balances(&report.stats);
         adds_up(&report);
         assert!(report.stats.accepted >= before, "{before} were recorded: {:?}", report.stats);

@@ -180,7 +180,7 @@ fn check_order(by: By, rows: &[TenantRow]) {
 fn check(sentinel: &Sentinel, facts: &[Fact], rng: &mut StdRng) {
     for minutes in [None, Some(1), Some(2), Some(5)] {
         let window = minutes.map(Duration::from_mins);
-        let query = |by, limit| Query { by, window, limit };
+        let query = |by, limit| Query { by, window, limit, ..Query::default() };
         let all = sentinel.report(query(By::Requests, usize::MAX));
         assert_eq!(all.window_ms, minutes.unwrap_or(5) * 60_000);
         assert_eq!(all, sentinel.report(query(By::Requests, usize::MAX)), "the same question twice");

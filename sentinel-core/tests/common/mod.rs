@@ -75,7 +75,7 @@ pub(crate) fn bounds(row: &TenantRow) -> [u64; 3] {
 pub(crate) fn everyone(sentinel: &Sentinel, window: Option<Duration>) -> (Report, [u64; 3]) {
     let mut flight = sentinel.start();
     flight.tenant(ABSENT);
-    let mut report = sentinel.report(Query { by: By::Requests, window, limit: usize::MAX });
+    let mut report = sentinel.report(Query { by: By::Requests, window, limit: usize::MAX, ..Query::default() });
     // Dropped it would count as aborted.
     std::mem::forget(flight);
     let at = report

@@ -1,0 +1,167 @@
+//! What a URL says: percent-encoding undone, parameters by name, and an error that names what is not allowed.
+
+use crate::error::ConfigError;
+use crate::rank::By;
+use crate::report::Query;
+use crate::{config, tenant};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Rows that may be asked for at once.
+const MAX_LIMIT: usize = 1_000;
+
+/// The bytes behind percent-encoding; `None` where a `%` is not followed by two hexadecimal digits. `+` is a space in queries only.
+pub(super) fn decoded(text: &str, plus_is_space: bool) -> Option<Cow<'_, [u8]>> {
+    let bytes = text.as_bytes();
+    if !bytes.iter().any(|&byte| byte == b'%' || byte == b'+' && plus_is_space) {
+        return Some(Cow::Borrowed(bytes));
+    }
+    let (mut out, mut rest) = (Vec::with_capacity(bytes.len()), bytes);
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        match first {
+            b'%' => {
+                let (digits, after) = rest.split_at_checked(2)?;
+                let nibble = |digit: u8| char::from(digit).to_digit(16);
+                out.push((nibble(digits[0])? * 16 + nibble(digits[1])?) as u8);
+                rest = after;
+            }
+            b'+' if plus_is_space => out.push(b' '),
+            other => out.push(other),
+        }
+    }
+    Some(Cow::Owned(out))
+}
+
+/// The parameters of a query string: each name at most once, and only names that are known here.
+pub(super) struct Params<'a>(Vec<(String, String, &'a str)>);
+
+impl<'a> Params<'a> {
+    pub(super) fn read(query: &'a str, known: &[&str]) -> Result<Self, ConfigError> {
+        let mut out: Vec<(String, String, &str)> = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let text = |part: &str| {
+                let bytes = decoded(part, true)?;
+                String::from_utf8(bytes.into_owned()).ok()
+            };
+            let encoded = || ConfigError::new("query", quoted(pair), "percent-encoded UTF-8");
+            let (name, value) = (text(name).ok_or_else(encoded)?, text(value).ok_or_else(encoded)?);
+            if !known.contains(&name.as_str()) {
+                let allowed =
+                    if known.is_empty() { "no query parameters".into() } else { format!("{} only", known.join(", ")) };
+                return Err(ConfigError::new("query", format!("the parameter {}", quoted(&name)), allowed));
+            }
+            if out.iter().any(|(other, ..)| *other == name) {
+                return Err(ConfigError::new(&name, "given twice", "once"));
+            }
+            out.push((name, value, pair));
+        }
+        Ok(Self(out))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, ..)| known == name).map(|(_, value, _)| value.as_str())
+    }
+
+    /// `by`, `limit`, `window` and `series`; what is absent is as by default.
+    pub(super) fn query(&self, whole: Duration) -> Result<Query, ConfigError> {
+        let default = Query::default();
+        let by =
+            self.get("by").map_or(Ok(default.by), |text| text.parse::<By>().map_err(|error| shortened(error, text)))?;
+        let limit = self.get("limit").map_or(Ok(default.limit), |text| {
+            let limit = text.parse::<usize>().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+            limit.ok_or_else(|| ConfigError::new("limit", quoted(text), format!("1 to {MAX_LIMIT}")))
+        })?;
+        let series = self.get("series").map_or(Ok(default.series), |text| match text {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            _ => Err(ConfigError::new("series", quoted(text), "0 or 1")),
+        })?;
+        Ok(Query { by, limit, series, window: self.window(whole)? })
+    }
+
+    /// `window`: at most the whole one.
+    pub(super) fn window(&self, whole: Duration) -> Result<Option<Duration>, ConfigError> {
+        let Some(text) = self.get("window") else {
+            return Ok(None);
+        };
+        let window = config::parse_duration(text).ok().filter(|window| !window.is_zero() && *window <= whole);
+        let allowed = || format!("a duration above 0 up to {} s, such as 120 or 2m", whole.as_secs_f64());
+        window.map(Some).ok_or_else(|| ConfigError::new("window", quoted(text), allowed()))
+    }
+}
+
+/// What was given, as text that cannot deceive and is not longer than a line.
+pub(super) fn quoted(text: &str) -> String {
+    const MOST: usize = 80;
+    let cut = text.floor_char_boundary(MOST);
+    let dots = if cut < text.len() { "…" } else { "" };
+    format!("\"{}{dots}\"", tenant::escaped(&text.as_bytes()[..cut]))
+}
+
+fn shortened(error: ConfigError, text: &str) -> ConfigError {
+    ConfigError { value: quoted(text), ..error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WHOLE: Duration = Duration::from_mins(10);
+
+    fn query(text: &str) -> Result<Query, String> {
+        let known = ["by", "limit", "window", "series"];
+        Params::read(text, &known).and_then(|params| params.query(WHOLE)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_asked() {
+        assert_eq!(query(""), Ok(Query::default()));
+        let asked = Query { by: By::Load, limit: 3, window: Some(Duration::from_mins(2)), series: true };
+        assert_eq!(query("by=load&limit=3&window=2m&series=1"), Ok(asked));
+        assert_eq!(query("&&by=%6coad&"), Ok(Query { by: By::Load, ..Query::default() }));
+    }
+
+    #[test]
+    fn errors_name_the_value_and_what_is_allowed() {
+        for (text, wanted) in [
+            ("by=cost", "by: \"cost\" is not allowed; allowed: errors, error_rate, latency, load, requests"),
+            ("limit=0", "limit: \"0\" is not allowed; allowed: 1 to 1000"),
+            ("limit=-1", "limit: \"-1\" is not allowed; allowed: 1 to 1000"),
+            (
+                "window=11m",
+                "window: \"11m\" is not allowed; allowed: a duration above 0 up to 600 s, such as 120 or 2m",
+            ),
+            (
+                "window=NaN",
+                "window: \"NaN\" is not allowed; allowed: a duration above 0 up to 600 s, such as 120 or 2m",
+            ),
+            ("series=yes", "series: \"yes\" is not allowed; allowed: 0 or 1"),
+            ("colour=red", "query: the parameter \"colour\" is not allowed; allowed: by, limit, window, series only"),
+            ("by=load&by=load", "by: given twice is not allowed; allowed: once"),
+            ("by=%zz", "query: \"by=%zz\" is not allowed; allowed: percent-encoded UTF-8"),
+            ("by=%ff", "query: \"by=%ff\" is not allowed; allowed: percent-encoded UTF-8"),
+            ("by=a%0ab", "by: \"a\\u{a}b\" is not allowed; allowed: errors, error_rate, latency, load, requests"),
+        ] {
+            assert_eq!(query(text).unwrap_err(), wanted, "{text}");
+        }
+        assert!(query(&format!("by={}", "é".repeat(10_000))).unwrap_err().len() < 300);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_breaks_it(text in "\\PC*") {
+            let _ = query(&text);
+            let _ = decoded(&text, true);
+        }
+
+        #[test]
+        fn what_is_encoded_is_decoded(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let encoded = bytes.iter().fold(String::new(), |out, byte| out + &format!("%{byte:02X}"));
+            let back = decoded(&encoded, false);
+            prop_assert_eq!(back.as_deref(), Some(&bytes[..]));
+        }
+    }
+}
