@@ -47,6 +47,7 @@ pub(crate) struct Engine {
     /// Behind the stripes. No lock of `parking_lot`: its wait table is one for the process, which a forked child inherits.
     closed: Mutex<Closed>,
     pub(crate) flights: Flights,
+    pub(crate) adapter_failures: AtomicUsize,
     budget: usize,
 }
 
@@ -151,6 +152,7 @@ impl Engine {
             busy: CachePadded::new(AtomicUsize::new(IDLE)),
             closed: Mutex::new(closed),
             flights: Flights::new(share(FLIGHTS)),
+            adapter_failures: AtomicUsize::new(0),
             budget: config.budget,
         }
     }
@@ -448,6 +450,7 @@ impl Engine {
     pub(crate) fn stats_of(&self, closed: &Closed) -> Stats {
         let mut stats = closed.ledger();
         stats.flights_unseen = self.flights.unseen();
+        stats.adapter_failures = self.adapter_failures.load(Ordering::Relaxed) as u64;
         for stripe in &self.stripes {
             let stripe = stripe.lock();
             stats.add(&stripe.ledger);

@@ -25,7 +25,13 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(field: &str, value: impl Into<String>, allowed: impl Into<String>) -> Self {
+    /// For crates around this one, so that all name what cannot be used in the same way.
+    ///
+    /// ```
+    /// let error = sentinel_core::ConfigError::new("limit", "0", "1 to 100");
+    /// assert_eq!(error.to_string(), "limit: 0 is not allowed; allowed: 1 to 100");
+    /// ```
+    pub fn new(field: &str, value: impl Into<String>, allowed: impl Into<String>) -> Self {
         Self { field: field.into(), value: value.into(), allowed: allowed.into() }
     }
 }

@@ -2,8 +2,12 @@
 
 use crate::clock::Stamp;
 use crate::event::{ABORTED, Event};
+use crate::home;
 use crate::sentinel::Sentinel;
+use crate::stripe::Subject;
 use crate::tenant;
+use crossbeam_utils::CachePadded;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,17 +20,24 @@ const FLIGHT_BYTES: usize = 512;
 /// Status of a request whose handler panicked.
 const PANICKED: u16 = 500;
 
+/// A tenant's id; those that are no longer than a UUID in hex and dashes are held in place.
+type Id = SmallVec<[u8; 40]>;
+
+/// Slabs that threads share, so that they do not wait for each other: a power of two.
+const SLABS: usize = 8;
+
 /// One request in flight.
 #[derive(Debug, Clone)]
 struct Flight {
     started_ms: i64,
-    tenant: Box<[u8]>,
+    tenant: Id,
 }
 
 #[derive(Debug)]
 pub(crate) struct Flights {
-    inner: Mutex<Slab>,
+    slabs: [CachePadded<Mutex<Slab>>; SLABS],
     unseen: AtomicU64,
+    /// In each slab.
     most: usize,
 }
 
@@ -34,6 +45,13 @@ pub(crate) struct Flights {
 struct Slab {
     flights: Vec<Option<Flight>>,
     free: Vec<usize>,
+}
+
+/// Where a request in flight is noted.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    slab: usize,
+    at: usize,
 }
 
 /// A tenant's requests in flight.
@@ -47,27 +65,25 @@ pub(crate) struct InFlight {
 impl Flights {
     /// As many as `bytes` hold.
     pub(crate) fn new(bytes: usize) -> Self {
-        let most = (bytes / FLIGHT_BYTES).clamp(256, MAX_FLIGHTS);
-        Self { inner: Mutex::default(), unseen: AtomicU64::new(0), most }
+        let most = (bytes / FLIGHT_BYTES).clamp(256, MAX_FLIGHTS) / SLABS;
+        Self { slabs: Default::default(), unseen: AtomicU64::new(0), most }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slab> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slab(&self, at: usize) -> MutexGuard<'_, Slab> {
+        self.slabs[at & (SLABS - 1)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, started_ms: i64) -> Option<usize> {
-        let mut slab = self.lock();
-        let flight = Some(Flight { started_ms, tenant: Box::from(tenant::UNATTRIBUTED) });
-        if let Some(at) = slab.free.pop() {
-            slab.flights[at] = flight;
-            return Some(at);
-        }
-        if slab.flights.len() >= self.most {
+    fn begin(&self, started_ms: i64) -> Option<Place> {
+        // This thread's slab; where that is full, any.
+        let home = home::of_thread(SLABS);
+        let place = (home..home + SLABS).find_map(|slab| {
+            let at = self.slab(slab).take(self.most, Flight { started_ms, tenant: Id::new() })?;
+            Some(Place { slab, at })
+        });
+        if place.is_none() {
             self.unseen.fetch_add(1, Ordering::Relaxed);
-            return None;
         }
-        slab.flights.push(flight);
-        Some(slab.flights.len() - 1)
+        place
     }
 
     /// Requests that began when there were too many to follow.
@@ -77,35 +93,57 @@ impl Flights {
 
     /// Bytes on the heap, near enough to budget by.
     pub(crate) fn weight(&self) -> usize {
-        let slab = self.lock();
-        slab.flights.capacity() * size_of::<Option<Flight>>() + (slab.flights.len() - slab.free.len()) * 48
+        (0..SLABS).map(|slab| self.slab(slab).weight()).sum()
     }
 
-    fn name(&self, at: usize, tenant: &[u8]) {
-        if let Some(flight) = &mut self.lock().flights[at] {
-            flight.tenant = tenant.into();
+    fn name(&self, place: Place, tenant: &[u8]) {
+        if let Some(flight) = &mut self.slab(place.slab).flights[place.at] {
+            flight.tenant = Id::from_slice(tenant);
         }
     }
 
-    fn end(&self, at: usize) {
-        let mut slab = self.lock();
-        slab.flights[at] = None;
-        slab.free.push(at);
+    fn end(&self, place: Place) {
+        let mut slab = self.slab(place.slab);
+        slab.flights[place.at] = None;
+        slab.free.push(place.at);
     }
 
     /// By tenant, as of `now_ms`.
     pub(crate) fn by_tenant(&self, now_ms: i64) -> HashMap<Vec<u8>, InFlight> {
         let mut out: HashMap<Vec<u8>, InFlight> = HashMap::new();
-        for flight in self.lock().flights.iter().flatten() {
-            let age = now_ms.saturating_sub(flight.started_ms).max(0) as u64;
-            let sums = out.entry(flight.tenant.to_vec()).or_default();
-            *sums = InFlight {
-                count: sums.count + 1,
-                oldest_ms: sums.oldest_ms.max(age),
-                sum_ms: sums.sum_ms.saturating_add(age),
-            };
+        for slab in 0..SLABS {
+            for flight in self.slab(slab).flights.iter().flatten() {
+                let age = now_ms.saturating_sub(flight.started_ms).max(0) as u64;
+                let sums = out.entry(flight.tenant.to_vec()).or_default();
+                *sums = InFlight {
+                    count: sums.count + 1,
+                    oldest_ms: sums.oldest_ms.max(age),
+                    sum_ms: sums.sum_ms.saturating_add(age),
+                };
+            }
         }
         out
+    }
+}
+
+impl Slab {
+    /// Notes a request, unless there are `most`.
+    fn take(&mut self, most: usize, flight: Flight) -> Option<usize> {
+        if let Some(at) = self.free.pop() {
+            self.flights[at] = Some(flight);
+            return Some(at);
+        }
+        if self.flights.len() >= most {
+            return None;
+        }
+        self.flights.push(Some(flight));
+        Some(self.flights.len() - 1)
+    }
+
+    fn weight(&self) -> usize {
+        let ids: usize =
+            self.flights.iter().flatten().filter(|flight| flight.tenant.spilled()).map(|_| tenant::MAX_ID).sum();
+        self.flights.capacity() * size_of::<Option<Flight>>() + self.free.capacity() * size_of::<usize>() + ids
     }
 }
 
@@ -130,12 +168,14 @@ impl Flights {
 #[must_use = "a request that is dropped unfinished counts as aborted"]
 pub struct Guard {
     sentinel: Sentinel,
-    tenant: Vec<u8>,
+    /// As the table keeps it, and whether it had to be shortened for that.
+    tenant: Id,
+    truncated: bool,
     endpoint: Option<String>,
     started: Stamp,
     /// The process it began in, and its place among the flights there.
     source: u64,
-    flight: Option<usize>,
+    flight: Option<Place>,
     done: bool,
 }
 
@@ -143,7 +183,8 @@ impl Guard {
     pub(crate) fn begin(sentinel: &Sentinel) -> Self {
         let started = sentinel.stamp();
         let (source, flight) = sentinel.with_flights(|flights, source| (source, flights.begin(started.at_ms)));
-        Self { sentinel: sentinel.clone(), tenant: Vec::new(), endpoint: None, started, source, flight, done: false }
+        let (sentinel, tenant) = (sentinel.clone(), Id::new());
+        Self { sentinel, tenant, truncated: false, endpoint: None, started, source, flight, done: false }
     }
 
     /// Says whose request it is, as soon as that is known. May be called again.
@@ -157,10 +198,9 @@ impl Guard {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tenant(&mut self, id: &[u8]) {
-        let (bounded, _) = tenant::bounded(id);
-        self.tenant.clear();
-        self.tenant.extend_from_slice(id);
-        self.in_flight(|flights, at| flights.name(at, &bounded));
+        let (bounded, truncated) = tenant::bounded(id);
+        (self.tenant, self.truncated) = (Id::from_slice(&bounded), truncated);
+        self.in_flight(|flights, place| flights.name(place, &bounded));
     }
 
     /// Says where it goes, for a request that may be aborted before it is finished.
@@ -190,18 +230,35 @@ impl Guard {
         self.end(endpoint, status);
     }
 
+    /// Lets go of it, uncounted: a request that is nobody's business, such as one for the admin view.
+    ///
+    /// ```
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// sentinel.start().discard();
+    /// assert_eq!(sentinel.stats().offered, 0);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn discard(mut self) {
+        self.done = true;
+        self.in_flight(Flights::end);
+    }
+
     fn end(&mut self, endpoint: &str, status: u16) {
         self.done = true;
         self.in_flight(Flights::end);
-        let latency = self.sentinel.since(&self.started);
-        self.sentinel.record(Event { tenant: &self.tenant, endpoint, status, latency: latency.into(), at: None });
+        let latency = self.sentinel.since(&self.started).into();
+        let (tenant, truncated) = (self.tenant.as_slice(), self.truncated);
+        self.sentinel.with_engine(|engine| {
+            let subject = Subject { tenant, hash: engine.hash(tenant), truncated, endpoint: None };
+            engine.count(&Event { tenant, endpoint, status, latency, at: None }, &subject);
+        });
     }
 
     /// Acts on its place among the flights; after a fork that is not the child's.
-    fn in_flight(&self, act: impl FnOnce(&Flights, usize)) {
+    fn in_flight(&self, act: impl FnOnce(&Flights, Place)) {
         self.sentinel.with_flights(|flights, source| {
-            if let Some(at) = self.flight.filter(|_| source == self.source) {
-                act(flights, at);
+            if let Some(place) = self.flight.filter(|_| source == self.source) {
+                act(flights, place);
             }
         });
     }

@@ -14,6 +14,7 @@ use crate::interval;
 use crate::look::Look;
 use crate::report::{Query, Report, TenantReport};
 use crate::stats::{Memory, Stats};
+use crate::sync::Ordering;
 use crate::tenant;
 use crate::verdict::Verdict;
 use arc_swap::ArcSwapOption;
@@ -189,6 +190,19 @@ impl Sentinel {
         Guard::begin(self)
     }
 
+    /// For adapters: something of theirs failed, such as a tenant extractor that panicked. Counted in
+    /// [`Stats::adapter_failures`]; the request goes on.
+    ///
+    /// ```
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// sentinel.adapter_failed();
+    /// assert_eq!(sentinel.stats().adapter_failures, 1);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn adapter_failed(&self) {
+        self.with_engine(|engine| engine.adapter_failures.fetch_add(1, Ordering::Relaxed));
+    }
+
     /// Moves time on to `now_ms` (Unix ms) and judges, having seen the events before it. Never goes back; the system's clock
     /// cannot be told the time, there it is just time to judge. Whoever owns a timer calls it once a second; without that,
     /// queries and records do its work.
@@ -231,8 +245,7 @@ impl Sentinel {
     }
 
     pub(crate) fn with_flights<T>(&self, act: impl FnOnce(&Flights, u64) -> T) -> T {
-        let engine = self.engine();
-        act(&engine.flights, engine.source)
+        self.with_engine(|engine| act(&engine.flights, engine.source))
     }
 
     /// Id of this process's blocks; a forked child has another one.

@@ -36,6 +36,9 @@ pub struct Stats {
     /// Requests that began while as many others were in flight as are followed at once (8,192 with the default budget): recorded
     /// when they ended, not seen before.
     pub flights_unseen: u64,
+    /// Times that an adapter could not do its part, such as a tenant extractor that failed: the request went on, and counted as far
+    /// as it was known.
+    pub adapter_failures: u64,
     /// Times that a tenant's baseline was let go because there were more tenants than the budget holds.
     pub tenants_let_go: u64,
     /// Times that a slot's histograms were made coarse (8 buckets to a power of two, not 16) because the budget was short.

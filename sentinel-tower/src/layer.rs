@@ -1,0 +1,119 @@
+//! The layer, and what it can be told.
+
+use crate::service::SentinelService;
+use crate::tenant::TenantFrom;
+use http::request::Parts;
+use sentinel_core::Sentinel;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use tower_layer::Layer;
+
+/// Names a request's endpoint.
+pub(crate) type NameEndpoint = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
+
+/// Wraps a service so that a [`Sentinel`] is told of every request it answers. Cheap to clone.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use sentinel_tower::{SentinelLayer, tenant_header};
+///
+/// let sentinel = sentinel_core::Sentinel::builder().build()?;
+/// let app: Router = Router::new()
+///     .route("/health", get(|| async { "ok" }))
+///     .layer(SentinelLayer::new(&sentinel, tenant_header("x-tenant-id")?).exclude(["/health"]));
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct SentinelLayer {
+    pub(crate) options: Arc<Options>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) sentinel: Sentinel,
+    pub(crate) tenant: TenantFrom,
+    pub(crate) excluded: HashSet<String>,
+    pub(crate) endpoint: Option<NameEndpoint>,
+    pub(crate) settable: bool,
+}
+
+impl fmt::Debug for SentinelLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentinelLayer")
+            .field("tenant", &self.options.tenant)
+            .field("excluded", &self.options.excluded)
+            .field("settable", &self.options.settable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SentinelLayer {
+    /// Tells `sentinel`, with the tenant from there.
+    ///
+    /// ```
+    /// # use sentinel_tower::{SentinelLayer, tenant_header};
+    /// let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// let layer = SentinelLayer::new(&sentinel, tenant_header("x-tenant-id")?);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn new(sentinel: &Sentinel, tenant: TenantFrom) -> Self {
+        let (sentinel, excluded) = (sentinel.clone(), HashSet::new());
+        Self { options: Arc::new(Options { sentinel, tenant, excluded, endpoint: None, settable: false }) }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(Arc::make_mut(&mut self.options));
+        self
+    }
+
+    /// Route templates whose requests are not counted, such as health checks; more at each call.
+    ///
+    /// ```
+    /// # use sentinel_tower::{SentinelLayer, tenant_header};
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// let layer = SentinelLayer::new(&sentinel, tenant_header("x-tenant-id")?).exclude(["/health", "/metrics"]);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn exclude(self, templates: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.with(|options| options.excluded.extend(templates.into_iter().map(Into::into)))
+    }
+
+    /// Names the endpoint where axum's `MatchedPath` does not: in a service without axum's router. `None` leaves it to that.
+    /// Give a route template, of which there are few, and never the raw path. (tonic's paths are templates.)
+    ///
+    /// ```
+    /// # use sentinel_tower::{SentinelLayer, tenant_header};
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// let layer = SentinelLayer::new(&sentinel, tenant_header("x-tenant-id")?)
+    ///     .endpoint(|parts| Some(sentinel_core::normalise_path(parts.uri.path()).into_owned()));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn endpoint(self, name: impl Fn(&http::request::Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.with(|options| options.endpoint = Some(Arc::new(name)))
+    }
+
+    /// Puts a [`CurrentTenant`](crate::CurrentTenant) among the extensions of each request, by which a handler says whose it is.
+    /// Two allocations a request.
+    ///
+    /// ```
+    /// # use sentinel_tower::{SentinelLayer, tenant_from_handler};
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// let layer = SentinelLayer::new(&sentinel, tenant_from_handler()).settable();
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn settable(self) -> Self {
+        self.with(|options| options.settable = true)
+    }
+}
+
+impl<S> Layer<S> for SentinelLayer {
+    type Service = SentinelService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SentinelService { inner, options: self.options.clone() }
+    }
+}
