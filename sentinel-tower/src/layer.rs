@@ -87,7 +87,7 @@ impl SentinelLayer {
     /// # use sentinel_tower::{SentinelLayer, tenant_header};
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
     /// let layer = SentinelLayer::new(&sentinel, tenant_header("x-tenant-id")?)
-    ///     .endpoint(|parts| Some(sentinel_core::normalise_path(parts.uri.path()).into_owned()));
+    ///     .endpoint(|parts| Some(sentinel_core::normalise_path(parts.uri.path())));
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     #[must_use]

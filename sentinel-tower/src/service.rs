@@ -7,7 +7,7 @@ use crate::tenant::{CurrentTenant, Found, Lookup, Tenant};
 use crate::watch::{FAILED, Template, Watch};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -219,7 +219,7 @@ impl Asked {
 fn ends_with_its_head<R: http_body::Body>(method: &Method, response: &Response<R>) -> bool {
     let status = response.status();
     let streams = || {
-        let media = response.headers().get(CONTENT_TYPE).map(|media| media.as_bytes());
+        let media = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         media.is_some_and(|media| media.get(..EVENTS.len()).is_some_and(|media| media.eq_ignore_ascii_case(EVENTS)))
     };
     method == Method::HEAD
