@@ -76,6 +76,8 @@ pub(crate) fn line(case: Case, results: &Results, instructions: Option<f64>) -> 
         Case::Rotate => rotate(&mut line, results),
         Case::Merge => whole(&mut line, results),
         Case::Memory => memory(&mut line, results),
+        Case::Layer => layer(&mut line, results),
+        Case::View => view(&mut line, results),
         _ => record(&mut line, case, results),
     };
     line.add_number("instructions", instructions);
@@ -153,6 +155,35 @@ fn rotate(line: &mut Line, results: &Results) -> Vec<Value> {
         gate("rotations", found("rotations"), AtLeast(1_000.0)),
         gate("p99.9 of a call, ns", found("p999_ns"), AtMost(1_000.0)),
         gate("longest call above the empty loop's, µs", found("longest_above_empty_us"), AtMost(100.0)),
+    ]
+}
+
+/// What each layer adds to one that does nothing.
+fn layer(line: &mut Line, results: &Results) -> Vec<Value> {
+    let above = |who, figure| Some(middle(results, who, figure)? - middle(results, "nothing", figure)?);
+    let (own, peer) = (above("sentinel", "ns"), above("axum-prometheus", "ns"));
+    let allocations = above("sentinel", "allocations");
+    let ratio = own.zip(peer).map(|(own, peer)| peer / own);
+    line.add_number("nothing_ns", middle(results, "nothing", "ns"));
+    line.add_number("sentinel_ns", own);
+    line.add("peers", json!({ "axum-prometheus": peer.map(rounded) }));
+    line.add_number("ratio", ratio);
+    line.add_number("sentinel_allocations", allocations);
+    line.add_number("axum_prometheus_allocations", above("axum-prometheus", "allocations"));
+    line.add("rounds", rounds(results));
+    vec![
+        gate("ns above a layer that does nothing", own, AtMost(400.0)),
+        gate("allocations above it", allocations, AtMost(1.0)),
+        gate("times less than axum-prometheus", ratio, AtLeast(4.0)),
+    ]
+}
+
+fn view(line: &mut Line, results: &Results) -> Vec<Value> {
+    whole(line, results);
+    let found = |figure| middle(results, "view", figure);
+    vec![
+        gate("/report of 10k tenants, warm, ms", found("report_ms"), AtMost(3.0)),
+        gate("50 pollers slow record by, %", found("pollers_percent"), AtMost(3.0)),
     ]
 }
 

@@ -7,6 +7,7 @@ mod all;
 mod alloc;
 mod callgrind;
 mod contenders;
+mod layer;
 mod lines;
 mod memory;
 mod merge;
@@ -18,6 +19,7 @@ mod service;
 mod stream;
 mod table;
 mod timing;
+mod view;
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
@@ -82,6 +84,23 @@ enum What {
         #[arg(long, default_value_t = 9)]
         rounds: usize,
     },
+    /// An axum service answers requests through a layer
+    Layer {
+        /// The layer
+        who: layer::Layer,
+        /// Requests
+        #[arg(long, default_value_t = 400_000)]
+        requests: usize,
+    },
+    /// Times of the admin view's answers, and what those who poll it cost
+    View {
+        /// Answers
+        #[arg(long, default_value_t = 31)]
+        warm: usize,
+        /// Seconds with pollers, and as many without
+        #[arg(long, default_value_t = 20)]
+        seconds: usize,
+    },
     /// Bytes
     Memory {
         #[command(subcommand)]
@@ -136,6 +155,8 @@ fn one(what: &What) -> Result<Value, Failure> {
         What::Query { tenants, warm, rotations } => query::run(tenants, warm, rotations),
         What::Rotate { calls } => rotate::run(calls),
         What::Merge { rounds } => merge::run(rounds),
+        What::Layer { who, requests } => layer::run(who, requests),
+        What::View { warm, seconds } => view::run(warm, seconds),
         What::Memory { of: Memory::Traffic { tenants } } => memory::traffic(tenants),
         What::Memory { of: Memory::Idle } => memory::idle(),
         What::Memory { of: Memory::Known } => memory::known(),

@@ -1,5 +1,6 @@
 //! What `bench` without a subcommand starts: for each case its measurements, each a process, and how often.
 
+use crate::layer::Layer;
 use crate::record::{Stream, Who};
 use crate::stream::EVENTS;
 use clap::ValueEnum;
@@ -28,6 +29,8 @@ pub(crate) enum Case {
     Rotate,
     Merge,
     Memory,
+    Layer,
+    View,
 }
 
 impl Case {
@@ -38,7 +41,7 @@ impl Case {
     /// The first word of its line.
     pub(crate) fn bench(self) -> String {
         match self {
-            Self::Query | Self::Rotate | Self::Merge | Self::Memory => self.name(),
+            Self::Query | Self::Rotate | Self::Merge | Self::Memory | Self::Layer | Self::View => self.name(),
             _ => "record".into(),
         }
     }
@@ -133,6 +136,16 @@ pub(crate) fn jobs(case: Case, size: Size) -> Vec<Job> {
         Case::Merge if size.quick => vec![Job::new("merge", 1, &["merge", "--rounds", "1"])],
         Case::Merge => vec![Job::new("merge", 1, &["merge"])],
         Case::Memory => memory(size),
+        Case::Layer => {
+            let requests = if size.quick { "20000" } else { "400000" };
+            let job = |layer: &Layer| {
+                let name = value_name(layer);
+                Job::new(&name, size.rounds, &["layer", &name, "--requests", requests])
+            };
+            Layer::value_variants().iter().map(job).collect()
+        }
+        Case::View if size.quick => vec![Job::new("view", 1, &["view", "--warm", "3", "--seconds", "1"])],
+        Case::View => vec![Job::new("view", 1, &["view"])],
     }
 }
 
@@ -185,7 +198,8 @@ mod tests {
     #[test]
     fn names_are_those_of_the_lines() {
         let names: Vec<String> = Case::value_variants().iter().map(|case| case.name()).collect();
-        let wanted = "zipf-1k zipf-10k zipf-100k zipf-1m distinct hot-2t threads-16 query rotate merge memory";
+        let wanted =
+            "zipf-1k zipf-10k zipf-100k zipf-1m distinct hot-2t threads-16 query rotate merge memory layer view";
         assert_eq!(names.join(" "), wanted);
         assert_eq!((Case::Distinct.bench(), Case::Memory.bench()), ("record".into(), "memory".into()));
     }

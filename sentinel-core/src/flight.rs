@@ -50,8 +50,8 @@ struct Slab {
 /// Where a request in flight is noted.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    slab: usize,
-    at: usize,
+    slab: u32,
+    at: u32,
 }
 
 /// A tenant's requests in flight.
@@ -69,16 +69,16 @@ impl Flights {
         Self { slabs: Default::default(), unseen: AtomicU64::new(0), most }
     }
 
-    fn slab(&self, at: usize) -> MutexGuard<'_, Slab> {
-        self.slabs[at & (SLABS - 1)].lock().unwrap_or_else(PoisonError::into_inner)
+    fn slab(&self, at: u32) -> MutexGuard<'_, Slab> {
+        self.slabs[at as usize & (SLABS - 1)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self, started_ms: i64) -> Option<Place> {
         // This thread's slab; where that is full, any.
-        let home = home::of_thread(SLABS);
-        let place = (home..home + SLABS).find_map(|slab| {
+        let home = home::of_thread(SLABS) as u32;
+        let place = (home..home + SLABS as u32).find_map(|slab| {
             let at = self.slab(slab).take(self.most, Flight { started_ms, tenant: Id::new() })?;
-            Some(Place { slab, at })
+            Some(Place { slab, at: at as u32 })
         });
         if place.is_none() {
             self.unseen.fetch_add(1, Ordering::Relaxed);
@@ -93,25 +93,25 @@ impl Flights {
 
     /// Bytes on the heap, near enough to budget by.
     pub(crate) fn weight(&self) -> usize {
-        (0..SLABS).map(|slab| self.slab(slab).weight()).sum()
+        (0..SLABS as u32).map(|slab| self.slab(slab).weight()).sum()
     }
 
     fn name(&self, place: Place, tenant: &[u8]) {
-        if let Some(flight) = &mut self.slab(place.slab).flights[place.at] {
+        if let Some(flight) = &mut self.slab(place.slab).flights[place.at as usize] {
             flight.tenant = Id::from_slice(tenant);
         }
     }
 
     fn end(&self, place: Place) {
         let mut slab = self.slab(place.slab);
-        slab.flights[place.at] = None;
-        slab.free.push(place.at);
+        slab.flights[place.at as usize] = None;
+        slab.free.push(place.at as usize);
     }
 
     /// By tenant, as of `now_ms`.
     pub(crate) fn by_tenant(&self, now_ms: i64) -> HashMap<Vec<u8>, InFlight> {
         let mut out: HashMap<Vec<u8>, InFlight> = HashMap::new();
-        for slab in 0..SLABS {
+        for slab in 0..SLABS as u32 {
             for flight in self.slab(slab).flights.iter().flatten() {
                 let age = now_ms.saturating_sub(flight.started_ms).max(0) as u64;
                 let sums = out.entry(flight.tenant.to_vec()).or_default();
@@ -171,7 +171,7 @@ pub struct Guard {
     /// As the table keeps it, and whether it had to be shortened for that.
     tenant: Id,
     truncated: bool,
-    endpoint: Option<String>,
+    endpoint: Option<Box<str>>,
     started: Stamp,
     /// The process it began in, and its place among the flights there.
     source: u64,

@@ -1,8 +1,7 @@
 //! The layer, and what it can be told.
 
 use crate::service::SentinelService;
-use crate::tenant::TenantFrom;
-use http::request::Parts;
+use crate::tenant::{Head, TenantFrom};
 use sentinel_core::Sentinel;
 use std::collections::HashSet;
 use std::fmt;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 /// Names a request's endpoint.
-pub(crate) type NameEndpoint = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
+pub(crate) type NameEndpoint = Arc<dyn Fn(&Head<'_>) -> Option<String> + Send + Sync>;
 
 /// Wraps a service so that a [`Sentinel`] is told of every request it answers. Cheap to clone.
 ///
@@ -87,11 +86,11 @@ impl SentinelLayer {
     /// # use sentinel_tower::{SentinelLayer, tenant_header};
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
     /// let layer = SentinelLayer::new(&sentinel, tenant_header("x-tenant-id")?)
-    ///     .endpoint(|parts| Some(sentinel_core::normalise_path(parts.uri.path())));
+    ///     .endpoint(|head| Some(sentinel_core::normalise_path(head.uri.path())));
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     #[must_use]
-    pub fn endpoint(self, name: impl Fn(&http::request::Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn endpoint(self, name: impl Fn(&Head<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
         self.with(|options| options.endpoint = Some(Arc::new(name)))
     }
 

@@ -52,5 +52,6 @@ pub use service::{ResponseFuture, SentinelService};
 #[cfg(feature = "axum")]
 pub use tenant::tenant_path;
 pub use tenant::{
-    CurrentTenant, Tenant, TenantFrom, tenant_async_fn, tenant_extension, tenant_fn, tenant_from_handler, tenant_header,
+    CurrentTenant, Head, Tenant, TenantFrom, tenant_async_fn, tenant_extension, tenant_fn, tenant_from_handler,
+    tenant_header,
 };

@@ -3,10 +3,9 @@
 use crate::admin::NotCounted;
 use crate::body::SentinelBody;
 use crate::layer::Options;
-use crate::tenant::{CurrentTenant, Found, Lookup, Tenant};
+use crate::tenant::{CurrentTenant, Found, Head, Lookup, Tenant};
 use crate::watch::{FAILED, Template, Watch};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -52,42 +51,46 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let options = &self.options;
-        let (mut parts, body) = request.into_parts();
-        let template = options.template(&parts);
-        if options.excluded.contains(template.as_str()) {
-            let inner = self.inner.call(Request::from_parts(parts, body));
-            return ResponseFuture { inner, asked: None, held: None };
+        let template = options.template(&Head::of(&request));
+        if !options.excluded.is_empty() && options.excluded.contains(template.as_str()) {
+            return ResponseFuture { inner: self.inner.call(request), asked: None, held: None };
         }
-        let method = parts.method.clone();
-        let guard = options.sentinel.start();
+        let ending = Ending::of(request.method());
         let settable = options.settable.then(CurrentTenant::default);
         if let Some(settable) = &settable {
-            parts.extensions.insert(settable.clone());
+            request.extensions_mut().insert(settable.clone());
         }
-        let mut watch = Watch::new(guard, template, settable);
-        let mut lookup = None;
-        match options.guarded(|| options.tenant.extract(&mut parts)) {
-            Some(Found::Now(Some(tenant))) => watch.tenant(&tenant),
-            Some(Found::Later(later)) => lookup = Some(later),
-            Some(Found::Now(None)) | None => {}
-        }
-        let inner = watch.within(|| self.inner.call(Request::from_parts(parts, body)));
-        ResponseFuture { inner, asked: Some(Asked { options: options.clone(), watch, lookup, method }), held: None }
+        let mut watch = Watch::new(options.sentinel.start(), template, settable);
+        let (request, found) = options.tenant_of(request);
+        let lookup = match found {
+            Found::Now(tenant) => {
+                tenant.iter().for_each(|tenant| watch.tenant(tenant));
+                None
+            }
+            Found::Later(future) => Some(Box::new(Pending { future, options: options.clone() })),
+        };
+        let inner = watch.within(|| self.inner.call(request));
+        ResponseFuture { inner, asked: Some(Asked { watch, lookup, ending }), held: None }
     }
 }
 
 impl Options {
-    fn template(&self, parts: &Parts) -> Template {
-        if let Some(name) = self.endpoint.as_ref().and_then(|name| self.guarded(|| name(parts)).flatten()) {
-            return Template::Named(name);
+    fn template(&self, head: &Head<'_>) -> Template {
+        if let Some(name) = self.endpoint.as_ref().and_then(|name| self.guarded(|| name(head)).flatten()) {
+            return Template::Named(name.into());
         }
         #[cfg(feature = "axum")]
-        if let Some(path) = parts.extensions.get::<axum::extract::MatchedPath>() {
+        if let Some(path) = head.extensions.get::<axum::extract::MatchedPath>() {
             return Template::Matched(path.clone());
         }
         Template::Unmatched
+    }
+
+    /// The request again, and whose it is.
+    fn tenant_of<B>(&self, request: Request<B>) -> (Request<B>, Found) {
+        self.tenant.extract(request, |run| self.guarded(run).unwrap_or(Found::Now(None)))
     }
 
     /// Runs what the embedder gave; `None` when it panics, which is counted and goes no further.
@@ -102,11 +105,34 @@ impl Options {
 
 /// A request that counts.
 struct Asked {
-    options: Arc<Options>,
     watch: Watch,
     /// Its tenant, while that is being looked up.
-    lookup: Option<Lookup>,
-    method: Method,
+    lookup: Option<Box<Pending>>,
+    ending: Ending,
+}
+
+struct Pending {
+    future: Lookup,
+    options: Arc<Options>,
+}
+
+/// What the method says of where an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    WithBody,
+    WithHead,
+    /// With its head, if it is a success: a tunnel begins.
+    Connects,
+}
+
+impl Ending {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::WithHead,
+            Method::CONNECT => Self::Connects,
+            _ => Self::WithBody,
+        }
+    }
 }
 
 pin_project! {
@@ -133,7 +159,7 @@ pin_project! {
         // None: the request does not count.
         asked: Option<Asked>,
         // An answer that waits for its tenant.
-        held: Option<Result<Response<R>, E>>,
+        held: Option<Box<Result<Response<R>, E>>>,
     }
 }
 
@@ -157,11 +183,11 @@ where
         };
         asked.look_up(cx);
         let answer = match this.held.take() {
-            Some(answer) => answer,
+            Some(answer) => *answer,
             None => ready!(asked.watch.within(|| this.inner.poll(cx))),
         };
         if asked.lookup.is_some() {
-            *this.held = Some(answer);
+            *this.held = Some(Box::new(answer));
             return Poll::Pending;
         }
         let Some(asked) = this.asked.take() else { return Poll::Pending };
@@ -173,7 +199,8 @@ impl Asked {
     /// Asks once more who the tenant is.
     fn look_up(&mut self, cx: &mut Context<'_>) {
         let Some(lookup) = &mut self.lookup else { return };
-        match self.options.guarded(|| lookup.as_mut().poll(cx)) {
+        let Pending { future, options } = &mut **lookup;
+        match options.guarded(|| future.as_mut().poll(cx)) {
             Some(Poll::Pending) => {}
             Some(Poll::Ready(tenant)) => {
                 self.lookup = None;
@@ -189,7 +216,7 @@ impl Asked {
     where
         R: http_body::Body,
     {
-        let Self { mut watch, method, .. } = self;
+        let Self { mut watch, ending, .. } = self;
         let response = match answer {
             Ok(response) => response,
             Err(error) => {
@@ -207,7 +234,7 @@ impl Asked {
         let status = response.status();
         let length = response.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        if length == Some(0) || ends_with_its_head(&method, &response) {
+        if length == Some(0) || ends_with_its_head(ending, &response) {
             watch.finish(status.as_u16());
             return Ok(response.map(SentinelBody::unwatched));
         }
@@ -216,16 +243,16 @@ impl Asked {
 }
 
 /// Nothing follows that belongs to the answer: it has no body, or a connection begins that lives on.
-fn ends_with_its_head<R: http_body::Body>(method: &Method, response: &Response<R>) -> bool {
+fn ends_with_its_head<R: http_body::Body>(ending: Ending, response: &Response<R>) -> bool {
     let status = response.status();
     let streams = || {
         let media = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         media.is_some_and(|media| media.get(..EVENTS.len()).is_some_and(|media| media.eq_ignore_ascii_case(EVENTS)))
     };
-    method == Method::HEAD
+    ending == Ending::WithHead
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || method == Method::CONNECT && status.is_success()
+        || ending == Ending::Connects && status.is_success()
         || response.body().is_end_stream()
         || streams()
 }

@@ -1,7 +1,6 @@
 //! Whose request it is: where that is looked for, and how a handler says it itself.
 
-use http::HeaderName;
-use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
 use sentinel_core::ConfigError;
 use smallvec::SmallVec;
 use std::fmt;
@@ -95,6 +94,32 @@ pub(crate) enum Found {
     Later(Lookup),
 }
 
+/// The head of a request, for functions that look for its tenant or name its endpoint.
+///
+/// ```
+/// use sentinel_tower::{Head, tenant_fn};
+///
+/// let from = tenant_fn(|head: &Head<'_>| Some(head.uri.host()?.split('.').next()?.to_owned()));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its path and query; what it is nested at is left out, as everywhere in axum.
+    pub uri: &'a Uri,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// What middleware outside the layer has left there.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn of<B>(request: &'a http::Request<B>) -> Self {
+        let (method, uri) = (request.method(), request.uri());
+        Self { method, uri, headers: request.headers(), extensions: request.extensions() }
+    }
+}
+
 /// Where the layer looks for a request's tenant.
 ///
 /// ```
@@ -104,30 +129,57 @@ pub(crate) enum Found {
 /// # Ok::<(), sentinel_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct TenantFrom {
-    /// For `Debug`.
-    what: &'static str,
-    extract: Arc<dyn Fn(&mut Parts) -> Found + Send + Sync>,
+pub struct TenantFrom(Extract);
+
+#[derive(Clone)]
+enum Extract {
+    Header(HeaderName),
+    Head(Arc<dyn Fn(&Head<'_>) -> Found + Send + Sync>),
+    /// A parameter of axum's path.
+    #[cfg(feature = "axum")]
+    Path(Arc<str>),
+    Nowhere,
 }
 
 impl fmt::Debug for TenantFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TenantFrom").field(&self.what).finish()
+        f.write_str(match &self.0 {
+            Extract::Header(_) => "TenantFrom(a header)",
+            Extract::Head(_) => "TenantFrom(a function)",
+            #[cfg(feature = "axum")]
+            Extract::Path(_) => "TenantFrom(the path)",
+            Extract::Nowhere => "TenantFrom(the handler)",
+        })
     }
 }
 
 impl TenantFrom {
-    fn new(what: &'static str, extract: impl Fn(&mut Parts) -> Found + Send + Sync + 'static) -> Self {
-        Self { what, extract: Arc::new(extract) }
-    }
-
     /// Where it cannot wait.
-    fn now(what: &'static str, extract: impl Fn(&mut Parts) -> Option<Tenant> + Send + Sync + 'static) -> Self {
-        Self::new(what, move |parts| Found::Now(extract(parts)))
+    fn head(extract: impl Fn(&Head<'_>) -> Option<Tenant> + Send + Sync + 'static) -> Self {
+        Self(Extract::Head(Arc::new(move |head| Found::Now(extract(head)))))
     }
 
-    pub(crate) fn extract(&self, parts: &mut Parts) -> Found {
-        (self.extract)(parts)
+    /// The request again, and whose it is. What the embedder gave runs in `guarded`.
+    pub(crate) fn extract<B>(
+        &self,
+        request: http::Request<B>,
+        guarded: impl FnOnce(&dyn Fn() -> Found) -> Found,
+    ) -> (http::Request<B>, Found) {
+        let found = match &self.0 {
+            Extract::Header(name) => Found::Now(request.headers().get(name).map(Tenant::new)),
+            Extract::Head(extract) => {
+                let head = Head::of(&request);
+                guarded(&|| extract(&head))
+            }
+            #[cfg(feature = "axum")]
+            Extract::Path(parameter) => {
+                let (mut parts, body) = request.into_parts();
+                let found = Found::Now(path_parameter(&mut parts, parameter));
+                return (http::Request::from_parts(parts, body), found);
+            }
+            Extract::Nowhere => Found::Now(None),
+        };
+        (request, found)
     }
 }
 
@@ -145,7 +197,7 @@ impl TenantFrom {
 pub fn tenant_header(name: &str) -> Result<TenantFrom, ConfigError> {
     let header = HeaderName::try_from(name)
         .map_err(|_| ConfigError::new("tenant_header", format!("{name:?}"), "a header name: letters, digits and -"))?;
-    Ok(TenantFrom::now("header", move |parts| parts.headers.get(&header).map(Tenant::new)))
+    Ok(TenantFrom(Extract::Header(header)))
 }
 
 /// A parameter of the path, percent-decoded: `tenant_path("org")` for `/orgs/{org}/users`.
@@ -162,18 +214,20 @@ pub fn tenant_header(name: &str) -> Result<TenantFrom, ConfigError> {
 /// ```
 #[cfg(feature = "axum")]
 pub fn tenant_path(parameter: &str) -> TenantFrom {
+    TenantFrom(Extract::Path(parameter.into()))
+}
+
+#[cfg(feature = "axum")]
+fn path_parameter(parts: &mut http::request::Parts, parameter: &str) -> Option<Tenant> {
     use axum::extract::{FromRequestParts, RawPathParams};
     use std::task::{Context, Poll, Waker};
 
-    let parameter: Box<str> = parameter.into();
-    TenantFrom::now("path", move |parts| {
-        // It waits for nothing: what the router matched is among the extensions.
-        let mut params = std::pin::pin!(RawPathParams::from_request_parts(parts, &()));
-        let Poll::Ready(Ok(params)) = params.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-            return None;
-        };
-        params.iter().find(|(name, _)| *name == &*parameter).map(|(_, value)| Tenant::new(value))
-    })
+    // It waits for nothing: what the router matched is among the extensions.
+    let mut params = std::pin::pin!(RawPathParams::from_request_parts(parts, &()));
+    let Poll::Ready(Ok(params)) = params.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        return None;
+    };
+    params.iter().find(|(name, _)| *name == parameter).map(|(_, value)| Tenant::new(value))
 }
 
 /// What a middleware outside this layer, such as authentication, has put among the extensions of the request.
@@ -194,7 +248,7 @@ where
     U: AsRef<[u8]> + ?Sized,
     F: Fn(&T) -> &U + Send + Sync + 'static,
 {
-    TenantFrom::now("extension", move |parts| parts.extensions.get().map(|known| Tenant::new(id(known))))
+    TenantFrom::head(move |head| head.extensions.get().map(|known| Tenant::new(id(known))))
 }
 
 /// What a function makes of the head of the request. It runs in the request's way: it should look, not wait.
@@ -202,14 +256,14 @@ where
 /// ```
 /// use sentinel_tower::tenant_fn;
 ///
-/// let from = tenant_fn(|parts| Some(parts.uri.host()?.split('.').next()?.to_owned()));
+/// let from = tenant_fn(|head| Some(head.uri.host()?.split('.').next()?.to_owned()));
 /// ```
 pub fn tenant_fn<T, F>(extract: F) -> TenantFrom
 where
     T: AsRef<[u8]>,
-    F: Fn(&http::request::Parts) -> Option<T> + Send + Sync + 'static,
+    F: Fn(&Head<'_>) -> Option<T> + Send + Sync + 'static,
 {
-    TenantFrom::now("function", move |parts| extract(parts).map(Tenant::new))
+    TenantFrom::head(move |head| extract(head).map(Tenant::new))
 }
 
 /// What a future finds, such as the owner of an API key. It runs beside the handler; an answer that is ready first waits for it,
@@ -223,21 +277,21 @@ where
 ///     Some("acme".into())
 /// }
 ///
-/// let from = tenant_async_fn(|parts| {
-///     let key = parts.headers.get("x-api-key").map(|key| key.as_bytes().to_vec());
+/// let from = tenant_async_fn(|head| {
+///     let key = head.headers.get("x-api-key").map(|key| key.as_bytes().to_vec());
 ///     async move { owner(key?).await }
 /// });
 /// ```
 pub fn tenant_async_fn<T, F, Fut>(extract: F) -> TenantFrom
 where
     T: AsRef<[u8]>,
-    F: Fn(&http::request::Parts) -> Fut + Send + Sync + 'static,
+    F: Fn(&Head<'_>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Option<T>> + Send + 'static,
 {
-    TenantFrom::new("async function", move |parts| {
-        let found = extract(parts);
+    TenantFrom(Extract::Head(Arc::new(move |head| {
+        let found = extract(head);
         Found::Later(Box::pin(async move { found.await.map(Tenant::new) }))
-    })
+    })))
 }
 
 /// Nothing in the request says it: the handler does, by a [`Tenant`] in its response or by [`CurrentTenant`].
@@ -250,5 +304,5 @@ where
 /// # Ok::<(), sentinel_core::ConfigError>(())
 /// ```
 pub fn tenant_from_handler() -> TenantFrom {
-    TenantFrom::now("handler", |_| None)
+    TenantFrom(Extract::Nowhere)
 }

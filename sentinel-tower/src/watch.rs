@@ -13,7 +13,7 @@ pub(crate) const FAILED: u16 = 500;
 pub(crate) enum Template {
     #[cfg(feature = "axum")]
     Matched(axum::extract::MatchedPath),
-    Named(String),
+    Named(Box<str>),
     Unmatched,
 }
 

@@ -13,7 +13,7 @@ use axum::{Extension, Router};
 use futures_util::stream;
 use sentinel_core::{ErrorClasses, Query, Sentinel};
 use sentinel_tower::{
-    AdminService, CurrentTenant, SentinelLayer, Tenant, tenant_async_fn, tenant_extension, tenant_fn,
+    AdminService, CurrentTenant, Head, SentinelLayer, Tenant, tenant_async_fn, tenant_extension, tenant_fn,
     tenant_from_handler, tenant_header, tenant_path,
 };
 use std::collections::HashMap;
@@ -316,7 +316,7 @@ async fn a_header_of_a_megabyte_is_the_servers_to_refuse() {
 
 #[tokio::test]
 async fn the_tenant_by_functions_and_extensions() {
-    let key = |parts: &axum::http::request::Parts| parts.headers.get("x-api-key").map(|key| key.as_bytes().to_vec());
+    let key = |head: &Head<'_>| head.headers.get("x-api-key").map(|key| key.as_bytes().to_vec());
     let headers: [(&str, &[u8]); 1] = [("x-api-key", b"acme")];
 
     let one = sentinel();
@@ -324,8 +324,8 @@ async fn the_tenant_by_functions_and_extensions() {
 
     // The answer waits for who it is for: nothing is lost when the handler is faster.
     let two = sentinel();
-    let slowly = tenant_async_fn(move |parts| {
-        let key = key(parts);
+    let slowly = tenant_async_fn(move |head| {
+        let key = key(head);
         async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
             key
@@ -396,12 +396,12 @@ async fn what_the_handler_says_goes_before_what_the_request_says() {
 
 #[tokio::test]
 async fn an_extractor_that_panics_is_counted_and_the_request_goes_on() {
-    let later = |_: &axum::http::request::Parts| async { panic!("a bug in the extractor") };
+    let later = || async { panic!("a bug in the extractor") };
     for tenant in [
         tenant_fn(|_| -> Option<String> { panic!("a bug in the extractor") }),
         tenant_async_fn(|_| -> std::future::Ready<Option<String>> { panic!("a bug in the extractor") }),
-        tenant_async_fn(move |parts| {
-            let found = later(parts);
+        tenant_async_fn(move |_| {
+            let found = later();
             async move {
                 let () = found.await;
                 None::<String>

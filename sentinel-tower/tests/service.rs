@@ -32,7 +32,7 @@ async fn an_error_of_the_service_is_a_server_error_and_goes_on_its_way() {
 async fn the_endpoint_is_what_the_embedder_names() {
     let sentinel = Sentinel::builder().build().unwrap();
     let fine = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Body::from("hello"))) });
-    let named = layer(&sentinel).endpoint(|parts| Some(sentinel_core::normalise_path(parts.uri.path())));
+    let named = layer(&sentinel).endpoint(|head| Some(sentinel_core::normalise_path(head.uri.path())));
     let service = ServiceBuilder::new().layer(named).service(fine);
     let response = service.oneshot(request()).await.unwrap();
     assert_eq!(sentinel.stats().accepted, 0); // the body is still to come
