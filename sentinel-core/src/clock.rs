@@ -65,16 +65,21 @@ impl Clock {
 
     /// Now, to measure from.
     pub(crate) fn stamp(&self) -> Stamp {
-        Stamp { at_ms: self.now_ms(), instant: Instant::now() }
+        match &self.0 {
+            Source::System { .. } => Stamp::System(Instant::now()),
+            Source::Manual(now) => Stamp::Manual(now.load(Ordering::Relaxed)),
+        }
     }
 
     /// The time since a stamp, by the monotonic clock where there is one.
     pub(crate) fn since(&self, stamp: &Stamp) -> Duration {
-        match &self.0 {
-            Source::System { .. } => stamp.instant.elapsed(),
-            Source::Manual(now) => {
-                Duration::from_millis(now.load(Ordering::Relaxed).saturating_sub(stamp.at_ms).max(0) as u64)
+        match (&self.0, stamp) {
+            (Source::Manual(now), Stamp::Manual(at_ms)) => {
+                Duration::from_millis(now.load(Ordering::Relaxed).saturating_sub(*at_ms).max(0) as u64)
             }
+            (_, Stamp::System(instant)) => instant.elapsed(),
+            // No clock stamps for another.
+            (Source::System { .. }, Stamp::Manual(_)) => Duration::ZERO,
         }
     }
 
@@ -111,9 +116,10 @@ const SET_BACK_MS: i64 = 60_000;
 
 /// A moment to measure from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stamp {
-    pub(crate) at_ms: i64,
-    instant: Instant,
+pub(crate) enum Stamp {
+    System(Instant),
+    /// Unix ms.
+    Manual(i64),
 }
 
 /// The monotonic clock, which need not be finer than slots are long: the coarse one (1 to 4 ms) takes a third of the time of

@@ -6,7 +6,7 @@
 use crate::baseline::Side;
 use crate::block::Block;
 use crate::budget::Budget;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stamp};
 use crate::config::Config;
 use crate::dictionary::Dictionary;
 use crate::endpoint::{EndpointId, Registry};
@@ -31,6 +31,7 @@ use ahash::RandomState;
 use crossbeam_utils::CachePadded;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, TryLockError};
+use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -155,6 +156,11 @@ impl Engine {
             adapter_failures: AtomicUsize::new(0),
             budget: config.budget,
         }
+    }
+
+    /// The time since a stamp of this engine's clock.
+    pub(crate) fn since(&self, started: &Stamp) -> Duration {
+        self.clock.since(started)
     }
 
     pub(crate) fn grid(&self) -> Grid {

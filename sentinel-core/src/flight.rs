@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Requests that are followed at once, at most; further ones are recorded when they end, but not seen before.
 const MAX_FLIGHTS: usize = 65_536;
@@ -29,7 +30,7 @@ const SLABS: usize = 8;
 /// One request in flight.
 #[derive(Debug, Clone)]
 struct Flight {
-    started_ms: i64,
+    started: Stamp,
     tenant: Id,
 }
 
@@ -73,11 +74,11 @@ impl Flights {
         self.slabs[at as usize & (SLABS - 1)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, started_ms: i64) -> Option<Place> {
+    fn begin(&self, started: Stamp, tenant: &[u8]) -> Option<Place> {
         // This thread's slab; where that is full, any.
         let home = home::of_thread(SLABS) as u32;
         let place = (home..home + SLABS as u32).find_map(|slab| {
-            let at = self.slab(slab).take(self.most, Flight { started_ms, tenant: Id::new() })?;
+            let at = self.slab(slab).take(self.most, Flight { started, tenant: Id::from_slice(tenant) })?;
             Some(Place { slab, at: at as u32 })
         });
         if place.is_none() {
@@ -108,12 +109,12 @@ impl Flights {
         slab.free.push(place.at as usize);
     }
 
-    /// By tenant, as of `now_ms`.
-    pub(crate) fn by_tenant(&self, now_ms: i64) -> HashMap<Vec<u8>, InFlight> {
+    /// By tenant, by the time since each began.
+    pub(crate) fn by_tenant(&self, since: impl Fn(&Stamp) -> Duration) -> HashMap<Vec<u8>, InFlight> {
         let mut out: HashMap<Vec<u8>, InFlight> = HashMap::new();
         for slab in 0..SLABS as u32 {
             for flight in self.slab(slab).flights.iter().flatten() {
-                let age = now_ms.saturating_sub(flight.started_ms).max(0) as u64;
+                let age = since(&flight.started).as_millis() as u64;
                 let sums = out.entry(flight.tenant.to_vec()).or_default();
                 *sums = InFlight {
                     count: sums.count + 1,
@@ -180,11 +181,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn begin(sentinel: &Sentinel) -> Self {
+    pub(crate) fn begin(sentinel: &Sentinel, tenant: &[u8]) -> Self {
         let started = sentinel.stamp();
-        let (source, flight) = sentinel.with_flights(|flights, source| (source, flights.begin(started.at_ms)));
-        let (sentinel, tenant) = (sentinel.clone(), Id::new());
-        Self { sentinel, tenant, truncated: false, endpoint: None, started, source, flight, done: false }
+        let (bounded, truncated) = tenant::bounded(tenant);
+        let tenant = Id::from_slice(&bounded);
+        let (source, flight) = sentinel.with_engine(|engine| (engine.source, engine.flights.begin(started, &tenant)));
+        Self { sentinel: sentinel.clone(), tenant, truncated, endpoint: None, started, source, flight, done: false }
     }
 
     /// Says whose request it is, as soon as that is known. May be called again.
@@ -245,10 +247,12 @@ impl Guard {
 
     fn end(&mut self, endpoint: &str, status: u16) {
         self.done = true;
-        self.in_flight(Flights::end);
         let latency = self.sentinel.since(&self.started).into();
         let (tenant, truncated) = (self.tenant.as_slice(), self.truncated);
         self.sentinel.with_engine(|engine| {
+            if let Some(place) = self.flight.filter(|_| engine.source == self.source) {
+                engine.flights.end(place);
+            }
             let subject = Subject { tenant, hash: engine.hash(tenant), truncated, endpoint: None };
             engine.count(&Event { tenant, endpoint, status, latency, at: None }, &subject);
         });

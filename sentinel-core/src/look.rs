@@ -79,7 +79,7 @@ impl<'a> Look<'a> {
         let to_ms = closed.now_ms;
         let flights: BTreeMap<Number, InFlight> = engine
             .flights
-            .by_tenant(to_ms)
+            .by_tenant(|started| engine.since(started))
             .into_iter()
             .map(|(id, flights)| (closed.ids.intern(&id), flights))
             .collect();

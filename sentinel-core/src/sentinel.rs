@@ -187,7 +187,19 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn start(&self) -> Guard {
-        Guard::begin(self)
+        self.start_as(b"")
+    }
+
+    /// Begins a request whose tenant is known from the start.
+    ///
+    /// ```
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// sentinel.start_as(b"acme").finish("/v1/process", 200);
+    /// assert_eq!(sentinel.report(Default::default()).tenants[0].tenant_id, "acme");
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn start_as(&self, tenant: &[u8]) -> Guard {
+        Guard::begin(self, tenant)
     }
 
     /// For adapters: something of theirs failed, such as a tenant extractor that panicked. Counted in

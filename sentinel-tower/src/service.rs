@@ -62,15 +62,13 @@ where
         if let Some(settable) = &settable {
             request.extensions_mut().insert(settable.clone());
         }
-        let mut watch = Watch::new(options.sentinel.start(), template, settable);
         let (request, found) = options.tenant_of(request);
-        let lookup = match found {
-            Found::Now(tenant) => {
-                tenant.iter().for_each(|tenant| watch.tenant(tenant));
-                None
-            }
-            Found::Later(future) => Some(Box::new(Pending { future, options: options.clone() })),
+        let (tenant, lookup) = match found {
+            Found::Now(tenant) => (tenant, None),
+            Found::Later(future) => (None, Some(Box::new(Pending { future, options: options.clone() }))),
         };
+        let guard = options.sentinel.start_as(tenant.as_ref().map_or(b"", Tenant::as_bytes));
+        let mut watch = Watch::new(guard, template, settable);
         let inner = watch.within(|| self.inner.call(request));
         ResponseFuture { inner, asked: Some(Asked { watch, lookup, ending }), held: None }
     }
