@@ -83,7 +83,7 @@ impl Traffic {
         let name;
         let (tenant, usual) = match (who, self.trouble) {
             (0..8, Trouble::One(culprit)) => (culprit, 2),
-            (8..20, Trouble::One(_)) => (HOSTILE[who as usize % HOSTILE.len()], 15),
+            (8..20, Trouble::One(_)) => (HOSTILE[who as usize % HOSTILE.len()], 60),
             (20..25, _) => (CHRONIC[who as usize % CHRONIC.len()], 300),
             // As in any fleet, some have much more than others.
             _ => {
