@@ -71,7 +71,7 @@ def test_an_id_is_text(page):
 
 
 @pytest.mark.parametrize("tenant", [
-    IMG, "</script><script>alert(2)</script>", "team/a%2Fb?window=1#x", "..",
+    "</script><script>alert(2)</script>", "team/a%2Fb?window=1#x", "..",
     r"\u{202e}gnp.eca\u{202c}\u{0}\u{1b}[31m\u{a}",
 ])
 def test_any_id_opens_its_details(page, tenant):
