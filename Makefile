@@ -25,7 +25,7 @@ DENY    := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
-FUZZ_TARGETS := codec merge replay_lines
+FUZZ_TARGETS := admin codec merge replay_lines
 MUTANTS := target/tools/bin/cargo-mutants
 MUTANTS_VERSION := 27.1.0
 # Where a count or a bound is made or kept, and what is concluded from them.
@@ -63,6 +63,10 @@ test: $(VENV)/installed ## Install what is missing and run every test; stops at 
 	$(CARGO) test $(LOCKED) --workspace
 	@printf '\n== Tests inside the examples ==\n'
 	$(CARGO) test $(LOCKED) --workspace --examples
+	@printf '\n== The admin view in a real browser, its document and bad input over a socket ==\n'
+	@tools/setup browser
+	$(CARGO) build $(LOCKED) --package sentinel-examples --example admin_states
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/browser
 	@printf '\n== Tests of the comparison with the reference ==\n'
 	$(PYTHON) tests/reference/test_compare.py
 	@printf '\n== Comparison with the reference, second by second: the slice of CI ==\n'
@@ -81,7 +85,7 @@ bench: ## Measure speed and memory beside what people use today, against the tar
 	$(CARGO) run $(LOCKED) --quiet --release --package sentinel-benches --bin bench -- --out target/bench.jsonl $(BENCH)
 
 # What is found stays in target/fuzz; the corpus in the tree is only read. An input that breaks something ends it.
-fuzz: $(FUZZ) ## Fuzz the codec, merges and the replay's lines, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
+fuzz: $(FUZZ) ## Fuzz the admin view, the codec, merges and the replay's lines, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
 	@tools/setup cargo fuzz
 	@for target in $(FUZZ_TARGETS); do \
 		printf '\n== %s, %s s ==\n' "$$target" '$(FUZZ_SECONDS)'; \

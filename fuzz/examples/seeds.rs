@@ -38,6 +38,20 @@ const LIVES: [&[u8]; 4] = [
     &[3, 11, 1, 9, 1, 2, 3, 53, 52, 51, 9, 9, 9, 4, b'a', b'c', b'm', b'e', 53, 52, 51, 1, 1, 1, 9, 9, 6, 2, 0, 5, 0],
 ];
 
+/// Requests in bytes: a method, then a beginning and a text of the path and of the query, then the authorization.
+const REQUESTS: [&[u8]; 10] = [
+    b"\0\0\0\0\0\0",
+    b"\0\0\x02\0\x05\0correct-horse-battery",
+    b"\0\0\x02\0\x03\x0260Bearer correct-horse-battery",
+    b"\0\0\x02\0\x02\x0f1&by=error_rate&correct-horse-batterx",
+    b"\0\x01\x03\0\0\0",
+    b"\0\0\x04\0\0\0x",
+    b"\0\0\x06\x09%00%2f%zz\0\0",
+    b"\0\0\x07\0\x03\x022m",
+    b"\0\0\x09\x03%5C\x06\x03%ff",
+    b"\xff\x03\x03PUT\x01\x03etc\x07\x04a=%0",
+];
+
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let write = |target: &str, name: String, bytes: &[u8]| {
@@ -50,6 +64,9 @@ fn main() -> io::Result<()> {
         }
     }
     write("codec", "seed-empty".into(), &[])?;
+    for (i, request) in REQUESTS.into_iter().enumerate() {
+        write("admin", format!("seed-{i}"), request)?;
+    }
     for (i, life) in LIVES.into_iter().enumerate() {
         write("merge", format!("seed-{i}"), life)?;
     }

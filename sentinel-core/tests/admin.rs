@@ -188,6 +188,11 @@ fn tenants_are_found_by_what_is_shown() {
         assert_eq!((tenant.status, json(&tenant)["tenant_id"].as_str()), (200, Some(id)), "{id}");
     }
     assert_eq!(json(&ask(&admin, "/tenants/a/b", ""))["tenant_id"], "a/b");
+    // What a browser would take out of the path.
+    for id in [".", ".."] {
+        sentinel.record(Event { tenant: id.as_bytes(), ..Event::default() });
+        assert_eq!(json(&ask(&admin, &format!("/tenants/%5C{id}"), ""))["tenant_id"], id);
+    }
 }
 
 #[test]

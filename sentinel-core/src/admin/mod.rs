@@ -32,7 +32,7 @@ use subtle::ConstantTimeEq;
 const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
 /// The page's own script and style by their hashes, its own origin to ask, and nothing else. A test says when they must change.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-CLllusdBNupQ+dkkpfO5+9k1QA4u721m3bhnaiaATws='; style-src 'sha256-kRjMV56SZbUpR5DsvarylbB6mh5RkKbL4jO33He7CFc='; connect-src 'self'; \
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-BQm6I67waUCiRRs3wGEB8f+KeQZWCiIb/yp8PfYh5SM='; style-src 'sha256-o5+aoM5JgzEKfmLngtcdC+h8rYqcyl1tEi4yjg+zhOc='; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// For everything that is no page.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -294,7 +294,13 @@ impl Route {
             let id = decoded(id, false).ok_or_else(|| {
                 ConfigError::new("id", quoted(id), "percent-encoded bytes: % and two hexadecimal digits each")
             })?;
-            return Ok(Self::Tenant(id.into_owned()));
+            // Browsers and proxies take . and .. out of a path, however they are encoded: a backslash keeps them in.
+            let id = match &*id {
+                br"\." => b".".to_vec(),
+                br"\.." => b"..".to_vec(),
+                _ => id.into_owned(),
+            };
+            return Ok(Self::Tenant(id));
         }
         match path {
             "" | "/" => Ok(Self::Page),

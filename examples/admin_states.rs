@@ -1,0 +1,169 @@
+//! Serves the admin view in every state that it can be in, for those who look at it: the browser tests (`tests/browser`) and
+//! people who change the page.
+//!
+//! ```text
+//! cargo run --example admin_states [-- 127.0.0.1:8080]      prints where; the token is correct-horse-battery
+//! ```
+//!
+//! | mounted at | what it shows |
+//! |---|---|
+//! | `/one` | one tenant fails and is slow, beside tenants who always fail and ids that are hostile |
+//! | `/hostile` | one tenant fails, whose id is markup |
+//! | `/everyone` | the fleet fails |
+//! | `/quiet` | nothing |
+//! | `/crowded` | more tenants than places: lower bounds |
+//! | `/open` | `/one` again, for everybody |
+//! | `/closed` | no token is configured; no request yet |
+//!
+//! The traffic is made, the same each time, and ends now; from then on it goes on as long as the program runs, so that what
+//! fails goes on failing.
+#![allow(clippy::print_stdout, reason = "a program: where it serves is its output")]
+
+use axum::Router;
+use sentinel_core::admin::Admin;
+use sentinel_core::{Clock, Event, Latency, Sentinel};
+use sentinel_tower::AdminService;
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+const TOKEN: &str = "correct-horse-battery";
+/// What is known from before, and how long it has been failing.
+const CALM_S: i64 = 840;
+const TROUBLE_S: i64 = 150;
+const ROUTES: [&str; 5] = ["/v1/process", "/v1/users/{id}", "/v1/export", "/healthz", "/v2/search"];
+/// Ids as somebody sends them who hopes that a page shows them as something else than text.
+const HOSTILE: [&str; 6] = [
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(2)</script>",
+    "\u{202e}gnp.eca\u{202c}\u{0}\u{1b}[31m\n",
+    "team/a%2Fb?window=1#x",
+    "..",
+    "a-very-long-identifier-that-has-no-place-to-break-0123456789abcdef0123456789abcdef0123456789abcdef",
+];
+const CHRONIC: [&str; 2] = ["legacy-batch", "abandoned-webhook"];
+
+/// What goes wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Trouble {
+    None,
+    /// With this tenant.
+    One(&'static str),
+    Everyone,
+}
+
+/// Made traffic of one fleet.
+struct Traffic {
+    sentinel: Sentinel,
+    trouble: Trouble,
+    /// Ordinary tenants, and requests a second.
+    fleet: u64,
+    rate: u64,
+    /// Requests so far, each of which decides by its number.
+    made: u64,
+}
+
+impl Traffic {
+    fn new(trouble: Trouble, fleet: u64, places: usize, start: i64) -> Result<Self, Box<dyn Error>> {
+        let sentinel = Sentinel::builder().clock(Clock::manual(start)).places(places).stripes(1).build()?;
+        Ok(Self { sentinel, trouble, fleet, rate: 60, made: 0 })
+    }
+
+    /// The requests of the second that ends at `now`, and what is thought of them.
+    fn second(&mut self, now: i64, failing: bool) {
+        for i in 0..self.rate {
+            self.made += 1;
+            self.request(now - 1_000 + (i * 1_000 / self.rate) as i64, failing);
+        }
+        self.sentinel.tick(now);
+    }
+
+    fn request(&self, at: i64, failing: bool) {
+        let dice = mixed(self.made);
+        let who = dice % 100;
+        let name;
+        let (tenant, usual) = match (who, self.trouble) {
+            (0..8, Trouble::One(culprit)) => (culprit, 2),
+            (8..20, Trouble::One(_)) => (HOSTILE[who as usize % HOSTILE.len()], 60),
+            (20..25, _) => (CHRONIC[who as usize % CHRONIC.len()], 300),
+            // As in any fleet, some have much more than others.
+            _ => {
+                let (a, b) = (mixed(dice) % self.fleet, mixed(dice + 1) % self.fleet);
+                name = format!("tenant-{:03}", a * b / self.fleet);
+                (name.as_str(), 2)
+            }
+        };
+        let hit = failing && matches!(self.trouble, Trouble::One(culprit) if culprit == tenant);
+        let chance = match self.trouble {
+            Trouble::One(_) if hit => 650,
+            Trouble::Everyone if failing => 350 + usual,
+            _ => usual,
+        };
+        let fails = (dice >> 20) % 1_000 < chance;
+        let millis = (8.0 + ((dice >> 40) % 1_000) as f64 / 12.0) * if hit { 9.0 } else { 1.0 };
+        let endpoint = ROUTES[if fails && hit { 0 } else { (dice >> 32) as usize % ROUTES.len() }];
+        let status = if fails { 503 } else { 200 };
+        self.sentinel.record(Event {
+            tenant: tenant.as_bytes(),
+            endpoint,
+            status,
+            latency: Latency::from_millis(millis),
+            at: Some(at),
+        });
+    }
+}
+
+/// A number that looks like chance and is the same each time (`SplitMix64`).
+fn mixed(n: u64) -> u64 {
+    let mut x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64)
+}
+
+fn mounted(path: &str, admin: Admin) -> Router {
+    Router::new().nest_service(path, AdminService::new(admin))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
+    let start = now_ms() / 1_000 * 1_000 - (CALM_S + TROUBLE_S) * 1_000;
+    let states = [
+        ("/one", Trouble::One("tenant_acme"), 40, 2_048),
+        ("/hostile", Trouble::One(HOSTILE[0]), 40, 2_048),
+        ("/everyone", Trouble::Everyone, 40, 2_048),
+        ("/quiet", Trouble::None, 40, 2_048),
+        ("/crowded", Trouble::None, 4_000, 8),
+    ];
+    let mut router = mounted("/closed", Sentinel::builder().build()?.admin());
+    let mut fleets = Vec::new();
+    for (path, trouble, fleet, places) in states {
+        let traffic = Traffic::new(trouble, fleet, places, start)?;
+        router = router.merge(mounted(path, traffic.sentinel.admin().token(TOKEN)?));
+        if path == "/one" {
+            router = router.merge(mounted("/open", traffic.sentinel.admin().public()));
+        }
+        fleets.push(traffic);
+    }
+    for second in 1..=CALM_S + TROUBLE_S {
+        fleets.iter_mut().for_each(|traffic| traffic.second(start + second * 1_000, second > CALM_S));
+    }
+    let mut at = start + (CALM_S + TROUBLE_S) * 1_000;
+    tokio::spawn(async move {
+        loop {
+            while at + 1_000 <= now_ms() {
+                at += 1_000;
+                fleets.iter_mut().for_each(|traffic| traffic.second(at, true));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    println!("http://{}", listener.local_addr()?);
+    axum::serve(listener, router).await?;
+    Ok(())
+}
