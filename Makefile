@@ -30,12 +30,12 @@ MUTANTS := target/tools/bin/cargo-mutants
 MUTANTS_VERSION := 27.1.0
 # Where a count or a bound is made or kept, and what is concluded from them.
 MUTATED := {slot,subtable,entry,rows,packed,window,view,seal}.rs
-DEMO    := target/demo
+DEMO    := target/replay
 EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples --example
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test incidents soak bench fuzz asan loom mutants audit fmt lint clean
+.PHONY: help demo replay test incidents soak bench fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
@@ -43,7 +43,14 @@ help: ## Explain the targets
 	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), FUZZ_SECONDS=%s (fuzz),\n  LOOM_PREEMPTIONS=%s (loom), SHARD=%s (mutants), LOCKED=--locked (as in CI)\n' \
 		'$(SEEDS)' '$(SOAK_SEEDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(SHARD)'
 
-demo: ## Make a stream in which one tenant starts to fail, replay it, print the answer (a minute or two)
+demo: ## A live service in which one tenant starts to fail, for 20 s, and the answer (the first build takes some minutes)
+	@tools/setup cargo
+	@printf '\n== Building (release) ==\n'
+	$(CARGO) build $(LOCKED) --release --package sentinel-examples --example axum_incident
+	@printf '\n== An axum service, and its clients; after 6 seconds half of what one tenant asks begins to fail ==\n'
+	$(EXAMPLE) axum_incident -- --seconds 20
+
+replay: ## Make a stream in which one tenant starts to fail, replay it, print the answer (a minute or two)
 	@tools/setup cargo python
 	@printf '\n== Building (release) ==\n'
 	$(CARGO) build $(LOCKED) --release --package sentinel-examples --example incidents --example replay

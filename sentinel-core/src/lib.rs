@@ -118,7 +118,3 @@ pub use report::{
 pub use sentinel::Sentinel;
 pub use stats::{Adjusted, Dropped, Memory, Stats};
 pub use verdict::{Kind, Verdict};
-
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -55,3 +55,8 @@ pub use tenant::{
     CurrentTenant, Head, Tenant, TenantFrom, tenant_async_fn, tenant_extension, tenant_fn, tenant_from_handler,
     tenant_header,
 };
+
+// Here, because what it shows needs axum and a runtime.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
