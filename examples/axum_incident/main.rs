@@ -90,5 +90,5 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
 
 /// What of a verdict is news: not each second's counts.
 fn one_line(verdict: &Verdict) -> String {
-    format!("{:?} {:?} {:?} {}", verdict.kind, verdict.tenants, verdict.endpoint, verdict.active)
+    format!("{:?} {:?} {}", verdict.kind, verdict.tenants, verdict.active)
 }
