@@ -46,7 +46,13 @@ pub(crate) struct Flights {
 struct Slab {
     flights: Vec<Option<Flight>>,
     free: Vec<usize>,
+    /// Of requests that have ended, for those to come. A guard is moved around a lot: as one pointer.
+    #[allow(clippy::vec_box)]
+    spare: Vec<Box<Begun>>,
 }
+
+/// Guards' contents that a slab keeps for requests to come, at most.
+const SPARE: usize = 64;
 
 /// Where a request in flight is noted.
 #[derive(Debug, Clone, Copy)]
@@ -74,17 +80,27 @@ impl Flights {
         self.slabs[at as usize & (SLABS - 1)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, started: Stamp, tenant: &[u8]) -> Option<Place> {
+    /// Notes a request; its place is `None` when there are too many.
+    #[allow(clippy::unnecessary_box_returns)] // some are there already
+    fn begin(&self, mut begun: Begun) -> Box<Begun> {
         // This thread's slab; where that is full, any.
         let home = home::of_thread(SLABS) as u32;
-        let place = (home..home + SLABS as u32).find_map(|slab| {
-            let at = self.slab(slab).take(self.most, Flight { started, tenant: Id::from_slice(tenant) })?;
-            Some(Place { slab, at: at as u32 })
-        });
-        if place.is_none() {
-            self.unseen.fetch_add(1, Ordering::Relaxed);
+        for slab in (home..home + SLABS as u32).map(|slab| slab & (SLABS as u32 - 1)) {
+            let mut open = self.slab(slab);
+            let flight = Flight { started: begun.started, tenant: begun.tenant.clone() };
+            if let Some(at) = open.take(self.most, flight) {
+                begun.place = Some(Place { slab, at: at as u32 });
+                return match open.spare.pop() {
+                    Some(mut spare) => {
+                        *spare = begun;
+                        spare
+                    }
+                    None => Box::new(begun),
+                };
+            }
         }
-        place
+        self.unseen.fetch_add(1, Ordering::Relaxed);
+        Box::new(begun)
     }
 
     /// Requests that began when there were too many to follow.
@@ -103,17 +119,24 @@ impl Flights {
         }
     }
 
-    fn end(&self, place: Place) {
+    fn end(&self, place: Place, mut begun: Box<Begun>) {
+        // Nothing that is kept here may keep the sentinel.
+        begun.sentinel = None;
         let mut slab = self.slab(place.slab);
         slab.flights[place.at as usize] = None;
         slab.free.push(place.at as usize);
+        if slab.spare.len() < SPARE {
+            slab.spare.push(begun);
+        }
     }
 
     /// By tenant, by the time since each began.
     pub(crate) fn by_tenant(&self, since: impl Fn(&Stamp) -> Duration) -> HashMap<Vec<u8>, InFlight> {
         let mut out: HashMap<Vec<u8>, InFlight> = HashMap::new();
         for slab in 0..SLABS as u32 {
-            for flight in self.slab(slab).flights.iter().flatten() {
+            // A copy: requests that begin or end do not wait for the sums.
+            let flights: Vec<Flight> = self.slab(slab).flights.iter().flatten().cloned().collect();
+            for flight in &flights {
                 let age = since(&flight.started).as_millis() as u64;
                 let sums = out.entry(flight.tenant.to_vec()).or_default();
                 *sums = InFlight {
@@ -144,7 +167,8 @@ impl Slab {
     fn weight(&self) -> usize {
         let ids: usize =
             self.flights.iter().flatten().filter(|flight| flight.tenant.spilled()).map(|_| tenant::MAX_ID).sum();
-        self.flights.capacity() * size_of::<Option<Flight>>() + self.free.capacity() * size_of::<usize>() + ids
+        let spare = self.spare.len() * size_of::<Begun>();
+        self.flights.capacity() * size_of::<Option<Flight>>() + self.free.capacity() * size_of::<usize>() + ids + spare
     }
 }
 
@@ -168,7 +192,14 @@ impl Slab {
 #[derive(Debug)]
 #[must_use = "a request that is dropped unfinished counts as aborted"]
 pub struct Guard {
-    sentinel: Sentinel,
+    /// None: it has ended.
+    request: Option<Box<Begun>>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    /// None: it has ended.
+    sentinel: Option<Sentinel>,
     /// As the table keeps it, and whether it had to be shortened for that.
     tenant: Id,
     truncated: bool,
@@ -176,17 +207,16 @@ pub struct Guard {
     started: Stamp,
     /// The process it began in, and its place among the flights there.
     source: u64,
-    flight: Option<Place>,
-    done: bool,
+    place: Option<Place>,
 }
 
 impl Guard {
     pub(crate) fn begin(sentinel: &Sentinel, tenant: &[u8]) -> Self {
         let started = sentinel.stamp();
         let (bounded, truncated) = tenant::bounded(tenant);
-        let tenant = Id::from_slice(&bounded);
-        let (source, flight) = sentinel.with_engine(|engine| (engine.source, engine.flights.begin(started, &tenant)));
-        Self { sentinel: sentinel.clone(), tenant, truncated, endpoint: None, started, source, flight, done: false }
+        let (tenant, owner) = (Id::from_slice(&bounded), Some(sentinel.clone()));
+        let begun = |source| Begun { sentinel: owner, tenant, truncated, endpoint: None, started, source, place: None };
+        Self { request: Some(sentinel.with_engine(|engine| engine.flights.begin(begun(engine.source)))) }
     }
 
     /// Says whose request it is, as soon as that is known. May be called again.
@@ -200,9 +230,16 @@ impl Guard {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tenant(&mut self, id: &[u8]) {
+        let Some(begun) = &mut self.request else { return };
         let (bounded, truncated) = tenant::bounded(id);
-        (self.tenant, self.truncated) = (Id::from_slice(&bounded), truncated);
-        self.in_flight(|flights, place| flights.name(place, &bounded));
+        (begun.tenant, begun.truncated) = (Id::from_slice(&bounded), truncated);
+        let Some(sentinel) = &begun.sentinel else { return };
+        sentinel.with_engine(|engine| {
+            // After a fork its place is not the child's.
+            if let Some(place) = begun.place.filter(|_| engine.source == begun.source) {
+                engine.flights.name(place, &bounded);
+            }
+        });
     }
 
     /// Says where it goes, for a request that may be aborted before it is finished.
@@ -217,7 +254,9 @@ impl Guard {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn endpoint(&mut self, endpoint: &str) {
-        self.endpoint = Some(endpoint.into());
+        if let Some(begun) = &mut self.request {
+            begun.endpoint = Some(endpoint.into());
+        }
     }
 
     /// Records it: the route template and the status. Its latency is the time since `start`.
@@ -229,7 +268,24 @@ impl Guard {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn finish(mut self, endpoint: &str, status: u16) {
-        self.end(endpoint, status);
+        if let Some(begun) = self.request.take() {
+            begun.end(Some((Some(endpoint), status)));
+        }
+    }
+
+    /// Ends it where nobody finished it, for adapters that know more of that than a drop does: recorded as by
+    /// [`Guard::finish`], but what was begun before a fork is the parent's.
+    ///
+    /// ```
+    /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
+    /// sentinel.start().abandon("/v1/process", 499);
+    /// assert_eq!(sentinel.report(Default::default()).totals.aborted, 1);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn abandon(mut self, endpoint: &str, status: u16) {
+        if let Some(begun) = self.request.take().filter(|begun| begun.is_own()) {
+            begun.end(Some((Some(endpoint), status)));
+        }
     }
 
     /// Lets go of it, uncounted: a request that is nobody's business, such as one for the admin view.
@@ -241,28 +297,32 @@ impl Guard {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn discard(mut self) {
-        self.done = true;
-        self.in_flight(Flights::end);
+        if let Some(begun) = self.request.take() {
+            begun.end(None);
+        }
+    }
+}
+
+impl Begun {
+    /// Whether this process began it.
+    fn is_own(&self) -> bool {
+        self.sentinel.as_ref().is_some_and(|sentinel| sentinel.source() == self.source)
     }
 
-    fn end(&mut self, endpoint: &str, status: u16) {
-        self.done = true;
-        let latency = self.sentinel.since(&self.started).into();
-        let (tenant, truncated) = (self.tenant.as_slice(), self.truncated);
-        self.sentinel.with_engine(|engine| {
-            if let Some(place) = self.flight.filter(|_| engine.source == self.source) {
-                engine.flights.end(place);
+    /// Records it, unless it is nobody's business: the endpoint, or what was said before, and the status.
+    fn end(mut self: Box<Self>, counts: Option<(Option<&str>, u16)>) {
+        let Some(sentinel) = self.sentinel.take() else { return };
+        sentinel.with_engine(|engine| {
+            if let Some((endpoint, status)) = counts {
+                let (tenant, truncated) = (self.tenant.as_slice(), self.truncated);
+                let latency = engine.since(&self.started).into();
+                let endpoint = endpoint.or(self.endpoint.as_deref()).unwrap_or_default();
+                let subject = Subject { tenant, hash: engine.hash(tenant), truncated, endpoint: None };
+                engine.count(&Event { tenant, endpoint, status, latency, at: None }, &subject);
             }
-            let subject = Subject { tenant, hash: engine.hash(tenant), truncated, endpoint: None };
-            engine.count(&Event { tenant, endpoint, status, latency, at: None }, &subject);
-        });
-    }
-
-    /// Acts on its place among the flights; after a fork that is not the child's.
-    fn in_flight(&self, act: impl FnOnce(&Flights, Place)) {
-        self.sentinel.with_flights(|flights, source| {
-            if let Some(place) = self.flight.filter(|_| source == self.source) {
-                act(flights, place);
+            // After a fork its place is not the child's.
+            if let Some(place) = self.place.filter(|_| engine.source == self.source) {
+                engine.flights.end(place, self);
             }
         });
     }
@@ -271,10 +331,9 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // A forked child drops what the parent began: the parent counts it.
-        if !self.done && self.sentinel.source() == self.source {
-            let endpoint = self.endpoint.take().unwrap_or_default();
+        if let Some(begun) = self.request.take().filter(|begun| begun.is_own()) {
             // Unwinding: the handler has panicked, which is the server's error and not the client going away.
-            self.end(&endpoint, if std::thread::panicking() { PANICKED } else { ABORTED });
+            begun.end(Some((None, if std::thread::panicking() { PANICKED } else { ABORTED })));
         }
     }
 }

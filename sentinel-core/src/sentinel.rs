@@ -7,7 +7,7 @@ use crate::config::{Builder, Config};
 use crate::engine::Engine;
 use crate::error::{ConfigError, MergeError};
 use crate::event::Event;
-use crate::flight::{Flights, Guard};
+use crate::flight::Guard;
 use crate::fork;
 use crate::handle::Handle;
 use crate::interval;
@@ -246,18 +246,10 @@ impl Sentinel {
         self.inner.config.clock.stamp()
     }
 
-    pub(crate) fn since(&self, stamp: &Stamp) -> Duration {
-        self.inner.config.clock.since(stamp)
-    }
-
     #[inline]
     pub(crate) fn with_engine<T>(&self, act: impl FnOnce(&Engine) -> T) -> T {
         // The way of all but forked children, without a count of who uses the engine.
         if self.inner.first.generation == fork::generation() { act(&self.inner.first) } else { act(&self.engine()) }
-    }
-
-    pub(crate) fn with_flights<T>(&self, act: impl FnOnce(&Flights, u64) -> T) -> T {
-        self.with_engine(|engine| act(&engine.flights, engine.source))
     }
 
     /// Id of this process's blocks; a forked child has another one.

@@ -1,6 +1,7 @@
 //! The body of an answer, watched until its last byte.
 
-use crate::watch::{FAILED, Watch};
+use crate::grpc;
+use crate::watch::{ABORTED, FAILED, Watch};
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -31,6 +32,8 @@ struct Watched {
     status: u16,
     /// Bytes to come, where the head of the answer told: a server asks for no more then, not even for the end.
     left: Option<u64>,
+    /// What its trailers say counts.
+    grpc: bool,
 }
 
 impl<B> fmt::Debug for SentinelBody<B> {
@@ -40,8 +43,10 @@ impl<B> fmt::Debug for SentinelBody<B> {
 }
 
 impl<B> SentinelBody<B> {
-    pub(crate) fn new(body: B, watch: Watch, status: u16, left: Option<u64>) -> Self {
-        Self { body, watched: Some(Watched { watch, status, left }) }
+    pub(crate) fn new(body: B, mut watch: Watch, status: u16, left: Option<u64>, grpc: bool) -> Self {
+        // Until it is asked for, somebody outside may put another in its place, such as an error page: the status stands.
+        watch.unfinished = status;
+        Self { body, watched: Some(Watched { watch, status, left, grpc }) }
     }
 
     pub(crate) fn unwatched(body: B) -> Self {
@@ -58,13 +63,23 @@ impl<B: Body> Body for SentinelBody<B> {
         let Some(watched) = this.watched else {
             return this.body.poll_frame(cx);
         };
+        // From here on it is the client who goes away; what has failed has failed.
+        watched.watch.unfinished = if watched.status < FAILED { ABORTED } else { watched.status };
         let frame = ready!(watched.watch.within(|| this.body.as_mut().poll_frame(cx)));
         let ended = match &frame {
+            // Fewer bytes than the head promised: a broken answer.
+            None if watched.left.is_some_and(|left| left > 0) => Some(FAILED),
             None => Some(watched.status),
             Some(Err(_)) => Some(FAILED),
             Some(Ok(frame)) => {
                 watched.sent(frame.data_ref().map_or(0, Buf::remaining));
-                (watched.left == Some(0) || this.body.is_end_stream()).then_some(watched.status)
+                let trailers = frame.trailers_ref();
+                if let Some(status) = trailers.filter(|_| watched.grpc).and_then(grpc::status) {
+                    watched.status = status;
+                }
+                // Nothing follows trailers, and a server does not ask.
+                let ends = watched.left == Some(0) && !watched.grpc || trailers.is_some() || this.body.is_end_stream();
+                ends.then_some(watched.status)
             }
         };
         if let Some(status) = ended {

@@ -24,22 +24,26 @@
 //!   taken from it. What is upgraded (101), or a stream of server-sent events, counts when its head is sent.
 //! - **The route template**, from axum's `MatchedPath`, prefixes of nested routers included. A request that no route took, and
 //!   any request where the layer is not inside an axum `Router` and has no [`SentinelLayer::endpoint`], is `unmatched`. So is
-//!   what goes into a `nest_service`; give that service a layer of its own. Never the raw path.
-//! - **The status**; 499 when the client went away before the answer was complete, 500 when the service or the body gave an
+//!   what goes into a `nest_service`: give that service a layer of its own, and add it after the outer one
+//!   (`.layer(..).nest_service(..)`), for two layers around each other count twice. Never the raw path.
+//! - **The status**, of gRPC the one that its `grpc-status` stands for; 499 when the client went away before the answer was complete, 500 when the service or the body gave an
 //!   error or panicked. Errors and panics go on their way.
 //! - **The tenant**, from what [`SentinelLayer::new`] was told, unless the handler said otherwise: by a [`Tenant`] among the
 //!   extensions of its response, or by [`CurrentTenant`] where that is on. Without any, `unattributed`. Take it from what was
 //!   authenticated, not from a token that nobody has verified.
+//! - **What is inside the layer.** Add it last, so that it is around timeouts, error pages and authentication: what these answer
+//!   counts then, and a handler that a timeout drops is not taken for a client who went away.
 //! - **Nothing** for the templates of [`SentinelLayer::exclude`] and for requests to the [`AdminService`].
 //!
 //! # What it costs
 //!
-//! Nothing of Sentinel's own is allocated for a request whose tenant id has up to 40 bytes; around the body axum makes one box.
+//! With a tenant by header of up to 40 bytes nothing of Sentinel's own is allocated; around the body axum makes one box.
 //! A tenant extractor that panics is counted in [`Stats::adapter_failures`](sentinel_core::Stats::adapter_failures), and the
 //! request goes on.
 
 mod admin;
 mod body;
+mod grpc;
 mod layer;
 mod service;
 mod tenant;

@@ -2,6 +2,7 @@
 
 use crate::admin::NotCounted;
 use crate::body::SentinelBody;
+use crate::grpc;
 use crate::layer::Options;
 use crate::tenant::{CurrentTenant, Found, Head, Lookup, Tenant};
 use crate::watch::{FAILED, Template, Watch};
@@ -62,12 +63,9 @@ where
         if let Some(settable) = &settable {
             request.extensions_mut().insert(settable.clone());
         }
-        let (request, found) = options.tenant_of(request);
-        let (tenant, lookup) = match found {
-            Found::Now(tenant) => (tenant, None),
-            Found::Later(future) => (None, Some(Box::new(Pending { future, options: options.clone() }))),
-        };
-        let guard = options.sentinel.start_as(tenant.as_ref().map_or(b"", Tenant::as_bytes));
+        let guarded = |run: &dyn Fn() -> Found| options.guarded(run).unwrap_or(Found::Now(None));
+        let (guard, lookup) = options.tenant.begin(&options.sentinel, &mut request, guarded);
+        let lookup = lookup.map(|future| Box::new(Pending { future, options: options.clone() }));
         let mut watch = Watch::new(guard, template, settable);
         let inner = watch.within(|| self.inner.call(request));
         ResponseFuture { inner, asked: Some(Asked { watch, lookup, ending }), held: None }
@@ -84,11 +82,6 @@ impl Options {
             return Template::Matched(path.clone());
         }
         Template::Unmatched
-    }
-
-    /// The request again, and whose it is.
-    fn tenant_of<B>(&self, request: Request<B>) -> (Request<B>, Found) {
-        self.tenant.extract(request, |run| self.guarded(run).unwrap_or(Found::Now(None)))
     }
 
     /// Runs what the embedder gave; `None` when it panics, which is counted and goes no further.
@@ -184,7 +177,8 @@ where
             Some(answer) => *answer,
             None => ready!(asked.watch.within(|| this.inner.poll(cx))),
         };
-        if asked.lookup.is_some() {
+        // Neither the admin view nor a handler that has named its tenant waits for anybody.
+        if asked.lookup.is_some() && !answer.as_ref().is_ok_and(is_settled) {
             *this.held = Some(Box::new(answer));
             return Poll::Pending;
         }
@@ -232,12 +226,21 @@ impl Asked {
         let status = response.status();
         let length = response.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        if length == Some(0) || ends_with_its_head(ending, &response) {
-            watch.finish(status.as_u16());
+        let length = length.or_else(|| response.body().size_hint().exact());
+        let grpc = grpc::is(response.headers());
+        let told = grpc.then(|| grpc::status(response.headers())).flatten();
+        if length == Some(0) || told.is_some() || ends_with_its_head(ending, &response) {
+            watch.finish(told.unwrap_or(status.as_u16()));
             return Ok(response.map(SentinelBody::unwatched));
         }
-        Ok(response.map(|body| SentinelBody::new(body, watch, status.as_u16(), length)))
+        Ok(response.map(|body| SentinelBody::new(body, watch, status.as_u16(), length, grpc)))
     }
+}
+
+/// It does not count, or it says itself whose it is.
+fn is_settled<R>(response: &Response<R>) -> bool {
+    let extensions = response.extensions();
+    extensions.get::<NotCounted>().is_some() || extensions.get::<Tenant>().is_some()
 }
 
 /// Nothing follows that belongs to the answer: it has no body, or a connection begins that lives on.
@@ -245,7 +248,8 @@ fn ends_with_its_head<R: http_body::Body>(ending: Ending, response: &Response<R>
     let status = response.status();
     let streams = || {
         let media = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        media.is_some_and(|media| media.get(..EVENTS.len()).is_some_and(|media| media.eq_ignore_ascii_case(EVENTS)))
+        let media = media.and_then(|media| media.split(|byte| *byte == b';').next());
+        media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(EVENTS))
     };
     ending == Ending::WithHead
         || status.is_informational()

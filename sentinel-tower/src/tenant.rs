@@ -1,7 +1,7 @@
 //! Whose request it is: where that is looked for, and how a handler says it itself.
 
-use http::{Extensions, HeaderMap, HeaderName, Method, Uri};
-use sentinel_core::ConfigError;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use sentinel_core::{ConfigError, Guard, Sentinel};
 use smallvec::SmallVec;
 use std::fmt;
 use std::future::Future;
@@ -99,7 +99,8 @@ pub(crate) enum Found {
 /// ```
 /// use sentinel_tower::{Head, tenant_fn};
 ///
-/// let from = tenant_fn(|head: &Head<'_>| Some(head.uri.host()?.split('.').next()?.to_owned()));
+/// // acme.example.com
+/// let from = tenant_fn(|head: &Head<'_>| Some(head.headers.get("host")?.to_str().ok()?.split('.').next()?.to_owned()));
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
@@ -159,27 +160,30 @@ impl TenantFrom {
         Self(Extract::Head(Arc::new(move |head| Found::Now(extract(head)))))
     }
 
-    /// The request again, and whose it is. What the embedder gave runs in `guarded`.
-    pub(crate) fn extract<B>(
+    /// Begins the request, as whose it is as far as that is known by now. What the embedder gave runs in `guarded`.
+    pub(crate) fn begin<B>(
         &self,
-        request: http::Request<B>,
+        sentinel: &Sentinel,
+        request: &mut http::Request<B>,
         guarded: impl FnOnce(&dyn Fn() -> Found) -> Found,
-    ) -> (http::Request<B>, Found) {
+    ) -> (Guard, Option<Lookup>) {
         let found = match &self.0 {
-            Extract::Header(name) => Found::Now(request.headers().get(name).map(Tenant::new)),
+            Extract::Header(name) => {
+                let value = request.headers().get(name);
+                return (sentinel.start_as(value.map_or(b"", HeaderValue::as_bytes)), None);
+            }
             Extract::Head(extract) => {
-                let head = Head::of(&request);
+                let head = Head::of(request);
                 guarded(&|| extract(&head))
             }
             #[cfg(feature = "axum")]
-            Extract::Path(parameter) => {
-                let (mut parts, body) = request.into_parts();
-                let found = Found::Now(path_parameter(&mut parts, parameter));
-                return (http::Request::from_parts(parts, body), found);
-            }
+            Extract::Path(parameter) => Found::Now(path_parameter(request.extensions_mut(), parameter)),
             Extract::Nowhere => Found::Now(None),
         };
-        (request, found)
+        match found {
+            Found::Now(tenant) => (sentinel.start_as(tenant.as_ref().map_or(b"", Tenant::as_bytes)), None),
+            Found::Later(lookup) => (sentinel.start(), Some(lookup)),
+        }
     }
 }
 
@@ -218,19 +222,26 @@ pub fn tenant_path(parameter: &str) -> TenantFrom {
 }
 
 #[cfg(feature = "axum")]
-fn path_parameter(parts: &mut http::request::Parts, parameter: &str) -> Option<Tenant> {
+fn path_parameter(extensions: &mut Extensions, parameter: &str) -> Option<Tenant> {
     use axum::extract::{FromRequestParts, RawPathParams};
     use std::task::{Context, Poll, Waker};
 
-    // It waits for nothing: what the router matched is among the extensions.
-    let mut params = std::pin::pin!(RawPathParams::from_request_parts(parts, &()));
-    let Poll::Ready(Ok(params)) = params.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-        return None;
+    // What the router matched is among the extensions; the rest of a request's head is not looked at. And it waits for nothing.
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    std::mem::swap(&mut parts.extensions, extensions);
+    let found = match std::pin::pin!(RawPathParams::from_request_parts(&mut parts, &()))
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(Ok(params)) => Some(params),
+        _ => None,
     };
-    params.iter().find(|(name, _)| *name == parameter).map(|(_, value)| Tenant::new(value))
+    std::mem::swap(&mut parts.extensions, extensions);
+    found?.iter().find(|(name, _)| *name == parameter).map(|(_, value)| Tenant::new(value))
 }
 
-/// What a middleware outside this layer, such as authentication, has put among the extensions of the request.
+/// What a middleware outside this layer, such as authentication, has put among the extensions of the request. What that
+/// middleware answers itself does not count then; where it should, put it inside the layer and have it set [`Tenant`] or
+/// [`CurrentTenant`].
 ///
 /// ```
 /// use sentinel_tower::tenant_extension;
@@ -256,7 +267,8 @@ where
 /// ```
 /// use sentinel_tower::tenant_fn;
 ///
-/// let from = tenant_fn(|head| Some(head.uri.host()?.split('.').next()?.to_owned()));
+/// // acme.example.com
+/// let from = tenant_fn(|head| Some(head.headers.get("host")?.to_str().ok()?.split('.').next()?.to_owned()));
 /// ```
 pub fn tenant_fn<T, F>(extract: F) -> TenantFrom
 where
@@ -267,7 +279,8 @@ where
 }
 
 /// What a future finds, such as the owner of an API key. It runs beside the handler; an answer that is ready first waits for it,
-/// so it should have a timeout of its own.
+/// so it must have a timeout of its own (`tokio::time::timeout`): one that hangs keeps every answer waiting but those of the admin view
+/// and those that carry a [`Tenant`].
 ///
 /// ```
 /// use sentinel_tower::tenant_async_fn;

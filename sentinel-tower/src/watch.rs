@@ -4,7 +4,7 @@ use crate::tenant::{CurrentTenant, Tenant};
 use sentinel_core::Guard;
 
 /// The client went away.
-const ABORTED: u16 = 499;
+pub(crate) const ABORTED: u16 = 499;
 /// The service, or the body, gave an error or panicked.
 pub(crate) const FAILED: u16 = 500;
 
@@ -60,11 +60,17 @@ impl Watch {
 
     /// Records it. Nothing, when it was already.
     pub(crate) fn finish(&mut self, status: u16) {
-        let Some(mut guard) = self.guard.take() else { return };
+        if let Some(guard) = self.ended() {
+            guard.finish(self.template.as_str(), status);
+        }
+    }
+
+    fn ended(&mut self) -> Option<Guard> {
+        let mut guard = self.guard.take()?;
         if let Some(tenant) = self.settable.as_ref().and_then(CurrentTenant::get) {
             guard.tenant(tenant.as_bytes());
         }
-        guard.finish(self.template.as_str(), status);
+        Some(guard)
     }
 
     /// It is nobody's business.
@@ -77,6 +83,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.finish(if self.inside { FAILED } else { self.unfinished });
+        let status = if self.inside { FAILED } else { self.unfinished };
+        if let Some(guard) = self.ended() {
+            guard.abandon(self.template.as_str(), status);
+        }
     }
 }

@@ -484,3 +484,117 @@ async fn the_admin_view_is_for_who_has_the_token() {
     assert!(String::from_utf8_lossy(&answer).contains("allow: GET, HEAD"));
     recorded(&sentinel, 1).await;
 }
+
+/// Serves one route through the layer, with something outside it; asks once and gives (status, requests, errors, aborted).
+async fn once(
+    answer: impl Fn() -> Response + Clone + Send + Sync + 'static,
+    outside: fn(Router) -> Router,
+) -> (u16, [u64; 3]) {
+    let sentinel = sentinel();
+    let app = Router::new().route("/ok", get(move || std::future::ready(answer())));
+    let address = serve(outside(app.layer(by_header(&sentinel)))).await;
+    let status = visit(address, "/ok", "acme").await;
+    recorded(&sentinel, 1).await;
+    let totals = sentinel.report(Query::default()).totals;
+    (status, [totals.requests, totals.errors, totals.aborted])
+}
+
+fn trailers(name: &'static str, value: &'static str) -> impl Fn() -> Response + Clone + Send + Sync + 'static {
+    move || {
+        let trailers = axum::http::HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+        let frames = [
+            Ok::<_, Infallible>(http_body::Frame::data(Bytes::from_static(b"hello"))),
+            Ok(http_body::Frame::trailers(trailers)),
+        ];
+        let body = Body::new(http_body_util::StreamBody::new(stream::iter(frames)));
+        ([("trailer", name), ("content-type", "application/grpc")], body).into_response()
+    }
+}
+
+#[tokio::test]
+async fn trailers_end_an_answer_and_say_how_grpc_went() {
+    assert_eq!(once(trailers("x-sum", "1"), |app| app).await, (200, [1, 0, 0]));
+    assert_eq!(once(trailers("grpc-status", "0"), |app| app).await, (200, [1, 0, 0]));
+    assert_eq!(once(trailers("grpc-status", "13"), |app| app).await, (200, [1, 1, 0]));
+    let head = || ([("content-type", "application/grpc"), ("grpc-status", "14")], ()).into_response();
+    assert_eq!(once(head, |app| app).await, (200, [1, 1, 0]));
+}
+
+#[tokio::test]
+async fn what_stands_outside_does_not_make_errors_vanish() {
+    // An error page takes the body away, a cache answers 304: nobody asked for the first one.
+    let page = |app: Router| {
+        app.layer(from_fn(|request: Request<Body>, next: Next| async move {
+            let response = next.run(request).await;
+            (response.status(), "we are sorry").into_response()
+        }))
+    };
+    assert_eq!(once(|| Failed.into_response(), page).await, (503, [1, 1, 0]));
+    let cache = |app: Router| {
+        app.layer(from_fn(|request: Request<Body>, next: Next| async move {
+            drop(next.run(request).await);
+            StatusCode::NOT_MODIFIED
+        }))
+    };
+    assert_eq!(once(|| "hello".into_response(), cache).await, (304, [1, 0, 0]));
+}
+
+#[tokio::test]
+async fn an_answer_that_failed_stays_one_when_the_client_leaves() {
+    let sentinel = sentinel();
+    let failing = || async { (StatusCode::INTERNAL_SERVER_ERROR, chunks(30_000)) };
+    let address = serve(Router::new().route("/ok", get(failing)).layer(by_header(&sentinel))).await;
+    let mut stream = connect(address).await;
+    send(&mut stream, "GET", "/ok", &[("x-tenant-id", b"acme")]).await;
+    assert!(stream.read(&mut [0; 64]).await.unwrap() > 0);
+    drop(stream);
+    recorded(&sentinel, 1).await;
+    let totals = sentinel.report(Query::default()).totals;
+    assert_eq!((totals.errors, totals.aborted), (1, 0));
+}
+
+/// Says how long it is, and not that it has ended.
+struct Sized(Option<Bytes>);
+
+impl http_body::Body for Sized {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        std::task::Poll::Ready(self.0.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[tokio::test]
+async fn a_body_ends_with_its_length_and_not_before() {
+    let sized = || Body::new(Sized(Some(Bytes::from_static(b"hello")))).into_response();
+    assert_eq!(once(sized, |app| app).await, (200, [1, 0, 0]));
+    // The server ends the connection: the client has nothing whole.
+    let short = || {
+        let chunk = stream::iter([Ok::<_, Infallible>("short")]);
+        ([("content-length", "100")], Body::from_stream(chunk)).into_response()
+    };
+    assert_eq!(once(short, |app| app).await.1, [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn who_hangs_does_not_keep_the_admin_view_waiting() {
+    let sentinel = sentinel();
+    let hung = tenant_async_fn(|_| std::future::pending::<Option<String>>());
+    let app = Router::new()
+        .route("/ok", get(|| async { (Extension(Tenant::new("acme")), "ok") }))
+        .nest_service("/sentinel", AdminService::new(sentinel.admin().public()));
+    let address = serve(app.layer(SentinelLayer::new(&sentinel, hung))).await;
+    for target in ["/sentinel/report", "/ok"] {
+        assert_eq!(tokio::time::timeout(PATIENCE, visit(address, target, "")).await.unwrap(), 200, "{target}");
+    }
+    recorded(&sentinel, 1).await;
+    assert_eq!(only_endpoint(&sentinel, "acme").1, 1);
+}

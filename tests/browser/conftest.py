@@ -17,11 +17,15 @@ FLAGS = [
 ]
 
 
+def target():
+    """Where Cargo builds."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
 @contextlib.contextmanager
 def served(address="127.0.0.1:0"):
     """The example; gives where it serves and its process."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    program = target / "debug/examples/admin_states"
+    program = target() / "debug/examples/admin_states"
     process = subprocess.Popen([program, address], stdout=subprocess.PIPE, text=True)
     try:
         yield process.stdout.readline().strip(), process

@@ -13,6 +13,8 @@ const STALE: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 /// Queries that are remembered.
 const MOST: usize = 16;
+/// Bytes of all answers that are remembered, at most; the longest ever seen of a usual one are 30 kB.
+const MOST_BYTES: usize = 512 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Shelf(Mutex<Vec<Answer>>);
@@ -46,6 +48,12 @@ impl Shelf {
             }
             None => (now, 1),
         };
+        // Nobody watches these any more.
+        answers.retain(|answer| now.duration_since(answer.made) < SECOND);
+        let bytes: usize = answers.iter().map(|answer| answer.body.len()).sum();
+        if bytes + body.len() > MOST_BYTES {
+            return Ok(body);
+        }
         if answers.len() >= MOST {
             let oldest = answers.iter().enumerate().min_by_key(|(_, answer)| answer.made).map(|(at, _)| at);
             oldest.map(|at| answers.swap_remove(at));
