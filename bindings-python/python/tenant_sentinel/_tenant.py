@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from tenant_sentinel._errors import config_error
@@ -36,3 +38,14 @@ def templates(exclude: Iterable[str]) -> frozenset[str]:
     if given is None or not all(isinstance(template, str) for template in given):
         raise config_error("exclude", exclude, "route templates, such as ['/health']")
     return given
+
+
+def waited(found: Any) -> Any:
+    """What a function found, in a thread that may wait for it."""
+    if not isawaitable(found):
+        return found
+
+    async def wait() -> Any:
+        return await found
+
+    return asyncio.run(wait())

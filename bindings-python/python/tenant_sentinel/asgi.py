@@ -282,16 +282,19 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close"})
             return
-        path = quote(scope["path"].removeprefix(scope.get("root_path", "")))
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path.endswith("/") and not scope.get("raw_path", b"/").partition(b"?")[0].endswith(b"/"):
+            # Litestar gives every path of a mount one.
+            path = path[:-1]
         query = scope.get("query_string", b"").decode("latin-1")
         authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
         try:
             # It takes milliseconds when there are many tenants: not those of the event loop.
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            status, headers, body = respond(scope["method"], path, query, authorization)
+            status, headers, body = respond(scope["method"], quote(path), query, authorization)
         else:
-            answer = loop.run_in_executor(None, respond, scope["method"], path, query, authorization)
+            answer = loop.run_in_executor(None, respond, scope["method"], quote(path), query, authorization)
             status, headers, body = await answer
         sent = [(name.encode(), value.encode()) for name, value in headers]
         sent.append((b"content-length", str(len(body)).encode()))
