@@ -28,7 +28,9 @@ class Service:
     def __init__(self, command, env=None, cwd=HERE):
         self.port = free_port()
         self.asked = 0
-        command = [sys.executable, "-m", *(part.replace("PORT", str(self.port)) for part in command)]
+        command = [part.replace("PORT", str(self.port)) for part in command]
+        # A module, or a program by its path.
+        command = command if "/" in command[0] else [sys.executable, "-m", *command]
         environment = os.environ | {"PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"} | (env or {})
         # A file and not a pipe: what nobody reads would fill it.
         self.log = tempfile.TemporaryFile()
@@ -75,6 +77,8 @@ class Service:
             except ConnectionError:
                 pass
         head, _, body = answer.partition(b"\r\n\r\n")
+        if b"transfer-encoding: chunked" in head.lower():
+            body = dechunked(body)
         return (int(head.split()[1]) if head else 0), body
 
     def visit(self, target, tenant, method="GET"):
@@ -82,8 +86,6 @@ class Service:
 
     def data(self, target):
         status, body = self.ask("/sentinel" + target, [("authorization", f"Bearer {TOKEN}")])
-        if b"\r\n" in body[:8]:  # chunked
-            body = body.split(b"\r\n")[1]
         return json.loads(body) if status == 200 else None
 
     def tenant(self, name):
@@ -115,6 +117,14 @@ def request(target, headers=(), method="GET"):
     for name, value in headers:
         head += name.encode() + b": " + (value.encode() if isinstance(value, str) else value) + b"\r\n"
     return head + b"\r\n"
+
+
+def dechunked(body):
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        whole, body = whole + body[: int(size, 16)], body[int(size, 16) + 2 :]
+    return whole
 
 
 def within(ask, seconds=PATIENCE):

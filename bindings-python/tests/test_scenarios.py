@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from conftest import service
 from service import TOKEN, within
 
@@ -250,7 +251,7 @@ def test_the_admin_view_is_for_who_has_the_token(running, tenant):
 # How a tenant is said: once a framework, on one server.
 
 
-@pytest.mark.parametrize("framework", [framework for framework in dict.fromkeys(served[0] for served in SERVED)])
+@pytest.mark.parametrize("framework", list(dict.fromkeys(served[0] for served in SERVED)))
 @pytest.mark.parametrize("by", ["sync", "async"])
 def test_the_tenant_by_a_function(framework, by, tenant):
     running = service(framework, default_server(framework), by)
@@ -260,7 +261,7 @@ def test_the_tenant_by_a_function(framework, by, tenant):
     assert running.counts(tenant + "r") == ("/raises", 1, 1)
 
 
-@pytest.mark.parametrize("framework", [framework for framework in dict.fromkeys(served[0] for served in SERVED)])
+@pytest.mark.parametrize("framework", list(dict.fromkeys(served[0] for served in SERVED)))
 def test_a_function_that_raises_is_counted_and_the_request_goes_on(framework):
     running = service(framework, default_server(framework), "raises")
     before = (running.tenant("unattributed") or {"requests": 0})["requests"]
@@ -270,7 +271,7 @@ def test_a_function_that_raises_is_counted_and_the_request_goes_on(framework):
     assert running.failures() == failures + 1
 
 
-@pytest.mark.parametrize("framework", [framework for framework in dict.fromkeys(served[0] for served in SERVED)])
+@pytest.mark.parametrize("framework", list(dict.fromkeys(served[0] for served in SERVED)))
 @pytest.mark.parametrize("how", ["here", "task", "thread", "in-pool"])
 def test_the_tenant_as_the_handler_says_it(framework, how):
     # It goes before the header.
@@ -284,5 +285,3 @@ def test_the_tenant_as_the_handler_says_it(framework, how):
 
 def default_server(framework):
     return next(server for name, server in SERVED if name == framework)
-
-

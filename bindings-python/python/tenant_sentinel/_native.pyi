@@ -4,6 +4,8 @@ from typing_extensions import Self
 
 from tenant_sentinel._types import By, Duration, Memory, Report, Stats, TenantId, TenantReport, Verdict
 
+__all__ = ["Admin", "ConfigError", "Guard", "Sentinel", "__version__", "_fail_at"]
+
 __version__: str
 
 class ConfigError(ValueError):

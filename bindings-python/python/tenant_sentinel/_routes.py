@@ -47,7 +47,7 @@ def _template(routes: Iterable[Any], passed: str) -> str | None:
         rest = match.groupdict().get("path", "").rstrip("/")
         if not rest:
             return str(route.path)
-        below = _template(inner, f"/{rest}")
+        below = _template(inner or (), f"/{rest}")
         if below is not None:
             return f"{route.path}{below}"
     return None

@@ -195,14 +195,14 @@ class _Http(_Request):
             await self._send(message)
             return
         kind = message["type"]
-        last = kind == "http.response.body" and not message.get("more_body", False)
-        if last or kind == "http.response.pathsend":
-            if not self.aborted and perf_counter() - self._since > _WORTH_ASKING:
-                self.aborted = self._is_gone()
-            self._complete = True
-        elif kind == "http.response.start":
+        if kind == "http.response.start":
             self.status = message["status"]
             self._headers = message.get("headers", ())
+        elif kind == "http.response.body" or kind == "http.response.pathsend":
+            last = kind == "http.response.pathsend" or not message.get("more_body", False)
+            if (last or not self._streamed) and not self.aborted and perf_counter() - self._since > _WORTH_ASKING:
+                self.aborted = self._is_gone()
+            self._complete = last
         try:
             await self._send(message)
         except OSError:

@@ -70,9 +70,7 @@ class SentinelMiddleware:
         self.sentinel = sentinel()
         tenant = _setting("tenant", None)
         # A header's name has no dot.
-        header, self.tenant = header_or_function(
-            import_string(tenant) if isinstance(tenant, str) and "." in tenant else tenant
-        )
+        header, self.tenant = header_or_function(import_string(tenant) if isinstance(tenant, str) and "." in tenant else tenant)
         self.header = None if header is None else "HTTP_" + header.upper().replace("-", "_")
         self.exclude = templates(_setting("exclude", ()))
         self._is_async = iscoroutinefunction(get_response)
@@ -182,7 +180,7 @@ class _Request:
             close()
             self.finish(status if sends_file else ABORTED)
 
-        response.close = closing  # type: ignore[method-assign]
+        streamed.close = closing
 
     def _chunks(self, status: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
         try:

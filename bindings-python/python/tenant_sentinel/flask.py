@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from flask import Blueprint, Flask, Response, request
 
@@ -18,8 +19,6 @@ from tenant_sentinel import _current, wsgi
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
     from tenant_sentinel._types import TenantFrom
-
-from urllib.parse import quote
 
 __all__ = ["admin", "init_app"]
 
@@ -35,7 +34,8 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     >>> from tenant_sentinel import Sentinel
     >>> app, sentinel = Flask("service"), Sentinel()
     >>> init_app(app, sentinel, tenant="x-tenant-id")
-    >>> app.test_client().get("/", headers={"x-tenant-id": "acme"}).status_code
+    >>> with app.test_client().get("/", headers={"x-tenant-id": "acme"}) as response:
+    ...     response.status_code
     404
     >>> sentinel.tenant("acme")["requests"]
     1

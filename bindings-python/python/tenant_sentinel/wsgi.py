@@ -7,6 +7,7 @@ gave up before the end), the time since the request came in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -126,11 +127,9 @@ class Request:
         """Tells of it, with its template and its tenant as they are known now."""
         if self._token is not None:
             token, self._token = self._token, None
-            try:
+            # Another context may end it: the one it began in is no more.
+            with suppress(ValueError):
                 current.reset(token)
-            except ValueError:
-                # Another context ends it: the one it began in is no more.
-                pass
         if self.done:
             return
         self.done = True

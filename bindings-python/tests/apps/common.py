@@ -29,6 +29,22 @@ def tenant(header):
     return header if BY == "sync" else None
 
 
+class Early:
+    """Answers by itself what asks for it."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        query = scope.get("query_string", b"")
+        if not query.startswith(b"early="):
+            await self.app(scope, receive, send)
+            return
+        status = int(query.removeprefix(b"early="))
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+
 async def chunks(pause, count=2):
     for i in range(count):
         if i:

@@ -2,10 +2,7 @@
 
 import asyncio
 import os
-import time
 
-from apps import common
-from apps.flask_app import breaking, chunks, say
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.urls import include, path
@@ -13,6 +10,8 @@ from django.utils.decorators import sync_and_async_middleware
 
 import tenant_sentinel
 import tenant_sentinel.django
+from apps import common
+from apps.flask_app import breaking, chunks, say
 
 IS_ASYNC = "DJANGO_ASYNC" in os.environ
 

@@ -3,11 +3,11 @@
 import asyncio
 import threading
 
-from apps import common
-from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
+from fastapi import APIRouter, FastAPI, HTTPException, WebSocket
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 
 import tenant_sentinel
+from apps import common
 from tenant_sentinel.fastapi import SentinelMiddleware, admin
 
 app = FastAPI()
@@ -23,12 +23,6 @@ class Refused(Exception):
 @app.exception_handler(Refused)
 async def refused(request, error):
     return PlainTextResponse("no database", 503)
-
-
-@app.middleware("http")
-async def early(request: Request, call_next):
-    status = request.query_params.get("early")
-    return PlainTextResponse("", int(status)) if status else await call_next(request)
 
 
 @app.get("/ok")
@@ -140,6 +134,7 @@ async def sub_user(user: str):
 users.include_router(inner)
 app.include_router(users)
 app.mount("/mounted/{org}", sub)
+app.add_middleware(common.Early)
 app.add_middleware(
     SentinelMiddleware,
     sentinel=common.SENTINEL,

@@ -5,10 +5,10 @@ import time
 from contextvars import copy_context
 from threading import Thread
 
-from apps import common
 from flask import Blueprint, Flask, Response, abort, redirect, request
 
 import tenant_sentinel
+from apps import common
 from tenant_sentinel.flask import admin, init_app
 
 app = Flask(__name__)
@@ -134,6 +134,4 @@ def user(version, user):
 
 app.register_blueprint(users, url_prefix="/api/<version>")
 app.register_blueprint(admin(common.SENTINEL), url_prefix="/sentinel")
-init_app(
-    app, common.SENTINEL, tenant=common.tenant(lambda request: request.headers.get("x-tenant-id")), exclude=["/health"]
-)
+init_app(app, common.SENTINEL, tenant=common.tenant(lambda request: request.headers.get("x-tenant-id")), exclude=["/health"])

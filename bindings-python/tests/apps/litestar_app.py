@@ -2,13 +2,13 @@
 
 import asyncio
 
-from apps import common
 from litestar import Litestar, Request, Response, Router, WebSocket, asgi, get, post, websocket
 from litestar.exceptions import NotFoundException
 from litestar.response import Redirect, Stream
 from litestar.types import Receive, Scope, Send
 
 import tenant_sentinel
+from apps import common
 from tenant_sentinel.asgi import SentinelMiddleware, admin
 
 

@@ -2,15 +2,14 @@
 
 import asyncio
 
-from apps import common
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
 import tenant_sentinel
+from apps import common
 from tenant_sentinel.asgi import SentinelMiddleware, admin
 
 
@@ -20,11 +19,6 @@ class Refused(Exception):
 
 async def refused(request, error):
     return PlainTextResponse("no database", 503)
-
-
-async def early(request, call_next):
-    status = request.query_params.get("early")
-    return PlainTextResponse("", int(status)) if status else await call_next(request)
 
 
 async def ok(request):
@@ -132,6 +126,6 @@ app = Starlette(
             tenant=common.tenant(lambda scope: dict(scope["headers"]).get(b"x-tenant-id")),
             exclude=["/health"],
         ),
-        Middleware(BaseHTTPMiddleware, dispatch=early),
+        Middleware(common.Early),
     ],
 )
