@@ -1,5 +1,6 @@
 //! The admin view, for whatever serves it.
 
+use crate::detached::detached;
 use crate::panics::guarded;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -35,7 +36,7 @@ impl Admin {
         authorization: Option<&[u8]>,
     ) -> Answer<'py> {
         let request = sentinel_core::admin::Request { method, path, query, authorization };
-        let response = guarded("admin_respond", || py.detach(|| self.admin.respond(&request)));
+        let response = guarded("admin_respond", || detached(py, || self.admin.respond(&request)));
         if let Some(response) = response {
             return (response.status, response.headers, PyBytes::new(py, &response.body));
         }

@@ -1,8 +1,7 @@
 //! What Python values mean to the core. On the path of `record` a value of a wrong type is worth as much as a missing one.
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString, PyType};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 use sentinel_core::Latency;
 use std::borrow::Cow;
 
@@ -37,16 +36,27 @@ fn other_id<'a>(id: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
     if let Ok(bytes) = id.cast::<PyByteArray>() {
         return Some(Cow::Owned(bytes.to_vec()));
     }
-    let number = id.is_instance_of::<PyInt>() && !id.is_instance_of::<PyBool>();
-    if number || is_uuid(id) {
-        return Some(Cow::Owned(id.str().ok()?.to_str().ok()?.as_bytes().to_vec()));
+    if id.is_instance_of::<PyInt>() {
+        if id.is_instance_of::<PyBool>() {
+            return None;
+        }
+        let text = match id.extract::<i64>() {
+            Ok(number) => number.to_string(),
+            Err(_) => id.str().ok()?.to_str().ok()?.to_owned(),
+        };
+        return Some(Cow::Owned(text.into_bytes()));
     }
-    None
+    uuid(id).map(|text| Cow::Owned(text.into_bytes()))
 }
 
-fn is_uuid(id: &Bound<'_, PyAny>) -> bool {
-    static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    UUID.import(id.py(), "uuid", "UUID").is_ok_and(|class| id.is_instance(class).unwrap_or(false))
+/// A `uuid.UUID` as it is written. From its number: its `str` is Python code, see `values`.
+fn uuid(id: &Bound<'_, PyAny>) -> Option<String> {
+    let class = id.get_type();
+    if class.name().ok()? != "UUID" || class.module().ok()? != "uuid" {
+        return None;
+    }
+    let hex = format!("{:032x}", id.getattr("int").ok()?.extract::<u128>().ok()?);
+    Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
 /// A route template; `None` is no route.

@@ -8,11 +8,12 @@ pub(crate) fn watch() {
 
     extern "C" fn in_child() {
         sentinel_core::fork::mark();
+        crate::detached::forget();
     }
 
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler does one atomic addition, which is all right between fork and anything else, and it stays where
+        // SAFETY: the handler does two atomic operations, which are all right between fork and anything else, and it stays where
         // it is: the interpreter never unloads an extension. Failing (no memory for the entry) leaves a child unmarked, no worse.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });

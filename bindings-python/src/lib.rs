@@ -1,7 +1,7 @@
 //! The native part of the Python package `tenant_sentinel`: what the core does, under the names that it has there.
 //!
 //! `sentinel` and `guard` are what an application calls, `admin` what its adapters mount, `boundary` what Python values mean,
-//! `options` what the constructor takes. `panics` sees to it that nothing of this takes the host down, `fork` that a child
+//! `options` what the constructor takes, `values` what comes out. `detached` is how other threads run meanwhile, `panics` sees to it that nothing of this takes the host down, `fork` that a child
 //! process starts from zero.
 
 // The comments of what Python sees are docstrings, and read there.
@@ -9,12 +9,14 @@
 
 mod admin;
 mod boundary;
+mod detached;
 mod errors;
 mod fork;
 mod guard;
 mod options;
 mod panics;
 mod sentinel;
+mod values;
 
 /// What `import tenant_sentinel._native` runs.
 #[pyo3::pymodule(gil_used = true)]
@@ -35,6 +37,8 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::fork::watch();
+        let drain = wrap_pyfunction!(crate::detached::_drain, module)?;
+        module.py().import("atexit")?.call_method1("register", (drain,))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

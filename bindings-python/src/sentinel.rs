@@ -2,12 +2,13 @@
 
 use crate::admin::Admin;
 use crate::boundary;
+use crate::detached::detached;
 use crate::errors::{config_error, internal_error};
 use crate::guard::Guard;
 use crate::options::{count, duration, parsed, refused, size, text};
 use crate::panics::guarded;
+use crate::values::of_json;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use sentinel_core::{Event, Latency, Query};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,10 +65,8 @@ impl Sentinel {
         entry: &str,
         ask: impl FnOnce() -> T + Send,
     ) -> PyResult<Bound<'py, PyAny>> {
-        static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let json = self.guarded(entry, || py.detach(|| serde_json::to_string(&ask()))).ok_or_else(internal_error)?;
-        let json = json.map_err(|_| internal_error())?;
-        LOADS.import(py, "json", "loads")?.call1((json,))
+        let asked = || of_json(py, &detached(py, || serde_json::to_string(&ask()))?);
+        self.guarded(entry, asked).and_then(Result::ok).ok_or_else(internal_error)
     }
 
     fn is_open(&self) -> bool {
@@ -279,7 +278,7 @@ impl Sentinel {
         if let Some(value) = limit {
             query.limit = count("limit", value)?.min(MOST_ROWS);
         }
-        self.guarded("text", || py.detach(|| self.core.report(query).to_string())).ok_or_else(internal_error)
+        self.guarded("text", || detached(py, || self.core.report(query).to_string())).ok_or_else(internal_error)
     }
 
     /// The verdict on errors, as of now: `kind` is quiet, one_tenant, few_tenants, one_endpoint, everyone or unclear, `text` a
@@ -345,7 +344,7 @@ impl Sentinel {
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().tick()
     fn tick(&self, py: Python<'_>) -> PyResult<()> {
-        self.guarded("tick", || py.detach(|| self.core.tick(self.core.now_ms()))).ok_or_else(internal_error)
+        self.guarded("tick", || detached(py, || self.core.tick(self.core.now_ms()))).ok_or_else(internal_error)
     }
 
     /// The admin view, to be mounted by an adapter. It answers to `Authorization: Bearer` and the `admin_token`; with
