@@ -148,12 +148,12 @@ audit: $(DENY) ## Check dependencies: what is banned, licences, sources (install
 
 fmt: $(PY)/installed ## Format the code
 	$(CARGO) fmt --all
-	$(PY)/bin/ruff format --quiet bindings-python examples
+	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet bindings-python examples
 
 lint: $(PY)/installed ## Check the format; clippy, rustdoc and ruff without a warning
 	$(CARGO) fmt --all --check
-	$(PY)/bin/ruff check --quiet bindings-python examples
-	$(PY)/bin/ruff format --quiet --check bindings-python examples
+	$(PY)/bin/ruff check --config bindings-python/pyproject.toml --quiet bindings-python examples
+	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet --check bindings-python examples
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --workspace
 

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from service import free_port, within
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

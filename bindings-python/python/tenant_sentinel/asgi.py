@@ -39,6 +39,8 @@ FORBIDDEN = 403
 ABORTED = 499
 FAILED = 500
 
+_BODY = ("http.response.body", "http.response.pathsend")
+
 # Seconds. Of requests that took longer it is asked whether the client is still there; a server does not say so by itself.
 _WORTH_ASKING = 0.05
 
@@ -63,6 +65,7 @@ class SentinelMiddleware:
         """Wrap ``app``."""
         self.app = app
         self.sentinel = sentinel
+        self.start = sentinel.start
         header, self.tenant = header_or_function(tenant)
         self.header = None if header is None else header.encode()
         self.exclude = templates(exclude)
@@ -99,7 +102,11 @@ class SentinelMiddleware:
 class _Request:
     """One request, until it is told of: once, however it ends."""
 
-    __slots__ = ("_receive", "_root", "_send", "aborted", "done", "guard", "middleware", "named", "scope", "status")
+    # How every request begins; not set for each, which is half of what one of these costs.
+    aborted = done = named = _complete = False
+    status = _streamed = 0
+    _early: Message | None = None
+    _headers: Iterable[tuple[bytes, bytes]] = ()
 
     def __init__(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
         self.middleware = middleware
@@ -108,16 +115,15 @@ class _Request:
         self._send = send
         # What of the path is in front of the app; mounts add to it.
         self._root = scope.get("root_path", "")
-        self.status = 0
-        self.aborted = self.done = self.named = False
+        self._since = perf_counter()
         wanted = middleware.header
         if wanted is not None:
             for name, value in scope["headers"]:
                 if name == wanted:
                     # Now and not at the end, so that one that hangs is seen as this tenant's.
-                    self.guard = middleware.sentinel.start(value)
+                    self.guard = middleware.start(value)
                     return
-        self.guard = middleware.sentinel.start()
+        self.guard = middleware.start()
 
     def set_tenant(self, tenant_id: Any) -> None:
         self.named = True
@@ -143,6 +149,24 @@ class _Request:
         """Tells of it, with its template and its tenant as they are known now."""
         self.done = True
         middleware = self.middleware
+        if middleware.tenant is not None and not self.named:
+            try:
+                found = middleware.tenant(middleware.subject(self.scope))
+                if may_wait and isawaitable(found):
+                    found = await found
+                if not self.named:
+                    self.guard.tenant(found)
+            except Exception:
+                middleware.sentinel.adapter_failed()
+            except BaseException:
+                self.tell(status)
+                raise
+        self.tell(status)
+
+    def tell(self, status: int) -> None:
+        """Tells of it, with its template as it is known now."""
+        self.done = True
+        middleware = self.middleware
         template = None
         try:
             if middleware.endpoint is not None:
@@ -154,31 +178,11 @@ class _Request:
                 return
         except Exception:
             middleware.sentinel.adapter_failed()
-        try:
-            if middleware.tenant is not None and not self.named:
-                found = middleware.tenant(middleware.subject(self.scope))
-                if may_wait and isawaitable(found):
-                    found = await found
-                if not self.named:
-                    self.guard.tenant(found)
-        except Exception:
-            middleware.sentinel.adapter_failed()
-        finally:
-            self.guard.finish(template, status)
+        self.guard.finish(template, status)
 
 
 class _Http(_Request):
     """A request that is answered by one response."""
-
-    __slots__ = ("_complete", "_early", "_headers", "_since", "_streamed")
-
-    def __init__(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(middleware, scope, receive, send)
-        self._since = perf_counter()
-        self._complete = False
-        self._early: Message | None = None
-        self._headers: Iterable[tuple[bytes, bytes]] = ()
-        self._streamed = 0
 
     async def receive(self) -> Message:
         if self._early is not None:
@@ -198,8 +202,8 @@ class _Http(_Request):
         if kind == "http.response.start":
             self.status = message["status"]
             self._headers = message.get("headers", ())
-        elif kind == "http.response.body" or kind == "http.response.pathsend":
-            last = kind == "http.response.pathsend" or not message.get("more_body", False)
+        elif kind in _BODY:
+            last = not message.get("more_body") or kind == "http.response.pathsend"
             if (last or not self._streamed) and not self.aborted and perf_counter() - self._since > _WORTH_ASKING:
                 self.aborted = self._is_gone()
             self._complete = last
@@ -210,7 +214,11 @@ class _Http(_Request):
             self.aborted = True
             raise
         if self._complete:
-            await self.finish(ABORTED if self.aborted else self.status)
+            status = ABORTED if self.aborted else self.status
+            if self.middleware.tenant is None:
+                self.tell(status)
+            else:
+                await self.finish(status)
         elif kind == "http.response.body":
             if not self._streamed and self._header(b"content-type").startswith(b"text/event-stream"):
                 await self.finish(self.status)
@@ -241,8 +249,6 @@ class _Http(_Request):
 
 class _WebSocket(_Request):
     """A connection that lives on: its handshake counts."""
-
-    __slots__ = ()
 
     async def receive(self) -> Message:
         message = await self._receive()
