@@ -39,8 +39,6 @@ FORBIDDEN = 403
 ABORTED = 499
 FAILED = 500
 
-_BODY = ("http.response.body", "http.response.pathsend")
-
 # Seconds. Of requests that took longer it is asked whether the client is still there; a server does not say so by itself.
 _WORTH_ASKING = 0.05
 
@@ -136,7 +134,7 @@ class _Request:
     async def receive(self) -> Message:
         raise NotImplementedError
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         raise NotImplementedError
 
     async def ended(self, error: BaseException | None) -> None:
@@ -147,8 +145,8 @@ class _Request:
 
     async def finish(self, status: int, may_wait: bool = True) -> None:
         """Tells of it, with its template and its tenant as they are known now."""
-        self.done = True
         middleware = self.middleware
+        self.done = True
         if middleware.tenant is not None and not self.named:
             try:
                 found = middleware.tenant(middleware.subject(self.scope))
@@ -194,32 +192,36 @@ class _Http(_Request):
             self.aborted = True
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        # No coroutine of its own for what needs none: each costs as much as all the rest of this.
         if self.done:
-            await self._send(message)
-            return
+            return self._send(message)
         kind = message["type"]
+        if kind == "http.response.body" or kind == "http.response.pathsend":
+            return self._send_body(message, kind)
         if kind == "http.response.start":
             self.status = message["status"]
             self._headers = message.get("headers", ())
-        elif kind in _BODY:
-            last = not message.get("more_body") or kind == "http.response.pathsend"
-            if (last or not self._streamed) and not self.aborted and perf_counter() - self._since > _WORTH_ASKING:
-                self.aborted = self._is_gone()
-            self._complete = last
+        return self._send(message)
+
+    async def _send_body(self, message: Message, kind: str) -> None:
+        last = not message.get("more_body") or kind == "http.response.pathsend"
+        if (last or not self._streamed) and not self.aborted and perf_counter() - self._since > _WORTH_ASKING:
+            self.aborted = self._is_gone()
+        self._complete = last
         try:
             await self._send(message)
         except OSError:
             # How servers say that the client went away.
             self.aborted = True
             raise
-        if self._complete:
+        if last:
             status = ABORTED if self.aborted else self.status
             if self.middleware.tenant is None:
                 self.tell(status)
             else:
                 await self.finish(status)
-        elif kind == "http.response.body":
+        elif not self.done:
             if not self._streamed and self._header(b"content-type").startswith(b"text/event-stream"):
                 await self.finish(self.status)
             self._streamed += len(message.get("body", b""))
