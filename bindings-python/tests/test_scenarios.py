@@ -13,6 +13,7 @@ from service import TOKEN, within
 ASGI = ["fastapi", "starlette", "litestar"]
 SERVED = [
     *((framework, server) for framework in ASGI for server in ("uvicorn", "worker")),
+    ("quart", "uvicorn"),
     ("flask", "gunicorn"),
     ("django_sync", "gunicorn"),
     ("django_async", "uvicorn"),
@@ -21,6 +22,7 @@ SERVED = [
 # What a framework does differently: the status of input that is not valid, and where its 405 belongs.
 INVALID = {"litestar": ("/numbers/7?limit=many", 400)}
 TEMPLATES = {
+    "quart": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
     "flask": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
     "django": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
     "litestar": ("/things/{thing}", "/numbers/{number}", "/api/{version}/users/{user}"),

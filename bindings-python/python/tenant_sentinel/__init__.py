@@ -7,7 +7,7 @@
 >>> report["totals"]["errors"], report["verdict"]["kind"]
 (1, 'quiet')
 
-Adapters: ``tenant_sentinel.asgi`` (Starlette, Litestar, Quart), ``.fastapi``, ``.flask``, ``.wsgi``, ``.django``. Each
+Adapters: ``tenant_sentinel.asgi`` (Starlette, Litestar), ``.fastapi``, ``.quart``, ``.flask``, ``.wsgi``, ``.django``. Each
 framework is imported by its own module only.
 """
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 class Watched(Protocol):
     """A request that an adapter watches."""
 
+    template: str | None
+
     def set_tenant(self, tenant_id: Any) -> None:
         """Whose it is, whatever the request says."""
 

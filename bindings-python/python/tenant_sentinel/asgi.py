@@ -1,4 +1,4 @@
-"""ASGI: Starlette, Litestar, Quart and whatever else speaks it; for FastAPI see also ``tenant_sentinel.fastapi``.
+"""ASGI: Starlette, Litestar and whatever else speaks it; for FastAPI and Quart see also the modules of that name.
 
 ::
 
@@ -41,6 +41,9 @@ FAILED = 500
 
 # Seconds. Of requests that took longer it is asked whether the client is still there; a server does not say so by itself.
 _WORTH_ASKING = 0.05
+
+# Loops hold their tasks weakly.
+_telling: set[asyncio.Task[None]] = set()
 
 
 class SentinelMiddleware:
@@ -103,6 +106,8 @@ class _Request:
     # How every request begins; not set for each, which is half of what one of these costs.
     aborted = done = named = _complete = False
     status = _streamed = 0
+    # As the framework's own hook said it.
+    template: str | None = None
     _early: Message | None = None
     _headers: Iterable[tuple[bytes, bytes]] = ()
 
@@ -145,27 +150,46 @@ class _Request:
 
     async def finish(self, status: int, may_wait: bool = True) -> None:
         """Tells of it, with its template and its tenant as they are known now."""
-        middleware = self.middleware
         self.done = True
+        middleware = self.middleware
         if middleware.tenant is not None and not self.named:
             try:
                 found = middleware.tenant(middleware.subject(self.scope))
                 if may_wait and isawaitable(found):
-                    found = await found
-                if not self.named:
-                    self.guard.tenant(found)
+                    await self._found_later(found, status)
+                    return
+                self.guard.tenant(found)
             except Exception:
                 middleware.sentinel.adapter_failed()
-            except BaseException:
-                self.tell(status)
-                raise
         self.tell(status)
+
+    async def _found_later(self, found: Awaitable[Any], status: int) -> None:
+        async def tell() -> None:
+            try:
+                tenant = await found
+                if not self.named:
+                    self.guard.tenant(tenant)
+            except Exception:
+                self.middleware.sentinel.adapter_failed()
+            finally:
+                self.tell(status)
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            await tell()
+            return
+        # By itself: once an answer is complete, frameworks (Quart) cancel what is still at it.
+        task = loop.create_task(tell())
+        _telling.add(task)
+        task.add_done_callback(_telling.discard)
+        await asyncio.shield(task)
 
     def tell(self, status: int) -> None:
         """Tells of it, with its template as it is known now."""
         self.done = True
         middleware = self.middleware
-        template = None
+        template = self.template
         try:
             if middleware.endpoint is not None:
                 template = middleware.endpoint(middleware.subject(self.scope))

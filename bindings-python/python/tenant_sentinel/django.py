@@ -113,12 +113,13 @@ class SentinelMiddleware:
 class _Request:
     """One request, until it is told of: once, however it ends."""
 
-    __slots__ = ("done", "guard", "middleware", "named", "request")
+    __slots__ = ("done", "guard", "middleware", "named", "request", "template")
 
     def __init__(self, middleware: SentinelMiddleware, request: HttpRequest) -> None:
         self.middleware = middleware
         self.request = request
         self.done = self.named = False
+        self.template: str | None = None
         value = request.META.get(middleware.header) if middleware.header is not None else None
         # Bytes come as text of their values.
         self.guard = middleware.sentinel.start(None if value is None else value.encode("latin-1", "replace"))
@@ -214,15 +215,14 @@ class _Request:
         if self.done:
             return
         self.done = True
-        template = None
         try:
-            template = self._template()
-            if template in self.middleware.exclude:
+            self.template = self._template()
+            if self.template in self.middleware.exclude:
                 self.guard.discard()
                 return
         except Exception:
             self.middleware.sentinel.adapter_failed()
-        self.guard.finish(template, status)
+        self.guard.finish(self.template, status)
 
 
 @lru_cache(maxsize=4_096)
