@@ -7,7 +7,8 @@ import time
 
 case, contender = sys.argv[1:3]
 TENANTS = 1_000 if case.endswith("-1k") else 100_000
-CALLS = 20_000 if "--quick" in sys.argv else 400_000
+# Those that take a hundred times as long are measured as well by a tenth of the calls.
+CALLS = 20_000 if "--quick" in sys.argv else 400_000 if contender == "sentinel" else 40_000
 ENDPOINTS = ["/v1/process", "/v1/users/{id}", "/v1/things", "/v1/things/{id}/parts"]
 
 
@@ -61,7 +62,7 @@ record = globals()[contender]()
 draw = random.Random(7)
 ids = [f"tenant-{i:06}" for i in range(TENANTS)]
 events = [(draw.choice(ids), draw.choice(ENDPOINTS)) for _ in range(CALLS)]
-for tenant, endpoint in events[: min(CALLS, 2 * TENANTS)]:
+for tenant, endpoint in events[: 2 * TENANTS]:
     record(tenant, endpoint, 200, 12.5)
 
 start = time.process_time_ns()
