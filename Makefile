@@ -21,6 +21,10 @@ LOOM_PREEMPTIONS ?= 3
 
 VENV    := target/venv
 PYTHON  := $(VENV)/bin/python -B
+# The bindings for Python: an environment with the frameworks, the wheel, and one with nothing but the wheel.
+PY      := target/python
+WHEELS  := target/wheels
+EMPTY   := target/python-empty
 DENY    := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
@@ -35,11 +39,11 @@ EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo replay test incidents soak bench fuzz asan loom mutants audit fmt lint clean
+.PHONY: help demo replay test test-python incidents soak bench bench-python fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), FUZZ_SECONDS=%s (fuzz),\n  LOOM_PREEMPTIONS=%s (loom), SHARD=%s (mutants), LOCKED=--locked (as in CI)\n' \
 		'$(SEEDS)' '$(SOAK_SEEDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(SHARD)'
 
@@ -80,13 +84,36 @@ test: $(VENV)/installed ## Install what is missing and run every test; stops at 
 	$(PYTHON) tests/reference/compare.py --slice ci
 	@printf '\n== Made incidents against the targets: the slice of CI ==\n'
 	$(EXAMPLE) incidents -- --slice ci
+	@printf '\n== The Python package ==\n'
+	@$(MAKE) --no-print-directory test-python
 	@printf '\nAll tests passed.\n'
+
+# The tests run against the wheel as it would be installed, built with the profile that is published.
+test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its types, install it where nothing else is
+	@tools/setup cargo
+	rm -rf $(WHEELS) $(EMPTY)
+	$(PY)/bin/maturin build $(LOCKED) --quiet --release --sdist --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
+	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
+	cd bindings-python && ../$(PY)/bin/mypy --config-file pyproject.toml
+	$(PY)/bin/python -m mypy.stubtest tenant_sentinel._native
+	$(PY)/bin/python -B -m pytest -q -p no:cacheprovider bindings-python/tests
+	python3 -m venv $(EMPTY)
+	$(EMPTY)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls $(WHEELS)/*.whl)[fastapi]"
+	$(EMPTY)/bin/python -B bindings-python/tests/installed.py bindings-python/README.md
 
 incidents: ## Measure the verdicts on every made incident against the targets, SEEDS of each, and print the table (long)
 	$(EXAMPLE) incidents -- --seeds $(SEEDS) --json target/incidents.json
 
 soak: $(VENV)/installed ## The longer runs: the comparison with the reference on every scenario, SOAK_SEEDS of each (hours)
 	$(PYTHON) tests/reference/compare.py --all --seeds $(SOAK_SEEDS)
+
+bench-python: $(PY)/installed bindings-python/bench/requirements.txt ## Measure the Python package beside its peers; prints a table
+	@tools/setup cargo
+	rm -rf $(WHEELS)
+	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement bindings-python/bench/requirements.txt
+	$(PY)/bin/maturin build $(LOCKED) --quiet --release --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
+	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
+	$(PY)/bin/python -B bindings-python/bench --out target/bench-python.jsonl $(BENCH)
 
 bench: ## Measure speed and memory beside what people use today, against the targets (half an hour and more); BENCH=--quick: a look
 	$(CARGO) run $(LOCKED) --quiet --release --package sentinel-benches --bin bench -- --out target/bench.jsonl $(BENCH)
@@ -130,11 +157,14 @@ mutants: $(MUTANTS) ## Break the core in small ways and see whether a test notic
 audit: $(DENY) ## Check dependencies: what is banned, licences, sources (installs cargo-deny first: some minutes)
 	$(DENY) check bans licenses sources
 
-fmt: ## Format the Rust code
+fmt: $(PY)/installed ## Format the code
 	$(CARGO) fmt --all
+	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet bindings-python examples
 
-lint: ## Check the format; clippy and rustdoc without a warning
+lint: $(PY)/installed ## Check the format; clippy, rustdoc and ruff without a warning
 	$(CARGO) fmt --all --check
+	$(PY)/bin/ruff check --config bindings-python/pyproject.toml --quiet bindings-python examples
+	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet --check bindings-python examples
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --workspace
 
@@ -145,6 +175,12 @@ $(VENV)/installed: tools/requirements.txt tools/setup
 	@tools/setup python
 	python3 -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tools/requirements.txt
+	@touch $@
+
+$(PY)/installed: bindings-python/requirements.txt tools/setup
+	@tools/setup python cargo
+	python3 -m venv $(PY)
+	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement bindings-python/requirements.txt
 	@touch $@
 
 $(DENY):

@@ -1,0 +1,81 @@
+"""Measures the Python package beside its peers: `make bench-python`.
+
+CPU time, each measurement in a process of its own, contenders in turn; the medians of their rounds. What an adapter costs is the
+difference to a middleware that does nothing, measured in the same round.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# Case, its contenders (the first is what the others are compared with), what must be reached (ns, of Sentinel).
+RECORD = ["sentinel", "prometheus_client", "apitally", "opentelemetry"]
+CASES = [
+    ("record-1k", "record.py", RECORD, 100),
+    ("record-100k", "record.py", RECORD, 140),
+    ("asgi", "adapters.py", ["nothing", "clocks", "sentinel"], 4_000),
+    ("fastapi", "adapters.py", ["nothing", "sentinel", "instrumentator", "starlette_exporter"], 4_000),
+    ("flask", "adapters.py", ["nothing", "sentinel", "prometheus_flask_exporter"], None),
+    ("django", "adapters.py", ["nothing", "sentinel", "django_prometheus"], None),
+    ("memory", "memory.py", ["sentinel"], None),
+]
+
+
+def measured(script, case, contender, quick):
+    command = [sys.executable, "-B", HERE / script, case, contender, *(["--quick"] if quick else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{case} {contender}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def lines(case, script, contenders, target, asked):
+    rounds = {contender: [] for contender in contenders}
+    for _ in range(asked.rounds):
+        for contender in contenders:
+            rounds[contender].append(measured(script, case, contender, asked.quick))
+    nothing = rounds.get("nothing")
+    for contender, found in rounds.items():
+        values = [value["ns"] for value in found]
+        line = {"case": case, "contender": contender, "ns": round(statistics.median(values), 1)}
+        if nothing and contender != "nothing":
+            over = [value["ns"] - base["ns"] for value, base in zip(found, nothing, strict=True)]
+            line["over_nothing_ns"] = round(statistics.median(over), 1)
+        if "rss_growth_mib" in found[0]:
+            line["rss_growth_mib"] = round(statistics.median(value["rss_growth_mib"] for value in found), 2)
+        if contender == "sentinel" and target and not asked.quick:
+            line |= {"target_ns": target, "reached": line.get("over_nothing_ns", line["ns"]) <= target}
+        line["rounds"] = [round(value, 1) for value in values]
+        yield line
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--only", action="append", help="cases, of: " + ", ".join(case for case, *_ in CASES))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a look whether everything works")
+    asked = parser.parse_args()
+    asked.rounds = 1 if asked.quick else asked.rounds
+    found = []
+    for case, script, contenders, target in CASES:
+        if asked.only and case not in asked.only:
+            continue
+        for line in lines(case, script, contenders, target, asked):
+            found.append(line)
+            over = line.get("over_nothing_ns")
+            shown = "" if over is None else f"{over:12,.0f} ns over nothing"
+            growth = f"   RSS {line['rss_growth_mib']:+.2f} MiB" if "rss_growth_mib" in line else ""
+            verdict = {True: "   reached", False: "   MISSED"}.get(line.get("reached"), "")
+            print(f"{case:12} {line['contender']:26} {line['ns']:12,.0f} ns {shown}{growth}{verdict}", flush=True)
+    for line in found:
+        print(json.dumps(line))
+    if asked.out:
+        asked.out.write_text("".join(json.dumps(line) + "\n" for line in found))
+
+
+main()

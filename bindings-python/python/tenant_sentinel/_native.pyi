@@ -1,0 +1,75 @@
+from typing import Any, final
+
+from typing_extensions import Self
+
+from tenant_sentinel._types import By, Duration, Memory, Report, Stats, TenantId, TenantReport, Verdict
+
+__all__ = ["Admin", "ConfigError", "Guard", "Sentinel", "__version__", "_fail_at"]
+
+__version__: str
+
+class ConfigError(ValueError):
+    field: str
+    value: str
+    allowed: str
+
+@final
+class Sentinel:
+    def __new__(
+        cls,
+        *,
+        window: Duration | None = None,
+        slot: Duration | None = None,
+        budget: int | str | None = None,
+        errors: str | None = None,
+        places: int | None = None,
+        max_endpoints: int | None = None,
+        stripes: int | None = None,
+        slow_after: Duration | None = None,
+        admin_token: str | None = None,
+    ) -> Self: ...
+    def record(
+        self,
+        tenant_id: TenantId,
+        endpoint: str | None,
+        status_code: int,
+        latency_ms: float | None,
+        timestamp_ms: float | None = None,
+    ) -> None: ...
+    def start(self, tenant_id: TenantId = None) -> Guard: ...
+    def report(
+        self,
+        by: By | None = None,
+        limit: int | None = None,
+        window: Duration | None = None,
+        scope: str | None = None,
+        *,
+        series: bool = False,
+    ) -> Report: ...
+    def text(self, by: By | None = None, limit: int | None = None, window: Duration | None = None) -> str: ...
+    def verdict(self) -> Verdict: ...
+    def latency_verdict(self) -> Verdict: ...
+    def tenant(self, tenant_id: TenantId, window: Duration | None = None) -> TenantReport | None: ...
+    def stats(self) -> Stats: ...
+    def memory(self) -> Memory: ...
+    def tick(self) -> None: ...
+    def admin(self, *, public: bool = False) -> Admin: ...
+    def adapter_failed(self) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_args: Any) -> None: ...
+
+@final
+class Guard:
+    def tenant(self, tenant_id: TenantId) -> None: ...
+    def endpoint(self, endpoint: str | None) -> None: ...
+    def finish(self, endpoint: str | None, status_code: int) -> None: ...
+    def discard(self) -> None: ...
+
+@final
+class Admin:
+    def respond(
+        self, method: str, path: str, query: str = "", authorization: bytes | None = None
+    ) -> tuple[int, list[tuple[str, str]], bytes]: ...
+
+def _fail_at(entry: str | None, /) -> None: ...

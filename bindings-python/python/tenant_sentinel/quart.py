@@ -1,0 +1,73 @@
+"""Quart.
+
+::
+
+    init_app(app, sentinel, tenant="x-tenant-id")
+    app.register_blueprint(admin(sentinel), url_prefix="/sentinel")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from quart import Blueprint, Quart, Response, request, websocket
+
+from tenant_sentinel import _current
+from tenant_sentinel._current import current
+from tenant_sentinel.asgi import SentinelMiddleware
+
+if TYPE_CHECKING:
+    from tenant_sentinel._native import Sentinel
+    from tenant_sentinel._types import TenantFrom
+
+__all__ = ["admin", "init_app"]
+
+
+def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude: Iterable[str] = ()) -> None:
+    """Tell ``sentinel`` of every request that ``app`` answers.
+
+    Arguments as for ``tenant_sentinel.asgi.SentinelMiddleware``; what is excluded are rules, such as ``["/health"]``.
+    """
+
+    def read(asked: Any) -> None:
+        # The scope does not say the rule; the request does.
+        watched, rule = current.get(), asked.url_rule
+        if watched is not None and rule is not None:
+            watched.template = rule.rule
+
+    async def read_request() -> None:
+        read(request)
+
+    async def read_websocket() -> None:
+        read(websocket)
+
+    app.before_request_funcs.setdefault(None, []).insert(0, read_request)
+    app.before_websocket_funcs.setdefault(None, []).insert(0, read_websocket)
+    middleware = SentinelMiddleware(app.asgi_app, sentinel, tenant, exclude)  # type: ignore[arg-type]
+    app.asgi_app = middleware  # type: ignore[method-assign, assignment]
+
+
+def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_sentinel") -> Blueprint:
+    """Make the admin view a blueprint.
+
+    It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
+    requests do not count.
+    """
+    respond = sentinel.admin(public=public).respond
+    blueprint = Blueprint(name, __name__)
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+    @blueprint.route("/", defaults={"path": ""}, methods=methods)
+    @blueprint.route("/<path:path>", methods=methods)
+    async def view(path: str) -> Response:
+        _current.discard()
+        authorization = request.headers.get("Authorization")
+        given = None if authorization is None else authorization.encode("latin-1", "replace")
+        below, query = "/" + quote(path, errors="surrogatepass"), request.query_string.decode("latin-1")
+        status, headers, body = await asyncio.to_thread(respond, request.method, below, query, given)
+        return Response(body, status, headers=dict(headers))
+
+    return blueprint

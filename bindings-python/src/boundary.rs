@@ -1,0 +1,115 @@
+//! What Python values mean to the core. On the path of `record` a value of a wrong type is worth as much as a missing one.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
+use sentinel_core::Latency;
+use std::borrow::Cow;
+
+/// A tenant's id: a string, bytes, an integer or a `uuid.UUID`; `None` is nobody. Other objects are refused rather than asked for
+/// their `str`, which may run a query (a lazy user object), or differ each time (an address).
+#[inline]
+pub(crate) fn tenant<'a>(id: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
+    if let Ok(text) = id.cast::<PyString>() {
+        return match text.to_str() {
+            Ok(text) => Some(Cow::Borrowed(text.as_bytes())),
+            Err(_) => with_surrogates(text),
+        };
+    }
+    other_id(id)
+}
+
+/// A lone surrogate is as good an id as any: the bytes that UTF-8 would have for it.
+#[cold]
+fn with_surrogates<'a>(text: &Bound<'_, PyString>) -> Option<Cow<'a, [u8]>> {
+    // That of `str`, whatever a subclass makes of it.
+    let encoded = text.py().get_type::<PyString>().call_method1("encode", (text, "utf-8", "surrogatepass")).ok()?;
+    Some(Cow::Owned(encoded.cast::<PyBytes>().ok()?.as_bytes().to_vec()))
+}
+
+fn other_id<'a>(id: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
+    if id.is_none() {
+        return Some(Cow::Borrowed(b""));
+    }
+    if let Ok(bytes) = id.cast::<PyBytes>() {
+        return Some(Cow::Borrowed(bytes.as_bytes()));
+    }
+    if let Ok(bytes) = id.cast::<PyByteArray>() {
+        return Some(Cow::Owned(bytes.to_vec()));
+    }
+    if id.is_instance_of::<PyInt>() {
+        if id.is_instance_of::<PyBool>() {
+            return None;
+        }
+        let text = match id.extract::<i64>() {
+            Ok(number) => number.to_string(),
+            Err(_) => id.str().ok()?.to_str().ok()?.to_owned(),
+        };
+        return Some(Cow::Owned(text.into_bytes()));
+    }
+    uuid(id).map(|text| Cow::Owned(text.into_bytes()))
+}
+
+/// A `uuid.UUID` as it is written. From its number: its `str` is Python code, see `values`.
+fn uuid(id: &Bound<'_, PyAny>) -> Option<String> {
+    let class = id.get_type();
+    if class.name().ok()? != "UUID" || class.module().ok()? != "uuid" {
+        return None;
+    }
+    let hex = format!("{:032x}", id.getattr("int").ok()?.extract::<u128>().ok()?);
+    Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+/// A route template; `None` is no route.
+#[inline]
+pub(crate) fn endpoint<'a>(template: &'a Bound<'_, PyAny>) -> Option<Cow<'a, str>> {
+    if let Ok(text) = template.cast::<PyString>() {
+        return Some(text.to_str().map_or_else(|_| Cow::Owned(text.to_string_lossy().into_owned()), Cow::Borrowed));
+    }
+    template.is_none().then_some(Cow::Borrowed(""))
+}
+
+/// A status: any integer, `http.HTTPStatus` too. What is no HTTP status is told so by the core.
+#[inline]
+pub(crate) fn status(code: &Bound<'_, PyAny>) -> Option<u16> {
+    if !code.is_instance_of::<PyInt>() && code.is_instance_of::<PyFloat>() {
+        return None;
+    }
+    // Too large for an i64 is no status, but a number.
+    let code = code.extract::<i64>().ok().or_else(|| code.is_instance_of::<PyInt>().then_some(0))?;
+    Some(u16::try_from(code).unwrap_or(0))
+}
+
+/// Milliseconds; `None` is unknown.
+#[inline]
+pub(crate) fn latency(ms: &Bound<'_, PyAny>) -> Option<Latency> {
+    if let Ok(ms) = ms.cast_exact::<PyFloat>() {
+        return Some(Latency::from_millis(ms.value()));
+    }
+    if ms.is_none() {
+        return Some(Latency::UNKNOWN);
+    }
+    if ms.is_instance_of::<PyBool>() {
+        return None;
+    }
+    match ms.extract::<f64>() {
+        Ok(ms) => Some(Latency::from_millis(ms)),
+        // An integer that no float can hold: clamped, or invalid below 0.
+        Err(_) if ms.is_instance_of::<PyInt>() => {
+            Some(Latency::from_millis(if ms.lt(0).unwrap_or(true) { -1.0 } else { f64::MAX }))
+        }
+        Err(_) => None,
+    }
+}
+
+/// Unix milliseconds, an integer or a float; too large ones are the far future or past.
+#[inline]
+pub(crate) fn timestamp(ms: &Bound<'_, PyAny>) -> Option<i64> {
+    if ms.is_instance_of::<PyBool>() {
+        return None;
+    }
+    if ms.is_instance_of::<PyInt>() {
+        let far = || if ms.lt(0).unwrap_or(false) { i64::MIN } else { i64::MAX };
+        return Some(ms.extract::<i64>().unwrap_or_else(|_| far()));
+    }
+    ms.extract::<f64>().ok().filter(|ms| !ms.is_nan()).map(|ms| ms as i64)
+}

@@ -1,0 +1,49 @@
+//! Work of milliseconds, while other threads have the interpreter.
+//!
+//! A thread that comes back when the interpreter ends is unwound by force (before CPython 3.14), which frames of Rust do not
+//! survive: the process aborts. So nobody is out there at that moment: at exit, before the interpreter begins to end,
+//! [`_drain`] waits for who is, and from then on nobody leaves.
+
+use pyo3::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Threads that are out there. Changed with the interpreter held, as is `EXITING`, so that no thread leaves in between.
+static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
+static EXITING: AtomicBool = AtomicBool::new(false);
+
+/// Longest wait at exit.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+struct Outside;
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        OUTSIDE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs `work` without holding the interpreter.
+pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    if EXITING.load(Ordering::Relaxed) {
+        return work();
+    }
+    OUTSIDE.fetch_add(1, Ordering::Relaxed);
+    let _outside = Outside;
+    py.detach(work)
+}
+
+/// In a forked child: the threads that were outside are not there.
+pub(crate) fn forget() {
+    OUTSIDE.store(0, Ordering::Relaxed);
+}
+
+/// Registered with `atexit`.
+#[pyfunction]
+pub(crate) fn _drain(py: Python<'_>) {
+    EXITING.store(true, Ordering::Relaxed);
+    let end = Instant::now() + PATIENCE;
+    while OUTSIDE.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+        py.detach(|| std::thread::sleep(Duration::from_millis(1)));
+    }
+}

@@ -1,0 +1,401 @@
+//! The façade, as Python sees it.
+
+use crate::admin::Admin;
+use crate::boundary;
+use crate::detached::detached;
+use crate::errors::{config_error, internal_error};
+use crate::guard::Guard;
+use crate::options::{count, duration, parsed, refused, size, text};
+use crate::panics::guarded;
+use crate::values::of_json;
+use pyo3::prelude::*;
+use sentinel_core::{Event, Latency, Query};
+use serde::Serialize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Ranks that a report lists, at most.
+const MOST_ROWS: usize = 100_000;
+
+/// Which tenant is causing elevated errors or latency right now: one, a few, or everyone? Told of every request, it answers from
+/// the last ten minutes, in memory. It starts no thread and opens nothing; one object serves all threads of a process, and a
+/// forked child starts from zero.
+///
+/// Options, each also an environment variable (`SENTINEL_WINDOW` for `window`), the argument going first:
+///
+/// - `window`: how far back it looks, 30 s to 24 h; seconds, text such as "10m", or a timedelta. Default 10 min.
+/// - `slot`: the step in which the window moves, 1 to 60 s. Default 10 s.
+/// - `budget`: the memory it may use; bytes or text such as "64MiB". Default 64 MiB.
+/// - `errors`: which outcomes are errors, "5xx" or "4xx,5xx". Default "5xx".
+/// - `places`: tenants that a slot is sure to keep, for each of requests, errors and slow requests. Default 2048.
+/// - `max_endpoints`: distinct route templates; further ones share `other`. Default 1024.
+/// - `stripes`: tables that threads spread over, a power of two. Default by the number of processors.
+/// - `slow_after`: from which latency on a request is slow, a duration. Default: what 5 % of all requests exceed.
+/// - `admin_token`: what the admin view asks for, 8 to 1,024 visible ASCII characters. Default: it shows nothing.
+///
+/// Raises `ConfigError`, a `ValueError` that names the field, for what cannot be used.
+///
+/// >>> from tenant_sentinel import Sentinel
+/// >>> sentinel = Sentinel(window="10m")
+/// >>> sentinel.record("tenant_acme", "/v1/process", 503, 41.7)
+/// >>> sentinel.report()["tenants"][0]["tenant_id"]
+/// 'tenant_acme'
+#[pyclass(frozen, module = "tenant_sentinel", name = "Sentinel")]
+pub(crate) struct Sentinel {
+    core: sentinel_core::Sentinel,
+    admin_token: Option<String>,
+    closed: AtomicBool,
+}
+
+impl Sentinel {
+    /// Runs an entry's work; a panic in it is counted, and makes nothing of it.
+    #[inline]
+    fn guarded<T>(&self, entry: &str, work: impl FnOnce() -> T) -> Option<T> {
+        let done = guarded(entry, work);
+        if done.is_none() {
+            let _ = guarded("", || self.core.adapter_failed());
+        }
+        done
+    }
+
+    /// Runs what takes milliseconds while other threads have the interpreter, and makes Python values of what comes out.
+    fn asked<'py, T: Serialize>(
+        &self,
+        py: Python<'py>,
+        entry: &str,
+        ask: impl FnOnce() -> T + Send,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let asked = || of_json(py, &detached(py, || serde_json::to_string(&ask()))?);
+        self.guarded(entry, asked).and_then(Result::ok).ok_or_else(internal_error)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::Relaxed)
+    }
+}
+
+fn window_of(window: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
+    let Some(value) = window else { return Ok(None) };
+    let window = duration("window", value)?;
+    if window.is_zero() { Err(refused("window", value, "a duration above 0")) } else { Ok(Some(window)) }
+}
+
+#[pymethods]
+impl Sentinel {
+    #[new]
+    #[pyo3(signature = (*, window=None, slot=None, budget=None, errors=None, places=None, max_endpoints=None, stripes=None,
+                        slow_after=None, admin_token=None))]
+    #[allow(clippy::too_many_arguments)] // keywords, each an option
+    fn new(
+        py: Python<'_>,
+        window: Option<&Bound<'_, PyAny>>,
+        slot: Option<&Bound<'_, PyAny>>,
+        budget: Option<&Bound<'_, PyAny>>,
+        errors: Option<&Bound<'_, PyAny>>,
+        places: Option<&Bound<'_, PyAny>>,
+        max_endpoints: Option<&Bound<'_, PyAny>>,
+        stripes: Option<&Bound<'_, PyAny>>,
+        slow_after: Option<&Bound<'_, PyAny>>,
+        admin_token: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let refuse = |error: &sentinel_core::ConfigError| config_error(py, error);
+        let mut builder = sentinel_core::Sentinel::builder().env().map_err(|error| refuse(&error))?;
+        if let Some(value) = window {
+            builder = builder.window(duration("window", value)?);
+        }
+        if let Some(value) = slot {
+            builder = builder.slot(duration("slot", value)?);
+        }
+        if let Some(value) = budget {
+            builder = builder.budget(size("budget", value)?);
+        }
+        if let Some(value) = errors {
+            builder = builder.errors(parsed("errors", value, "text: 5xx, 4xx or aborted, separated by commas")?);
+        }
+        if let Some(value) = places {
+            builder = builder.places(count("places", value)?);
+        }
+        if let Some(value) = max_endpoints {
+            builder = builder.max_endpoints(count("max_endpoints", value)?);
+        }
+        if let Some(value) = stripes {
+            builder = builder.stripes(count("stripes", value)?);
+        }
+        if let Some(value) = slow_after {
+            builder = builder.slow_after(duration("slow_after", value)?);
+        }
+        let admin_token = match admin_token {
+            // Not with its value: that is a secret.
+            Some(value) => Some(
+                text("admin_token", value, "text")
+                    .map_err(|_| refuse(&sentinel_core::ConfigError::new("admin_token", "what is no text", "text")))?,
+            ),
+            None => std::env::var("SENTINEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty()),
+        };
+        let core = guarded("new", || builder.build()).ok_or_else(internal_error)?.map_err(|error| refuse(&error))?;
+        if let Some(token) = &admin_token {
+            core.admin().token(token).map_err(|error| refuse(&error))?;
+        }
+        Ok(Self { core, admin_token, closed: AtomicBool::new(false) })
+    }
+
+    /// Counts one request. Never raises, whatever the values are, and never waits for more than another record.
+    ///
+    /// - `tenant_id`: who asked; a string, bytes, an int or a UUID. `None` or empty: `unattributed`. Longer than 128 bytes: 96
+    ///   bytes and a hash stand for it.
+    /// - `endpoint`: the route template ("/users/{id}"), never the raw path. `None` or empty: `unmatched`.
+    /// - `status_code`: 100 to 599; 499 when the client went away. Anything else drops the event, as `dropped.status`.
+    /// - `latency_ms`: milliseconds. `None`: unknown. NaN, infinite, negative or no number: the request counts, its latency does
+    ///   not.
+    /// - `timestamp_ms`: when it ended, in Unix milliseconds. `None`: now.
+    ///
+    /// A value of a wrong type is taken as missing and counted in `adapter_failures`.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sentinel = Sentinel()
+    /// >>> sentinel.record("acme", "/v1/process", 200, 12.5)
+    /// >>> sentinel.record(["what?"], "/v1/process", 200, "soon")
+    /// >>> stats = sentinel.stats()
+    /// >>> stats["accepted"], stats["adjusted"]["latency"], stats["adapter_failures"]
+    /// (2, 1, 1)
+    #[pyo3(signature = (tenant_id, endpoint, status_code, latency_ms, timestamp_ms=None))]
+    fn record(
+        &self,
+        tenant_id: &Bound<'_, PyAny>,
+        endpoint: &Bound<'_, PyAny>,
+        status_code: &Bound<'_, PyAny>,
+        latency_ms: &Bound<'_, PyAny>,
+        timestamp_ms: Option<&Bound<'_, PyAny>>,
+    ) {
+        self.guarded("record", || {
+            if !self.is_open() {
+                return;
+            }
+            let tenant = boundary::tenant(tenant_id);
+            let template = boundary::endpoint(endpoint);
+            let status = boundary::status(status_code);
+            let latency = boundary::latency(latency_ms);
+            let at = timestamp_ms.map(boundary::timestamp);
+            if tenant.is_none() || template.is_none() || status.is_none() || latency.is_none() || at == Some(None) {
+                self.core.adapter_failed();
+            }
+            self.core.record(Event {
+                tenant: tenant.as_deref().unwrap_or_default(),
+                endpoint: template.as_deref().unwrap_or_default(),
+                status: status.unwrap_or(0),
+                latency: latency.unwrap_or_else(|| Latency::from_millis(f64::NAN)),
+                at: at.flatten(),
+            });
+        });
+    }
+
+    /// Begins a request that is recorded when it is finished; until then it counts as in flight, so that one that hangs is seen.
+    /// Never raises.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sentinel = Sentinel()
+    /// >>> request = sentinel.start("acme")
+    /// >>> sentinel.report()["tenants"][0]["in_flight"]
+    /// 1
+    /// >>> request.finish("/v1/process", 200)
+    /// >>> sentinel.stats()["accepted"]
+    /// 1
+    #[pyo3(signature = (tenant_id=None))]
+    fn start(&self, tenant_id: Option<&Bound<'_, PyAny>>) -> Guard {
+        let request = self.guarded("start", || {
+            if !self.is_open() {
+                return None;
+            }
+            let request = match tenant_id.map(boundary::tenant) {
+                None => self.core.start(),
+                Some(Some(id)) => self.core.start_as(&id),
+                Some(None) => {
+                    self.core.adapter_failed();
+                    self.core.start()
+                }
+            };
+            Some(request)
+        });
+        Guard::new(&self.core, request.flatten())
+    }
+
+    /// Who is worst, and the verdicts: everything recorded so far is in it. A dict of the shape that `/report` has over HTTP.
+    /// Takes milliseconds with many tenants; other threads run meanwhile.
+    ///
+    /// - `by`: "errors", "error_rate", "latency", "load" or "requests".
+    /// - `limit`: tenants listed, at most.
+    /// - `window`: a trailing part of the window; seconds, text such as "2m", or a timedelta. `None`: all of it.
+    /// - `scope`: "process", or `None` for the widest there is.
+    /// - `series`: with requests and errors slot by slot.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sentinel = Sentinel()
+    /// >>> sentinel.record("acme", "/v1/process", 500, 12.5)
+    /// >>> sentinel.report(by="errors", limit=3, window="2m")["totals"]["errors"]
+    /// 1
+    #[pyo3(signature = (by=None, limit=None, window=None, scope=None, *, series=false))]
+    fn report<'py>(
+        &self,
+        py: Python<'py>,
+        by: Option<&Bound<'py, PyAny>>,
+        limit: Option<&Bound<'py, PyAny>>,
+        window: Option<&Bound<'py, PyAny>>,
+        scope: Option<&Bound<'py, PyAny>>,
+        series: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut query = Query { series, window: window_of(window)?, ..Query::default() };
+        if let Some(value) = by {
+            query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
+        }
+        if let Some(value) = limit {
+            query.limit = count("limit", value)?.min(MOST_ROWS);
+        }
+        if let Some(value) = scope {
+            let process = value.extract::<&str>().is_ok_and(|scope| scope == "process");
+            if !process {
+                return Err(refused("scope", value, "'process', or None"));
+            }
+        }
+        self.asked(py, "report", || self.core.report(query))
+    }
+
+    /// The report as people read it: the verdict, and the tenants below it. Arguments as for `report`.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> print(Sentinel().text().splitlines()[0])
+    /// QUIET  no unusual 5xx
+    #[pyo3(signature = (by=None, limit=None, window=None))]
+    fn text(
+        &self,
+        py: Python<'_>,
+        by: Option<&Bound<'_, PyAny>>,
+        limit: Option<&Bound<'_, PyAny>>,
+        window: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<String> {
+        let mut query = Query { window: window_of(window)?, ..Query::default() };
+        if let Some(value) = by {
+            query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
+        }
+        if let Some(value) = limit {
+            query.limit = count("limit", value)?.min(MOST_ROWS);
+        }
+        self.guarded("text", || detached(py, || self.core.report(query).to_string())).ok_or_else(internal_error)
+    }
+
+    /// The verdict on errors, as of now: `kind` is quiet, one_tenant, few_tenants, one_endpoint, everyone or unclear, `text` a
+    /// sentence with its evidence.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().verdict()["kind"]
+    /// 'quiet'
+    fn verdict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.asked(py, "verdict", || self.core.verdict())
+    }
+
+    /// The verdict on latency, as of now.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().latency_verdict()["kind"]
+    /// 'quiet'
+    fn latency_verdict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.asked(py, "latency_verdict", || self.core.latency_verdict())
+    }
+
+    /// One tenant in detail, with its endpoints; `None` when it is not in the window. The empty id asks for `unattributed`.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sentinel = Sentinel()
+    /// >>> sentinel.record("acme", "/v1/process", 500, 12.5)
+    /// >>> sentinel.tenant("acme")["endpoints"]
+    /// [{'endpoint': '/v1/process', 'requests': 1, 'errors': 1}]
+    #[pyo3(signature = (tenant_id, window=None))]
+    fn tenant<'py>(
+        &self,
+        py: Python<'py>,
+        tenant_id: &Bound<'py, PyAny>,
+        window: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let window = window_of(window)?;
+        let id = boundary::tenant(tenant_id)
+            .ok_or_else(|| refused("tenant_id", tenant_id, "a string, bytes, an int, a UUID or None"))?;
+        self.asked(py, "tenant", || self.core.tenant(&id, window))
+    }
+
+    /// The ledger: what was offered, what became of it, and what the sentinel knows of itself. At all times offered = accepted +
+    /// the sum of dropped.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().stats()["offered"]
+    /// 0
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.asked(py, "stats", || self.core.stats())
+    }
+
+    /// The memory that is used and what may be, in bytes.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel(budget="8MiB").memory()["budget"]
+    /// 8388608
+    fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.asked(py, "memory", || self.core.memory())
+    }
+
+    /// Judges, as of now. Whoever owns a timer calls it once a second; without that, queries and records do its work.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().tick()
+    fn tick(&self, py: Python<'_>) -> PyResult<()> {
+        self.guarded("tick", || detached(py, || self.core.tick(self.core.now_ms()))).ok_or_else(internal_error)
+    }
+
+    /// The admin view, to be mounted by an adapter. It answers to `Authorization: Bearer` and the `admin_token`; with
+    /// `public=True` to everybody who can reach it.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> status, headers, body = Sentinel().admin().respond("GET", "/report")
+    /// >>> status
+    /// 403
+    #[pyo3(signature = (*, public=false))]
+    fn admin(&self, py: Python<'_>, public: bool) -> PyResult<Admin> {
+        let made = self.guarded("admin", || {
+            let admin = self.core.admin();
+            match &self.admin_token {
+                _ if public => Ok(admin.public()),
+                Some(token) => admin.token(token),
+                None => Ok(admin),
+            }
+        });
+        made.ok_or_else(internal_error)?.map(Admin::new).map_err(|error| config_error(py, &error))
+    }
+
+    /// For adapters: something of theirs failed. Counted in `adapter_failures`; the request goes on.
+    fn adapter_failed(&self) {
+        let _ = guarded("adapter_failed", || self.core.adapter_failed());
+    }
+
+    /// Ends it: nothing is counted from here on; what was counted can still be asked for. May be called again.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> with Sentinel() as sentinel:
+    /// ...     sentinel.record("acme", "/", 200, 1.0)
+    /// >>> sentinel.record("acme", "/", 200, 1.0)
+    /// >>> sentinel.stats()["offered"]
+    /// 1
+    fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_args))]
+    fn __exit__(&self, _args: &Bound<'_, pyo3::types::PyTuple>) {
+        self.close();
+    }
+
+    fn __repr__(&self) -> String {
+        // Not with its token.
+        format!("<tenant_sentinel.Sentinel{}>", if self.is_open() { "" } else { " closed" })
+    }
+}

@@ -1,0 +1,78 @@
+"""A panic at an entry from Python does not reach the app, and after a few nothing is tried any more."""
+
+import pytest
+
+from tenant_sentinel import Sentinel, _native
+
+ENTRIES = {
+    "record": lambda s: s.record("acme", "/", 200, 1.0),
+    "start": lambda s: s.start("acme").finish("/", 200),
+    "guard_tenant": lambda s: s.start().tenant("acme"),
+    "guard_endpoint": lambda s: s.start().endpoint("/"),
+    "guard_finish": lambda s: s.start().finish("/", 200),
+    "guard_discard": lambda s: s.start().discard(),
+    "guard_drop": lambda s: s.start(),
+    "adapter_failed": lambda s: s.adapter_failed(),
+}
+ASKED = {
+    "report": lambda s: s.report(),
+    "text": lambda s: s.text(),
+    "verdict": lambda s: s.verdict(),
+    "latency_verdict": lambda s: s.latency_verdict(),
+    "tenant": lambda s: s.tenant("acme"),
+    "stats": lambda s: s.stats(),
+    "memory": lambda s: s.memory(),
+    "tick": lambda s: s.tick(),
+    "admin": lambda s: s.admin(),
+    "new": lambda s: Sentinel(),
+}
+
+
+@pytest.fixture(autouse=True)
+def _works_again():
+    yield
+    _native._fail_at(None)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_on_the_path_of_a_request_nothing_is_raised(entry, capfd):
+    sentinel = Sentinel()
+    _native._fail_at(entry)
+    ENTRIES[entry](sentinel)
+    assert "asked for by a test" in capfd.readouterr().err
+    if entry not in ("adapter_failed", "guard_drop"):
+        assert sentinel.stats()["adapter_failures"] >= 1
+    _native._fail_at(None)
+    sentinel.record("acme", "/", 200, 1.0)
+    assert sentinel.stats()["accepted"] >= 1
+
+
+@pytest.mark.parametrize("entry", ASKED)
+def test_who_asks_gets_an_error(entry):
+    sentinel = Sentinel()
+    _native._fail_at(entry)
+    with pytest.raises(RuntimeError, match="failed inside"):
+        ASKED[entry](sentinel)
+    _native._fail_at(None)
+    ASKED[entry](sentinel)
+
+
+def test_the_admin_view_answers_500():
+    admin = Sentinel().admin(public=True)
+    _native._fail_at("admin_respond")
+    assert admin.respond("GET", "/report")[0] == 500
+    _native._fail_at(None)
+    assert admin.respond("GET", "/report")[0] == 200
+
+
+def test_after_a_few_nothing_is_tried_any_more(capfd):
+    sentinel = Sentinel()
+    _native._fail_at("record")
+    for _ in range(10):
+        sentinel.record("acme", "/", 200, 1.0)
+    assert capfd.readouterr().err.count("asked for by a test") == 3
+    sentinel.start("acme").finish("/", 200)
+    with pytest.raises(RuntimeError):
+        sentinel.report()
+    _native._fail_at(None)
+    assert sentinel.stats()["offered"] == 0
