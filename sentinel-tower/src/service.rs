@@ -7,7 +7,7 @@ use crate::layer::Options;
 use crate::tenant::{CurrentTenant, Found, Head, Lookup, Tenant};
 use crate::watch::{FAILED, Template, Watch};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -58,7 +58,6 @@ where
         if !options.excluded.is_empty() && options.excluded.contains(template.as_str()) {
             return ResponseFuture { inner: self.inner.call(request), asked: None, held: None };
         }
-        let ending = Ending::of(request.method());
         let settable = options.settable.then(CurrentTenant::default);
         if let Some(settable) = &settable {
             request.extensions_mut().insert(settable.clone());
@@ -68,7 +67,7 @@ where
         let lookup = lookup.map(|future| Box::new(Pending { future, options: options.clone() }));
         let mut watch = Watch::new(guard, template, settable);
         let inner = watch.within(|| self.inner.call(request));
-        ResponseFuture { inner, asked: Some(Asked { watch, lookup, ending }), held: None }
+        ResponseFuture { inner, asked: Some(Asked { watch, lookup }), held: None }
     }
 }
 
@@ -99,31 +98,11 @@ struct Asked {
     watch: Watch,
     /// Its tenant, while that is being looked up.
     lookup: Option<Box<Pending>>,
-    ending: Ending,
 }
 
 struct Pending {
     future: Lookup,
     options: Arc<Options>,
-}
-
-/// What the method says of where an answer ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    WithBody,
-    WithHead,
-    /// With its head, if it is a success: a tunnel begins.
-    Connects,
-}
-
-impl Ending {
-    fn of(method: &Method) -> Self {
-        match *method {
-            Method::HEAD => Self::WithHead,
-            Method::CONNECT => Self::Connects,
-            _ => Self::WithBody,
-        }
-    }
 }
 
 pin_project! {
@@ -208,7 +187,7 @@ impl Asked {
     where
         R: http_body::Body,
     {
-        let Self { mut watch, ending, .. } = self;
+        let Self { mut watch, .. } = self;
         let response = match answer {
             Ok(response) => response,
             Err(error) => {
@@ -229,7 +208,7 @@ impl Asked {
         let length = length.or_else(|| response.body().size_hint().exact());
         let grpc = grpc::is(response.headers());
         let told = grpc.then(|| grpc::status(response.headers())).flatten();
-        if length == Some(0) || told.is_some() || ends_with_its_head(ending, &response) {
+        if length == Some(0) || told.is_some() || ends_with_its_head(&response) {
             watch.finish(told.unwrap_or(status.as_u16()));
             return Ok(response.map(SentinelBody::unwatched));
         }
@@ -243,20 +222,15 @@ fn is_settled<R>(response: &Response<R>) -> bool {
     extensions.get::<NotCounted>().is_some() || extensions.get::<Tenant>().is_some()
 }
 
-/// Nothing follows that belongs to the answer: it has no body, or a connection begins that lives on.
-fn ends_with_its_head<R: http_body::Body>(ending: Ending, response: &Response<R>) -> bool {
-    let status = response.status();
+/// Nothing follows, or a stream of events that lives on. (Where a server sends no body, as after HEAD, it asks for none, and the
+/// body that is dropped leaves the status.)
+fn ends_with_its_head<R: http_body::Body>(response: &Response<R>) -> bool {
     let streams = || {
         let media = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let media = media.and_then(|media| media.split(|byte| *byte == b';').next());
         media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(EVENTS))
     };
-    ending == Ending::WithHead
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || ending == Ending::Connects && status.is_success()
-        || response.body().is_end_stream()
-        || streams()
+    response.body().is_end_stream() || streams()
 }
 
 /// Server-sent events.
