@@ -130,3 +130,21 @@ fn who_becomes_slow_is_named() {
     assert_eq!((verdict.kind, &verdict.tenants[..]), (Kind::OneTenant, &["acme".to_string()][..]), "{verdict:?}");
     assert_eq!(sentinel.verdict().kind, Kind::Quiet);
 }
+
+/// Quiet is never active; a fleet that fails is, and all of the excess is its own. The names are those of the JSON.
+#[test]
+fn quiet_is_not_active_and_everyone_has_all_of_the_excess() {
+    let sentinel = sentinel();
+    assert!(!sentinel.verdict().active);
+    for second in 0..360 {
+        normal_second(&sentinel, second, if second < 300 { 100 } else { 3 });
+        sentinel.tick(START + (second + 1) * 1_000);
+        let verdict = sentinel.verdict();
+        assert!(verdict.kind != Kind::Quiet || !verdict.active, "{second}: {verdict:?}");
+    }
+    let verdict = sentinel.verdict();
+    assert_eq!((verdict.kind, verdict.active, verdict.excess_share), (Kind::Everyone, true, Some(1.0)), "{verdict:?}");
+    let kinds = [Kind::Quiet, Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone, Kind::Unclear];
+    let names = ["quiet", "one_tenant", "few_tenants", "one_endpoint", "everyone", "unclear"];
+    assert_eq!(kinds.map(|kind| serde_json::to_value(kind).unwrap()), names.map(serde_json::Value::from));
+}
