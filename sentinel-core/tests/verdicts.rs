@@ -144,6 +144,15 @@ fn quiet_is_not_active_and_everyone_has_all_of_the_excess() {
     }
     let verdict = sentinel.verdict();
     assert_eq!((verdict.kind, verdict.active, verdict.excess_share), (Kind::Everyone, true, Some(1.0)), "{verdict:?}");
+    // When it is over it is still shown for a while, as what is over.
+    let mut over = 0;
+    for second in 360..420 {
+        normal_second(&sentinel, second, 100);
+        sentinel.tick(START + (second + 1) * 1_000);
+        let verdict = sentinel.verdict();
+        over += u32::from(verdict.kind != Kind::Quiet && !verdict.active);
+    }
+    assert!(over > 5, "{over} s");
     let kinds = [Kind::Quiet, Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone, Kind::Unclear];
     let names = ["quiet", "one_tenant", "few_tenants", "one_endpoint", "everyone", "unclear"];
     assert_eq!(kinds.map(|kind| serde_json::to_value(kind).unwrap()), names.map(serde_json::Value::from));
