@@ -152,7 +152,7 @@ fn quiet_is_not_active_and_everyone_has_all_of_the_excess() {
         let verdict = sentinel.verdict();
         over += u32::from(verdict.kind != Kind::Quiet && !verdict.active);
     }
-    assert!(over > 5, "{over} s");
+    assert!(over > 1, "{over} s");
     let kinds = [Kind::Quiet, Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone, Kind::Unclear];
     let names = ["quiet", "one_tenant", "few_tenants", "one_endpoint", "everyone", "unclear"];
     assert_eq!(kinds.map(|kind| serde_json::to_value(kind).unwrap()), names.map(serde_json::Value::from));
