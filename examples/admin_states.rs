@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `/one` | one tenant fails and is slow, beside tenants who always fail and ids that are hostile |
 //! | `/hostile` | one tenant fails, whose id is markup |
+//! | `/slow` | one tenant is slow, and nobody fails more than before |
 //! | `/everyone` | the fleet fails |
 //! | `/quiet` | nothing |
 //! | `/crowded` | more tenants than places: lower bounds |
@@ -46,8 +47,10 @@ const CHRONIC: [&str; 2] = ["legacy-batch", "abandoned-webhook"];
 #[derive(Clone, Copy, PartialEq)]
 enum Trouble {
     None,
-    /// With this tenant.
+    /// This tenant fails and is slow.
     One(&'static str),
+    /// This tenant is slow.
+    Slow(&'static str),
     Everyone,
 }
 
@@ -82,7 +85,7 @@ impl Traffic {
         let who = dice % 100;
         let name;
         let (tenant, usual) = match (who, self.trouble) {
-            (0..8, Trouble::One(culprit)) => (culprit, 2),
+            (0..8, Trouble::One(culprit) | Trouble::Slow(culprit)) => (culprit, 2),
             (8..20, Trouble::One(_)) => (HOSTILE[who as usize % HOSTILE.len()], 60),
             (20..25, _) => (CHRONIC[who as usize % CHRONIC.len()], 300),
             // As in any fleet, some have much more than others.
@@ -92,7 +95,8 @@ impl Traffic {
                 (name.as_str(), 2)
             }
         };
-        let hit = failing && matches!(self.trouble, Trouble::One(culprit) if culprit == tenant);
+        let hit =
+            failing && matches!(self.trouble, Trouble::One(culprit) | Trouble::Slow(culprit) if culprit == tenant);
         let chance = match self.trouble {
             Trouble::One(_) if hit => 650,
             Trouble::Everyone if failing => 350 + usual,
@@ -135,6 +139,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let states = [
         ("/one", Trouble::One("tenant_acme"), 40, 2_048),
         ("/hostile", Trouble::One(HOSTILE[0]), 40, 2_048),
+        ("/slow", Trouble::Slow("tenant_acme"), 40, 2_048),
         ("/everyone", Trouble::Everyone, 40, 2_048),
         ("/quiet", Trouble::None, 40, 2_048),
         ("/crowded", Trouble::None, 4_000, 8),

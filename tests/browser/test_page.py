@@ -21,13 +21,14 @@ def test_one_tenant_is_named(page):
     since = re.fullmatch(r"since (\d\d:\d\d:\d\d) UTC, for (.*) still active", page.text("#since"))
     # The same moment as in the sentence, wherever the reader sits.
     assert f"since {since[1]}" in page.text("#sentence")
-    assert "tenant_acme causes" in page.text("#latency")
+    # Errors lead; latency says as much about itself.
+    assert re.search(r"Latency: ONE TENANT tenant_acme causes .* since \d\d:\d\d:\d\d UTC, for .* still active", page.text("#other"))
     assert page.tab.title() == "ONE TENANT · Sentinel"
     first = row(page, "tenant_acme").inner_text()
     assert re.search(r"in the verdict\s+\d+ of [\d,]+ errors, [\d,]+ requests", first), first
     for part in [r"fails \d+ %", r"p95 \d+ ms, × [5-9]\.\d normal", r"mostly at /v1/process", r"\d\d %"]:
         assert re.search(part, first), part
-    assert rows(page, "#chronic-rows")[:2] == ["legacy-batch", "abandoned-webhook"]
+    assert set(rows(page, "#chronic-rows")) >= {"legacy-batch", "abandoned-webhook"}
     assert not set(rows(page)) & set(rows(page, "#chronic-rows"))
 
 
@@ -37,10 +38,23 @@ def test_everyone_accuses_nobody(page):
     assert page.tab.locator(".culprit").count() == 0 and "in the verdict" not in page.text("#rows")
 
 
+def test_slowness_alone_is_an_incident(page):
+    page.open("/slow#by=latency").shows("#kind", "SLOW: ONE TENANT: tenant_acme")
+    page.shows("#ranking-title", "Latency by tenant")
+    assert page.tab.get_attribute("#verdict", "data-tone") == "bad"
+    assert "tenant_acme causes" in page.text("#sentence") and "slow" in page.text("#sentence")
+    since = re.fullmatch(r"since (\d\d:\d\d:\d\d) UTC, for (.*) still active", page.text("#since"))
+    assert f"since {since[1]}" in page.text("#sentence")
+    assert page.text("#other") == "Errors: QUIET no unusual 5xx"
+    assert page.tab.title() == "SLOW: ONE TENANT · Sentinel"
+    assert page.tab.locator(".culprit button").all_inner_texts() == ["tenant_acme"]
+    assert "in the latency verdict" in row(page, "tenant_acme").inner_text()
+
+
 def test_quiet_says_so(page):
     page.open("/quiet").shows("#kind", "QUIET")
     assert page.text("#sentence") == "no unusual 5xx"
-    assert not page.tab.is_visible("#since") and not page.tab.is_visible("#latency")
+    assert not page.tab.is_visible("#since") and not page.tab.is_visible("#other")
     assert page.tab.title() == "Sentinel"
 
 
@@ -53,6 +67,38 @@ def test_the_footer_has_scope_age_and_ledger(page):
     page.open("/one").shows("#footer", "Scope: this process, 1 source; counts are exact. As of ")
     assert re.search(r"Ledger: offered ([\d,]+); accepted \1\.", page.text("#footer"))
     assert "null" not in page.text("main") and "undefined" not in page.text("main") and "NaN" not in page.text("main")
+
+
+def test_the_age_grows_while_nothing_comes(page):
+    page.open("/one").shows("#footer", re.compile(r"As of \d\d:\d\d:\d\d UTC, [0-2] s ago\."))
+    page.tab.route("**/report?*", lambda route: None)
+    page.shows("#age", re.compile(r"^[4-7] s$"))
+    # The request that hangs is not yet given up.
+    assert not page.tab.is_visible("#trouble")
+
+
+def test_rows_say_their_share_of_the_errors(page):
+    page.open("/one#by=load").shows("#ranking-title", "Load by tenant")
+    assert re.search(r"\d+ of [\d,]+ errors \(\d\d %\), [\d,]+ requests", row(page, "tenant_acme").inner_text())
+    page.tab.get_by_role("radio", name="Errors", exact=True).check()
+    page.shows("#ranking-title", "Errors by tenant")
+    assert re.search(r"\d+ of [\d,]+ errors, [\d,]+ requests", row(page, "tenant_acme").inner_text())
+
+
+def test_a_list_that_is_cut_says_so(page):
+    report = {}
+
+    def cut(route):
+        answer = route.fetch()
+        body = answer.json()
+        body.update(report)
+        route.fulfill(response=answer, json=body)
+
+    page.tab.route("**/report?*", cut)
+    page.open("/one").shows("#chronic-of", re.compile(r"Only those among the first 20 of this ranking; there may be more\."))
+    # As when everybody has a row.
+    report["totals"] = page.tab.evaluate("(async () => (await (await fetch('/open/report?limit=1')).json()).totals)()") | {"tenants": 20}
+    page.tab.locator("#chronic-of", has_not_text="Only").wait_for(state="attached")
 
 
 def test_each_list_has_its_errors_slot_by_slot(page):
@@ -123,6 +169,62 @@ def test_the_token_is_asked_for_and_kept_for_the_tab(page, chromium, base):
     other = page.context.new_page()
     other.goto(base + "/one")
     other.get_by_label("Admin token").wait_for()
+
+
+def test_a_refused_token_takes_everything_back(page):
+    page.expected = ("401 (Unauthorized)",)
+    page.open("/one").shows("#kind", "ONE TENANT")
+    page.tab.get_by_role("button", name="tenant_acme", exact=True).click()
+    page.shows("#detail-title", "tenant_acme")
+    page.tab.route("**/one/**", lambda route: route.fulfill(status=401, json={"detail": "the admin token is wrong"}))
+    page.shows("#trouble", "the admin token is wrong")
+    assert not page.tab.is_visible("#detail") and page.tab.title() == "Sentinel"
+    for shown in ["tenant_acme", "legacy-batch", "/v1/process", "ONE TENANT:"]:
+        assert shown not in page.tab.locator("main, dialog").evaluate_all("all => all.map(one => one.textContent).join()"), shown
+    page.tab.unroute("**/one/**")
+    # No click is needed, which a dialog in front would take away.
+    assert page.tab.evaluate("document.activeElement.id") == "token"
+    page.tab.keyboard.type(TOKEN)
+    page.tab.keyboard.press("Enter")
+    page.shows("#kind", "ONE TENANT: tenant_acme")
+
+
+HIDE = "Object.defineProperty(document, 'hidden', { get: () => window.away, configurable: true });"
+TURN = "away => { window.away = away; document.dispatchEvent(new Event('visibilitychange')); }"
+
+
+def test_a_token_is_checked_even_if_one_looks_away(page):
+    page.expected = ("401 (Unauthorized)",)
+    page.tab.add_init_script("window.away = false;" + HIDE)
+    page.open("/one", token=None)
+    page.tab.get_by_label("Admin token").wait_for()
+    held = []
+    page.tab.route("**/report?*", lambda route: held.append(route))
+    with page.tab.expect_request("**/report?*"):
+        page.tab.keyboard.type(TOKEN)
+        page.tab.keyboard.press("Enter")
+    page.tab.evaluate(TURN, True)
+    held[0].continue_()
+    page.tab.unroute("**/report?*")
+    page.tab.wait_for_timeout(500)
+    assert page.tab.is_visible("#login")
+    page.tab.evaluate(TURN, False)
+    page.shows("#kind", "ONE TENANT")
+    assert not page.tab.is_visible("#login")
+
+
+def test_who_is_not_looked_at_does_not_ask(page):
+    page.tab.add_init_script("window.away = true;" + HIDE)
+    page.open("/one")
+    page.tab.wait_for_timeout(500)
+    assert not [url for url in page.asked if "report" in url] and page.text("#kind") == "…"
+    page.tab.evaluate(TURN, False)
+    page.shows("#kind", "ONE TENANT")
+    page.tab.evaluate(TURN, True)
+    page.tab.wait_for_timeout(300)
+    asked = len(page.asked)
+    page.tab.wait_for_timeout(2_500)
+    assert len(page.asked) == asked
 
 
 def test_public_asks_nobody(page):
@@ -224,19 +326,76 @@ def test_it_says_when_it_cannot_refresh_and_recovers(page, chromium):
             page.tab.locator("#trouble").wait_for(state="hidden", timeout=20_000)
 
 
-def test_details_that_cannot_be_had_are_said(page):
-    page.expected = ("net::ERR_FAILED", "404 (Not Found)")
+HTML = {"content_type": "text/html", "body": "<p>please sign in</p>"}
+
+
+def test_an_answer_of_somebody_else_is_no_report(page):
+    page.tab.route("**/report?*", lambda route: route.fulfill(**HTML))
+    page.open("/one").shows("#sentence", "what answers is not the service")
+    assert page.text("#kind") == "NO ANSWER"
+    page.tab.unroute("**/report?*")
+    page.shows("#kind", "ONE TENANT")
+    assert page.tab.locator("#window label").all_inner_texts() == ["1 min", "2 min", "5 min", "10 min"]
+    for answer in [HTML, {"json": {}}, {"json": None}]:
+        page.tab.route("**/report?*", lambda route: route.fulfill(**answer))
+        page.shows("#trouble", re.compile(r"Cannot refresh: what answers is not the service. What is shown is [1-9]\d* s old."))
+        assert "ONE TENANT" in page.text("#kind") and "NaN" not in page.text("main")
+        page.tab.unroute("**/report?*")
+        page.tab.locator("#trouble").wait_for(state="hidden")
+    # Neither is one that lacks what is to be shown, and the fault is not the network's.
+    page.tab.route("**/report?*", lambda route: route.fulfill(json={"as_of": 1, "window_ms": 600_000}))
+    page.shows("#trouble", "Cannot refresh: the answer cannot be shown")
+
+
+@pytest.mark.parametrize("answer, why", [
+    ({"status": 404, "json": {"detail": "no tenant"}}, "no tenant"),
+    ({"status": 502, **HTML}, "HTTP 502"),
+    (HTML, "what answers is not the service"),
+    ({"json": {"as_of": 1}}, "the answer cannot be shown"),
+])
+def test_details_that_cannot_be_had_are_said(page, answer, why):
+    page.expected = ("404 (Not Found)", "502 (Bad Gateway)")
     page.open("/one").shows("#kind", "ONE TENANT")
-    page.tab.route("**/tenants/**", lambda route: route.fulfill(status=404, json={"detail": "no tenant"}))
+    page.tab.route("**/tenants/**", lambda route: route.fulfill(**answer))
     page.tab.get_by_role("button", name="tenant_acme", exact=True).click()
-    page.shows("#trouble", "Nothing to show of tenant_acme: no tenant")
+    page.shows("#detail-trouble", f"Nothing to show of tenant_acme: {why}")
+    # It stays: a refresh is not what takes it away.
+    with page.tab.expect_response("**/report?*"):
+        pass
+    page.tab.wait_for_timeout(200)
+    assert page.text("#detail-trouble").startswith(f"Nothing to show of tenant_acme: {why}")
+    page.tab.unroute("**/tenants/**")
+    page.shows("#detail-rows", "/v1/process")
+    assert not page.tab.is_visible("#detail-trouble")
 
 
+def test_details_are_refreshed_and_give_the_focus_back(page):
+    page.expected = ("404 (Not Found)",)
+    page.open("/one").shows("#kind", "ONE TENANT")
+    page.tab.get_by_role("button", name="tenant_acme", exact=True).click()
+    page.shows("#detail-age", "as of")
+    first, age = page.text("#detail-facts"), page.text("#detail-age")
+    for _ in range(2):
+        with page.tab.expect_response("**/tenants/tenant_acme"):
+            pass
+    page.tab.locator("#detail-age", has_not_text=age).wait_for()
+    assert page.text("#detail-facts") != first
+    # What has the focus in it keeps it.
+    assert page.tab.evaluate("document.activeElement.id") == "detail-close"
+    page.tab.route("**/tenants/**", lambda route: route.fulfill(status=404, json={"detail": "no tenant"}))
+    page.shows("#detail-trouble", re.compile(r"Cannot refresh: no tenant. What is shown is \d+ s old."))
+    assert page.tab.is_visible("#detail-rows")
+    page.tab.keyboard.press("Escape")
+    page.tab.locator("#detail").wait_for(state="hidden")
+    page.tab.wait_for_function("document.activeElement.textContent === 'tenant_acme'")
+
+
+@pytest.mark.parametrize("path", ["/hostile", "/slow"])
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_clipped(chromium, base, width, scheme):
+def test_nothing_is_clipped(chromium, base, width, scheme, path):
     page = Page(chromium, base, viewport={"width": width, "height": 844}, color_scheme=scheme)
-    page.open("/hostile").shows("#kind", "ONE TENANT")
+    page.open(path).shows("#kind", "ONE TENANT")
     page.shows("#rows", "tenant")
     assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
     dark = page.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 19, 23)"
