@@ -86,8 +86,11 @@ impl<'a> Params<'a> {
         let Some(text) = self.get("window") else {
             return Ok(None);
         };
-        let window = config::parse_duration(text).ok().filter(|window| !window.is_zero() && *window <= whole);
-        let allowed = || format!("a duration above 0 up to {} s, such as 120 or 2m", whole.as_secs_f64());
+        // A number by its own value too: a duration is rounded to nanoseconds.
+        let beyond = text.parse::<f64>().is_ok_and(|seconds| !(0.001..=whole.as_secs_f64()).contains(&seconds));
+        let window = config::parse_duration(text).ok();
+        let window = window.filter(|window| !beyond && *window >= Duration::from_millis(1) && *window <= whole);
+        let allowed = || format!("a duration from 1 ms up to {} s, such as 120 or 2m", whole.as_secs_f64());
         window.map(Some).ok_or_else(|| ConfigError::new("window", quoted(text), allowed()))
     }
 }
@@ -132,11 +135,15 @@ mod tests {
             ("limit=-1", "limit: \"-1\" is not allowed; allowed: 1 to 1000"),
             (
                 "window=11m",
-                "window: \"11m\" is not allowed; allowed: a duration above 0 up to 600 s, such as 120 or 2m",
+                "window: \"11m\" is not allowed; allowed: a duration from 1 ms up to 600 s, such as 120 or 2m",
             ),
             (
                 "window=NaN",
-                "window: \"NaN\" is not allowed; allowed: a duration above 0 up to 600 s, such as 120 or 2m",
+                "window: \"NaN\" is not allowed; allowed: a duration from 1 ms up to 600 s, such as 120 or 2m",
+            ),
+            (
+                "window=600.0000000000001",
+                "window: \"600.0000000000001\" is not allowed; allowed: a duration from 1 ms up to 600 s, such as 120 or 2m",
             ),
             ("series=yes", "series: \"yes\" is not allowed; allowed: 0 or 1"),
             ("colour=red", "query: the parameter \"colour\" is not allowed; allowed: by, limit, window, series only"),
