@@ -81,6 +81,7 @@ fn a_chronic_failer_is_marked_and_not_accused() {
             let report = sentinel.report(Query::default());
             let row = report.tenants.iter().find(|row| row.tenant_id == "broken_since_ever").unwrap();
             assert!(row.chronic && !row.culprit, "{report}");
+            assert_eq!(report.tenants.iter().filter(|row| row.chronic).count(), 1, "{report}");
             assert_eq!(report.verdict.kind, Kind::Quiet, "{report}");
         }
     }
