@@ -82,7 +82,7 @@ fn a_chronic_failer_is_marked_and_not_accused() {
             let row = report.tenants.iter().find(|row| row.tenant_id == "broken_since_ever").unwrap();
             assert!(row.chronic && !row.culprit, "{report}");
             // Everybody else has failed often enough by now, and never at such a rate.
-            let window = Some(std::time::Duration::from_secs(60));
+            let window = Some(std::time::Duration::from_mins(1));
             let report = sentinel.report(Query { window, limit: 100, by: By::Requests, ..Query::default() });
             let chronic: Vec<_> = report.tenants.iter().filter(|row| row.chronic).collect();
             assert_eq!((report.tenants.len(), chronic.len()), (22, 1), "{report}");
