@@ -74,9 +74,11 @@ mod histogram;
 #[cfg_attr(sentinel_loom, path = "loom_home.rs")]
 mod home;
 mod index;
+mod inheritance;
 mod interval;
 mod leaving;
 mod leb;
+mod live;
 mod lock;
 mod look;
 mod lookup;
@@ -85,9 +87,12 @@ mod loom_tests;
 mod lump;
 mod packed;
 mod part;
+mod peers;
 mod rank;
 mod report;
+mod rollup;
 mod rows;
+mod scope;
 mod seal;
 mod sentinel;
 mod slot;
@@ -95,11 +100,13 @@ mod stats;
 mod stripe;
 mod subtable;
 mod sync;
+mod tails;
 mod tenant;
 mod text;
 mod verdict;
 mod view;
 mod window;
+mod wire;
 
 pub use block::Block;
 
@@ -110,11 +117,15 @@ pub use error::{ConfigError, DecodeError, MergeError};
 pub use event::{ErrorClasses, Event, Latency};
 pub use flight::Guard;
 pub use handle::Handle;
+pub use inheritance::Baseline;
+pub use live::Live;
 pub use rank::By;
 pub use report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Series, Tail, TenantReport, TenantRow, TopEndpoint,
     Totals,
 };
+pub use rollup::Published;
+pub use scope::{Answer, Scope, Unavailable, Wider};
 pub use sentinel::Sentinel;
 pub use stats::{Adjusted, Dropped, Memory, Stats};
 pub use verdict::{Kind, Verdict};
