@@ -54,6 +54,7 @@
 pub mod admin;
 mod baseline;
 mod block;
+mod block_json;
 mod budget;
 mod bytes;
 mod clock;
@@ -125,7 +126,7 @@ pub use report::{
     Totals,
 };
 pub use rollup::Published;
-pub use scope::{Answer, Scope, Unavailable, Wider};
+pub use scope::{Answer, Scope, Sharing, Unavailable, Wider};
 pub use sentinel::Sentinel;
 pub use stats::{Adjusted, Dropped, Memory, Stats};
 pub use verdict::{Kind, Verdict};

@@ -5,6 +5,7 @@ use crate::error::{ConfigError, MergeError};
 use crate::inheritance::Baseline;
 use crate::live::Live;
 use crate::rollup::Published;
+use crate::scope::Sharing;
 use crate::sentinel::Sentinel;
 
 impl Sentinel {
@@ -84,6 +85,11 @@ impl Sentinel {
     /// whether it was taken. See [`Baseline`].
     pub fn inherit(&self, baseline: Baseline) -> bool {
         self.engine().inherit(baseline)
+    }
+
+    /// How sharing with other processes goes; `None` where nothing is shared. See [`Sharing`].
+    pub fn sharing(&self) -> Option<Sharing> {
+        self.wider()?.sharing()
     }
 
     /// An empty sentinel for the merged view of many processes: same window, slots, clock and meaning of errors, and a budget

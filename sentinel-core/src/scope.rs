@@ -6,6 +6,7 @@
 use crate::error::ConfigError;
 use crate::sentinel::Sentinel;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -71,6 +72,33 @@ pub struct Answer {
     pub sentinel: Sentinel,
 }
 
+/// How sharing with other processes goes: what [`Sentinel::sharing`] says, and `/stats`.
+///
+/// ```
+/// // Nothing is shared unless an exporter is configured.
+/// assert_eq!(sentinel_core::Sentinel::builder().build()?.sharing(), None);
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sharing {
+    /// With whom.
+    pub scope: Scope,
+    /// The thread that shares runs in this process.
+    pub running: bool,
+    /// This process acts for all of them.
+    pub leader: bool,
+    /// Processes that live, this one included.
+    pub sources: usize,
+    /// When this process last published what it counted, Unix ms.
+    pub published_ms: Option<i64>,
+    /// When it last read what the others did, Unix ms.
+    pub collected_ms: Option<i64>,
+    /// What was not done, or not believed, by reason.
+    pub failures: BTreeMap<&'static str, u64>,
+    /// What went wrong last, for people.
+    pub last_error: Option<String>,
+}
+
 /// Why a wider scope cannot answer, for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -79,7 +107,7 @@ pub struct Unavailable(pub String);
 /// Shares a sentinel's events with other processes; see [`Sentinel::widen`].
 ///
 /// ```
-/// use sentinel_core::{Answer, Event, Scope, Sentinel, Unavailable, Wider};
+/// use sentinel_core::{Answer, Event, Scope, Sentinel, Sharing, Unavailable, Wider};
 /// use std::sync::{Arc, Weak};
 ///
 /// #[derive(Debug)]
@@ -89,6 +117,9 @@ pub struct Unavailable(pub String);
 ///     fn begin(&self) {}
 ///     fn answer(&self) -> Result<Answer, Unavailable> {
 ///         Ok(Answer { scope: Scope::Host, sentinel: self.0.clone() })
+///     }
+///     fn sharing(&self) -> Option<Sharing> {
+///         None // nothing to tell
 ///     }
 /// }
 ///
@@ -111,4 +142,7 @@ pub trait Wider: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Unavailable`], with the reason: then the process answers for itself.
     fn answer(&self) -> Result<Answer, Unavailable>;
+
+    /// How it goes.
+    fn sharing(&self) -> Option<Sharing>;
 }

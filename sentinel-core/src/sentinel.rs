@@ -138,7 +138,7 @@ impl Sentinel {
         self.inner.ready.store(NEVER, Ordering::Relaxed);
     }
 
-    fn wider(&self) -> Option<Arc<dyn Wider>> {
+    pub(crate) fn wider(&self) -> Option<Arc<dyn Wider>> {
         self.inner.wider.load().as_ref()?.upgrade()
     }
 

@@ -7,7 +7,7 @@ use common::START;
 use proptest::prelude::*;
 use sentinel_core::{
     Answer, Baseline, BaselineKind, Block, Clock, DecodeError, Event, Kind, Latency, Live, Mode, Published, Query,
-    Scope, Sentinel, Unavailable, Wider, fork,
+    Scope, Sentinel, Sharing, Unavailable, Wider, fork,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -191,6 +191,10 @@ impl Wider for Host {
         } else {
             Err(Unavailable("the directory is full".into()))
         }
+    }
+
+    fn sharing(&self) -> Option<Sharing> {
+        None
     }
 }
 

@@ -17,6 +17,7 @@ mod params;
 mod shelf;
 
 use crate::error::ConfigError;
+use crate::scope::Sharing;
 use crate::sentinel::Sentinel;
 use crate::stats::{Memory, Stats};
 use params::{Params, decoded, quoted};
@@ -242,6 +243,7 @@ impl Admin {
                     as_of: self.sentinel.now_ms(),
                     stats: self.sentinel.stats(),
                     memory: self.sentinel.memory(),
+                    sharing: self.sentinel.sharing(),
                 };
                 Ok(Response::new(200, JSON, body_of(&stats)?))
             }
@@ -331,6 +333,7 @@ struct StatsReport {
     #[serde(flatten)]
     stats: Stats,
     memory: Memory,
+    sharing: Option<Sharing>,
 }
 
 fn body_of(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
