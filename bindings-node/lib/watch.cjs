@@ -1,0 +1,202 @@
+'use strict'
+
+// A request that is being answered, until it is counted: once, however it ends. For everything that answers through an
+// `http.ServerResponse`.
+
+const { tenantOf } = require('./boundary.cjs')
+const { Flight } = require('./inner.cjs')
+
+const ABORTED = 499
+const FAILED = 500
+const WATCH = Symbol('tenant-sentinel.watch')
+const EVENTS = /^content-type: *text\/event-stream/im
+
+class Watch extends Flight {
+  constructor(adapter, req, res, subject) {
+    super()
+    this.adapter = adapter
+    this.req = req
+    this.res = res
+    /** What functions of the application are called with. */
+    this.subject = subject
+    this.template = ''
+    this.named = false
+    this.done = false
+    /** An adapter of another sentinel, around this one. */
+    this.outer = req[WATCH] ?? null
+    this.writeHead = null
+  }
+
+  /** Its template as the framework knows it now; adapters say more. */
+  endpoint() {
+    return this.template
+  }
+
+  /** Whose it is, whatever the request says. */
+  setTenant(id) {
+    if (this.done) return
+    this.named = true
+    const tenant = tenantOf(id)
+    if (tenant === undefined) this.adapter.inner.failed()
+    this.adapter.inner.name(this, tenant ?? '')
+  }
+
+  /** It does not count. */
+  discard() {
+    this.done = true
+    this.adapter.inner.land(this)
+  }
+
+  /** The answer is complete, or will never be. */
+  ended() {
+    if (this.done) return
+    const { req, res } = this
+    if (res.writableFinished) this.finish(res.statusCode)
+    else this.finish(clientIsGone(req) ? ABORTED : FAILED)
+  }
+
+  isGone() {
+    // A response that waits behind another one on its connection is told nothing when that ends.
+    return this.res.socket === null && this.req.socket?.destroyed === true
+  }
+
+  abandon() {
+    this.ended()
+  }
+
+  finish(status) {
+    if (this.done) return
+    this.done = true
+    const ended = performance.now()
+    const { adapter } = this
+    let template = ''
+    try {
+      template = (adapter.endpoint !== null ? adapter.endpoint(this.subject) : undefined) ?? this.endpoint() ?? ''
+      if (adapter.exclude !== null && adapter.exclude.has(template)) {
+        adapter.inner.land(this)
+        return
+      }
+      if (adapter.tenant !== null && !this.named) {
+        const found = adapter.tenant(this.subject)
+        if (typeof found?.then === 'function') {
+          this.later(found, template, status, ended)
+          return
+        }
+        this.found(found)
+      }
+    } catch {
+      adapter.inner.failed()
+    }
+    this.tell(template, status, ended)
+  }
+
+  later(found, template, status, ended) {
+    const { inner } = this.adapter
+    const tell = () => this.tell(template, status, ended)
+    found
+      .then(
+        (id) => this.named || this.found(id),
+        () => inner.failed()
+      )
+      .then(tell, tell)
+  }
+
+  found(id) {
+    const tenant = tenantOf(id)
+    if (tenant === undefined) this.adapter.inner.failed()
+    this.adapter.inner.name(this, tenant ?? '')
+  }
+
+  tell(template, status, ended) {
+    const { inner } = this.adapter
+    try {
+      inner.finish(this, typeof template === 'string' ? template : '', status, ended)
+    } catch {
+      inner.failed()
+    }
+  }
+}
+
+/** Whether it was the client that ended the connection: it closed or reset it. What this side closes is this side's failure. */
+function clientIsGone(req) {
+  const { socket } = req
+  if (!socket) return true
+  return socket.readableEnded === true || Boolean(socket.errored) || (socket._readableState?.ended ?? false)
+}
+
+function closed() {
+  for (let watch = this[WATCH]; watch; watch = watch.outer) watch.ended()
+}
+
+/** In the place of `res.writeHead`: a stream of events counts when it begins, it may live for days. */
+function headed(...given) {
+  const watch = this[WATCH]
+  const out = watch.writeHead.apply(this, given)
+  const head = this._header
+  if (typeof head === 'string' && head.includes('text/event-stream') && EVENTS.test(head)) {
+    for (let each = watch; each; each = each.outer) each.finish(this.statusCode)
+  }
+  return out
+}
+
+/** Begins to watch a request; nothing where this sentinel watches it already. Never throws. */
+function watch(adapter, req, res, subject = req, Class = Watch) {
+  const { inner } = adapter
+  try {
+    if (inner.closed) return null
+    const outer = req[WATCH]
+    for (let each = outer; each; each = each.outer) if (each.adapter.inner === inner) return null
+    const watch = new Class(adapter, req, res, subject)
+    const { header } = adapter
+    if (header !== null) {
+      const value = req.headers[header]
+      if (value !== undefined) {
+        watch.tenant = first(req, header, value)
+        watch.raw = true
+      }
+    }
+    inner.takeOff(watch)
+    req[WATCH] = res[WATCH] = watch
+    if (!outer) {
+      watch.writeHead = res.writeHead
+      res.writeHead = headed
+      res.on('close', closed)
+    } else {
+      watch.writeHead = outer.writeHead
+    }
+    return watch
+  } catch {
+    inner.failed()
+    return null
+  }
+}
+
+/** A header that was sent twice is its first value, as everywhere else. */
+function first(req, header, value) {
+  if (typeof value !== 'string') return value[0] ?? ''
+  return value.includes(', ') ? (req.headersDistinct?.[header]?.[0] ?? value) : value
+}
+
+/** What watches a request: of Node's, or of a framework's around it. */
+function watchOf(request) {
+  if (typeof request !== 'object' || request === null) return null
+  return request[WATCH] ?? request.raw?.[WATCH] ?? request.req?.[WATCH] ?? request.env?.incoming?.[WATCH] ?? null
+}
+
+/** Says whose request this is: it goes before what the adapter was told, and the last word counts. Never throws. */
+function setTenant(request, tenantId) {
+  let watch = null
+  try {
+    watch = watchOf(request)
+    for (let each = watch; each; each = each.outer) each.setTenant(tenantId)
+  } catch {
+    watch?.adapter.inner.failed()
+  }
+}
+
+/** For the admin views: this request does not count. */
+function discard(request) {
+  for (let each = watchOf(request); each; each = each.outer) each.discard()
+}
+
+module.exports = { Watch, WATCH, watch, watchOf, setTenant, discard, ABORTED, FAILED }
