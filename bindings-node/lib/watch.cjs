@@ -52,7 +52,7 @@ class Watch extends Flight {
     if (this.done) return
     const { req, res } = this
     if (res.writableFinished) this.finish(res.statusCode)
-    else this.finish(clientIsGone(req) ? ABORTED : FAILED)
+    else this.finish(clientIsGone(req, res) ? ABORTED : FAILED)
   }
 
   isGone() {
@@ -117,11 +117,13 @@ class Watch extends Flight {
   }
 }
 
+/** What a connection says when the other side has ended it. */
+const BY_CLIENT = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
+
 /** Whether it was the client that ended the connection: it closed or reset it. What this side closes is this side's failure. */
-function clientIsGone(req) {
-  const { socket } = req
-  if (!socket) return true
-  return socket.readableEnded === true || Boolean(socket.errored) || (socket._readableState?.ended ?? false)
+function clientIsGone({ socket }, res) {
+  if (res.errored) return false
+  return !socket || socket.readableEnded || BY_CLIENT.has(socket.errored?.code)
 }
 
 function closed() {
