@@ -51,8 +51,10 @@ class Watch extends Flight {
   ended() {
     if (this.done) return
     const { req, res } = this
-    if (res.writableFinished) this.finish(res.statusCode)
-    else this.finish(clientIsGone(req, res) ? ABORTED : FAILED)
+    // Broken by this side: also what some servers end all the same.
+    if (res.errored && res.errored.code !== 'EPIPE') this.finish(FAILED)
+    else if (res.writableFinished) this.finish(res.statusCode)
+    else this.finish(clientIsGone(req) ? ABORTED : FAILED)
   }
 
   isGone() {
@@ -121,8 +123,7 @@ class Watch extends Flight {
 const BY_CLIENT = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
 
 /** Whether it was the client that ended the connection: it closed or reset it. What this side closes is this side's failure. */
-function clientIsGone({ socket }, res) {
-  if (res.errored) return false
+function clientIsGone({ socket }) {
   return !socket || socket.readableEnded || BY_CLIENT.has(socket.errored?.code)
 }
 

@@ -87,7 +87,8 @@ impl Native {
     /// The one with this key, which another thread holds.
     #[napi(factory, catch_unwind)]
     pub fn attach(key: u32) -> napi::Result<Self> {
-        let error = || ConfigError::new("handle", key.to_string(), "a handle of a sentinel that this process still holds");
+        let error =
+            || ConfigError::new("handle", key.to_string(), "a handle of a sentinel that this process still holds");
         Shared::find(key).map(Self::of).ok_or_else(|| options::refused(error()))
     }
 
@@ -118,7 +119,7 @@ impl Native {
         loop {
             // Once for all of them: one that panics costs itself, and the others go on.
             let all = guarded("flush", || {
-                while let Some(read) = events.next() {
+                for read in events.by_ref() {
                     self.shared.core.record(read.event(&endpoints, began));
                     recorded += 1;
                 }
@@ -136,14 +137,7 @@ impl Native {
 
     /// Records one event that no batch has room for. False: lost to a defect.
     #[napi(catch_unwind)]
-    pub fn record(
-        &self,
-        tenant: &[u8],
-        endpoint: String,
-        status: u16,
-        latency: Option<f64>,
-        at: Option<f64>,
-    ) -> bool {
+    pub fn record(&self, tenant: &[u8], endpoint: String, status: u16, latency: Option<f64>, at: Option<f64>) -> bool {
         let recorded = self.guarded("record", || {
             let latency = latency.map_or(Latency::UNKNOWN, Latency::from_millis);
             let at = at.map(|ms| ms as i64);
