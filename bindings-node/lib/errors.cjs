@@ -26,7 +26,7 @@ function shown(value) {
     case 'bigint':
       return `${String(value).slice(0, MOST)}n`
     default:
-      return value === null ? 'null' : `a ${Array.isArray(value) ? 'list' : typeof value}`
+      return value === null ? 'null' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
   }
 }
 
