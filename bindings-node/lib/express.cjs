@@ -7,21 +7,21 @@
 
 const { Adapter } = require('./adapter.cjs')
 const { serve } = require('./serve.cjs')
-const { Watch, WATCH, watch, setTenant } = require('./watch.cjs')
+const { Watch, keptOf, watch, watchOf, seenHead, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
-const ROUTE = Symbol('tenant-sentinel.route')
-const PARAMS = Symbol('tenant-sentinel.params')
 const FULL = Symbol('tenant-sentinel.full')
 
 class ExpressWatch extends Watch {
+  static seesHeads = true
+
   constructor(adapter, req, res, subject) {
     super(adapter, req, res, subject)
     this.route = null
     this.base = ''
     /** What was mounted on the way, outermost first: the URL in front of it, and the parameters of the layer that took it. */
     this.bases = []
-    this.params = []
+    this.passedWith = []
   }
 
   /** A layer of a router has matched, below `base`. */
@@ -29,10 +29,10 @@ class ExpressWatch extends Watch {
     const { bases } = this
     while (bases.length > 0 && bases[bases.length - 1].length >= base.length) {
       bases.pop()
-      this.params.pop()
+      this.passedWith.pop()
     }
     bases.push(base)
-    this.params.push(params)
+    this.passedWith.push(params)
   }
 
   matched(route, base) {
@@ -65,7 +65,7 @@ class ExpressWatch extends Watch {
       if (from >= base.length) break
       const next = this.bases[i + 1]
       const to = next !== undefined && next.length < base.length ? next.length : base.length
-      out += named(base.slice(from, to), this.params[i])
+      out += named(base.slice(from, to), this.passedWith[i])
     }
     return out
   }
@@ -109,57 +109,55 @@ function follow(route) {
 
 /** The last handler of a route: the others have all called `next()`. */
 function left(req, _res, next) {
-  for (let each = req[WATCH]; each; each = each.outer) {
-    if (each instanceof ExpressWatch) {
-      each.route = null
-      each.template = ''
-    }
+  for (let each = ours(watchOf(req)); each; each = ours(each.outer)) {
+    each.route = null
+    each.template = ''
   }
   next()
 }
 
-const accessors = {
-  route: {
-    configurable: true,
-    enumerable: true,
-    get() {
-      return this[ROUTE]
-    },
-    set(route) {
-      this[ROUTE] = route
-      try {
-        for (let each = this[WATCH]; each; each = each.outer) if (each instanceof ExpressWatch) each.matched(route, this.baseUrl ?? '')
-      } catch {
-        this[WATCH].adapter.inner.failed()
-      }
-    }
+/** The next one of a request's watches that is of an Express adapter. */
+function ours(watch) {
+  while (watch && !(watch instanceof ExpressWatch)) watch = watch.outer
+  return watch
+}
+
+/** An accessor in the place of a request's property: what it is set to is kept, and every watch is told. */
+const kept = (name, tell) => ({
+  configurable: true,
+  enumerable: true,
+  get() {
+    return keptOf(this)[name]
   },
-  params: {
-    configurable: true,
-    enumerable: true,
-    get() {
-      return this[PARAMS]
-    },
-    set(params) {
-      this[PARAMS] = params
-      for (let each = this[WATCH]; each; each = each.outer) if (each instanceof ExpressWatch) each.passed(this.baseUrl ?? '', params)
+  set(value) {
+    const kept = keptOf(this)
+    kept[name] = value
+    try {
+      for (let each = ours(kept.watch); each; each = ours(each.outer)) tell(each, value, this.baseUrl ?? '')
+    } catch {
+      kept.watch.adapter.inner.failed()
     }
   }
+})
+
+const accessors = {
+  route: kept('route', (watch, route, base) => watch.matched(route, base)),
+  params: kept('params', (watch, params, base) => watch.passed(base, params))
 }
 
 const prepared = new WeakSet()
 
-function prepare(req) {
-  const prototype = req.app?.request
-  if (prototype !== undefined && !prepared.has(prototype)) {
-    prepared.add(prototype)
-    if (!('route' in prototype)) Object.defineProperties(prototype, accessors)
-  }
-  // Set before the prototype had its accessors: it would hide them.
-  if (Object.hasOwn(req, 'params')) {
-    const { params } = req
-    delete req.params
-    req.params = params
+/** Once an app; its requests and responses have these in their prototypes, and those of apps that are mounted in it too. */
+function prepare({ request, response }) {
+  if (prepared.has(request)) return
+  prepared.add(request)
+  if ('route' in request) return
+  Object.defineProperties(request, accessors)
+  const { writeHead } = response
+  response.writeHead = function (...given) {
+    const out = writeHead.apply(this, given)
+    seenHead(this)
+    return out
   }
 }
 
@@ -168,10 +166,12 @@ function sentinel(sentinel, options) {
   const adapter = new Adapter(sentinel, options)
   return function sentinelMiddleware(req, res, next) {
     try {
-      const before = req.params
-      prepare(req)
-      const watching = watch(adapter, req, res, req, ExpressWatch)
-      if (watching !== null) watching.passed(req.baseUrl ?? '', before)
+      const { app, params } = req
+      if (app !== undefined) prepare(app)
+      // An app's first request has its own ones by now, which hide the accessors.
+      if (Object.hasOwn(req, 'params')) delete req.params
+      watch(adapter, req, res, req, ExpressWatch)
+      req.params = params
     } catch {
       adapter.inner.failed()
     }

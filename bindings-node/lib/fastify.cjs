@@ -1,7 +1,7 @@
 'use strict'
 
 const { Adapter } = require('./adapter.cjs')
-const { Watch, watch, setTenant, discard } = require('./watch.cjs')
+const { Watch, watch, watchOf, setTenant, discard } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
 const UPGRADED = 101
@@ -24,8 +24,7 @@ function sentinel(sentinel, options) {
     // @fastify/websocket answers by itself: the handshake counts, and not how long the connection lives.
     fastify.addHook('preHandler', (request, _reply, next) => {
       if (request.ws === true || (request.ws !== null && typeof request.ws === 'object')) {
-        const watching = request.raw && require('./watch.cjs').watchOf(request)
-        for (let each = watching; each; each = each.outer) each.finish(UPGRADED)
+        for (let each = watchOf(request); each; each = each.outer) each.finish(UPGRADED)
       }
       next()
     })

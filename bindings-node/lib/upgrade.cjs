@@ -7,7 +7,8 @@ const { ABORTED, watch, Watch } = require('./watch.cjs')
 
 /** Enough of a response for a watch: the socket's first line says the status. */
 class Handshake {
-  constructor(socket) {
+  constructor(req, socket) {
+    this.req = req
     this.socket = socket
     this.writableFinished = false
     this.statusCode = 0
@@ -24,7 +25,7 @@ class Handshake {
 function upgrades(server, sentinel, options) {
   const adapter = new Adapter(sentinel, options)
   server.prependListener('upgrade', (req, socket) => {
-    const handshake = new Handshake(socket)
+    const handshake = new Handshake(req, socket)
     const watching = watch(adapter, req, handshake, req, Watch)
     if (watching === null) return
     const { write } = socket
