@@ -21,6 +21,9 @@ LOOM_PREEMPTIONS ?= 3
 
 VENV    := target/venv
 PYTHON  := $(VENV)/bin/python -B
+NODE    := bindings-node
+# napi hands what follows -- to cargo.
+LOCKED_NAPI := $(if $(LOCKED),-- $(LOCKED))
 DENY    := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
@@ -35,11 +38,11 @@ EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo replay test incidents soak bench fuzz asan loom mutants audit fmt lint clean
+.PHONY: help demo replay test test-node incidents soak bench bench-node fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), FUZZ_SECONDS=%s (fuzz),\n  LOOM_PREEMPTIONS=%s (loom), SHARD=%s (mutants), LOCKED=--locked (as in CI)\n' \
 		'$(SEEDS)' '$(SOAK_SEEDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(SHARD)'
 
@@ -80,7 +83,17 @@ test: $(VENV)/installed ## Install what is missing and run every test; stops at 
 	$(PYTHON) tests/reference/compare.py --slice ci
 	@printf '\n== Made incidents against the targets: the slice of CI ==\n'
 	$(EXAMPLE) incidents -- --slice ci
+	@printf '\n== The Node package ==\n'
+	@$(MAKE) --no-print-directory test-node
 	@printf '\nAll tests passed.\n'
+
+# Against the addon as it is published, in a folder of packages that the lock file names.
+test-node: $(NODE)/node_modules/installed ## Build the Node package, run its tests, check its types, install its tarball where nothing else is
+	@tools/setup cargo node
+	cd $(NODE) && npm run --silent build -- $(LOCKED_NAPI)
+	cd $(NODE) && node --test test/*.test.js
+	$(NODE)/test/types.sh
+	$(NODE)/test/installed.sh
 
 incidents: ## Measure the verdicts on every made incident against the targets, SEEDS of each, and print the table (long)
 	$(EXAMPLE) incidents -- --seeds $(SEEDS) --json target/incidents.json
@@ -90,6 +103,13 @@ soak: $(VENV)/installed ## The longer runs: the comparison with the reference on
 
 bench: ## Measure speed and memory beside what people use today, against the targets (half an hour and more); BENCH=--quick: a look
 	$(CARGO) run $(LOCKED) --quiet --release --package sentinel-benches --bin bench -- --out target/bench.jsonl $(BENCH)
+
+bench-node: $(NODE)/node_modules/installed ## Measure the Node package beside its peers; prints a table
+	@tools/setup cargo node
+	cd $(NODE) && npm run --silent build -- $(LOCKED_NAPI)
+	cd $(NODE)/bench && npm ci --silent --no-audit --no-fund
+	@mkdir -p target
+	node $(NODE)/bench/main.js --out target/bench-node.jsonl $(BENCH)
 
 # What is found stays in target/fuzz; the corpus in the tree is only read. An input that breaks something ends it.
 fuzz: $(FUZZ) ## Fuzz the admin view, the codec, merges and the replay's lines, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
@@ -145,6 +165,11 @@ $(VENV)/installed: tools/requirements.txt tools/setup
 	@tools/setup python
 	python3 -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tools/requirements.txt
+	@touch $@
+
+$(NODE)/node_modules/installed: $(NODE)/package-lock.json tools/setup
+	@tools/setup node
+	cd $(NODE) && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 $(DENY):
