@@ -167,11 +167,16 @@ function sentinel(sentinel, options) {
   return function sentinelMiddleware(req, res, next) {
     try {
       const { app, params } = req
-      if (app !== undefined) prepare(app)
-      // An app's first request has its own ones by now, which hide the accessors.
-      if (Object.hasOwn(req, 'params')) delete req.params
-      watch(adapter, req, res, req, ExpressWatch)
-      req.params = params
+      if (app === undefined) {
+        // Not below an Express app: there are no templates.
+        watch(adapter, req, res)
+      } else {
+        prepare(app)
+        // An app's first request has its own ones by now, which hide the accessors.
+        if (Object.hasOwn(req, 'params')) delete req.params
+        watch(adapter, req, res, req, ExpressWatch)
+        req.params = params
+      }
     } catch {
       adapter.inner.failed()
     }
