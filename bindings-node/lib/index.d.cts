@@ -149,7 +149,10 @@ export interface Report {
   toMs: number
   windowMs: number
   baseline: 'own' | 'cold'
-  scope: string
+  /** Whose events these are. */
+  scope: Scope
+  /** Why no wider scope answers, where one is configured or was asked for. */
+  scopeNote: string | null
   sources: number
   mode: 'exact' | 'bounded'
   totals: Totals
@@ -173,11 +176,15 @@ export interface EndpointCounts {
 
 /** One tenant in detail: its row and its endpoints, by errors and then by requests. */
 export interface TenantReport extends TenantRow {
+  scope: Scope
   asOf: number
   fromMs: number
   toMs: number
   endpoints: EndpointCounts[]
 }
+
+/** This process, or all processes of the service on this host. */
+export type Scope = 'process' | 'host'
 
 /** What to ask for. */
 export interface Query {
@@ -188,7 +195,8 @@ export interface Query {
   window?: Duration
   /** With requests and errors slot by slot. */
   series?: boolean
-  scope?: 'process'
+  /** Default: the widest that can answer. */
+  scope?: Scope
 }
 
 /** An option or an argument that cannot be used: a `TypeError` or a `RangeError`. */
@@ -259,13 +267,13 @@ export declare class Sentinel {
   /** Who is worst, and the verdicts: everything that this thread has recorded so far is in it. */
   report(query?: Query): Report
   /** The report as people read it. */
-  text(query?: Pick<Query, 'by' | 'limit' | 'window'>): string
+  text(query?: Pick<Query, 'by' | 'limit' | 'window' | 'scope'>): string
   /** The verdict on errors. */
   verdict(): Verdict
   /** The verdict on latency. */
   latencyVerdict(): Verdict
   /** One tenant in detail; `undefined` when it is not in the window. */
-  tenant(tenantId: TenantId, query?: Pick<Query, 'window'>): TenantReport | undefined
+  tenant(tenantId: TenantId, query?: Pick<Query, 'window' | 'scope'>): TenantReport | undefined
   /** The ledger. */
   stats(): Stats
   /** The memory that is used and what may be. */

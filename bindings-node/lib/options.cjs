@@ -78,14 +78,14 @@ function pairs(given) {
 
 const optional = (value, read, field) => (value === undefined || value === null ? undefined : read(field, value))
 
-/** A query's options: what it ranks by, how many, of which time, with counts slot by slot. */
+/** A query's options: what it ranks by, how many, of which time, with counts slot by slot, of which processes. */
 function query(given, names) {
   const options = object('query', given)
   known(options, names)
   const { by, limit, window, series, scope } = options
   if (series !== undefined && series !== null && typeof series !== 'boolean') throw wrongType('series', series, 'true or false')
-  if (scope !== undefined && scope !== null && scope !== 'process') throw outOfRange('scope', scope, "'process', or nothing")
-  return [optional(by, text, 'by'), optional(limit, count, 'limit'), optional(window, duration, 'window'), series === true]
+  const asked = { by: optional(by, text, 'by'), limit: optional(limit, count, 'limit') }
+  return { ...asked, window: optional(window, duration, 'window'), series: series === true, scope: optional(scope, text, 'scope') }
 }
 
 module.exports = { pairs, query, object, known }

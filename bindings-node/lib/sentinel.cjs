@@ -48,16 +48,17 @@ class Sentinel {
   }
 
   report(options) {
-    const report = this.#asked((native) => native.report(...query(options, ['by', 'limit', 'window', 'series', 'scope'])))
+    const { by, limit, window, series, scope } = query(options, ['by', 'limit', 'window', 'series', 'scope'])
+    const report = this.#asked((native) => native.report(by, limit, window, series, scope))
     this.#inner.ledger(report.stats)
     return report
   }
 
   text(options) {
-    const [by, limit, window] = query(options, ['by', 'limit', 'window'])
+    const { by, limit, window, scope } = query(options, ['by', 'limit', 'window', 'scope'])
     return checked(() => {
       this.#inner.settle()
-      return this.#inner.native.text(by, limit, window)
+      return this.#inner.native.text(by, limit, window, scope)
     })
   }
 
@@ -72,8 +73,8 @@ class Sentinel {
   tenant(tenantId, options) {
     const id = tenantOf(tenantId)
     if (id === undefined) throw wrongType('tenantId', tenantId, 'a string, bytes, a whole number or nothing')
-    const [, , window] = query(options, ['window'])
-    return this.#asked((native) => native.tenant(typeof id === 'string' ? encoded(id) : id, window)) ?? undefined
+    const { window, scope } = query(options, ['window', 'scope'])
+    return this.#asked((native) => native.tenant(typeof id === 'string' ? encoded(id) : id, window, scope)) ?? undefined
   }
 
   stats() {

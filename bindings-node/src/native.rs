@@ -195,16 +195,23 @@ impl Native {
         limit: Option<String>,
         window: Option<String>,
         series: bool,
+        scope: Option<String>,
     ) -> napi::Result<String> {
-        let query = options::query(by.as_deref(), limit.as_deref(), window.as_deref(), series);
+        let query = options::query(by.as_deref(), limit.as_deref(), window.as_deref(), series, scope.as_deref());
         let query = query.map_err(options::refused)?;
         self.asked("report", || self.shared.core.report(query))
     }
 
     /// The report as people read it.
     #[napi(catch_unwind)]
-    pub fn text(&self, by: Option<String>, limit: Option<String>, window: Option<String>) -> napi::Result<String> {
-        let query = options::query(by.as_deref(), limit.as_deref(), window.as_deref(), false);
+    pub fn text(
+        &self,
+        by: Option<String>,
+        limit: Option<String>,
+        window: Option<String>,
+        scope: Option<String>,
+    ) -> napi::Result<String> {
+        let query = options::query(by.as_deref(), limit.as_deref(), window.as_deref(), false, scope.as_deref());
         let query = query.map_err(options::refused)?;
         self.guarded("text", || self.shared.core.report(query).to_string()).ok_or_else(internal_error)
     }
@@ -223,9 +230,10 @@ impl Native {
 
     /// One tenant in detail as JSON, `null` when it is not in the window.
     #[napi(catch_unwind)]
-    pub fn tenant(&self, id: &[u8], window: Option<String>) -> napi::Result<String> {
+    pub fn tenant(&self, id: &[u8], window: Option<String>, scope: Option<String>) -> napi::Result<String> {
         let window = options::window(window.as_deref()).map_err(options::refused)?;
-        self.asked("tenant", || self.shared.core.tenant(id, window))
+        let scope = options::scope(scope.as_deref()).map_err(options::refused)?;
+        self.asked("tenant", || self.shared.core.tenant_within(scope, id, window))
     }
 
     /// The ledger, as JSON.

@@ -1,6 +1,6 @@
 //! What the constructor and the queries take, as text by name, and errors that name the field where that cannot be used.
 
-use sentinel_core::{Builder, By, ConfigError, Query, parse_duration, parse_size};
+use sentinel_core::{Builder, By, ConfigError, Query, Scope, parse_duration, parse_size};
 use std::time::Duration;
 
 /// Rows that a report lists, at most.
@@ -43,12 +43,18 @@ pub(crate) fn window(text: Option<&str>) -> Result<Option<Duration>, ConfigError
     if window.is_zero() { Err(ConfigError::new("window", text, "a duration above 0")) } else { Ok(Some(window)) }
 }
 
+/// Whose events.
+pub(crate) fn scope(text: Option<&str>) -> Result<Option<Scope>, ConfigError> {
+    text.map(|text| named("scope", text.parse())).transpose()
+}
+
 /// What a report is asked for.
 pub(crate) fn query(
     by: Option<&str>,
     limit: Option<&str>,
     within: Option<&str>,
     series: bool,
+    scope: Option<&str>,
 ) -> Result<Query, ConfigError> {
     let default = Query::default();
     Ok(Query {
@@ -56,5 +62,6 @@ pub(crate) fn query(
         limit: limit.map_or(Ok(default.limit), |text| count("limit", text))?.min(MOST_ROWS),
         window: window(within)?,
         series,
+        scope: self::scope(scope)?,
     })
 }

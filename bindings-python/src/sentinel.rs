@@ -9,7 +9,7 @@ use crate::options::{count, duration, parsed, refused, size, text};
 use crate::panics::guarded;
 use crate::values::of_json;
 use pyo3::prelude::*;
-use sentinel_core::{Event, Latency, Query};
+use sentinel_core::{Event, Latency, Query, Scope};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -78,6 +78,10 @@ fn window_of(window: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
     let Some(value) = window else { return Ok(None) };
     let window = duration("window", value)?;
     if window.is_zero() { Err(refused("window", value, "a duration above 0")) } else { Ok(Some(window)) }
+}
+
+fn scope_of(value: &Bound<'_, PyAny>) -> PyResult<Scope> {
+    parsed("scope", value, "'process' or 'host'")
 }
 
 #[pymethods]
@@ -225,7 +229,8 @@ impl Sentinel {
     /// - `by`: "errors", "error_rate", "latency", "load" or "requests".
     /// - `limit`: tenants listed, at most.
     /// - `window`: a trailing part of the window; seconds, text such as "2m", or a timedelta. `None`: all of it.
-    /// - `scope`: "process", or `None` for the widest there is.
+    /// - `scope`: "process", or "host" for all processes of the service on this host. `None`: the widest that can answer; the report
+    ///   says which, and why no wider one.
     /// - `series`: with requests and errors slot by slot.
     ///
     /// >>> from tenant_sentinel import Sentinel
@@ -251,10 +256,7 @@ impl Sentinel {
             query.limit = count("limit", value)?.min(MOST_ROWS);
         }
         if let Some(value) = scope {
-            let process = value.extract::<&str>().is_ok_and(|scope| scope == "process");
-            if !process {
-                return Err(refused("scope", value, "'process', or None"));
-            }
+            query.scope = Some(scope_of(value)?);
         }
         self.asked(py, "report", || self.core.report(query))
     }
@@ -264,15 +266,19 @@ impl Sentinel {
     /// >>> from tenant_sentinel import Sentinel
     /// >>> print(Sentinel().text().splitlines()[0])
     /// QUIET  no unusual 5xx
-    #[pyo3(signature = (by=None, limit=None, window=None))]
+    #[pyo3(signature = (by=None, limit=None, window=None, scope=None))]
     fn text(
         &self,
         py: Python<'_>,
         by: Option<&Bound<'_, PyAny>>,
         limit: Option<&Bound<'_, PyAny>>,
         window: Option<&Bound<'_, PyAny>>,
+        scope: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<String> {
         let mut query = Query { window: window_of(window)?, ..Query::default() };
+        if let Some(value) = scope {
+            query.scope = Some(scope_of(value)?);
+        }
         if let Some(value) = by {
             query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
         }
@@ -308,17 +314,18 @@ impl Sentinel {
     /// >>> sentinel.record("acme", "/v1/process", 500, 12.5)
     /// >>> sentinel.tenant("acme")["endpoints"]
     /// [{'endpoint': '/v1/process', 'requests': 1, 'errors': 1}]
-    #[pyo3(signature = (tenant_id, window=None))]
+    #[pyo3(signature = (tenant_id, window=None, scope=None))]
     fn tenant<'py>(
         &self,
         py: Python<'py>,
         tenant_id: &Bound<'py, PyAny>,
         window: Option<&Bound<'py, PyAny>>,
+        scope: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let window = window_of(window)?;
+        let (window, scope) = (window_of(window)?, scope.map(scope_of).transpose()?);
         let id = boundary::tenant(tenant_id)
             .ok_or_else(|| refused("tenant_id", tenant_id, "a string, bytes, an int, a UUID or None"))?;
-        self.asked(py, "tenant", || self.core.tenant(&id, window))
+        self.asked(py, "tenant", || self.core.tenant_within(scope, &id, window))
     }
 
     /// The ledger: what was offered, what became of it, and what the sentinel knows of itself. At all times offered = accepted +
