@@ -115,8 +115,8 @@ pub struct Unavailable(pub String);
 ///
 /// impl Wider for Shared {
 ///     fn begin(&self) {}
-///     fn answer(&self) -> Result<Answer, Unavailable> {
-///         Ok(Answer { scope: Scope::Host, sentinel: self.0.clone() })
+///     fn answer(&self) -> Result<Option<Answer>, Unavailable> {
+///         Ok(Some(Answer { scope: Scope::Host, sentinel: self.0.clone() }))
 ///     }
 ///     fn sharing(&self) -> Option<Sharing> {
 ///         None // nothing to tell
@@ -137,11 +137,11 @@ pub trait Wider: fmt::Debug + Send + Sync {
     /// The first record in this process (a forked child is another one). Called on the thread that records: it must not wait.
     fn begin(&self);
 
-    /// Who answers now, as fresh as can be had in a bounded time.
+    /// Who answers now, as fresh as can be had in a bounded time; `None` where nothing is shared.
     ///
     /// # Errors
     /// [`Unavailable`], with the reason: then the process answers for itself.
-    fn answer(&self) -> Result<Answer, Unavailable>;
+    fn answer(&self) -> Result<Option<Answer>, Unavailable>;
 
     /// How it goes.
     fn sharing(&self) -> Option<Sharing>;

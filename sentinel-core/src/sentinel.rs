@@ -161,10 +161,12 @@ impl Sentinel {
         if asked == Some(Scope::Process) {
             return (ask(self), Scope::Process, None);
         }
-        let note = match self.wider().map(|wider| wider.answer()) {
-            Some(Ok(answer)) => return (ask(&answer.sentinel), answer.scope, None),
-            Some(Err(why)) => Some(why.to_string()),
-            None => asked.map(|_| "nothing is shared with other processes: no service name is configured".to_string()),
+        let note = match self.wider().map_or(Ok(None), |wider| wider.answer()) {
+            Ok(Some(answer)) => return (ask(&answer.sentinel), answer.scope, None),
+            Err(why) => Some(why.to_string()),
+            Ok(None) => {
+                asked.map(|_| "nothing is shared with other processes: no service name is configured".to_string())
+            }
         };
         (ask(self), Scope::Process, note)
     }
@@ -438,10 +440,27 @@ impl Sentinel {
         shown.and_then(|id| self.tenant_within(scope, &id, window)).or_else(|| self.tenant_within(scope, id, window))
     }
 
-    /// The whole window.
-    pub(crate) fn window(&self) -> Duration {
+    /// Length of the whole window.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// assert_eq!(Sentinel::builder().build()?.window().as_secs(), 600);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn window(&self) -> Duration {
         let grid = self.inner.config.grid;
         Duration::from_millis((grid.slot_ms * grid.slots) as u64)
+    }
+
+    /// Length of a slot.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// assert_eq!(Sentinel::builder().build()?.slot().as_secs(), 10);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn slot(&self) -> Duration {
+        Duration::from_millis(self.inner.config.grid.slot_ms as u64)
     }
 
     /// The latencies of everybody, or of one tenant, as an `HdrHistogram` log with one interval (V2, compressed): what the

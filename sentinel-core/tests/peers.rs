@@ -185,9 +185,9 @@ impl Wider for Host {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn answer(&self) -> Result<Answer, Unavailable> {
+    fn answer(&self) -> Result<Option<Answer>, Unavailable> {
         if *self.healthy.lock().unwrap() {
-            Ok(Answer { scope: Scope::Host, sentinel: self.merged.clone() })
+            Ok(Some(Answer { scope: Scope::Host, sentinel: self.merged.clone() }))
         } else {
             Err(Unavailable("the directory is full".into()))
         }
