@@ -11,13 +11,25 @@
 //! request.
 //!
 //! - [`rollup`] is where processes meet, and the store of one host;
-//! - [`Leader`] says which one acts for all.
+//! - [`Leader`] says which one acts for all;
+//! - [`Config`] is what it is told, [`Watch`] a configuration file that changes;
+//! - [`Flusher`] writes closed slots as JSON lines, for other systems.
 
+mod config;
 #[cfg(unix)]
 mod flock;
 #[cfg(unix)]
+mod flush;
+#[cfg(unix)]
 mod leader;
+mod read;
 pub mod rollup;
+mod watch;
 
+pub use config::{Config, Flush};
+#[cfg(unix)]
+pub use flush::{FlushError, Flusher};
 #[cfg(unix)]
 pub use leader::Leader;
+pub use read::ReadError;
+pub use watch::{Reload, Watch};

@@ -4,6 +4,7 @@
 //! the check and the use, and it is found again when it was removed.
 
 use super::PlaceError;
+use crate::config::check_service;
 use crate::flock::Identity;
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, access, fstat, mkdirat, openat, statat};
 use rustix::io::Errno;
@@ -14,9 +15,6 @@ use std::fs::DirBuilder;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-
-/// The longest name of a service, in bytes.
-const LONGEST: usize = 64;
 
 /// Where the processes of one service on one host meet: a private directory in memory, and in it one for the service.
 ///
@@ -126,18 +124,6 @@ impl Place {
 pub(crate) struct Opened {
     pub(crate) fd: OwnedFd,
     pub(crate) identity: Identity,
-}
-
-/// 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot: always one plain, visible directory.
-pub(crate) fn check_service(service: &str) -> Result<(), ConfigError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if (1..=LONGEST).contains(&service.len()) && !service.starts_with('.') && service.bytes().all(plain) {
-        return Ok(());
-    }
-    // What is shown of a value that may be anything is short.
-    let shown: String = service.chars().take(LONGEST + 1).collect();
-    let allowed = format!("1 to {LONGEST} of A-Z a-z 0-9 . _ -, not beginning with a dot");
-    Err(ConfigError::new("service", format!("{shown:?}"), allowed))
 }
 
 /// A directory that this process may make files in.
