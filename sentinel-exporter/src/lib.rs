@@ -1,0 +1,35 @@
+//! What the processes of one host tell each other, so that any of them answers for all: which tenant causes elevated errors or
+//! latency right now.
+//!
+//! ```text
+//! block ─► publish ─► rollup store ─► collect ─► block of another process
+//!           rollup/    directory: a file a source and slot, a lock a source
+//!           leader     the one that does for all what must be done once
+//! ```
+//!
+//! The core ([`sentinel_core`]) counts and judges, without a file or a thread; this crate does what needs them, apart from any
+//! request.
+//!
+//! - [`rollup`] is where processes meet, and the store of one host;
+//! - [`Leader`] says which one acts for all;
+//! - [`Config`] is what it is told, [`Watch`] a configuration file that changes;
+//! - [`Flusher`] writes closed slots as JSON lines, for other systems.
+
+mod config;
+#[cfg(unix)]
+mod flock;
+#[cfg(unix)]
+mod flush;
+#[cfg(unix)]
+mod leader;
+mod read;
+pub mod rollup;
+mod watch;
+
+pub use config::{Config, Flush};
+#[cfg(unix)]
+pub use flush::{FlushError, Flusher};
+#[cfg(unix)]
+pub use leader::Leader;
+pub use read::ReadError;
+pub use watch::{Reload, Watch};

@@ -1,0 +1,192 @@
+//! From a file's text to options: what is wrong is named by its line, or by the path of its key.
+
+use crate::config::Options;
+use sentinel_core::ConfigError;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Bytes of a configuration.
+const MOST: u64 = 1 << 20;
+
+/// Why a configuration cannot be used.
+///
+/// ```
+/// use sentinel_exporter::{Config, ReadError};
+///
+/// let error = Config::from_toml("[exporter]\nservice = ").unwrap_err();
+/// assert!(matches!(error, ReadError::Text { line: 2, .. }));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {kind}; allowed: a file of at most 1 MiB that this user may read")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        kind: io::ErrorKind,
+    },
+    /// The text is not TOML.
+    #[error("line {line}: {message}")]
+    Text {
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// A key is unknown, or its value is not allowed. The field is the path of the key, as `exporter.every`.
+    #[error(transparent)]
+    Value(#[from] ConfigError),
+}
+
+/// A value as the text that it stands for: `2`, `"2"` and `2.0` are the same duration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Given(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Given;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a number")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Given, E> {
+                Ok(Given(value.into()))
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Given, E> {
+                Ok(Given(value.to_string()))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Given, E> {
+                Ok(Given(value.to_string()))
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Given, E> {
+                Ok(Given(value.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(Text)
+    }
+}
+
+/// The whole file. Other tables come with what they configure; until then they are mistakes.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Document {
+    exporter: Options,
+}
+
+/// The options in a text, not checked yet.
+pub(crate) fn options(text: &str) -> Result<Options, ReadError> {
+    let wrong = |error: &toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        ReadError::Text { line, message: error.message().into() }
+    };
+    let document = toml::Deserializer::parse(text).map_err(|error| wrong(&error))?;
+    let document: Document = serde_path_to_error::deserialize(document).map_err(|error| {
+        // serde says "unknown field `x`, expected one of …" and "invalid type: …, expected …".
+        let message = error.inner().message();
+        match message.split_once(", expected ") {
+            Some((value, allowed)) => ConfigError::new(&error.path().to_string(), value, allowed).into(),
+            None => wrong(error.inner()),
+        }
+    })?;
+    Ok(document.exporter)
+}
+
+/// The text of a file.
+pub(crate) fn text(path: &Path) -> Result<String, ReadError> {
+    let failed = |kind| ReadError::File { path: path.into(), kind };
+    let read = || {
+        // Not to wait for a pipe's writer.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut text = String::new();
+        let length = File::open(path)?.take(MOST + 1).read_to_string(&mut text)?;
+        if length as u64 > MOST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
+    };
+    read().map_err(|error: io::Error| failed(error.kind()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, ReadError};
+
+    fn error(text: &str) -> String {
+        Config::from_toml(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_error_names_its_path() {
+        for (text, begins) in [
+            ("[exporter]\nevery = 90", "exporter.every: 90 s is not allowed; allowed: 0.5 s to 60 s"),
+            ("[exporter]\nevery = 'soon'", "exporter.every: \"soon\" is not allowed; allowed: seconds, or"),
+            ("[exporter]\nevery = -1", "exporter.every: \"-1\" is not allowed"),
+            (
+                "[exporter]\nevery = true",
+                "exporter.every: invalid type: boolean `true` is not allowed; allowed: text or",
+            ),
+            ("[exporter]\nevery = [1]", "exporter.every: invalid type: sequence is not allowed"),
+            ("[exporter]\nevery = 1979-05-27", "exporter.every: "),
+            ("[exporter]\ntenants = 15", "exporter.tenants: 15 is not allowed; allowed: 16 to 4096"),
+            ("[exporter]\ntenants = 16.5", "exporter.tenants: \"16.5\" is not allowed; allowed: a whole number"),
+            ("[exporter]\nbudget = '1MiB'", "exporter.budget: 1048576 is not allowed; allowed: at least 4194304 bytes"),
+            ("[exporter]\nbudget = 'much'", "exporter.budget: \"much\" is not allowed"),
+            ("[exporter]\nservice = '.x'", "exporter.service: \".x\" is not allowed; allowed: 1 to 64 of"),
+            ("[exporter]\ndir = 'here'", "exporter.dir: \"here\" is not allowed; allowed: an absolute path"),
+            ("[exporter]\nflush = ''", "exporter.flush: \"\" is not allowed; allowed: stdout, or a path"),
+            ("[exporter]\nevry = 2", "exporter.evry: unknown field `evry` is not allowed; allowed: one of `service`"),
+            ("exporter = 2", "exporter: invalid type: integer `2` is not allowed"),
+            ("[alerts]\nx = 1", "alerts: unknown field `alerts` is not allowed; allowed: `exporter`"),
+            ("[[targets]]\nurl = ''", "targets: unknown field `targets` is not allowed"),
+            ("\n[exporter]\nevery = ", "line 3: "),
+            ("\n[exporter]\nevery = 1\nevery = 2", "line 4: duplicate key"),
+            ("[exporter]\r\n\u{0}", "line 2: "),
+        ] {
+            let error = error(text);
+            assert!(error.starts_with(begins), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_text_are_one() {
+        for text in ["every = 1", "every = 1.0", "every = '1'", "every = '1s'", "every = '1000ms'"] {
+            let config = Config::from_toml(&format!("[exporter]\n{text}")).unwrap();
+            assert_eq!(config.every.as_millis(), 1_000, "{text}");
+        }
+        assert_eq!(Config::from_toml("[exporter]").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_file_is_a_small_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sentinel.toml");
+        std::fs::write(&path, "[exporter]\ntenants = 64").unwrap();
+        assert_eq!(Config::from_file(&path).unwrap().tenants, 64);
+        std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
+        let kind = |path: &std::path::Path| match Config::from_file(path).unwrap_err() {
+            ReadError::File { kind, .. } => kind,
+            other => panic!("{other}"),
+        };
+        assert_eq!(kind(&path), std::io::ErrorKind::FileTooLarge);
+        std::fs::write(&path, [0xff]).unwrap();
+        assert_eq!(kind(&path), std::io::ErrorKind::InvalidData);
+        assert_eq!(kind(dir.path()), std::io::ErrorKind::InvalidInput);
+        assert_eq!(kind("/dev/null".as_ref()), std::io::ErrorKind::InvalidInput);
+    }
+}

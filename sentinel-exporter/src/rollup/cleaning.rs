@@ -1,0 +1,115 @@
+//! Clean-up, by slot: what the dead counted stays as long as a window may ask for it, and not longer.
+//!
+//! A slot's file goes when the slot has left the window by twice its length *and* whoever wrote it is dead (the living remove their
+//! own, when they publish). So a worker's death takes nothing away, and neither does its successor's start. Each call does a bounded
+//! amount of work; whoever collects next goes on.
+
+use super::listing::Listing;
+use super::reading::Stamp;
+use super::{Name, writing};
+use crate::flock::Identity;
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+
+/// How long a slot outlives the window, in its own lengths: somebody may be late by the one that is open, and by one beat.
+const GRACE: i64 = 2;
+/// A slot that begins so long after the window does lies in a future that is not coming: the clock was set back. No window is longer
+/// than a day.
+const FURTHEST_MS: i64 = 2 * 86_400_000;
+/// Nobody writes a file for so long.
+const ABANDONED_NS: i128 = 60_000_000_000;
+
+/// Whether no window that begins at `oldest_ms` or later will ask for this slot.
+pub(crate) fn has_left(from_ms: i64, to_ms: i64, oldest_ms: i64) -> bool {
+    let grace = to_ms.saturating_sub(from_ms).saturating_mul(GRACE);
+    to_ms.saturating_add(grace) <= oldest_ms || from_ms > oldest_ms.saturating_add(FURTHEST_MS)
+}
+
+/// Removes up to `most` files that nobody will ask for. `held` says of whom it is known that they live or do not.
+pub(crate) fn clean(
+    dir: BorrowedFd<'_>,
+    listing: &mut Listing,
+    held: &BTreeMap<u64, bool>,
+    own: Option<u64>,
+    oldest_ms: i64,
+    most: usize,
+) -> usize {
+    let dead = |source: &u64| held.get(source) == Some(&false);
+    let mut removed = 0;
+    for &(to_ms, source, from_ms) in &listing.slots {
+        if removed >= most {
+            return removed;
+        }
+        let may = dead(&source) || own == Some(source);
+        if may
+            && has_left(from_ms, to_ms, oldest_ms)
+            && writing::remove(dir, Name::Block { source, from_ms, to_ms }).is_ok()
+        {
+            removed += 1;
+            if let Some(files) = listing.sources.get_mut(&source) {
+                files.slots -= 1;
+            }
+        }
+    }
+    for (&source, files) in &listing.sources {
+        if removed >= most {
+            return removed;
+        }
+        if !dead(&source) {
+            continue;
+        }
+        if files.live && writing::remove(dir, Name::Live { source }).is_ok() {
+            removed += 1;
+        }
+        // With names left unread there may be slots of it among them.
+        if files.lock && files.slots == 0 && !listing.cut && remove_free_lock(dir, Name::Lock { source }) {
+            removed += 1;
+        }
+    }
+    for &name in &listing.temporary {
+        if removed >= most {
+            return removed;
+        }
+        let Name::Temporary { source, .. } = name else { continue };
+        let lives = held.get(&source) == Some(&true) && own != Some(source);
+        if !lives && (own == Some(source) || abandoned(dir, name)) && writing::remove(dir, name).is_ok() {
+            removed += 1;
+        }
+    }
+    removed
+}
+
+/// A file that was written long ago, or in the future.
+fn abandoned(dir: BorrowedFd<'_>, name: Name) -> bool {
+    let stat = statat(dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW);
+    stat.is_ok_and(|stat| Stamp::from(&stat).age_ns().abs() > ABANDONED_NS)
+}
+
+/// Removes a lock's file while its lock is had, when it still is the file that was opened: its owner may come back meanwhile.
+fn remove_free_lock(dir: BorrowedFd<'_>, name: Name) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let Ok(fd) = openat(dir, name.to_string(), flags, Mode::empty()) else { return false };
+    let Ok(opened) = fstat(&fd) else { return false };
+    if flock(&fd, FlockOperation::NonBlockingLockShared).is_err() {
+        return false;
+    }
+    let named = statat(dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW);
+    let same = named.is_ok_and(|named| Identity::from(&named) == Identity::from(&opened));
+    same && writing::remove(dir, name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_outlives_the_window_by_two_of_its_length() {
+        assert!(!has_left(0, 10, 10));
+        assert!(!has_left(0, 10, 29));
+        assert!(has_left(0, 10, 30));
+        assert!(!has_left(FURTHEST_MS + 30, FURTHEST_MS + 40, 30));
+        assert!(has_left(FURTHEST_MS + 31, FURTHEST_MS + 40, 30));
+        assert!(!has_left(i64::MIN, i64::MAX, 0));
+    }
+}

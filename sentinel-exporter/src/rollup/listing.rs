@@ -1,0 +1,66 @@
+//! Which files there are: names only, and not more than so many.
+
+use super::Name;
+use rustix::fs::Dir;
+use rustix::io::Errno;
+use std::collections::{BTreeMap, HashSet};
+use std::os::fd::BorrowedFd;
+
+/// Strange names that are remembered, so that each counts once.
+const STRANGERS: usize = 4_096;
+
+/// What a source has in the directory.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Files {
+    pub(crate) slots: usize,
+    pub(crate) live: bool,
+    pub(crate) lock: bool,
+}
+
+/// The names in a directory, sorted into what they are.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) sources: BTreeMap<u64, Files>,
+    /// (end, source, start), sorted.
+    pub(crate) slots: Vec<(i64, u64, i64)>,
+    pub(crate) temporary: Vec<Name>,
+    /// Checksums of names that are not ours.
+    pub(crate) strange: HashSet<u32>,
+    /// There are more names than were read.
+    pub(crate) cut: bool,
+}
+
+impl Listing {
+    /// Reads up to `most` names.
+    pub(crate) fn read(dir: BorrowedFd<'_>, most: usize) -> Result<Self, Errno> {
+        let mut listing = Self::default();
+        for (i, entry) in Dir::read_from(dir)?.enumerate() {
+            if i >= most {
+                listing.cut = true;
+                break;
+            }
+            listing.add(entry?.file_name().to_bytes());
+        }
+        listing.slots.sort_unstable();
+        Ok(listing)
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        if matches!(name, b"." | b"..") {
+            return;
+        }
+        match Name::parse(name) {
+            Some(Name::Block { source, from_ms, to_ms }) => {
+                self.sources.entry(source).or_default().slots += 1;
+                self.slots.push((to_ms, source, from_ms));
+            }
+            Some(Name::Lock { source }) => self.sources.entry(source).or_default().lock = true,
+            Some(Name::Live { source }) => self.sources.entry(source).or_default().live = true,
+            Some(name @ Name::Temporary { .. }) => self.temporary.push(name),
+            None if self.strange.len() < STRANGERS => {
+                self.strange.insert(crc32fast::hash(name));
+            }
+            Some(Name::Baseline | Name::Leader) | None => {}
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Reading what others wrote: bounded, never waiting, and only what changed.
+
+use super::{Kind, Name, Reason, Skipped, check_block, unframe};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, openat, statat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike.
+const FRESH_NS: i128 = 100_000_000;
+/// What the buffer keeps between two collections.
+const KEPT: usize = 1 << 20;
+
+/// What changes when a file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    size: u64,
+    modified_ns: i128,
+}
+
+impl From<&Stat> for Stamp {
+    // The types of these fields differ between systems.
+    #[allow(clippy::unnecessary_cast)]
+    fn from(stat: &Stat) -> Self {
+        let modified_ns = i128::from(stat.st_mtime as i64) * 1_000_000_000 + i128::from(stat.st_mtime_nsec as i64);
+        Self { inode: stat.st_ino as u64, size: stat.st_size as u64, modified_ns }
+    }
+}
+
+impl Stamp {
+    /// How long ago it changed, in ns; negative when the clock was set back.
+    pub(crate) fn age_ns(&self) -> i128 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+        now - self.modified_ns
+    }
+}
+
+/// Why a file gives no bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Miss {
+    /// It is not there (any more).
+    Gone,
+    Skip(Reason),
+}
+
+impl From<Errno> for Miss {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::NOENT => Self::Gone,
+            // What O_NOFOLLOW says of a link, and opening of a socket.
+            Errno::LOOP | Errno::MLINK | Errno::NXIO => Self::Skip(Reason::NotAFile),
+            _ => Self::Skip(Reason::Unreadable),
+        }
+    }
+}
+
+/// A plain file of this user, of at most so many bytes.
+fn fit(stat: &Stat, most: u64) -> Result<(), Reason> {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Reason::NotAFile);
+    }
+    if stat.st_uid != geteuid().as_raw() {
+        return Err(Reason::ForeignOwner);
+    }
+    if stat.st_size as u64 > most { Err(Reason::TooLarge) } else { Ok(()) }
+}
+
+/// Opens a file without following or waiting for anything, and looks at what was opened.
+fn open(dir: BorrowedFd<'_>, name: Name, most: u64) -> Result<(OwnedFd, Stamp), Miss> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = openat(dir, name.to_string(), flags, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    fit(&stat, most).map_err(Miss::Skip)?;
+    Ok((fd, Stamp::from(&stat)))
+}
+
+/// The whole of a file.
+pub(crate) fn read(dir: BorrowedFd<'_>, name: Name, most: u64, into: &mut Vec<u8>) -> Result<Stamp, Miss> {
+    let (fd, stamp) = open(dir, name, most)?;
+    into.clear();
+    // Not beyond what it was allowed to have, should it grow.
+    let read = File::from(fd).take(stamp.size).read_to_end(into);
+    read.map_err(|_| Miss::Skip(Reason::Unreadable))?;
+    if (into.len() as u64) < stamp.size { Err(Miss::Skip(Reason::Truncated)) } else { Ok(stamp) }
+}
+
+/// Whether somebody holds a lock; `None` when the system does not say.
+///
+/// It is tried as a shared one, so that two who look do not take each other for the owner.
+pub(crate) fn is_held(dir: BorrowedFd<'_>, name: Name) -> Option<bool> {
+    let (fd, _) = match open(dir, name, u64::MAX) {
+        Ok(opened) => opened,
+        Err(Miss::Gone | Miss::Skip(Reason::NotAFile | Reason::ForeignOwner)) => return Some(false),
+        Err(Miss::Skip(_)) => return None,
+    };
+    match flock(&fd, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Some(false),
+        Err(Errno::WOULDBLOCK) => Some(true),
+        Err(_) => None,
+    }
+}
+
+/// What is known of a file that was looked at.
+#[derive(Debug)]
+struct Seen {
+    stamp: Stamp,
+    /// Of its bytes; `None` when they are not to be believed.
+    checksum: Option<u32>,
+    /// It was old enough when it was read that a later change has another stamp.
+    settled: bool,
+    round: u64,
+}
+
+/// What was read before, and how much may still be.
+#[derive(Debug, Default)]
+pub(crate) struct Readings {
+    seen: HashMap<Name, Seen>,
+    round: u64,
+    left: u64,
+    most: u64,
+    buffer: Vec<u8>,
+    pub(crate) skipped: Skipped,
+}
+
+impl Readings {
+    /// Begins a collection that reads `bytes` at most, and no file above `most` bytes.
+    pub(crate) fn begin(&mut self, bytes: u64, most: u64) {
+        self.round += 1;
+        (self.left, self.most) = (bytes, most);
+    }
+
+    /// Ends it: what was not looked at is gone, and forgotten.
+    pub(crate) fn end(&mut self) {
+        let round = self.round;
+        self.seen.retain(|_, seen| seen.round == round);
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT);
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+    }
+
+    /// A block, when it is new or has changed.
+    pub(crate) fn changed_block(&mut self, dir: BorrowedFd<'_>, name: Name) -> Option<&[u8]> {
+        let Name::Block { source, from_ms, to_ms } = name else { return None };
+        self.look(dir, name, false, |bytes| check_block(bytes, source, from_ms, to_ms))?;
+        Some(&self.buffer)
+    }
+
+    /// What is in a frame, changed or not.
+    pub(crate) fn framed(&mut self, dir: BorrowedFd<'_>, name: Name, kind: Kind) -> Option<&[u8]> {
+        self.look(dir, name, true, |bytes| unframe(kind, bytes).map(|_| ()))?;
+        unframe(kind, &self.buffer).ok()
+    }
+
+    /// Reads a file into the buffer: where it changed, or is wanted whenever it is good.
+    fn look(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: Name,
+        always: bool,
+        check: impl Fn(&[u8]) -> Result<(), Reason>,
+    ) -> Option<()> {
+        let stat = match statat(dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return None,
+            Err(_) => return self.skip(Reason::Unreadable),
+        };
+        let mut stamp = Stamp::from(&stat);
+        let before = self.seen.get_mut(&name).map(|seen| {
+            seen.round = self.round;
+            (seen.stamp == stamp, seen.checksum, seen.settled)
+        });
+        if let Some((true, checksum, true)) = before
+            && !(always && checksum.is_some())
+        {
+            return None;
+        }
+        let read = fit(&stat, self.most).map_err(Miss::Skip).and_then(|()| {
+            if stamp.size > self.left {
+                return Err(Miss::Skip(Reason::TooMany));
+            }
+            self.left -= stamp.size;
+            stamp = read(dir, name, self.most, &mut self.buffer)?;
+            check(&self.buffer).map_err(Miss::Skip)
+        });
+        let (checksum, reason) = match read {
+            // The checksum that it ends with, which is right: that of the whole, with its checksum, is always the same.
+            Ok(()) => (Some(self.buffer.last_chunk().map_or(0, |end| u32::from_le_bytes(*end))), None),
+            Err(Miss::Gone) => return None,
+            Err(Miss::Skip(reason @ (Reason::TooMany | Reason::Unreadable))) => {
+                // Not a fault of the file: what is known of it is that it has not been read.
+                self.seen.remove(&name);
+                return self.skip(reason);
+            }
+            Err(Miss::Skip(reason)) => (None, Some(reason)),
+        };
+        let settled = stamp.age_ns() > FRESH_NS;
+        self.seen.insert(name, Seen { stamp, checksum, settled, round: self.round });
+        if let Some(reason) = reason {
+            let known = matches!(before, Some((true, None, _)));
+            return if known { None } else { self.skip(reason) };
+        }
+        let same = before.is_some_and(|(_, known, _)| known == checksum);
+        (always || !same).then_some(())
+    }
+
+    fn skip(&mut self, reason: Reason) -> Option<()> {
+        self.skipped.count(reason);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::open as open_dir;
+    use std::os::fd::AsFd;
+
+    /// The second line of defence: what is put in a file's place between the look and the opening.
+    #[test]
+    fn what_is_opened_is_looked_at_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let fd = open_dir(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let at = |name: Name| dir.path().join(name.to_string());
+        let mut into = Vec::new();
+        let mut read = |source| read(fd.as_fd(), Name::Live { source }, 100, &mut into);
+        std::fs::write(dir.path().join("elsewhere"), b"elsewhere").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), at(Name::Live { source: 1 })).unwrap();
+        assert_eq!(read(1), Err(Miss::Skip(Reason::NotAFile)));
+        rustix::fs::mkfifoat(&fd, Name::Live { source: 2 }.to_string(), Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(read(2), Err(Miss::Skip(Reason::NotAFile)));
+        std::fs::create_dir(at(Name::Live { source: 3 })).unwrap();
+        assert_eq!(read(3), Err(Miss::Skip(Reason::NotAFile)));
+        std::fs::write(at(Name::Live { source: 4 }), [0; 101]).unwrap();
+        assert_eq!(read(4), Err(Miss::Skip(Reason::TooLarge)));
+        assert_eq!(read(5), Err(Miss::Gone));
+        std::fs::write(at(Name::Live { source: 6 }), [7; 100]).unwrap();
+        assert!(read(6).is_ok());
+        assert_eq!(into, [7; 100]);
+    }
+
+    #[test]
+    fn equal_stamps_within_a_tick_are_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let fd = open_dir(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let name = Name::Block { source: 1, from_ms: 0, to_ms: 1 };
+        let path = dir.path().join(name.to_string());
+        let mut readings = Readings::default();
+        let mut look = |ok: bool| {
+            readings.begin(1_000, 100);
+            let found = readings.look(fd.as_fd(), name, false, |_| if ok { Ok(()) } else { Err(Reason::Torn) });
+            readings.end();
+            (found.is_some(), readings.skipped.torn)
+        };
+        std::fs::write(&path, b"1111").unwrap();
+        let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+        assert_eq!(look(true), (true, 0));
+        assert_eq!(look(true), (false, 0));
+        // The same inode, size and time, other bytes: as two quick changes may look.
+        std::fs::write(&path, b"2222").unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        assert_eq!(look(true), (true, 0));
+        // An old one is believed by its stamp.
+        let old = modified - std::time::Duration::from_secs(10);
+        File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert_eq!(look(true), (false, 0));
+        std::fs::write(&path, b"6666").unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert_eq!(look(true), (false, 0));
+        // What is not believed counts once for each state.
+        std::fs::write(&path, b"torn").unwrap();
+        assert_eq!([look(false), look(false), look(false)], [(false, 1); 3]);
+        std::fs::write(&path, b"again").unwrap();
+        assert_eq!(look(false), (false, 2));
+    }
+}
