@@ -47,7 +47,7 @@ impl View {
             encoded.iter().map(|(from_ms, to_ms, bytes)| Slot { from_ms: *from_ms, to_ms: *to_ms, bytes }).collect();
         let live = own.live(tenants).encode();
         let publication =
-            Publication { source: own.source(), slots: &slots, live: &live, oldest_ms: self.oldest_ms(own) };
+            Publication { source: own.source(), slots: &slots, live: &live, oldest_ms: Self::oldest_ms(own) };
         let done = self.store.publish(&publication);
         // What is not there for others comes again, all of it: what comes twice counts once.
         if !done.as_ref().is_ok_and(|done| done.complete) {
@@ -66,7 +66,7 @@ impl View {
             self.begin(failures);
         }
         let (mut blocks, mut live) = (Vec::new(), vec![own.live(usize::MAX)]);
-        let collected = self.store.collect(self.oldest_ms(own), &mut |found| match found {
+        let collected = self.store.collect(Self::oldest_ms(own), &mut |found| match found {
             Found::Slot { bytes, .. } => match Block::decode(bytes) {
                 Ok(block) => blocks.push(block),
                 Err(_) => failures.count(Failure::Decode),
@@ -121,7 +121,7 @@ impl View {
     }
 
     /// Where the window begins.
-    fn oldest_ms(&self, own: &Sentinel) -> i64 {
+    fn oldest_ms(own: &Sentinel) -> i64 {
         let window = own.window() + own.slot();
         own.now_ms().saturating_sub(window.as_millis() as i64)
     }
