@@ -11,7 +11,7 @@ use crate::view::View;
 use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use sentinel_core::{Answer, ConfigError, Scope, Sentinel, Sharing, Unavailable, Wider, fork};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ impl Exporter {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn new(sentinel: &Sentinel, config: Config) -> Result<Self, ConfigError> {
-        Self::with(sentinel, config, None)
+        Self::watching(sentinel, config, None)
     }
 
     /// With the options of a file, and over them those of the environment. The file is watched: what may change while it runs (`every`,
@@ -92,12 +92,25 @@ impl Exporter {
     /// assert!(Exporter::from_file(&sentinel, "/nowhere/sentinel.toml".as_ref()).is_err());
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
-    pub fn from_file(sentinel: &Sentinel, path: &std::path::Path) -> Result<Self, ReadError> {
+    pub fn from_file(sentinel: &Sentinel, path: &Path) -> Result<Self, ReadError> {
         let config = Config::from_file(path)?.env().map_err(ReadError::Value)?;
-        Self::with(sentinel, config, Some(path.into())).map_err(ReadError::Value)
+        Self::watching(sentinel, config, Some(path)).map_err(ReadError::Value)
     }
 
-    fn with(sentinel: &Sentinel, config: Config, file: Option<PathBuf>) -> Result<Self, ConfigError> {
+    /// With options that were read from `file`, if from one, and changed since: it is watched as in [`Exporter::from_file`].
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the option.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// # use sentinel_exporter::{Config, Exporter};
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// let config = Config { service: Some("checkout".into()), ..Config::default() };
+    /// assert!(Exporter::watching(&sentinel, config, Some("sentinel.toml".as_ref())).is_ok());
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn watching(sentinel: &Sentinel, config: Config, file: Option<&Path>) -> Result<Self, ConfigError> {
         let config = config.validated()?;
         // Refused now, and not on the thread.
         sentinel.aggregator(config.budget)?;
@@ -109,7 +122,7 @@ impl Exporter {
         let inner = Arc::new(Inner {
             sentinel: sentinel.clone(),
             config,
-            file,
+            file: file.map(Into::into),
             #[cfg(unix)]
             place,
             process: ArcSwap::from_pointee(Process::new(fork::generation())),
@@ -133,6 +146,20 @@ impl Exporter {
     /// ```
     pub fn start(&self) {
         self.inner.start();
+    }
+
+    /// Publishes what was recorded so far, and does not wait for the next time; says whether that was done within a quarter of a
+    /// second. Does nothing where nothing runs.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// # use sentinel_exporter::{Config, Exporter};
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// assert!(!Exporter::new(&sentinel, Config::default())?.publish()); // nobody to publish for
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn publish(&self) -> bool {
+        self.inner.process().ask(ANSWER_WITHIN).is_ok()
     }
 
     /// Publishes what is left and ends the thread; waits for that, not longer than `within`. Says whether it has ended. What was
