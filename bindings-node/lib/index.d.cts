@@ -27,6 +27,15 @@ export interface Options {
   slowAfter?: Duration
   /** What the admin view asks for, 8 to 1,024 visible ASCII characters. Default: it shows nothing. */
   adminToken?: string
+  /**
+   * The name under which the processes of a service on this host answer for each other: 1 to 64 of `A-Z a-z 0-9 . _ -`
+   * (`SENTINEL_SERVICE`). Default: each answers for itself, and no thread is started.
+   */
+  service?: string
+  /** Where they meet, an absolute path (`SENTINEL_DIR`). Default: a private directory in memory. */
+  dir?: string
+  /** A `sentinel.toml` with the options of `[exporter]`; watched. */
+  config?: string
 }
 
 /** What each count may fall short by: `count <= true <= count + bound`. */
@@ -134,6 +143,18 @@ export interface Stats {
   tenantsLetGo: number
   blocksCoarsened: number
   blocksPruned: number
+}
+
+/** How sharing with other processes goes. Times are Unix ms; `failures` counts what was not done or not believed. */
+export interface Sharing {
+  scope: Scope
+  running: boolean
+  leader: boolean
+  sources: number
+  publishedMs: number | null
+  collectedMs: number | null
+  failures: Record<string, number>
+  lastError: string | null
 }
 
 /** Bytes in use, and what may be. */
@@ -280,13 +301,25 @@ export declare class Sentinel {
   memory(): Memory
   /** Judges, as of now. Whoever owns a timer calls it once a second; without that, queries and records do its work. */
   tick(): void
+  /**
+   * Starts the thread that shares with other processes, where that is configured. The first event and the first question start it too;
+   * this is for a service that should be heard of before its first request.
+   */
+  startExporter(): void
+  /** Makes what was counted readable to other processes now, and not within two seconds; whether that was done. Waits 250 ms at most. */
+  publish(): boolean
+  /** How sharing with other processes goes; `null` where nothing is shared. */
+  sharing(): Sharing | null
   /** The admin view, to be mounted by an adapter. */
   admin(options?: AdminOptions): Admin
   /** For adapters: something of theirs failed. */
   adapterFailed(): void
   /** Hands over what waits: worker threads that share this sentinel see it now and not within 100 ms. */
   flush(): void
-  /** Ends it: nothing is counted from here on; what was counted can still be asked for. */
+  /**
+   * Ends it: nothing is counted from here on, and what was counted is published where that is configured, within a second; it can still
+   * be asked for.
+   */
   close(): void
 }
 

@@ -47,7 +47,10 @@ const NAMES = {
   maxEndpoints: ['max_endpoints', count],
   stripes: ['stripes', count],
   slowAfter: ['slow_after', duration],
-  adminToken: ['admin_token', token]
+  adminToken: ['admin_token', token],
+  service: ['service', text],
+  dir: ['dir', text],
+  config: ['config', text]
 }
 
 /** An object of options, or nothing. */

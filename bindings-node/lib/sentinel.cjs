@@ -1,5 +1,7 @@
 'use strict'
 
+const { isMainThread } = require('node:worker_threads')
+
 const { Native } = require('../native.cjs')
 const { Admin } = require('./admin.cjs')
 const { endpointOf, statusOf, tenantOf } = require('./boundary.cjs')
@@ -11,11 +13,31 @@ const { encoded } = require('./text.cjs')
 
 const ABORTED = 499
 
+/** What publishes before the process ends; others of the process may still use what a worker thread made. */
+const closing = new Set()
+
+function closeAtExit(inner) {
+  // Before the batches are handed over, that must happen: it is done here for these.
+  if (closing.size === 0) process.on('exit', closeAll)
+  closing.add(inner)
+}
+
+function closeAll() {
+  for (const inner of closing) {
+    attempt(inner, () => {
+      inner.batch.flush()
+      inner.native.closeExporter()
+    })
+  }
+  closing.clear()
+}
+
 class Sentinel {
   #inner
 
   constructor(options, attached) {
     this.#inner = new Inner(attached ?? checked(() => new Native(pairs(options))))
+    if (attached === undefined && isMainThread && this.#inner.native.shares()) closeAtExit(this.#inner)
   }
 
   /** The sentinel that another thread of this process holds, by its `handle`. */
@@ -106,9 +128,26 @@ class Sentinel {
     this.#inner.batch.flush()
   }
 
+  startExporter() {
+    if (!this.#inner.closed) attempt(this.#inner, () => this.#inner.native.startExporter())
+  }
+
+  publish() {
+    return checked(() => {
+      this.#inner.settle()
+      return this.#inner.native.publish()
+    })
+  }
+
+  sharing() {
+    return this.#asked((native) => native.sharing())
+  }
+
   close() {
     this.#inner.batch.flush()
     this.#inner.closed = true
+    closing.delete(this.#inner)
+    attempt(this.#inner, () => this.#inner.native.closeExporter())
   }
 
   #asked(ask) {

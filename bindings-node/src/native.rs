@@ -7,8 +7,10 @@ use crate::panics::{guarded, internal_error};
 use crate::shared::Shared;
 use napi_derive::napi;
 use sentinel_core::{ConfigError, Event, Guard, Latency};
+use sentinel_exporter::Exporter;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Numbers that endpoints get, at most: what the word of an event has room for.
 const MOST_ENDPOINTS: usize = 4_096;
@@ -68,18 +70,20 @@ impl Native {
         let built = guarded("new", || {
             let mut builder = sentinel_core::Sentinel::builder().env()?;
             let mut token = std::env::var("SENTINEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty());
+            let mut shares = options::Shares::default();
             for pair in given.chunks_exact(2) {
                 if pair[0] == "admin_token" {
                     token = Some(pair[1].clone());
-                } else {
+                } else if !shares.set(&pair[0], &pair[1]) {
                     builder = options::set(builder, &pair[0], &pair[1])?;
                 }
             }
             let core = builder.build()?;
+            let exporter = shares.exporter(&core)?;
             if let Some(token) = &token {
                 core.admin().token(token)?;
             }
-            Ok::<_, ConfigError>(Shared::new(core, token))
+            Ok::<_, ConfigError>(Shared::new(core, exporter, token))
         });
         built.ok_or_else(internal_error)?.map(Self::of).map_err(options::refused)
     }
@@ -246,6 +250,37 @@ impl Native {
     #[napi(catch_unwind)]
     pub fn memory(&self) -> napi::Result<String> {
         self.asked("memory", || self.shared.core.memory())
+    }
+
+    /// Starts the thread that shares with other processes, where that is configured.
+    #[napi(catch_unwind)]
+    pub fn start_exporter(&self) {
+        self.guarded("start_exporter", || self.shared.exporter.as_ref().map(Exporter::start));
+    }
+
+    /// Makes what was counted readable to other processes; whether that was done.
+    #[napi(catch_unwind)]
+    pub fn publish(&self) -> bool {
+        self.guarded("publish", || self.shared.exporter.as_ref().is_some_and(Exporter::publish)).unwrap_or(false)
+    }
+
+    /// Publishes what is left and shares no more; waits for that, a second at most.
+    #[napi(catch_unwind)]
+    pub fn close_exporter(&self) {
+        const WITHIN: Duration = Duration::from_secs(1);
+        self.guarded("close_exporter", || self.shared.exporter.as_ref().map(|exporter| exporter.close(WITHIN)));
+    }
+
+    /// Whether something is shared with other processes.
+    #[napi(catch_unwind)]
+    pub fn shares(&self) -> bool {
+        self.shared.exporter.is_some()
+    }
+
+    /// How sharing goes, as JSON; `null` where nothing is shared.
+    #[napi(catch_unwind)]
+    pub fn sharing(&self) -> napi::Result<String> {
+        self.asked("sharing", || self.shared.core.sharing())
     }
 
     /// Judges, as of now.

@@ -2,6 +2,7 @@
 //!
 //! Each thread of Node has its own copy of the package's JavaScript, but the addon is loaded once: it is where they meet.
 
+use sentinel_exporter::Exporter;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) core: sentinel_core::Sentinel,
+    /// What shares with other processes, where that is configured.
+    pub(crate) exporter: Option<Exporter>,
     pub(crate) admin_token: Option<String>,
     pub(crate) key: u32,
 }
@@ -19,8 +22,12 @@ static ALL: Mutex<Option<HashMap<u32, Weak<Shared>>>> = Mutex::new(None);
 
 impl Shared {
     /// One that can be found by its key, for as long as somebody holds it.
-    pub(crate) fn new(core: sentinel_core::Sentinel, admin_token: Option<String>) -> Arc<Self> {
-        let shared = Arc::new(Self { core, admin_token, key: KEYS.fetch_add(1, Ordering::Relaxed) });
+    pub(crate) fn new(
+        core: sentinel_core::Sentinel,
+        exporter: Option<Exporter>,
+        admin_token: Option<String>,
+    ) -> Arc<Self> {
+        let shared = Arc::new(Self { core, exporter, admin_token, key: KEYS.fetch_add(1, Ordering::Relaxed) });
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         all.get_or_insert_default().insert(shared.key, Arc::downgrade(&shared));
         shared
