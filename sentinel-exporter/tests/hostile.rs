@@ -74,7 +74,7 @@ fn torn_truncated_newer_and_misnamed() {
     let other = block(START, 9);
     let (bytes, source) = (other.encode(), other.source());
     let path = scene.slot(source);
-    let mut write = |bytes: &[u8]| {
+    let write = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
         scene.skipped()
     };
