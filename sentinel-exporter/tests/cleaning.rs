@@ -1,5 +1,9 @@
 //! What leaves the directory, and what stays: by slot, and by whether its source lives.
 
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+#[allow(dead_code)] // each binary uses its part
 mod common;
 
 use common::{Process, SLOT_MS, START, View, block, names, place, private, publish, publish_as, role, say, store};

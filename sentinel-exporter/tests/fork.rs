@@ -1,5 +1,9 @@
 //! What a forked child inherits keeps nobody alive, and closes nothing that is not its own.
 
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+#[allow(dead_code)] // each binary uses its part
 mod common;
 
 use common::{PATIENCE, Process, View, block, place, private, publish, role, say, store};

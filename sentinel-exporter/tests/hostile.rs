@@ -1,5 +1,9 @@
 //! Files that nobody should have put there: skipped, counted by reason, never waited for, and in nobody's way.
 
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+#[allow(dead_code)] // each binary uses its part
 mod common;
 
 use common::{PATIENCE, SLOT_MS, START, View, block, is_root, place, private, publish, skip, store};

@@ -1,5 +1,9 @@
 //! One process leads, whoever is killed, and none of those that a leader forked leads for it.
 
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+#[allow(dead_code)] // each binary uses its part
 mod common;
 
 use common::{Process, place, private, role, say};

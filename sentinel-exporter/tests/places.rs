@@ -1,5 +1,9 @@
 //! A directory that is full, read-only, another's, gone, or not what it was: a typed error, and all is well when the place is.
 
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+#[allow(dead_code)] // each binary uses its part
 mod common;
 
 use common::{Process, SLOT_MS, START, View, block, is_root, names, place, private, publish, role, say, skip, store};
@@ -84,14 +88,14 @@ fn full_and_read_only() {
     let filler = dir.join("filler");
     let full = fs::write(&filler, vec![1; 1 << 20]).unwrap_err();
     assert_eq!(full.kind(), ErrorKind::StorageFull);
-    let error = publish(&bytes, &[1; 100_000]).unwrap_err();
+    let error = publish(&bytes, &vec![1; 100_000]).unwrap_err();
     let is = |error: &StoreError, expected| matches!(error, StoreError::File { kind, .. } if *kind == expected);
     assert!(is(&error, ErrorKind::StorageFull), "{error}");
     // What was there is there, and can be read.
     let mut reader = store(&dir);
     assert_eq!(View::of(&mut reader).requests(), 1);
     fs::remove_file(&filler).unwrap();
-    assert!(publish(&bytes, &[1; 100_000]).unwrap().complete);
+    assert!(publish(&bytes, &vec![1; 100_000]).unwrap().complete);
 
     mounted.remount("ro");
     let error = publish(&bytes, b"").unwrap_err();
@@ -215,7 +219,7 @@ fn one_that_is_gone_is_made_again_and_says_what_is_lost() {
     assert!(nothing_new(&mut writer, START + SLOT_MS));
     assert!(publish(&mut writer, &[old], b"").unwrap().complete);
     // The lock alone: it is taken again.
-    let lock = names(&dir).into_iter().find(|name| name.ends_with(".lock")).unwrap();
+    let lock = sentinel_exporter::rollup::Name::Lock { source }.to_string();
     fs::remove_file(place(&dir).path().join(lock)).unwrap();
     assert_eq!(View::of(&mut reader).sources, 0);
     assert!(nothing_new(&mut writer, START));

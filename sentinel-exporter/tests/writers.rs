@@ -1,8 +1,12 @@
 //! Eight writers and two readers that are killed at random: whatever was acknowledged is read, whole, once, and never less than before.
 
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+#[allow(dead_code)] // each binary uses its part
 mod common;
 
-use common::{Process, SLOT_MS, START, View, private, publish, role, say, store};
+use common::{Process, SLOT_MS, START, View, private, publish, role, say, store, tell};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sentinel_core::{Block, Clock, Event, Sentinel};
 use sentinel_exporter::rollup::{Found, RollupStore, Skipped};
@@ -140,9 +144,4 @@ fn kills_lose_nothing_and_double_nothing() {
     assert_eq!(answering.report(sentinel_core::Query::default()).totals.requests, last.requests());
     assert!(kills > 50 && last.requests() > 1_000, "{kills} kills, {} requests", last.requests());
     tell(&format!("{kills} kills, {looks} looks, {} slots, {} requests", said.0.len(), last.requests()));
-}
-
-fn tell(words: &str) {
-    use std::io::Write;
-    writeln!(std::io::stderr(), "{words}").unwrap();
 }

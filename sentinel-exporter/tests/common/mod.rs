@@ -1,7 +1,5 @@
 //! What the tests share: real directories, real blocks, real processes. A child is this test binary, run again for one ignored test.
 
-#![allow(dead_code)] // Each binary uses its part.
-
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use sentinel_core::{Block, Clock, Event, Sentinel};
 use sentinel_exporter::rollup::{Directory, Found, Place, Publication, Published, RollupStore, Slot, StoreError};
@@ -120,7 +118,13 @@ pub(crate) fn is_root() -> bool {
 
 /// Says on the terminal that something was not tested.
 pub(crate) fn skip(why: &str) {
-    writeln!(std::io::stderr(), "\nSKIPPED: {why}\n").unwrap();
+    tell(&format!("\nSKIPPED: {why}\n"));
+}
+
+/// Says something on the terminal: the test runner keeps what `eprintln` says to itself.
+#[allow(clippy::explicit_write)]
+pub(crate) fn tell(words: &str) {
+    writeln!(std::io::stderr(), "{words}").unwrap();
 }
 
 const ROLE: &str = "SENTINEL_TEST_ROLE";
