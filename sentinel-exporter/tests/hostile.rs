@@ -282,7 +282,7 @@ fn only_what_changed_is_read() {
     assert_eq!(view.collect(&mut reader, START).unwrap(), 3);
     // A quick change of the same size, which looks as what it replaces.
     let path = place(&dir).path().join(slot(source));
-    let old = SystemTime::now() - Duration::from_secs(60);
+    let old = SystemTime::now() - Duration::from_mins(1);
     File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
     assert_eq!(view.collect(&mut reader, START).unwrap(), 0);
     // Those that have left the window are not shown.
