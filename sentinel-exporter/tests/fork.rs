@@ -83,15 +83,15 @@ fn dropper(dir: &Path) {
     let _ = publish(&mut rollups, &[block(common::START, 3)], b"in flight").unwrap();
     let mut pair = Some((leader, rollups));
     let child = fork(|| {
-        let files: Vec<File> = (0..64).map(|_| File::open("/dev/null").unwrap()).collect();
-        // Its own, in the same places of the table.
+        // Its own lock, which takes over the number and the place in the table of the one that it inherited.
         let own = dir.join("own");
         let mut mine = Leader::new(place(&own));
         assert!(mine.lead());
+        let files: Vec<File> = (0..64).map(|_| File::open("/dev/null").unwrap()).collect();
         drop(pair.take());
         let good = files.iter().all(|file| rustix::fs::fstat(file).is_ok());
-        let mut rival = Leader::new(place(&own));
-        say(if good && mine.lead() && !rival.lead() { "all open" } else { "closed" });
+        let rival = Leader::new(place(&own)).lead();
+        say(if good && !rival && mine.leads() { "all open" } else { "closed" });
     });
     // SAFETY: it waits for this process's own child.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
@@ -115,6 +115,8 @@ fn successor(dir: &Path) {
     let _ = publish(&mut rollups, &[block(common::START, 3)], b"").unwrap();
     fork(|| {
         assert!(!leader.leads() && !leader.lead());
+        let view = View::of(&mut rollups);
+        assert_eq!((view.requests(), view.sources), (3, 1), "its parent is somebody else");
         let _ = publish(&mut rollups, &[block(common::START, 4)], b"").unwrap();
         say("published");
         let begun = Instant::now();

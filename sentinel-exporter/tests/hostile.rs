@@ -123,8 +123,7 @@ fn what_is_not_a_file_is_not_opened_or_followed() {
 }
 
 fn fifo(path: &Path) {
-    use rustix::fs::{CWD, Mode, mkfifoat};
-    mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 #[test]
@@ -157,6 +156,20 @@ fn another_users_are_not_believed() {
     fs::write(scene.slot(other.source()), other.encode()).unwrap();
     std::os::unix::fs::chown(scene.slot(other.source()), Some(65_534), None).unwrap();
     assert_eq!(scene.skipped(), one(|skipped| skipped.foreign_owner = 1));
+}
+
+#[test]
+fn a_store_does_not_find_what_it_published() {
+    let (_guard, dir) = private();
+    let (mut one, mut other) = (store(&dir), store(&dir));
+    let _ = publish(&mut one, &[block(START, 5)], b"one").unwrap();
+    let _ = publish(&mut other, &[block(START, 7)], b"other").unwrap();
+    let view = View::of(&mut one);
+    assert_eq!((view.requests(), view.live.len(), view.sources), (7, 1, 2));
+    one.close();
+    one.forget();
+    let view = View::of(&mut one);
+    assert_eq!((view.requests(), view.live.len(), view.sources), (7, 1, 1));
 }
 
 #[test]

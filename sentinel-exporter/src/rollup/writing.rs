@@ -40,11 +40,15 @@ pub(crate) fn write(dir: BorrowedFd<'_>, temporary: Name, name: Name, bytes: &[u
 pub(crate) fn lock(dir: BorrowedFd<'_>, temporary: Name, name: Name) -> Result<FileLock, StoreError> {
     let hidden = temporary.to_string();
     // Open for reading: one that is open for writing would keep a file system from becoming read-only.
-    let lock = FileLock::take(|| create(dir, &hidden, OFlags::RDONLY)).map_err(|error| refused(name, error))?;
-    if let Err(error) = renameat(dir, &hidden, dir, name.to_string()) {
+    let taken = FileLock::take(|| create(dir, &hidden, OFlags::RDONLY)).map_err(|error| refused(name, error));
+    let named = taken.and_then(|lock| {
+        renameat(dir, &hidden, dir, name.to_string()).map_err(|error| failed(name, "rename", error))?;
+        Ok(lock)
+    });
+    if named.is_err() {
         let _ = remove(dir, temporary);
-        return Err(failed(name, "rename", error));
     }
+    let lock = named?;
     // Somebody who cleans up may have taken the new one for the old one.
     if lock.is_at(dir, &name.to_string()) {
         Ok(lock)
@@ -57,7 +61,7 @@ pub(crate) fn refused(name: Name, error: Refused) -> StoreError {
     let why = match error {
         Refused::Os(error) => return failed(name, "lock", error),
         Refused::Held => "another process holds it",
-        Refused::Full => "this process holds 128, the most it can",
+        Refused::Full => "this process holds as many as it can",
         Refused::Forking => "this process forks all the time",
     };
     StoreError::Lock { file: name.to_string(), why }
