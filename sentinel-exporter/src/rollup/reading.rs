@@ -248,6 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn who_looks_is_not_taken_for_the_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let fd = open_dir(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let name = Name::Lock { source: 1 };
+        let file = File::create(dir.path().join(name.to_string())).unwrap();
+        assert_eq!(is_held(fd.as_fd(), name), Some(false));
+        // Somebody else looks at this moment.
+        let (looking, _) = open(fd.as_fd(), name, 0).unwrap();
+        flock(&looking, FlockOperation::NonBlockingLockShared).unwrap();
+        assert_eq!(is_held(fd.as_fd(), name), Some(false));
+        drop(looking);
+        flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        assert_eq!(is_held(fd.as_fd(), name), Some(true));
+        assert_eq!(is_held(fd.as_fd(), Name::Lock { source: 2 }), Some(false));
+    }
+
+    #[test]
     fn equal_stamps_within_a_tick_are_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let fd = open_dir(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();

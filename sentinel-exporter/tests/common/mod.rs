@@ -16,7 +16,7 @@ use tempfile::TempDir;
 pub(crate) const START: i64 = 1_700_000_400_000;
 pub(crate) const SLOT_MS: i64 = 10_000;
 /// Long enough for anything on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A private directory that goes with the test.
 pub(crate) fn private() -> (TempDir, PathBuf) {
