@@ -10,16 +10,48 @@ use common::{Process, place, private, role, say};
 use sentinel_exporter::Leader;
 use std::io::BufRead;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 #[test]
 #[ignore = "a part of the others, in a process of its own"]
 fn child() {
-    let Some((_, dir)) = role() else { return };
+    let Some((role, dir)) = role() else { return };
     let mut leader = Leader::new(place(&dir));
+    if role == "contender" {
+        return contend(&mut leader, &dir);
+    }
     say("here");
     for _ in std::io::stdin().lock().lines().map_while(Result::ok) {
         say(if leader.lead() { "leads" } else { "follows" });
     }
+}
+
+/// Leads and steps down all the time; whoever leads makes a file that must not be there, and removes it.
+fn contend(leader: &mut Leader, dir: &Path) {
+    let token = dir.join("token");
+    let (mut led, mut doubly) = (0, 0);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        if leader.lead() {
+            led += 1;
+            doubly += u32::from(std::fs::File::create_new(&token).is_err());
+            std::thread::yield_now();
+            let _ = std::fs::remove_file(&token);
+            leader.close();
+        }
+    }
+    say(&format!("{led} {doubly}"));
+}
+
+#[test]
+fn never_two_at_a_time() {
+    let (_guard, dir) = private();
+    let mut processes: Vec<Process> = (0..8).map(|_| Process::start("contender", &dir)).collect();
+    let said: Vec<String> = processes.iter().map(Process::hear).collect();
+    assert!(processes.iter_mut().all(Process::succeeds));
+    let led: u32 = said.iter().map(|said| said.split(' ').next().unwrap().parse::<u32>().unwrap()).sum();
+    assert!(led > 100, "{said:?}");
+    assert!(said.iter().all(|said| said.ends_with(" 0")), "{said:?}");
 }
 
 /// Asks everybody at the same time, and says who leads.
