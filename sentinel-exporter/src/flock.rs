@@ -12,7 +12,6 @@ use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Locks that a process can hold at a time: two for each sentinel that shares what it counts.
 const MOST: usize = 128;
@@ -146,6 +145,8 @@ extern "C" fn in_parent() {
 }
 
 extern "C" fn in_child() {
+    // A program that does not do it itself: its child must not believe that the exporter's thread is there.
+    sentinel_core::fork::mark();
     for place in &TABLE {
         let word = place.swap(EMPTY, Ordering::SeqCst);
         if word != EMPTY {
@@ -157,14 +158,10 @@ extern "C" fn in_child() {
     ENDED.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
 }
 
-/// Registers the handlers, once a process; again where that failed.
+/// Registers the handlers, once a process; again where that failed. Two threads that come first together register them twice, which
+/// does no harm: a lock here might be one that a child inherits locked.
 fn watch_forks() -> Result<(), Errno> {
     static WATCHED: AtomicBool = AtomicBool::new(false);
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    if WATCHED.load(Ordering::Acquire) {
-        return Ok(());
-    }
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     if !WATCHED.load(Ordering::Acquire) {
         // SAFETY: the handlers do atomic operations on statics and close(2), which are allowed there; they neither allocate, lock
         // nor unwind, and stay where they are: neither a program nor the bindings, linked to stay, are unloaded.
