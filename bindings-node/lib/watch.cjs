@@ -31,7 +31,7 @@ class Watch extends Flight {
   /** The adapter calls `seenHead` by itself. */
   static seesHeads = false
 
-  constructor(adapter, req, res, subject) {
+  constructor(adapter, req, res, subject, outer) {
     super()
     this.adapter = adapter
     this.req = req
@@ -42,7 +42,7 @@ class Watch extends Flight {
     this.named = false
     this.done = false
     /** An adapter of another sentinel, around this one. */
-    this.outer = watchAt(req) ?? null
+    this.outer = outer
     this.writeHead = null
   }
 
@@ -146,8 +146,8 @@ function clientIsGone({ socket }) {
   return !socket || socket.readableEnded || BY_CLIENT.has(socket.errored?.code)
 }
 
-function closed() {
-  for (let watch = watchAt(this.req); watch; watch = watch.outer) watch.ended()
+function closed(kept) {
+  for (let { watch } = kept; watch; watch = watch.outer) watch.ended()
 }
 
 /** In the place of a response's `writeHead`. */
@@ -170,9 +170,11 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
   const { inner } = adapter
   try {
     if (inner.closed) return null
-    const outer = watchAt(req)
+    // Asked for once: V8 finds no property of Express's requests in its caches, and looks for each anew.
+    const kept = keptOf(req)
+    const outer = kept.watch
     for (let each = outer; each; each = each.outer) if (each.adapter.inner === inner) return null
-    const watch = new Class(adapter, req, res, subject)
+    const watch = new Class(adapter, req, res, subject, outer)
     const { header } = adapter
     if (header !== null) {
       const value = req.headers[header]
@@ -182,13 +184,13 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
       }
     }
     inner.takeOff(watch)
-    keptOf(req).watch = watch
+    kept.watch = watch
     watch.writeHead = outer?.writeHead ?? null
     if (watch.writeHead === null && !Class.seesHeads) {
       watch.writeHead = res.writeHead
       res.writeHead = headed
     }
-    if (!outer) res.on('close', closed)
+    if (outer === null) res.on('close', () => closed(kept))
     return watch
   } catch {
     inner.failed()
