@@ -23,8 +23,7 @@ const PATHS: [&str; 10] = [
     "/tenants/%71XzW%2fb",
     "/tenants/%5Cu%7b202e%7dqXzW",
 ];
-const QUERIES: [&str; 8] =
-    ["", "by=", "limit=", "window=", "series=", "by=load&limit=3&window=2m&series=1&", "%", "&&"];
+const QUERIES: [&str; 8] = ["", "by=", "limit=", "window=", "series=", "by=load&limit=3&window=2m&series=1&", "%", "&&"];
 
 /// The same for every run: what answers share is part of what is tested. With the token, for everybody, for nobody.
 static VIEWS: LazyLock<[Admin; 3]> = LazyLock::new(|| {
@@ -69,8 +68,7 @@ fn well_formed(request: &Request<'_>, response: &Response, shown: bool) {
 
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input(bytes);
-    let method =
-        if input.byte() < 224 { METHODS[usize::from(input.byte() & 1)].into() } else { text(&mut input, &METHODS) };
+    let method = if input.byte() < 224 { METHODS[usize::from(input.byte() & 1)].into() } else { text(&mut input, &METHODS) };
     let (path, query) = (text(&mut input, &PATHS), text(&mut input, &QUERIES));
     let given = [b"Bearer ".as_slice(), input.0].concat();
     let right = format!("Bearer {TOKEN}");
