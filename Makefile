@@ -25,6 +25,9 @@ PYTHON  := $(VENV)/bin/python -B
 PY      := target/python
 WHEELS  := target/wheels
 EMPTY   := target/python-empty
+NODE    := bindings-node
+# napi hands what follows -- to cargo.
+LOCKED_NAPI := $(if $(LOCKED),-- $(LOCKED))
 DENY    := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
@@ -39,7 +42,7 @@ EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo replay test test-python incidents soak bench bench-python fuzz asan loom mutants audit fmt lint clean
+.PHONY: help demo replay test test-python test-node incidents soak bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
@@ -86,6 +89,8 @@ test: $(VENV)/installed ## Install what is missing and run every test; stops at 
 	$(EXAMPLE) incidents -- --slice ci
 	@printf '\n== The Python package ==\n'
 	@$(MAKE) --no-print-directory test-python
+	@printf '\n== The Node package ==\n'
+	@$(MAKE) --no-print-directory test-node
 	@printf '\nAll tests passed.\n'
 
 # The tests run against the wheel as it would be installed, built with the profile that is published, from the source distribution: that has the
@@ -101,6 +106,14 @@ test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its
 	python3 -m venv $(EMPTY)
 	$(EMPTY)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls $(WHEELS)/*.whl)[fastapi]"
 	$(EMPTY)/bin/python -B bindings-python/tests/installed.py bindings-python/README.md
+
+# Against the addon as it is published, in a folder of packages that the lock file names.
+test-node: $(NODE)/node_modules/installed ## Build the Node package, run its tests, check its types, install its tarball where nothing else is
+	@tools/setup cargo node
+	cd $(NODE) && npm run --silent build -- $(LOCKED_NAPI)
+	cd $(NODE) && node --test test/*.test.js
+	$(NODE)/test/types.sh
+	$(NODE)/test/installed.sh
 
 incidents: ## Measure the verdicts on every made incident against the targets, SEEDS of each, and print the table (long)
 	$(EXAMPLE) incidents -- --seeds $(SEEDS) --json target/incidents.json
@@ -118,6 +131,13 @@ bench-python: $(PY)/installed bindings-python/bench/requirements.txt ## Measure 
 
 bench: ## Measure speed and memory beside what people use today, against the targets (half an hour and more); BENCH=--quick: a look
 	$(CARGO) run $(LOCKED) --quiet --release --package sentinel-benches --bin bench -- --out target/bench.jsonl $(BENCH)
+
+bench-node: $(NODE)/node_modules/installed ## Measure the Node package beside its peers; prints a table
+	@tools/setup cargo node
+	cd $(NODE) && npm run --silent build -- $(LOCKED_NAPI)
+	cd $(NODE)/bench && npm ci --silent --no-audit --no-fund
+	@mkdir -p target
+	node $(NODE)/bench/main.js --out target/bench-node.jsonl $(BENCH)
 
 # What is found stays in target/fuzz; the corpus in the tree is only read. An input that breaks something ends it.
 fuzz: $(FUZZ) ## Fuzz the admin view, the codec, merges, the replay's lines and rollup files, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
@@ -182,6 +202,11 @@ $(PY)/installed: bindings-python/requirements.txt tools/setup
 	@tools/setup python cargo
 	python3 -m venv $(PY)
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement bindings-python/requirements.txt
+	@touch $@
+
+$(NODE)/node_modules/installed: $(NODE)/package-lock.json tools/setup
+	@tools/setup node
+	cd $(NODE) && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 $(DENY):

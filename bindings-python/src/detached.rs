@@ -38,9 +38,10 @@ pub(crate) fn forget() {
     OUTSIDE.store(0, Ordering::Relaxed);
 }
 
-/// Registered with `atexit`.
+/// Registered with `atexit`: publishes what is left, then waits for who is outside.
 #[pyfunction]
 pub(crate) fn _drain(py: Python<'_>) {
+    py.detach(crate::exporters::close);
     EXITING.store(true, Ordering::Relaxed);
     let end = Instant::now() + PATIENCE;
     while OUTSIDE.load(Ordering::Relaxed) > 0 && Instant::now() < end {

@@ -1,7 +1,7 @@
 //! The native part of the Python package `tenant_sentinel`: what the core does, under the names that it has there.
 //!
 //! `sentinel` and `guard` are what an application calls, `admin` what its adapters mount, `boundary` what Python values mean,
-//! `options` what the constructor takes, `values` what comes out. `detached` is how other threads run meanwhile, `panics` sees to it that nothing of this takes the host down, `fork` that a child
+//! `options` what the constructor takes, `values` what comes out. `exporters` are the threads that share with other processes. `detached` is how other threads run meanwhile, `panics` sees to it that nothing of this takes the host down, `fork` that a child
 //! process starts from zero.
 
 // The comments of what Python sees are docstrings, and read there.
@@ -11,6 +11,7 @@ mod admin;
 mod boundary;
 mod detached;
 mod errors;
+mod exporters;
 mod fork;
 mod guard;
 mod options;

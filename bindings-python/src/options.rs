@@ -5,6 +5,7 @@ use crate::errors::config_error;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDelta, PyFloat, PyInt, PyString};
 use sentinel_core::{ConfigError, parse_duration, parse_size};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// An error of this field; the value as Python would write it, as far as it is short.
@@ -71,4 +72,9 @@ where
 pub(crate) fn text(field: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyResult<String> {
     let text = value.cast::<PyString>().map_err(|_| refused(field, value, allowed))?;
     text.to_str().map(Into::into).map_err(|_| refused(field, value, allowed))
+}
+
+/// A path: text, or what has `__fspath__`.
+pub(crate) fn path(field: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    value.extract().map_err(|_| refused(field, value, "a path"))
 }

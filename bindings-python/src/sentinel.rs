@@ -3,14 +3,17 @@
 use crate::admin::Admin;
 use crate::boundary;
 use crate::detached::detached;
-use crate::errors::{config_error, internal_error};
+use crate::errors::{config_error, internal_error, read_error};
+use crate::exporters;
 use crate::guard::Guard;
-use crate::options::{count, duration, parsed, refused, size, text};
+use crate::options::{count, duration, parsed, path, refused, size, text};
 use crate::panics::guarded;
 use crate::values::of_json;
 use pyo3::prelude::*;
-use sentinel_core::{Event, Latency, Query};
+use sentinel_core::{Event, Latency, Query, Scope};
+use sentinel_exporter::{Config, Exporter};
 use serde::Serialize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -18,8 +21,8 @@ use std::time::Duration;
 const MOST_ROWS: usize = 100_000;
 
 /// Which tenant is causing elevated errors or latency right now: one, a few, or everyone? Told of every request, it answers from
-/// the last ten minutes, in memory. It starts no thread and opens nothing; one object serves all threads of a process, and a
-/// forked child starts from zero.
+/// the last ten minutes, in memory. It starts no thread and opens nothing, unless it shares with other processes (`service`); one
+/// object serves all threads of a process, and a forked child starts from zero.
 ///
 /// Options, each also an environment variable (`SENTINEL_WINDOW` for `window`), the argument going first:
 ///
@@ -31,6 +34,10 @@ const MOST_ROWS: usize = 100_000;
 /// - `max_endpoints`: distinct route templates; further ones share `other`. Default 1024.
 /// - `stripes`: tables that threads spread over, a power of two. Default by the number of processors.
 /// - `slow_after`: from which latency on a request is slow, a duration. Default: what 5 % of all requests exceed.
+/// - `service`: the name under which the processes of a service on this host answer for each other: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+///   Default: each answers for itself, and no thread is started.
+/// - `dir`: where they meet, an absolute path (`SENTINEL_DIR`). Default: a private directory in memory.
+/// - `config`: a `sentinel.toml` with the options of `[exporter]`; watched. No environment variable.
 /// - `admin_token`: what the admin view asks for, 8 to 1,024 visible ASCII characters. Default: it shows nothing.
 ///
 /// Raises `ConfigError`, a `ValueError` that names the field, for what cannot be used.
@@ -43,6 +50,7 @@ const MOST_ROWS: usize = 100_000;
 #[pyclass(frozen, module = "tenant_sentinel", name = "Sentinel")]
 pub(crate) struct Sentinel {
     core: sentinel_core::Sentinel,
+    exporter: Option<Arc<Exporter>>,
     admin_token: Option<String>,
     closed: AtomicBool,
 }
@@ -80,11 +88,45 @@ fn window_of(window: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
     if window.is_zero() { Err(refused("window", value, "a duration above 0")) } else { Ok(Some(window)) }
 }
 
+fn scope_of(value: &Bound<'_, PyAny>) -> PyResult<Scope> {
+    parsed("scope", value, "'process' or 'host'")
+}
+
+/// What shares with other processes, where that is configured.
+fn exporter(
+    py: Python<'_>,
+    core: &sentinel_core::Sentinel,
+    service: Option<&Bound<'_, PyAny>>,
+    dir: Option<&Bound<'_, PyAny>>,
+    config: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Arc<Exporter>>> {
+    let refuse = |error: &sentinel_core::ConfigError| config_error(py, error);
+    let file = config.map(|value| path("config", value)).transpose()?;
+    let read = match &file {
+        Some(file) => Config::from_file(file).map_err(|error| read_error(py, &file.to_string_lossy(), &error))?,
+        None => Config::default(),
+    };
+    let mut options = read.env().map_err(|error| refuse(&error))?;
+    if let Some(value) = service {
+        options.service = Some(text("service", value, "text")?);
+    }
+    if let Some(value) = dir {
+        options.dir = Some(path("dir", value)?);
+    }
+    if options.service.is_none() && options.flush.is_none() && file.is_none() {
+        return Ok(None);
+    }
+    let made = guarded("exporter", || Exporter::watching(core, options, file.as_deref()));
+    let exporter = Arc::new(made.ok_or_else(internal_error)?.map_err(|error| refuse(&error))?);
+    exporters::remember(&exporter);
+    Ok(Some(exporter))
+}
+
 #[pymethods]
 impl Sentinel {
     #[new]
     #[pyo3(signature = (*, window=None, slot=None, budget=None, errors=None, places=None, max_endpoints=None, stripes=None,
-                        slow_after=None, admin_token=None))]
+                        slow_after=None, admin_token=None, service=None, dir=None, config=None))]
     #[allow(clippy::too_many_arguments)] // keywords, each an option
     fn new(
         py: Python<'_>,
@@ -97,6 +139,9 @@ impl Sentinel {
         stripes: Option<&Bound<'_, PyAny>>,
         slow_after: Option<&Bound<'_, PyAny>>,
         admin_token: Option<&Bound<'_, PyAny>>,
+        service: Option<&Bound<'_, PyAny>>,
+        dir: Option<&Bound<'_, PyAny>>,
+        config: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let refuse = |error: &sentinel_core::ConfigError| config_error(py, error);
         let mut builder = sentinel_core::Sentinel::builder().env().map_err(|error| refuse(&error))?;
@@ -136,7 +181,8 @@ impl Sentinel {
         if let Some(token) = &admin_token {
             core.admin().token(token).map_err(|error| refuse(&error))?;
         }
-        Ok(Self { core, admin_token, closed: AtomicBool::new(false) })
+        let exporter = exporter(py, &core, service, dir, config)?;
+        Ok(Self { core, exporter, admin_token, closed: AtomicBool::new(false) })
     }
 
     /// Counts one request. Never raises, whatever the values are, and never waits for more than another record.
@@ -225,7 +271,8 @@ impl Sentinel {
     /// - `by`: "errors", "error_rate", "latency", "load" or "requests".
     /// - `limit`: tenants listed, at most.
     /// - `window`: a trailing part of the window; seconds, text such as "2m", or a timedelta. `None`: all of it.
-    /// - `scope`: "process", or `None` for the widest there is.
+    /// - `scope`: "process", or "host" for all processes of the service on this host. `None`: the widest that can answer; the report
+    ///   says which, and why no wider one.
     /// - `series`: with requests and errors slot by slot.
     ///
     /// >>> from tenant_sentinel import Sentinel
@@ -251,10 +298,7 @@ impl Sentinel {
             query.limit = count("limit", value)?.min(MOST_ROWS);
         }
         if let Some(value) = scope {
-            let process = value.extract::<&str>().is_ok_and(|scope| scope == "process");
-            if !process {
-                return Err(refused("scope", value, "'process', or None"));
-            }
+            query.scope = Some(scope_of(value)?);
         }
         self.asked(py, "report", || self.core.report(query))
     }
@@ -264,15 +308,19 @@ impl Sentinel {
     /// >>> from tenant_sentinel import Sentinel
     /// >>> print(Sentinel().text().splitlines()[0])
     /// QUIET  no unusual 5xx
-    #[pyo3(signature = (by=None, limit=None, window=None))]
+    #[pyo3(signature = (by=None, limit=None, window=None, scope=None))]
     fn text(
         &self,
         py: Python<'_>,
         by: Option<&Bound<'_, PyAny>>,
         limit: Option<&Bound<'_, PyAny>>,
         window: Option<&Bound<'_, PyAny>>,
+        scope: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<String> {
         let mut query = Query { window: window_of(window)?, ..Query::default() };
+        if let Some(value) = scope {
+            query.scope = Some(scope_of(value)?);
+        }
         if let Some(value) = by {
             query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
         }
@@ -308,17 +356,18 @@ impl Sentinel {
     /// >>> sentinel.record("acme", "/v1/process", 500, 12.5)
     /// >>> sentinel.tenant("acme")["endpoints"]
     /// [{'endpoint': '/v1/process', 'requests': 1, 'errors': 1}]
-    #[pyo3(signature = (tenant_id, window=None))]
+    #[pyo3(signature = (tenant_id, window=None, scope=None))]
     fn tenant<'py>(
         &self,
         py: Python<'py>,
         tenant_id: &Bound<'py, PyAny>,
         window: Option<&Bound<'py, PyAny>>,
+        scope: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let window = window_of(window)?;
+        let (window, scope) = (window_of(window)?, scope.map(scope_of).transpose()?);
         let id = boundary::tenant(tenant_id)
             .ok_or_else(|| refused("tenant_id", tenant_id, "a string, bytes, an int, a UUID or None"))?;
-        self.asked(py, "tenant", || self.core.tenant(&id, window))
+        self.asked(py, "tenant", || self.core.tenant_within(scope, &id, window))
     }
 
     /// The ledger: what was offered, what became of it, and what the sentinel knows of itself. At all times offered = accepted +
@@ -373,7 +422,39 @@ impl Sentinel {
         let _ = guarded("adapter_failed", || self.core.adapter_failed());
     }
 
-    /// Ends it: nothing is counted from here on; what was counted can still be asked for. May be called again.
+    /// Starts the thread that shares with other processes, where that is configured, and does nothing otherwise. The first record and
+    /// the first question start it too; this is for a service that should be heard of before its first request.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().start_exporter()
+    fn start_exporter(&self) {
+        if let Some(exporter) = self.exporter.as_ref().filter(|_| self.is_open()) {
+            let _ = self.guarded("start_exporter", || exporter.start());
+        }
+    }
+
+    /// Makes what was counted readable to the other processes now, and not within two seconds. Says whether that was done; waits for
+    /// it a quarter of a second at most.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().publish()  # shares with nobody
+    /// False
+    fn publish(&self, py: Python<'_>) -> bool {
+        let Some(exporter) = &self.exporter else { return false };
+        self.guarded("publish", || detached(py, || exporter.publish())).unwrap_or(false)
+    }
+
+    /// How sharing with other processes goes; `None` where nothing is shared.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().sharing() is None
+    /// True
+    fn sharing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.asked(py, "sharing", || self.core.sharing())
+    }
+
+    /// Ends it: nothing is counted from here on, and what was counted is published where that is configured, within a second; it can
+    /// still be asked for. May be called again.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> with Sentinel() as sentinel:
@@ -381,17 +462,20 @@ impl Sentinel {
     /// >>> sentinel.record("acme", "/", 200, 1.0)
     /// >>> sentinel.stats()["offered"]
     /// 1
-    fn close(&self) {
+    fn close(&self, py: Python<'_>) {
         self.closed.store(true, Ordering::Relaxed);
+        if let Some(exporter) = &self.exporter {
+            let _ = self.guarded("close", || detached(py, || exporter.close(Duration::from_secs(1))));
+        }
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
 
-    #[pyo3(signature = (*_args))]
-    fn __exit__(&self, _args: &Bound<'_, pyo3::types::PyTuple>) {
-        self.close();
+    #[pyo3(signature = (*args))]
+    fn __exit__(&self, args: &Bound<'_, pyo3::types::PyTuple>) {
+        self.close(args.py());
     }
 
     fn __repr__(&self) -> String {

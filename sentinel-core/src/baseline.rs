@@ -4,18 +4,13 @@
 //! older than the window, *tainted* slots left out, so that it never contains the incident that is being judged.
 //! Two judges keep their own: errors, and latency (requests above the key's own tail threshold).
 
-use crate::histogram::{HALVES, LatencyCell, half_of};
+use crate::histogram::HALVES;
 use crate::lookup::Lookup;
 use crate::part::Part;
+use crate::tails::{Tail, Tails, dot, pairwise};
 use std::borrow::Borrow;
 use std::collections::VecDeque;
 
-/// Expected share of requests above a tail threshold.
-pub(crate) const TAIL: f64 = 0.05;
-/// Requests of an average key that each key's own history is mixed with.
-pub(crate) const PSEUDO_REQUESTS: f64 = 20.0;
-/// Requests that the fleet must have before thresholds mean anything.
-const TAIL_MIN: f64 = 100.0;
 /// A slot enters the tail histograms when it is this old, or leaves a shorter window.
 const TAIL_AGE_MS: i64 = 60_000;
 const HALF_LIFE_S: f64 = 3_600.0;
@@ -98,6 +93,14 @@ impl Tally {
     }
 }
 
+/// What is known of a key beyond the ring: (requests, bad ones) of each side, and its latencies in halves of an octave.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Past {
+    pub(crate) errors: [f64; 2],
+    pub(crate) latency: [f64; 2],
+    pub(crate) tail: Vec<(u8, f64)>,
+}
+
 /// What one side has learned of each key: requests and bad ones.
 #[derive(Debug)]
 struct Learned {
@@ -106,31 +109,6 @@ struct Learned {
     old: Vec<[f64; 2]>,
     /// By window: untainted slots of the ring that are older than it.
     older: Vec<Vec<[u32; 2]>>,
-}
-
-/// A key's decayed latency histogram, in halves of an octave, and its threshold.
-#[derive(Debug, Clone, Default)]
-struct Tail {
-    /// Which halves have a count, by their bits, and the counts in that order.
-    halves: u64,
-    counts: Vec<f64>,
-    /// Close at which `counts` were true.
-    stamp: u64,
-    /// The threshold and the epoch it was computed for.
-    line: u8,
-    epoch: u64,
-}
-
-/// Thresholds of all keys: learned together, computed when asked for.
-#[derive(Debug)]
-struct Tails {
-    of: Vec<Tail>,
-    fleet: [f64; HALVES],
-    /// Twenty requests of the fleet, as of `epoch`.
-    pseudo: [f64; HALVES],
-    closes: u64,
-    /// The close that last set thresholds; 0 = none yet.
-    epoch: u64,
 }
 
 /// All tenants, or all endpoints. Key 0 is the rest: what has no row of its own.
@@ -167,7 +145,7 @@ impl<L: Lookup> Keys<L> {
             open_parts: Vec::new(),
             ring: VecDeque::new(),
             learned: [learned(Side::Errors), learned(Side::Latency)],
-            tails: Tails { of: Vec::new(), fleet: [0.0; HALVES], pseudo: [0.0; HALVES], closes: 0, epoch: 0 },
+            tails: Tails::new(),
         };
         out.add_key(rest);
         out
@@ -408,6 +386,29 @@ impl<L: Lookup> Keys<L> {
         self.tails.of[i as usize].halves != 0
     }
 
+    /// What is known of a key beyond the ring, for another process.
+    pub(crate) fn past(&self, i: u32) -> Past {
+        let [errors, latency] = [Side::Errors, Side::Latency].map(|side| self.learned[side as usize].old[i as usize]);
+        Past { errors, latency, tail: self.tails.histogram(i, self.horizon.decay) }
+    }
+
+    /// Takes what another process knew of a key.
+    pub(crate) fn inherit(&mut self, i: u32, past: &Past) {
+        self.learned[Side::Errors as usize].old[i as usize] = past.errors;
+        self.learned[Side::Latency as usize].old[i as usize] = past.latency;
+        self.tails.inherit(i, &past.tail);
+    }
+
+    /// The latencies of everybody, for another process.
+    pub(crate) fn past_fleet(&self) -> Vec<(u8, f64)> {
+        (0..).zip(self.tails.fleet).filter(|(_, count)| *count > 0.0).collect()
+    }
+
+    /// Takes the latencies of everybody that another process knew: before those of the keys.
+    pub(crate) fn inherit_fleet(&mut self, histogram: &[(u8, f64)]) {
+        self.tails.inherit_fleet(histogram);
+    }
+
     /// Bytes on the heap, near enough to budget by.
     pub(crate) fn weight(&self) -> usize {
         let windows = self.horizon.windows.len();
@@ -503,102 +504,6 @@ impl Learned {
         let old = &mut self.old[i as usize];
         // Counts that were taken back are negative here.
         *old = [old[0] + f64::from(tally.n as i32), old[1] + f64::from(bad as i32)];
-    }
-}
-
-impl Tails {
-    fn close(&mut self, decay: f64) {
-        self.closes += 1;
-        self.fleet.iter_mut().for_each(|count| *count *= decay);
-    }
-
-    fn learn(&mut self, i: u32, halves: &[(u8, u32)], decay: f64) {
-        let tail = &mut self.of[i as usize];
-        for count in &mut tail.counts {
-            *count = decayed(*count, decay, self.closes - tail.stamp);
-        }
-        tail.stamp = self.closes;
-        for &(half, count) in halves {
-            let bit = 1 << half;
-            let at = (tail.halves & (bit - 1)).count_ones() as usize;
-            if tail.halves & bit == 0 {
-                tail.halves |= bit;
-                tail.counts.insert(at, 0.0);
-            }
-            tail.counts[at] += f64::from(count);
-            self.fleet[usize::from(half)] += f64::from(count);
-        }
-    }
-
-    fn set_lines(&mut self) {
-        let total = pairwise(&self.fleet);
-        if total >= TAIL_MIN {
-            self.epoch = self.closes;
-            self.pseudo = self.fleet.map(|count| PSEUDO_REQUESTS * count / total);
-        }
-    }
-
-    fn mixed(&self, i: usize, decay: f64) -> [f64; HALVES] {
-        let (mut own, tail) = (self.pseudo, &self.of[i]);
-        let mut left = tail.halves;
-        for &count in &tail.counts {
-            let half = left.trailing_zeros() as usize % HALVES;
-            left &= left.wrapping_sub(1);
-            own[half] += decayed(count, decay, self.epoch.saturating_sub(tail.stamp));
-        }
-        own
-    }
-
-    fn line(&mut self, i: usize, decay: f64) -> u8 {
-        if self.epoch == 0 {
-            return HALVES as u8;
-        }
-        if self.of[i].epoch != self.epoch {
-            self.of[i].line = first_line(&self.mixed(i, decay));
-            self.of[i].epoch = self.epoch;
-        }
-        self.of[i].line
-    }
-}
-
-/// The first half with at most 5 % of the histogram above it.
-pub(crate) fn first_line(histogram: &[f64; HALVES]) -> u8 {
-    let (total, mut seen) = (pairwise(histogram), 0.0);
-    let at = histogram.iter().position(|count| {
-        seen += count / total;
-        1.0 - seen <= TAIL
-    });
-    at.unwrap_or(0) as u8
-}
-
-/// A sum in eight lanes: shares that lie on the line exactly are rounded as the reference of the rules rounds them.
-fn pairwise(values: &[f64; HALVES]) -> f64 {
-    let mut lanes = [0.0; 8];
-    for chunk in values.chunks_exact(8) {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
-    }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
-}
-
-fn dot(a: &[f64; HALVES], b: &[f64; HALVES]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Step by step, as an eager decay would round it; in one go when it was long ago.
-fn decayed(count: f64, decay: f64, steps: u64) -> f64 {
-    if steps > 1_000 { count * decay.powf(steps as f64) } else { (0..steps).fold(count, |count, _| count * decay) }
-}
-
-/// Cells in halves of an octave, sorted.
-pub(crate) fn halves_of(cells: impl Iterator<Item = LatencyCell>, out: &mut Vec<(u8, u32)>) {
-    out.clear();
-    for cell in cells {
-        let half = half_of(cell.bucket);
-        match out.last_mut() {
-            Some(last) if last.0 == half => last.1 = last.1.saturating_add(cell.count),
-            _ => out.push((half, cell.count)),
-        }
     }
 }
 

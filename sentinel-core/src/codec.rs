@@ -12,12 +12,10 @@ use crate::histogram::{BUCKETS, HALVES, LatencyCell};
 use crate::rows::Sums;
 use crate::slot::{EndpointCell, WEIGHTS, WITNESSES};
 use crate::tenant::{MAX_ID, TenantId};
+use crate::wire::{MAX_COUNT, Reader, Writer, invalid};
 
 const MAGIC: [u8; 4] = *b"SNTB";
 const VERSION: u8 = 1;
-const CHECKSUM: usize = 4;
-/// Counts beyond this are not of this world, and f64 would round them. Sums of many blocks saturate.
-const MAX_COUNT: u64 = 1 << 53;
 
 impl Block {
     /// The bytes that another process decodes.
@@ -33,9 +31,7 @@ impl Block {
     /// ```
     pub fn encode(&self) -> Vec<u8> {
         let head = &self.head;
-        let mut out = Writer(Vec::with_capacity(64 + 48 * self.rows.len()));
-        out.0.extend_from_slice(&MAGIC);
-        out.0.push(VERSION);
+        let mut out = Writer::new(MAGIC, VERSION, 64 + 48 * self.rows.len());
         out.0.extend_from_slice(&head.source.to_le_bytes());
         out.signed(head.from_ms);
         out.number(head.to_ms.abs_diff(head.from_ms));
@@ -77,9 +73,7 @@ impl Block {
                 out.number(u64::from(cell.errors));
             }
         }
-        let checksum = crc32fast::hash(&out.0);
-        out.0.extend_from_slice(&checksum.to_le_bytes());
-        out.0
+        out.finish()
     }
 
     /// Reads a block that [`Block::encode`] wrote.
@@ -98,64 +92,14 @@ impl Block {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader { bytes, at: 0 };
-        let found = input.array()?;
-        if found != MAGIC {
-            return Err(DecodeError::Magic { found, expected: MAGIC });
-        }
-        let [version] = input.array()?;
-        if version != VERSION {
-            return Err(DecodeError::Version { found: version, readable: VERSION });
-        }
-        let body = bytes
-            .len()
-            .checked_sub(CHECKSUM)
-            .filter(|end| *end >= input.at)
-            .ok_or(DecodeError::Truncated { at: bytes.len() })?;
-        let found = u32::from_le_bytes(Reader { bytes, at: body }.array()?);
-        let expected = crc32fast::hash(&bytes[..body]);
-        if found != expected {
-            return Err(DecodeError::Checksum { found, expected });
-        }
-        input.bytes = &bytes[..body];
+        let mut input = Reader::open(bytes, MAGIC, VERSION)?;
         let block = input.block()?;
-        if input.at != body {
-            return Err(invalid("length", input.at as u64, "the block ends where its bytes end"));
-        }
+        input.end()?;
         Ok(block)
     }
 }
 
-fn invalid(field: &'static str, value: u64, allowed: &'static str) -> DecodeError {
-    DecodeError::Invalid { field, value, allowed }
-}
-
-struct Writer(Vec<u8>);
-
 impl Writer {
-    fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-
-    fn signed(&mut self, value: i64) {
-        self.number(((value << 1) ^ (value >> 63)) as u64);
-    }
-
-    fn numbers(&mut self, values: [u64; WEIGHTS]) {
-        for value in values {
-            self.number(value);
-        }
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-
     fn cells(&mut self, cells: &[LatencyCell]) {
         self.number(cells.len() as u64);
         let mut last = 0;
@@ -167,64 +111,7 @@ impl Writer {
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
-        let end = end.ok_or(DecodeError::Truncated { at: self.bytes.len() })?;
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let mut out = [0; N];
-        let at = self.at;
-        if self.bytes.len().saturating_sub(at) < N {
-            return Err(DecodeError::Truncated { at: self.bytes.len() });
-        }
-        out.copy_from_slice(self.take(N)?);
-        Ok(out)
-    }
-
-    fn number(&mut self) -> Result<u64, DecodeError> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(invalid("number", value, "at most 64 bits"))
-    }
-
-    fn at_most(&mut self, field: &'static str, most: u64, allowed: &'static str) -> Result<u64, DecodeError> {
-        let value = self.number()?;
-        if value <= most { Ok(value) } else { Err(invalid(field, value, allowed)) }
-    }
-
-    fn count(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        self.at_most(field, MAX_COUNT, "0 to 2^53")
-    }
-
-    fn small(&mut self, field: &'static str) -> Result<u32, DecodeError> {
-        Ok(self.at_most(field, u64::from(u32::MAX), "0 to 2^32 - 1")? as u32)
-    }
-
-    /// A number of items that take at least `bytes` each, so that the length of the input bounds the memory.
-    fn items(&mut self, field: &'static str, bytes: usize) -> Result<usize, DecodeError> {
-        let left = (self.bytes.len() - self.at) / bytes;
-        Ok(self.at_most(field, left as u64, "as many as the bytes hold")? as usize)
-    }
-
+impl Reader<'_> {
     fn counts(&mut self, field: &'static str) -> Result<[u64; WEIGHTS], DecodeError> {
         let counts = [self.count(field)?, self.count(field)?, self.count(field)?];
         match counts[1].max(counts[2]) {
@@ -235,11 +122,6 @@ impl<'a> Reader<'a> {
 
     fn bounds(&mut self, field: &'static str) -> Result<[u64; WEIGHTS], DecodeError> {
         Ok([self.count(field)?, self.count(field)?, self.count(field)?])
-    }
-
-    fn text(&mut self, field: &'static str, most: usize) -> Result<&'a [u8], DecodeError> {
-        let len = self.at_most(field, most as u64, "a length within the limit")? as usize;
-        self.take(len)
     }
 
     /// Histogram cells of at most `requests`.
@@ -264,8 +146,7 @@ impl<'a> Reader<'a> {
 
     fn block(&mut self) -> Result<Block, DecodeError> {
         let source = u64::from_le_bytes(self.array()?);
-        let zigzag = self.number()?;
-        let from_ms = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        let from_ms = self.signed()?;
         let length = self.count("length_ms")?;
         let to_ms = from_ms.checked_add_unsigned(length).ok_or(invalid("to_ms", length, "a time in Unix ms"))?;
         let mut block = Block::new(Head::empty(source, from_ms, to_ms));

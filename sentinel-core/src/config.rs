@@ -251,7 +251,7 @@ impl Builder {
                 format!("at most {MAX_SLOTS} slots of {}", seconds(self.slot)),
             ));
         }
-        within("budget", self.budget as u64, 4 << 20, 64 << 30, " bytes")?;
+        within_budget(self.budget)?;
         within("places", self.places as u64, 8, 16_384, "")?;
         within("max_endpoints", self.max_endpoints as u64, 1, 4_000, "")?;
         if let Some(stripes) = self.stripes {
@@ -271,6 +271,10 @@ impl Builder {
         let Self { budget, errors, max_endpoints, clock, .. } = self;
         Ok(Config { grid, budget, errors, places, max_endpoints, stripes, slow_after, clock })
     }
+}
+
+fn within_budget(budget: usize) -> Result<(), ConfigError> {
+    within("budget", budget as u64, 4 << 20, 64 << 30, " bytes")
 }
 
 fn within(field: &str, value: u64, least: u64, most: u64, unit: &str) -> Result<(), ConfigError> {
@@ -313,6 +317,14 @@ pub(crate) struct Config {
     /// The last bucket that is not slow.
     pub(crate) slow_after: Option<u16>,
     pub(crate) clock: Clock,
+}
+
+impl Config {
+    /// For the merged view of processes that are configured so: nothing is recorded there.
+    pub(crate) fn aggregating(&self, budget: usize) -> Result<Self, ConfigError> {
+        within_budget(budget)?;
+        Ok(Self { budget, stripes: 1, places: self.places.min(most_places(budget, 1)), ..self.clone() })
+    }
 }
 
 /// A duration as people write it: `10m`, `90s`, `250ms`, `1h`, or plain seconds.

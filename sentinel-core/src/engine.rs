@@ -15,9 +15,12 @@ use crate::event::Event;
 use crate::flight::Flights;
 use crate::gather::Shelf;
 use crate::home;
+use crate::inheritance::Baseline;
 use crate::leaving::Leaving;
+use crate::live::{Live, MAX_LIVE};
 use crate::lock::{Guard, Lock};
 use crate::packed::Packed;
+use crate::rollup::Published;
 use crate::seal::Sealing;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stats::{Memory, Stats};
@@ -67,6 +70,10 @@ pub(crate) struct Closed {
     leaving: Leaving,
     /// Begins with the first event.
     pub(crate) fleet: Option<Fleet>,
+    /// What another process knew, until the judges begin.
+    heritage: Option<Baseline>,
+    /// Requests in flight in other processes.
+    pub(crate) live: Vec<Live>,
     pub(crate) slow_line: SlowLine,
     pub(crate) now_ms: i64,
     /// The open slot.
@@ -125,6 +132,8 @@ impl Engine {
             sealing: None,
             leaving: Leaving::default(),
             fleet: None,
+            heritage: None,
+            live: Vec::new(),
             slow_line,
             now_ms: i64::MIN,
             slot: i64::MIN,
@@ -439,6 +448,55 @@ impl Engine {
         Ok(())
     }
 
+    /// Own blocks that have changed since `published` last saw them, with at most `tenants` rows.
+    pub(crate) fn rollup(&self, published: &mut Published, tenants: usize) -> Vec<Block> {
+        let mut closed = self.moved();
+        let Closed { window, ids, open, .. } = &mut *closed;
+        published.begin(self.source, window.own().chain(&*open).map(|block| block.head.from_ms).min());
+        let mut out = Vec::new();
+        for block in window.own().chain(&*open).filter(|block| published.is_new(block)) {
+            match block.pruned((tenants / WEIGHTS).max(1), ids) {
+                Some(pruned) => {
+                    out.push(pruned.to_block(ids));
+                    pruned.release(ids);
+                }
+                None => out.push(block.to_block(ids)),
+            }
+        }
+        out
+    }
+
+    /// Own requests in flight, those of at most `tenants` tenants.
+    pub(crate) fn live(&self, tenants: usize) -> Live {
+        Live::new(self.source, self.clock.now_ms(), self.flights.by_tenant(|started| self.since(started)), tenants)
+    }
+
+    /// Requests in flight elsewhere, in place of those that were known.
+    pub(crate) fn set_live(&self, mut live: Vec<Live>) {
+        let mut left = MAX_LIVE;
+        for part in &mut live {
+            part.in_flight.truncate(left);
+            left -= part.in_flight.len();
+        }
+        self.closed().live = live;
+    }
+
+    /// What is known of the time before the window; `None` before anything is.
+    pub(crate) fn baseline(&self, tenants: usize) -> Option<Baseline> {
+        let closed = self.closed();
+        closed.fleet.as_ref().map(|fleet| fleet.baseline(tenants, &closed.ids))
+    }
+
+    /// Begins with what another process knew; too late once this one has judged.
+    pub(crate) fn inherit(&self, baseline: Baseline) -> bool {
+        let mut closed = self.closed();
+        let fits = closed.fleet.is_none() && baseline.slot_ms == self.shared.grid.slot_ms as u64;
+        if fits {
+            closed.heritage = Some(baseline);
+        }
+        fits
+    }
+
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
         self.closed().verdict(side)
     }
@@ -563,7 +621,7 @@ impl Closed {
             if self.fleet.is_none() {
                 let first =
                     self.window.since(i64::MIN).next().map_or(slot, |block| grid.slot_of(block.head.from_ms).min(slot));
-                self.fleet = Some(Fleet::new(self.setup.clone(), first));
+                self.begin_judging(first);
             }
             let known = self.fleet.as_ref().map_or(slot, Fleet::slot);
             if slot < known {
@@ -580,6 +638,14 @@ impl Closed {
         moved |= self.fleet.as_ref().is_some_and(|fleet| fleet.slot() < self.slot);
         self.close_until(self.slot, grid);
         moved
+    }
+
+    /// The judges begin with slot `first`, and with what another process knew of the time before.
+    fn begin_judging(&mut self, first: i64) {
+        self.fleet = Some(match self.heritage.take() {
+            Some(baseline) => Fleet::heir(self.setup.clone(), first, &baseline, &mut self.ids),
+            None => Fleet::new(self.setup.clone(), first),
+        });
     }
 
     /// Closes slots that nothing of this process came in for. A long silence is skipped once the judges' ring is empty.
@@ -619,7 +685,7 @@ impl Closed {
             let Some(first) = first.map(|first| first.min(self.slot)).or(self.open.as_ref().map(|_| self.slot)) else {
                 return;
             };
-            self.fleet = Some(Fleet::new(self.setup.clone(), first));
+            self.begin_judging(first);
             self.close_until(self.slot, grid);
         }
         let Self { window, ids, fleet, open, .. } = self;

@@ -69,6 +69,16 @@ pub(crate) struct InFlight {
     pub(crate) sum_ms: u64,
 }
 
+impl InFlight {
+    pub(crate) fn add(&mut self, other: Self) {
+        *self = Self {
+            count: self.count.saturating_add(other.count),
+            oldest_ms: self.oldest_ms.max(other.oldest_ms),
+            sum_ms: self.sum_ms.saturating_add(other.sum_ms),
+        };
+    }
+}
+
 impl Flights {
     /// As many as `bytes` hold.
     pub(crate) fn new(bytes: usize) -> Self {
@@ -138,12 +148,8 @@ impl Flights {
             let flights: Vec<Flight> = self.slab(slab).flights.iter().flatten().cloned().collect();
             for flight in &flights {
                 let age = since(&flight.started).as_millis() as u64;
-                let sums = out.entry(flight.tenant.to_vec()).or_default();
-                *sums = InFlight {
-                    count: sums.count + 1,
-                    oldest_ms: sums.oldest_ms.max(age),
-                    sum_ms: sums.sum_ms.saturating_add(age),
-                };
+                let one = InFlight { count: 1, oldest_ms: age, sum_ms: age };
+                out.entry(flight.tenant.to_vec()).or_default().add(one);
             }
         }
         out

@@ -29,7 +29,17 @@ pub fn mark() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
+/// How many forks lie between this process and the one that first used the library: another number than before is another
+/// process, and what was inherited must not be touched.
+///
+/// ```standalone_crate
+/// use sentinel_core::fork;
+///
+/// let before = fork::generation();
+/// fork::mark();
+/// assert_ne!(fork::generation(), before);
+/// ```
 #[inline]
-pub(crate) fn generation() -> u64 {
+pub fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }

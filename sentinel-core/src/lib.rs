@@ -54,6 +54,7 @@
 pub mod admin;
 mod baseline;
 mod block;
+mod block_json;
 mod budget;
 mod bytes;
 mod clock;
@@ -74,9 +75,11 @@ mod histogram;
 #[cfg_attr(sentinel_loom, path = "loom_home.rs")]
 mod home;
 mod index;
+mod inheritance;
 mod interval;
 mod leaving;
 mod leb;
+mod live;
 mod lock;
 mod look;
 mod lookup;
@@ -85,9 +88,12 @@ mod loom_tests;
 mod lump;
 mod packed;
 mod part;
+mod peers;
 mod rank;
 mod report;
+mod rollup;
 mod rows;
+mod scope;
 mod seal;
 mod sentinel;
 mod slot;
@@ -95,11 +101,13 @@ mod stats;
 mod stripe;
 mod subtable;
 mod sync;
+mod tails;
 mod tenant;
 mod text;
 mod verdict;
 mod view;
 mod window;
+mod wire;
 
 pub use block::Block;
 
@@ -110,11 +118,15 @@ pub use error::{ConfigError, DecodeError, MergeError};
 pub use event::{ErrorClasses, Event, Latency};
 pub use flight::Guard;
 pub use handle::Handle;
+pub use inheritance::Baseline;
+pub use live::Live;
 pub use rank::By;
 pub use report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Series, Tail, TenantReport, TenantRow, TopEndpoint,
     Totals,
 };
+pub use rollup::Published;
+pub use scope::{Answer, Scope, Sharing, Unavailable, Wider};
 pub use sentinel::Sentinel;
 pub use stats::{Adjusted, Dropped, Memory, Stats};
 pub use verdict::{Kind, Verdict};

@@ -1,6 +1,6 @@
 //! A look at the window: who is worst in the asked slots, and what a report says of it.
 
-use crate::baseline::{Side, first_line};
+use crate::baseline::Side;
 use crate::dictionary::{NOBODY, Number};
 use crate::engine::{Closed, Engine};
 use crate::flight::InFlight;
@@ -12,8 +12,10 @@ use crate::report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Series, Tail, TenantReport, TenantRow, TopEndpoint,
     Totals,
 };
+use crate::scope::Scope;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::sync::MutexGuard;
+use crate::tails::first_line;
 use crate::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded, shown};
 use crate::verdict::fleet::{Opinion, weights_above};
 use crate::view::{Sum, View, sums_of, united};
@@ -77,12 +79,12 @@ impl<'a> Look<'a> {
         all.settle(window.view(first).map_or(0, |view| view.slow).saturating_add(in_open));
         let sources: BTreeSet<u64> = window.foreign().map(|block| block.head.source).collect();
         let to_ms = closed.now_ms;
-        let flights: BTreeMap<Number, InFlight> = engine
-            .flights
-            .by_tenant(|started| engine.since(started))
-            .into_iter()
-            .map(|(id, flights)| (closed.ids.intern(&id), flights))
-            .collect();
+        let mut in_flight = engine.flights.by_tenant(|started| engine.since(started));
+        for (id, flights) in closed.live.iter().flat_map(|live| live.as_of(to_ms)) {
+            in_flight.entry(id.to_vec()).or_default().add(flights);
+        }
+        let flights: BTreeMap<Number, InFlight> =
+            in_flight.into_iter().map(|(id, flights)| (closed.ids.intern(&id), flights)).collect();
         let in_flight_ms = flights.values().fold(0, |sum: u64, flights| sum.saturating_add(flights.sum_ms));
         let sources = sources.len() + 1;
         let from_ms = grid.start_of(first);
@@ -131,7 +133,8 @@ impl<'a> Look<'a> {
             to_ms: self.to_ms,
             window_ms: self.window_ms as u64,
             baseline: if own { BaselineKind::Own } else { BaselineKind::Cold },
-            scope: "process",
+            scope: Scope::Process,
+            scope_note: None,
             sources: self.sources,
             mode: if exact { Mode::Exact } else { Mode::Bounded },
             totals: Totals {
@@ -225,7 +228,14 @@ impl<'a> Look<'a> {
             excess.add(sum.counts[1] as f64, (judged.expected)(number, sum.counts[0]).0);
         }
         let row = self.describe(number, &row, &judged, excess.sum());
-        Some(TenantReport { as_of: self.to_ms, from_ms: self.from_ms, to_ms: self.to_ms, row, endpoints })
+        Some(TenantReport {
+            scope: Scope::Process,
+            as_of: self.to_ms,
+            from_ms: self.from_ms,
+            to_ms: self.to_ms,
+            row,
+            endpoints,
+        })
     }
 
     fn judged(&self) -> Judged<'_> {

@@ -1,6 +1,7 @@
 //! What every caller gets: one shape in every language, over HTTP and from the replay.
 
 use crate::rank::By;
+use crate::scope::Scope;
 use crate::stats::Stats;
 use crate::verdict::Verdict;
 use serde::Serialize;
@@ -27,11 +28,13 @@ pub struct Query {
     pub limit: usize,
     /// With counts slot by slot, of everybody and of each listed tenant; without by default.
     pub series: bool,
+    /// Whose events; the widest scope that can answer by default.
+    pub scope: Option<Scope>,
 }
 
 impl Default for Query {
     fn default() -> Self {
-        Self { by: By::Errors, window: None, limit: 10, series: false }
+        Self { by: By::Errors, window: None, limit: 10, series: false, scope: None }
     }
 }
 
@@ -69,8 +72,10 @@ pub struct Report {
     pub window_ms: u64,
     /// Where "expected" comes from.
     pub baseline: BaselineKind,
-    /// Whose events these are: `process`.
-    pub scope: &'static str,
+    /// Whose events these are.
+    pub scope: Scope,
+    /// Why no wider scope answers, where one is configured or was asked for.
+    pub scope_note: Option<String>,
     /// Processes whose blocks are in it.
     pub sources: usize,
     /// Exact, or within the bounds that each row gives.
@@ -323,6 +328,8 @@ pub struct Tail {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TenantReport {
+    /// Whose events these are.
+    pub scope: Scope,
     /// The moment of this look.
     pub as_of: i64,
     /// It covers `[from_ms, to_ms)`.

@@ -1,11 +1,10 @@
 //! The façade: everything a caller does goes through a [`Sentinel`].
 
 use crate::baseline::Side;
-use crate::block::Block;
 use crate::clock::Stamp;
 use crate::config::{Builder, Config};
 use crate::engine::Engine;
-use crate::error::{ConfigError, MergeError};
+use crate::error::ConfigError;
 use crate::event::Event;
 use crate::flight::Guard;
 use crate::fork;
@@ -13,13 +12,15 @@ use crate::handle::Handle;
 use crate::interval;
 use crate::look::Look;
 use crate::report::{Query, Report, TenantReport};
+use crate::scope::{Scope, Wider};
 use crate::stats::{Memory, Stats};
 use crate::sync::Ordering;
 use crate::tenant;
 use crate::verdict::Verdict;
 use arc_swap::ArcSwapOption;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// The tenant-aware incident detector of a process. Cheap to clone; clones share everything.
@@ -49,7 +50,16 @@ struct Inner {
     first: Arc<Engine>,
     /// The engine of a forked child.
     reborn: ArcSwapOption<Engine>,
+    /// The fork generation in which a record needs no look around: the first one's, once who shares knows of it.
+    ready: AtomicU64,
+    /// The generation in which who shares was told of the first record.
+    begun: AtomicU64,
+    /// Who shares with other processes.
+    wider: ArcSwapOption<Weak<dyn Wider>>,
 }
+
+/// No generation.
+const NEVER: u64 = u64::MAX;
 
 // Its locks recover from a panic inside; a host may catch one and go on.
 impl std::panic::UnwindSafe for Sentinel {}
@@ -67,7 +77,7 @@ impl Drop for Inner {
 }
 
 /// The engine of this process.
-enum Current<'a> {
+pub(crate) enum Current<'a> {
     First(&'a Engine),
     Reborn(Arc<Engine>),
 }
@@ -109,10 +119,59 @@ impl Sentinel {
 
     pub(crate) fn with(config: Config) -> Self {
         let first = Arc::new(Engine::new(&config, fork::generation()));
-        Self { inner: Arc::new(Inner { config, first, reborn: ArcSwapOption::empty() }) }
+        let (ready, begun) = (AtomicU64::new(first.generation), AtomicU64::new(NEVER));
+        let (reborn, wider) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        Self { inner: Arc::new(Inner { config, first, reborn, ready, begun, wider }) }
     }
 
-    fn engine(&self) -> Current<'_> {
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Questions go to who shares this sentinel's events with other processes, from now on; and the first record in this
+    /// process, and in each forked child, is told to it.
+    ///
+    /// See [`Wider`] for an example.
+    pub fn widen(&self, wider: Weak<dyn Wider>) {
+        self.inner.wider.store(Some(Arc::new(wider)));
+        self.inner.begun.store(NEVER, Ordering::Relaxed);
+        self.inner.ready.store(NEVER, Ordering::Relaxed);
+    }
+
+    pub(crate) fn wider(&self) -> Option<Arc<dyn Wider>> {
+        self.inner.wider.load().as_ref()?.upgrade()
+    }
+
+    /// Tells who shares that this process records, once.
+    #[cold]
+    fn begin(&self) {
+        let now = fork::generation();
+        if self.inner.begun.swap(now, Ordering::Relaxed) != now
+            && let Some(wider) = self.wider()
+        {
+            wider.begin();
+        }
+        if self.inner.first.generation == now {
+            self.inner.ready.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the widest scope that can answer, or the one that is asked for: what it says, for whom, and why for nobody wider.
+    fn ask<T>(&self, asked: Option<Scope>, ask: impl Fn(&Self) -> T) -> (T, Scope, Option<String>) {
+        if asked == Some(Scope::Process) {
+            return (ask(self), Scope::Process, None);
+        }
+        let note = match self.wider().map_or(Ok(None), |wider| wider.answer()) {
+            Ok(Some(answer)) => return (ask(&answer.sentinel), answer.scope, None),
+            Err(why) => Some(why.to_string()),
+            Ok(None) => {
+                asked.map(|_| "nothing is shared with other processes: no service name is configured".to_string())
+            }
+        };
+        (ask(self), Scope::Process, note)
+    }
+
+    pub(crate) fn engine(&self) -> Current<'_> {
         let now = fork::generation();
         if self.inner.first.generation == now {
             return Current::First(&self.inner.first);
@@ -249,7 +308,11 @@ impl Sentinel {
     #[inline]
     pub(crate) fn with_engine<T>(&self, act: impl FnOnce(&Engine) -> T) -> T {
         // The way of all but forked children, without a count of who uses the engine.
-        if self.inner.first.generation == fork::generation() { act(&self.inner.first) } else { act(&self.engine()) }
+        if self.inner.ready.load(Ordering::Relaxed) == fork::generation() {
+            return act(&self.inner.first);
+        }
+        self.begin();
+        act(&self.engine())
     }
 
     /// Id of this process's blocks; a forked child has another one.
@@ -271,7 +334,7 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn verdict(&self) -> Verdict {
-        self.judged(Side::Errors)
+        self.ask(None, |sentinel| sentinel.judged(Side::Errors)).0
     }
 
     /// The verdict on latency, as of now.
@@ -282,7 +345,7 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn latency_verdict(&self) -> Verdict {
-        self.judged(Side::Latency)
+        self.ask(None, |sentinel| sentinel.judged(Side::Latency)).0
     }
 
     fn judged(&self, side: Side) -> Verdict {
@@ -314,41 +377,6 @@ impl Sentinel {
         self.engine().memory()
     }
 
-    /// This process's blocks, oldest first; the open slot's so far is the last one. They add up to all it has counted in the
-    /// window, and another process may merge them.
-    ///
-    /// ```
-    /// # use sentinel_core::{Event, Sentinel};
-    /// # let sentinel = Sentinel::builder().build()?;
-    /// sentinel.record(Event::default());
-    /// assert_eq!(sentinel.blocks().iter().map(|block| block.requests()).sum::<u64>(), 1);
-    /// # Ok::<(), sentinel_core::ConfigError>(())
-    /// ```
-    pub fn blocks(&self) -> Vec<Block> {
-        self.engine().blocks()
-    }
-
-    /// Takes another process's block in. A newer block of the same source and slot replaces the older one, so a snapshot may
-    /// be sent as often as one likes.
-    ///
-    /// # Errors
-    /// A [`MergeError`] when its slots are not this sentinel's, it is outside the window, or it is this sentinel's own.
-    ///
-    /// ```
-    /// # use sentinel_core::{Event, Sentinel};
-    /// let (here, there) = (Sentinel::builder().build()?, Sentinel::builder().build()?);
-    /// there.record(Event::default());
-    /// for block in there.blocks() {
-    ///     here.merge(block)?;
-    /// }
-    /// let report = here.report(Default::default());
-    /// assert_eq!((report.totals.requests, report.sources), (1, 2));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn merge(&self, block: Block) -> Result<(), MergeError> {
-        self.engine().merge(block)
-    }
-
     /// Who is worst, and the verdicts: everything recorded so far is in it.
     ///
     /// ```
@@ -359,8 +387,15 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn report(&self, query: Query) -> Report {
-        let engine = self.engine();
-        Look::new(&engine, query.window).report(&query)
+        let look = |sentinel: &Self| Look::new(&sentinel.engine(), query.window).report(&query);
+        let (report, scope, scope_note) = self.ask(query.scope, look);
+        if scope == Scope::Process {
+            return Report { scope_note, ..report };
+        }
+        // Who holds the merged view has counted nothing itself, and what it was offered is none of its own.
+        let (sources, foreign_blocks) = ((report.sources - 1).max(1), report.stats.foreign_blocks);
+        let stats = Stats { foreign_blocks, ..self.stats() };
+        Report { scope, scope_note, sources, stats, ..report }
     }
 
     /// One tenant in detail, over the whole window or a trailing part of it; `None` when it is not in it. The empty id, and
@@ -376,20 +411,56 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tenant(&self, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
-        let engine = self.engine();
-        Look::new(&engine, window).tenant(id)
+        self.tenant_within(None, id, window)
+    }
+
+    /// As [`Sentinel::tenant`], within a scope; `None` is the widest that can answer.
+    ///
+    /// ```
+    /// # use sentinel_core::{Event, Scope, Sentinel};
+    /// # let sentinel = Sentinel::builder().build()?;
+    /// sentinel.record(Event { tenant: b"acme", endpoint: "/", ..Event::default() });
+    /// let tenant = sentinel.tenant_within(Some(Scope::Process), b"acme", None).unwrap();
+    /// assert_eq!(tenant.scope, Scope::Process);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn tenant_within(&self, scope: Option<Scope>, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
+        let (found, scope, _) = self.ask(scope, |sentinel| Look::new(&sentinel.engine(), window).tenant(id));
+        found.map(|tenant| TenantReport { scope, ..tenant })
     }
 
     /// By the id as reports show it, or as it is.
-    pub(crate) fn tenant_as_shown(&self, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
+    pub(crate) fn tenant_as_shown(
+        &self,
+        scope: Option<Scope>,
+        id: &[u8],
+        window: Option<Duration>,
+    ) -> Option<TenantReport> {
         let shown = tenant::id_shown_as(id).filter(|other| other != id);
-        shown.and_then(|id| self.tenant(&id, window)).or_else(|| self.tenant(id, window))
+        shown.and_then(|id| self.tenant_within(scope, &id, window)).or_else(|| self.tenant_within(scope, id, window))
     }
 
-    /// The whole window.
-    pub(crate) fn window(&self) -> Duration {
+    /// Length of the whole window.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// assert_eq!(Sentinel::builder().build()?.window().as_secs(), 600);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn window(&self) -> Duration {
         let grid = self.inner.config.grid;
         Duration::from_millis((grid.slot_ms * grid.slots) as u64)
+    }
+
+    /// Length of a slot.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// assert_eq!(Sentinel::builder().build()?.slot().as_secs(), 10);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn slot(&self) -> Duration {
+        Duration::from_millis(self.inner.config.grid.slot_ms as u64)
     }
 
     /// The latencies of everybody, or of one tenant, as an `HdrHistogram` log with one interval (V2, compressed): what the

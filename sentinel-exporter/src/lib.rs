@@ -10,23 +10,30 @@
 //! The core ([`sentinel_core`]) counts and judges, without a file or a thread; this crate does what needs them, apart from any
 //! request.
 //!
+//! - [`Exporter`] is what a host holds; its thread does all of this, apart from any request;
 //! - [`rollup`] is where processes meet, and the store of one host;
 //! - [`Leader`] says which one acts for all;
 //! - [`Config`] is what it is told, [`Watch`] a configuration file that changes;
 //! - [`Flusher`] writes closed slots as JSON lines, for other systems.
 
 mod config;
+mod exporter;
+mod failures;
 #[cfg(unix)]
 mod flock;
 #[cfg(unix)]
 mod flush;
 #[cfg(unix)]
 mod leader;
+mod process;
 mod read;
 pub mod rollup;
+mod thread;
+mod view;
 mod watch;
 
 pub use config::{Config, Flush};
+pub use exporter::Exporter;
 #[cfg(unix)]
 pub use flush::{FlushError, Flusher};
 #[cfg(unix)]

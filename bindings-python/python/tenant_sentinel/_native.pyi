@@ -1,8 +1,20 @@
+from os import PathLike
 from typing import Any, final
 
 from typing_extensions import Self
 
-from tenant_sentinel._types import By, Duration, Memory, Report, Stats, TenantId, TenantReport, Verdict
+from tenant_sentinel._types import (
+    By,
+    Duration,
+    Memory,
+    Report,
+    Scope,
+    Sharing,
+    Stats,
+    TenantId,
+    TenantReport,
+    Verdict,
+)
 
 __all__ = ["Admin", "ConfigError", "Guard", "Sentinel", "__version__", "_fail_at"]
 
@@ -27,6 +39,9 @@ class Sentinel:
         stripes: int | None = None,
         slow_after: Duration | None = None,
         admin_token: str | None = None,
+        service: str | None = None,
+        dir: str | PathLike[str] | None = None,
+        config: str | PathLike[str] | None = None,
     ) -> Self: ...
     def record(
         self,
@@ -42,19 +57,30 @@ class Sentinel:
         by: By | None = None,
         limit: int | None = None,
         window: Duration | None = None,
-        scope: str | None = None,
+        scope: Scope | None = None,
         *,
         series: bool = False,
     ) -> Report: ...
-    def text(self, by: By | None = None, limit: int | None = None, window: Duration | None = None) -> str: ...
+    def text(
+        self,
+        by: By | None = None,
+        limit: int | None = None,
+        window: Duration | None = None,
+        scope: Scope | None = None,
+    ) -> str: ...
     def verdict(self) -> Verdict: ...
     def latency_verdict(self) -> Verdict: ...
-    def tenant(self, tenant_id: TenantId, window: Duration | None = None) -> TenantReport | None: ...
+    def tenant(
+        self, tenant_id: TenantId, window: Duration | None = None, scope: Scope | None = None
+    ) -> TenantReport | None: ...
     def stats(self) -> Stats: ...
     def memory(self) -> Memory: ...
     def tick(self) -> None: ...
     def admin(self, *, public: bool = False) -> Admin: ...
     def adapter_failed(self) -> None: ...
+    def start_exporter(self) -> None: ...
+    def publish(self) -> bool: ...
+    def sharing(self) -> Sharing | None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *_args: Any) -> None: ...

@@ -13,6 +13,9 @@ TenantId: TypeAlias = str | bytes | bytearray | int | UUID | None
 Duration: TypeAlias = str | float | timedelta
 """Seconds, text such as ``"10m"`` or ``"90s"``, or a timedelta."""
 
+Scope: TypeAlias = Literal["process", "host"]
+"""Whose events: this process, or all processes of the service on this host."""
+
 By: TypeAlias = Literal["errors", "error_rate", "latency", "load", "requests"]
 """What a report ranks by."""
 
@@ -154,6 +157,19 @@ class Stats(TypedDict):
     blocks_pruned: int
 
 
+class Sharing(TypedDict):
+    """How sharing with other processes goes. Times are Unix ms; ``failures`` counts what was not done or not believed."""
+
+    scope: Scope
+    running: bool
+    leader: bool
+    sources: int
+    published_ms: int | None
+    collected_ms: int | None
+    failures: dict[str, int]
+    last_error: str | None
+
+
 class Memory(TypedDict):
     """Bytes in use, and what may be."""
 
@@ -167,7 +183,8 @@ class _Report(TypedDict):
     to_ms: int
     window_ms: int
     baseline: Literal["own", "cold"]
-    scope: str
+    scope: Scope
+    scope_note: str | None
     sources: int
     mode: Literal["exact", "bounded"]
     totals: Totals
@@ -197,6 +214,7 @@ class EndpointCounts(TypedDict):
 class TenantReport(TenantRow):
     """One tenant in detail: its row and its endpoints, by errors and then by requests."""
 
+    scope: Scope
     as_of: int
     from_ms: int
     to_ms: int

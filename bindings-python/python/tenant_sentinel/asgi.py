@@ -84,7 +84,7 @@ class SentinelMiddleware:
         elif kind == "websocket":
             request = _WebSocket(self, scope, receive, send)
         else:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, self._lifespan(send) if kind == "lifespan" else send)
             return
         token = current.set(request)
         try:
@@ -98,6 +98,19 @@ class SentinelMiddleware:
                 await request.ended(None)
         finally:
             current.reset(token)
+
+
+    def _lifespan(self, send: Send) -> Send:
+        """Where the sentinel shares with other processes: heard of from the start, and published at the end."""
+
+        async def told(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self.sentinel.start_exporter()
+            elif message["type"] == "lifespan.shutdown.complete":
+                self.sentinel.publish()
+            await send(message)
+
+        return told
 
 
 class _Request:

@@ -1,13 +1,15 @@
 //! `/metrics`: the fleet's totals and the sentinel's own ledger in the Prometheus text format. Never a series per tenant.
 
 use crate::report::Query;
+use crate::scope::Scope;
 use crate::sentinel::Sentinel;
 use crate::verdict::{Kind, Verdict};
 use std::fmt::Write;
 
 /// The text, by the exposition format 0.0.4.
 pub(super) fn text(sentinel: &Sentinel) -> String {
-    let report = sentinel.report(Query { limit: 1, ..Query::default() });
+    // Each process is scraped for itself; Prometheus adds them up.
+    let report = sentinel.report(Query { limit: 1, scope: Some(Scope::Process), ..Query::default() });
     let (stats, memory, mut out) = (report.stats, sentinel.memory(), String::new());
     let mut metric = |name: &str, kind: &str, help: &str, samples: &[(&str, f64)]| {
         // Writing to a String cannot fail.

@@ -4,7 +4,7 @@
 //! | route | what | token |
 //! |---|---|---|
 //! | `/` | the page: static, holds no data; asks for the token and keeps it for the tab | no |
-//! | `/report?by=&limit=&window=&series=` | a [`Report`](crate::Report) | yes |
+//! | `/report?by=&limit=&window=&series=&scope=` | a [`Report`](crate::Report) | yes |
 //! | `/tenants/{id}?window=` | a [`TenantReport`](crate::TenantReport), the id as reports show it | yes |
 //! | `/stats` | the ledger and the memory | yes |
 //! | `/metrics` | fleet totals for Prometheus, no series per tenant | yes |
@@ -17,6 +17,7 @@ mod params;
 mod shelf;
 
 use crate::error::ConfigError;
+use crate::scope::Sharing;
 use crate::sentinel::Sentinel;
 use crate::stats::{Memory, Stats};
 use params::{Params, decoded, quoted};
@@ -32,7 +33,7 @@ use subtle::ConstantTimeEq;
 const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
 /// The page's own script and style by their hashes, its own origin to ask, and nothing else. A test says when they must change.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-Kud7TP3XnsAKsVrcFViy9PuHpMhv0RDFuYw4IYrtc+0='; style-src 'sha256-IBT0JDap4pT8dlI6721tONJYDJYH2Ak9D89dKxGaWA8='; connect-src 'self'; \
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-ErnM6jqGPXZduyV93Irv0I4l1aKBTYSDeAALb5+db/k='; style-src 'sha256-IBT0JDap4pT8dlI6721tONJYDJYH2Ak9D89dKxGaWA8='; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// For everything that is no page.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -223,13 +224,13 @@ impl Admin {
                 Ok(Response::new(200, JSON, OPENAPI.as_bytes()))
             }
             Route::Report => {
-                let query = Params::read(request.query, &["by", "limit", "window", "series"])?.query(whole)?;
+                let query = Params::read(request.query, &["by", "limit", "window", "series", "scope"])?.query(whole)?;
                 let body = self.shelf.get(query, || body_of(&self.sentinel.report(query)))?;
                 Ok(Response::new(200, JSON, body))
             }
             Route::Tenant(id) => {
-                let window = Params::read(request.query, &["window"])?.window(whole)?;
-                let found = self.sentinel.tenant_as_shown(&id, window);
+                let params = Params::read(request.query, &["window", "scope"])?;
+                let found = self.sentinel.tenant_as_shown(params.scope()?, &id, params.window(whole)?);
                 let found = found.ok_or_else(|| {
                     let id = quoted(&String::from_utf8_lossy(&id));
                     Problem::new(404, format!("no tenant {id} in the window"))
@@ -242,6 +243,7 @@ impl Admin {
                     as_of: self.sentinel.now_ms(),
                     stats: self.sentinel.stats(),
                     memory: self.sentinel.memory(),
+                    sharing: self.sentinel.sharing(),
                 };
                 Ok(Response::new(200, JSON, body_of(&stats)?))
             }
@@ -331,6 +333,7 @@ struct StatsReport {
     #[serde(flatten)]
     stats: Stats,
     memory: Memory,
+    sharing: Option<Sharing>,
 }
 
 fn body_of(value: &impl Serialize) -> Result<Vec<u8>, Problem> {

@@ -3,6 +3,7 @@
 use crate::error::ConfigError;
 use crate::rank::By;
 use crate::report::Query;
+use crate::scope::Scope;
 use crate::{config, tenant};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -78,7 +79,12 @@ impl<'a> Params<'a> {
             "1" => Ok(true),
             _ => Err(ConfigError::new("series", quoted(text), "0 or 1")),
         })?;
-        Ok(Query { by, limit, series, window: self.window(whole)? })
+        Ok(Query { by, limit, series, window: self.window(whole)?, scope: self.scope()? })
+    }
+
+    /// `scope`; the widest when it is absent.
+    pub(super) fn scope(&self) -> Result<Option<Scope>, ConfigError> {
+        self.get("scope").map(|text| text.parse().map_err(|error| shortened(error, text))).transpose()
     }
 
     /// `window`: at most the whole one.
@@ -115,15 +121,21 @@ mod tests {
     const WHOLE: Duration = Duration::from_mins(10);
 
     fn query(text: &str) -> Result<Query, String> {
-        let known = ["by", "limit", "window", "series"];
+        let known = ["by", "limit", "window", "series", "scope"];
         Params::read(text, &known).and_then(|params| params.query(WHOLE)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn what_is_asked() {
         assert_eq!(query(""), Ok(Query::default()));
-        let asked = Query { by: By::Load, limit: 3, window: Some(Duration::from_mins(2)), series: true };
-        assert_eq!(query("by=load&limit=3&window=2m&series=1"), Ok(asked));
+        let asked = Query {
+            by: By::Load,
+            limit: 3,
+            window: Some(Duration::from_mins(2)),
+            series: true,
+            scope: Some(Scope::Host),
+        };
+        assert_eq!(query("by=load&limit=3&window=2m&series=1&scope=host"), Ok(asked));
         assert_eq!(query("&&by=%6coad&"), Ok(Query { by: By::Load, ..Query::default() }));
     }
 
@@ -146,7 +158,11 @@ mod tests {
                 "window: \"600.0000000000001\" is not allowed; allowed: a duration from 1 ms up to 600 s, such as 120 or 2m",
             ),
             ("series=yes", "series: \"yes\" is not allowed; allowed: 0 or 1"),
-            ("colour=red", "query: the parameter \"colour\" is not allowed; allowed: by, limit, window, series only"),
+            (
+                "colour=red",
+                "query: the parameter \"colour\" is not allowed; allowed: by, limit, window, series, scope only",
+            ),
+            ("scope=planet", "scope: \"planet\" is not allowed; allowed: process, host"),
             ("by=load&by=load", "by: given twice is not allowed; allowed: once"),
             ("by=%zz", "query: \"by=%zz\" is not allowed; allowed: percent-encoded UTF-8"),
             ("by=%ff", "query: \"by=%ff\" is not allowed; allowed: percent-encoded UTF-8"),

@@ -7,11 +7,12 @@ use super::rules::{
     SURGE_AFTER_S, Sums, explains, log_ratio,
 };
 use super::{Finding, Kind};
-use crate::baseline::{Keys, PSEUDO_REQUESTS, REST, Side, TAIL};
+use crate::baseline::{Keys, REST, Side};
 use crate::dictionary::Dictionary;
 use crate::endpoint;
 use crate::lookup::{ByName, ByNumber};
 use crate::packed::Packed;
+use crate::tails::{PSEUDO_REQUESTS, TAIL};
 use crate::window::Window;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use super::decide::{Case, Scene};
 use super::judge::{Judge, Moment};
 use super::{Finding, Kind, Verdict};
-use crate::baseline::{Horizon, Keys, REST, Side, Tally, first_line, halves_of};
+use crate::baseline::{Horizon, Keys, REST, Side, Tally};
 use crate::dictionary::{Dictionary, NOBODY, Number};
 use crate::head::MAX_ENDPOINTS;
 use crate::histogram::{HALVES, count_above_of, half_lower_us, last_bucket_of};
@@ -11,6 +11,7 @@ use crate::lookup::{ByName, ByNumber};
 use crate::packed::Packed;
 use crate::slot::{SlowLine, WEIGHTS};
 use crate::stripe::Grid;
+use crate::tails::{first_line, halves_of};
 use crate::tenant::{UNATTRIBUTED, shown};
 use crate::text::{Evidence, sentence};
 use crate::window::Window;
@@ -32,16 +33,16 @@ pub(crate) struct Setup {
 
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    setup: Setup,
-    horizon: Horizon,
-    tenants: Keys<ByNumber>,
-    endpoints: Keys<ByName>,
-    errors: Judge,
-    latency: Judge,
+    pub(super) setup: Setup,
+    pub(super) horizon: Horizon,
+    pub(super) tenants: Keys<ByNumber>,
+    pub(super) endpoints: Keys<ByName>,
+    pub(super) errors: Judge,
+    pub(super) latency: Judge,
     /// Start of the first slot, Unix ms: evaluations count from here.
     origin_ms: i64,
     /// The slot that is open.
-    slot: i64,
+    pub(super) slot: i64,
     evaluated_ms: i64,
     /// Tenants that have become one of the rest.
     let_go: u64,
@@ -49,6 +50,8 @@ pub(crate) struct Fleet {
     crowded_until: i64,
     /// Those that came since, in which slot.
     admitted: (i64, usize),
+    /// Latencies of slots before this one were inherited.
+    pub(super) latencies_until: i64,
 }
 
 /// Bytes that a tenant takes at least, as long as it is in no slot.
@@ -79,6 +82,7 @@ impl Fleet {
             let_go: 0,
             crowded_until: i64::MIN,
             admitted: (i64::MIN, 0),
+            latencies_until: i64::MIN,
         }
     }
 
@@ -219,7 +223,7 @@ impl Fleet {
         self.tenants.close(tainted);
         self.endpoints.close(tainted);
         let age = self.horizon.tail_age();
-        if tainted[1].iter().rev().nth(age) == Some(&false) {
+        if tainted[1].iter().rev().nth(age) == Some(&false) && self.slot - age as i64 >= self.latencies_until {
             self.learn_tails(window, self.slot - age as i64, ids);
         }
         self.errors.closed(&self.tenants);

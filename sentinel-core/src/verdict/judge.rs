@@ -7,6 +7,7 @@ use super::rules::{
 };
 use super::{Finding, Kind};
 use crate::baseline::{Horizon, Keys, REST, Side};
+use crate::inheritance::SidePast;
 use crate::lookup::ByNumber;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -264,7 +265,7 @@ impl Judge {
         if x > 0.0 {
             self.phi_weight = self.phi_weight * PHI_DECAY + 1.0;
             self.phi_sum = self.phi_sum * PHI_DECAY + ((bad - x).powi(2) / x).min(PHI_CAP);
-            self.phi = if self.phi_weight > PHI_WEIGHT { (self.phi_sum / self.phi_weight).max(1.0) } else { 1.0 };
+            self.phi = phi(self.phi_weight, self.phi_sum);
         }
     }
 
@@ -286,6 +287,25 @@ impl Judge {
         self.learned_s += seconds;
         self.clock_s = self.clock_s * left + self.horizon.slot_s() * (1.0 - left) / (1.0 - self.horizon.decay);
         (self.shown, self.candidate, self.incident_since_s) = (Finding::QUIET, None, None);
+        self.learn(tenants);
+    }
+
+    /// What it knows of the time before the ring, for another process.
+    pub(crate) fn past(&self) -> SidePast {
+        let in_ring = self.tainted.iter().filter(|tainted| !**tainted).count() as f64 * self.horizon.slot_s();
+        let Self { clock_s, phi_weight, phi_sum, .. } = *self;
+        SidePast { learned_s: self.learned_s - in_ring, clock_s, phi_weight, phi_sum }
+    }
+
+    /// Takes what another process knew, before the first slot.
+    pub(crate) fn inherit(&mut self, past: SidePast, tenants: &Keys<ByNumber>) {
+        SidePast {
+            learned_s: self.learned_s,
+            clock_s: self.clock_s,
+            phi_weight: self.phi_weight,
+            phi_sum: self.phi_sum,
+        } = past;
+        self.phi = phi(self.phi_weight, self.phi_sum);
         self.learn(tenants);
     }
 
@@ -330,4 +350,9 @@ impl Judge {
         let candidate = self.candidate.iter().flat_map(|(_, tenants)| tenants);
         self.shown.tenants.iter().chain(&self.shown.culprits).chain(candidate).copied()
     }
+}
+
+/// Overdispersion, once enough slots have shown it.
+fn phi(weight: f64, sum: f64) -> f64 {
+    if weight > PHI_WEIGHT { (sum / weight).max(1.0) } else { 1.0 }
 }

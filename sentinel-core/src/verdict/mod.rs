@@ -5,6 +5,7 @@
 
 mod decide;
 pub(crate) mod fleet;
+mod heir;
 mod judge;
 mod rules;
 

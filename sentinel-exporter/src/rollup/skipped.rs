@@ -91,6 +91,31 @@ impl Skipped {
         *counter = counter.saturating_add(number);
     }
 
+    /// Each reason by its name, as it stands in statistics.
+    ///
+    /// ```
+    /// # use sentinel_exporter::rollup::{Reason, Skipped};
+    /// # let mut skipped = Skipped::default();
+    /// skipped.count(Reason::Torn);
+    /// assert_eq!(skipped.by_reason()[0], ("skipped_torn", 1));
+    /// ```
+    pub fn by_reason(&self) -> [(&'static str, u64); 10] {
+        let Self { torn, truncated, version, mismatched, too_large, not_a_file, foreign_owner, .. } = *self;
+        let Self { too_many, unreadable, not_ours, .. } = *self;
+        [
+            ("skipped_torn", torn),
+            ("skipped_truncated", truncated),
+            ("skipped_version", version),
+            ("skipped_mismatched", mismatched),
+            ("skipped_too_large", too_large),
+            ("skipped_not_a_file", not_a_file),
+            ("skipped_foreign_owner", foreign_owner),
+            ("skipped_too_many", too_many),
+            ("skipped_unreadable", unreadable),
+            ("skipped_not_ours", not_ours),
+        ]
+    }
+
     /// All of them together; saturates.
     ///
     /// ```
@@ -98,10 +123,6 @@ impl Skipped {
     /// assert_eq!(Skipped::default().total(), 0);
     /// ```
     pub fn total(&self) -> u64 {
-        let Self { torn, truncated, version, mismatched, too_large, not_a_file, foreign_owner, .. } = *self;
-        let Self { too_many, unreadable, not_ours, .. } = *self;
-        [torn, truncated, version, mismatched, too_large, not_a_file, foreign_owner, too_many, unreadable, not_ours]
-            .into_iter()
-            .fold(0, u64::saturating_add)
+        self.by_reason().into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 }

@@ -1,0 +1,58 @@
+'use strict'
+
+const { Adapter } = require('./adapter.cjs')
+const { Watch, watch, watchOf, setTenant, discard } = require('./watch.cjs')
+const { upgrades } = require('./upgrade.cjs')
+
+const UPGRADED = 101
+
+class FastifyWatch extends Watch {
+  endpoint() {
+    // No URL: the handler of what is not found.
+    return this.subject.routeOptions.url ?? ''
+  }
+}
+
+/** A plugin that tells a sentinel of every request of the whole instance: `app.register(sentinel(s, options))`. */
+function sentinel(sentinel, options) {
+  const adapter = new Adapter(sentinel, options)
+  function plugin(fastify, _options, done) {
+    fastify.addHook('onRequest', (request, reply, next) => {
+      watch(adapter, request.raw, reply.raw, request, FastifyWatch)
+      next()
+    })
+    // @fastify/websocket answers by itself: the handshake counts, and not how long the connection lives.
+    fastify.addHook('preHandler', (request, _reply, next) => {
+      if (request.ws === true || (request.ws !== null && typeof request.ws === 'object')) {
+        for (let each = watchOf(request); each; each = each.outer) each.finish(UPGRADED)
+      }
+      next()
+    })
+    done()
+  }
+  return global(plugin, 'tenant-sentinel')
+}
+
+/** Has a plugin's hooks apply to where it is registered, and not only inside of it; what fastify-plugin does. */
+function global(plugin, name) {
+  plugin[Symbol.for('skip-override')] = true
+  plugin[Symbol.for('fastify.display-name')] = name
+  plugin[Symbol.for('plugin-meta')] = { fastify: '5.x', name }
+  return plugin
+}
+
+/** The admin view: `app.register(admin(s), { prefix: '/sentinel' })`. Its own requests do not count. */
+function admin(sentinel, options) {
+  const view = sentinel.admin(options)
+  return function sentinelAdmin(fastify, { prefix = '' }, done) {
+    const handler = (request, reply) => {
+      discard(request)
+      const { status, headers, body } = view.respondTo(request.method, request.raw.url.slice(prefix.length), request.headers.authorization)
+      return reply.code(status).headers(headers).send(body)
+    }
+    for (const url of prefix === '' ? ['/*'] : ['/', '/*']) fastify.all(url, handler)
+    done()
+  }
+}
+
+module.exports = { sentinel, admin, setTenant, upgrades }

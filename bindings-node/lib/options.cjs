@@ -1,0 +1,94 @@
+'use strict'
+
+const { wrongType, outOfRange } = require('./errors.cjs')
+
+const DURATION = "seconds, or text such as '10m' or '90s'"
+
+function duration(field, value) {
+  if (typeof value === 'string') return value
+  if (typeof value !== 'number') throw wrongType(field, value, DURATION)
+  if (!(value >= 0 && value < 1e9)) throw outOfRange(field, value, DURATION)
+  return plain(value)
+}
+
+/** Without an exponent, which the core does not read. */
+const plain = (number) => (/e/.test(String(number)) ? number.toFixed(9) : String(number))
+
+function size(field, value) {
+  if (typeof value === 'string') return value
+  return whole(field, value, "bytes, or text such as '64MiB'")
+}
+
+const count = (field, value) => whole(field, value, 'a whole number')
+
+function whole(field, value, allowed) {
+  if (typeof value !== 'number') throw wrongType(field, value, allowed)
+  if (!(Number.isSafeInteger(value) && value >= 0)) throw outOfRange(field, value, allowed)
+  return String(value)
+}
+
+function text(field, value) {
+  if (typeof value !== 'string') throw wrongType(field, value, 'text')
+  return value
+}
+
+function token(field, value) {
+  // Not with its value: that is a secret.
+  if (typeof value !== 'string') throw wrongType(field, {}, 'text')
+  return value
+}
+
+const NAMES = {
+  window: ['window', duration],
+  slot: ['slot', duration],
+  budget: ['budget', size],
+  errors: ['errors', text],
+  places: ['places', count],
+  maxEndpoints: ['max_endpoints', count],
+  stripes: ['stripes', count],
+  slowAfter: ['slow_after', duration],
+  adminToken: ['admin_token', token],
+  service: ['service', text],
+  dir: ['dir', text],
+  config: ['config', text]
+}
+
+/** An object of options, or nothing. */
+function object(field, given) {
+  if (given === undefined || given === null) return {}
+  if (typeof given !== 'object') throw wrongType(field, given, 'an object')
+  return given
+}
+
+/** Refuses names that mean nothing: a typo must not be a default. */
+function known(given, names) {
+  for (const name of Object.keys(given)) {
+    if (!names.includes(name)) throw wrongType(name, given[name], `one of ${names.join(', ')}`)
+  }
+}
+
+/** The constructor's options, name and value in turn. */
+function pairs(given) {
+  const options = object('options', given)
+  known(options, Object.keys(NAMES))
+  const out = []
+  for (const [name, [core, read]] of Object.entries(NAMES)) {
+    const value = options[name]
+    if (value !== undefined && value !== null) out.push(core, read(name, value))
+  }
+  return out
+}
+
+const optional = (value, read, field) => (value === undefined || value === null ? undefined : read(field, value))
+
+/** A query's options: what it ranks by, how many, of which time, with counts slot by slot, of which processes. */
+function query(given, names) {
+  const options = object('query', given)
+  known(options, names)
+  const { by, limit, window, series, scope } = options
+  if (series !== undefined && series !== null && typeof series !== 'boolean') throw wrongType('series', series, 'true or false')
+  const asked = { by: optional(by, text, 'by'), limit: optional(limit, count, 'limit') }
+  return { ...asked, window: optional(window, duration, 'window'), series: series === true, scope: optional(scope, text, 'scope') }
+}
+
+module.exports = { pairs, query, object, known }

@@ -1,0 +1,233 @@
+'use strict'
+
+// A request that is being answered, until it is counted: once, however it ends. For everything that answers through an
+// `http.ServerResponse`.
+
+const { tenantOf } = require('./boundary.cjs')
+const { Flight } = require('./inner.cjs')
+
+const ABORTED = 499
+const FAILED = 500
+/**
+ * The one property that a request gets. Express changes the prototype of its requests, and V8 takes 3 µs for each property that is new
+ * on such an object: so it holds what else there is to keep, and nothing at all is added to responses there.
+ */
+const KEPT = Symbol('tenant-sentinel')
+
+class Kept {
+  /** The innermost of what watches the request. */
+  watch = null
+  /** In Express: what `req.params` and `req.route` are. */
+  params = undefined
+  route = undefined
+}
+
+const keptOf = (req) => (req[KEPT] ??= new Kept())
+const watchAt = (req) => req?.[KEPT]?.watch
+
+const EVENTS = /^content-type: *text\/event-stream/im
+
+class Watch extends Flight {
+  /** The adapter calls `seenHead` by itself. */
+  static seesHeads = false
+
+  constructor(adapter, req, res, subject, outer) {
+    super()
+    this.adapter = adapter
+    this.req = req
+    this.res = res
+    /** What functions of the application are called with. */
+    this.subject = subject
+    this.template = ''
+    this.named = false
+    this.done = false
+    /** An adapter of another sentinel, around this one. */
+    this.outer = outer
+    this.writeHead = null
+  }
+
+  /** Its template as the framework knows it now; adapters say more. */
+  endpoint() {
+    return this.template
+  }
+
+  /** Whose it is, whatever the request says. */
+  setTenant(id) {
+    if (this.done) return
+    this.named = true
+    const tenant = tenantOf(id)
+    if (tenant === undefined) this.adapter.inner.failed()
+    this.adapter.inner.name(this, tenant ?? '')
+  }
+
+  /** It does not count. */
+  discard() {
+    this.done = true
+    this.adapter.inner.land(this)
+  }
+
+  /** The answer is complete, or will never be. */
+  ended() {
+    if (this.done) return
+    const { req, res } = this
+    // Broken by this side: also what some servers end all the same.
+    if (res.errored && res.errored.code !== 'EPIPE') this.finish(FAILED)
+    else if (res.writableFinished) this.finish(res.statusCode)
+    else this.finish(clientIsGone(req) ? ABORTED : FAILED)
+  }
+
+  isGone() {
+    // A response that waits behind another one on its connection is told nothing when that ends.
+    return this.res.socket === null && this.req.socket?.destroyed === true
+  }
+
+  abandon() {
+    this.ended()
+  }
+
+  finish(status) {
+    if (this.done) return
+    this.done = true
+    const ended = performance.now()
+    const { adapter } = this
+    let template = ''
+    try {
+      template = (adapter.endpoint !== null ? adapter.endpoint(this.subject) : undefined) ?? this.endpoint() ?? ''
+      if (adapter.exclude !== null && adapter.exclude.has(template)) {
+        adapter.inner.land(this)
+        return
+      }
+      if (adapter.tenant !== null && !this.named) {
+        const found = adapter.tenant(this.subject)
+        if (typeof found?.then === 'function') {
+          this.later(found, template, status, ended)
+          return
+        }
+        this.found(found)
+      }
+    } catch {
+      adapter.inner.failed()
+    }
+    this.tell(template, status, ended)
+  }
+
+  later(found, template, status, ended) {
+    const { inner } = this.adapter
+    const tell = () => this.tell(template, status, ended)
+    found
+      .then(
+        (id) => this.named || this.found(id),
+        () => inner.failed()
+      )
+      .then(tell, tell)
+  }
+
+  found(id) {
+    const tenant = tenantOf(id)
+    if (tenant === undefined) this.adapter.inner.failed()
+    this.adapter.inner.name(this, tenant ?? '')
+  }
+
+  tell(template, status, ended) {
+    const { inner } = this.adapter
+    try {
+      inner.finish(this, typeof template === 'string' ? template : '', status, ended)
+    } catch {
+      inner.failed()
+    }
+  }
+}
+
+/** What a connection says when the other side has ended it. */
+const BY_CLIENT = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
+
+/** Whether it was the client that ended the connection: it closed or reset it. What this side closes is this side's failure. */
+function clientIsGone({ socket }) {
+  return !socket || socket.readableEnded || BY_CLIENT.has(socket.errored?.code)
+}
+
+function closed(kept) {
+  for (let { watch } = kept; watch; watch = watch.outer) watch.ended()
+}
+
+/** In the place of a response's `writeHead`. */
+function headed(...given) {
+  const out = watchAt(this.req).writeHead.apply(this, given)
+  seenHead(this)
+  return out
+}
+
+/** A stream of events counts when it begins: it may live for days. */
+function seenHead(res) {
+  const head = res._header
+  if (typeof head === 'string' && head.includes('text/event-stream') && EVENTS.test(head)) {
+    for (let each = watchAt(res.req); each; each = each.outer) each.finish(res.statusCode)
+  }
+}
+
+/** Begins to watch a request; nothing where this sentinel watches it already. Never throws. */
+function watch(adapter, req, res, subject = req, Class = Watch) {
+  const { inner } = adapter
+  try {
+    if (inner.closed) return null
+    // Asked for once: V8 finds no property of Express's requests in its caches, and looks for each anew.
+    const kept = keptOf(req)
+    const outer = kept.watch
+    for (let each = outer; each; each = each.outer) if (each.adapter.inner === inner) return null
+    const watch = new Class(adapter, req, res, subject, outer)
+    const { header } = adapter
+    if (header !== null) {
+      const value = req.headers[header]
+      if (value !== undefined) {
+        watch.tenant = first(req, header, value)
+        watch.raw = true
+      }
+    }
+    inner.takeOff(watch)
+    kept.watch = watch
+    watch.writeHead = outer?.writeHead ?? null
+    if (watch.writeHead === null && !Class.seesHeads) {
+      watch.writeHead = res.writeHead
+      res.writeHead = headed
+    }
+    if (outer === null) res.on('close', () => closed(kept))
+    return watch
+  } catch {
+    inner.failed()
+    return null
+  }
+}
+
+/** A header that was sent twice is its first value, as everywhere else. */
+function first(req, header, value) {
+  if (typeof value !== 'string') return value[0] ?? ''
+  return value.includes(', ') ? (req.headersDistinct?.[header]?.[0] ?? value) : value
+}
+
+/** What watches a request: of Node's, or of a framework's around it. */
+function watchOf(request) {
+  if (typeof request !== 'object' || request === null) return null
+  for (const one of [request, request.raw, request.req, request.env?.incoming]) {
+    const found = watchAt(one)
+    if (found) return found
+  }
+  return null
+}
+
+/** Says whose request this is: it goes before what the adapter was told, and the last word counts. Never throws. */
+function setTenant(request, tenantId) {
+  let watch = null
+  try {
+    watch = watchOf(request)
+    for (let each = watch; each; each = each.outer) each.setTenant(tenantId)
+  } catch {
+    watch?.adapter.inner.failed()
+  }
+}
+
+/** For the admin views: this request does not count. */
+function discard(request) {
+  for (let each = watchOf(request); each; each = each.outer) each.discard()
+}
+
+module.exports = { Watch, keptOf, watch, watchOf, seenHead, setTenant, discard, ABORTED, FAILED }

@@ -1,0 +1,30 @@
+//! The exporters of this process: each publishes what is left before the interpreter ends.
+
+use sentinel_exporter::Exporter;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+/// Those that were made and may be alive.
+static ALL: Mutex<Vec<Weak<Exporter>>> = Mutex::new(Vec::new());
+
+/// Longest wait at exit, for all of them.
+const AT_EXIT: Duration = Duration::from_secs(1);
+
+/// Remembers one until it is gone.
+pub(crate) fn remember(exporter: &Arc<Exporter>) {
+    // Held by another thread when this process was forked: then nobody closes what the child makes, and it loses what it
+    // counted in its last two seconds.
+    if let Ok(mut all) = ALL.try_lock() {
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(exporter));
+    }
+}
+
+/// Ends them all.
+pub(crate) fn close() {
+    let end = Instant::now() + AT_EXIT;
+    let all = ALL.try_lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
+    for exporter in all.iter().filter_map(Weak::upgrade) {
+        exporter.close(end.saturating_duration_since(Instant::now()));
+    }
+}

@@ -1,0 +1,148 @@
+//! Whose events an answer is about: this process's, or those of all processes of the host.
+//!
+//! The core knows its own. Who shares with others (the exporter) hands in a sentinel that holds the merged view; questions go
+//! there by default, and back here when it cannot answer.
+
+use crate::error::ConfigError;
+use crate::sentinel::Sentinel;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// Whose events an answer is about.
+///
+/// ```
+/// use sentinel_core::Scope;
+///
+/// assert_eq!("host".parse(), Ok(Scope::Host));
+/// let error = "planet".parse::<Scope>().unwrap_err();
+/// assert_eq!(error.to_string(), "scope: \"planet\" is not allowed; allowed: process, host");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Scope {
+    /// This process only.
+    Process,
+    /// All processes of the service on this host.
+    Host,
+}
+
+impl Scope {
+    const ALL: [Self; 2] = [Self::Process, Self::Host];
+
+    /// As it is spelled everywhere.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::Scope::Host.name(), "host");
+    /// ```
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Host => "host",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.name() == text)
+            .ok_or_else(|| ConfigError::new("scope", format!("{text:?}"), names()))
+    }
+}
+
+/// Who answers for a wider scope.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Whose events it holds.
+    pub scope: Scope,
+    /// It holds them; none of its own.
+    pub sentinel: Sentinel,
+}
+
+/// How sharing with other processes goes: what [`Sentinel::sharing`] says, and `/stats`.
+///
+/// ```
+/// // Nothing is shared unless an exporter is configured.
+/// assert_eq!(sentinel_core::Sentinel::builder().build()?.sharing(), None);
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sharing {
+    /// With whom.
+    pub scope: Scope,
+    /// The thread that shares runs in this process.
+    pub running: bool,
+    /// This process acts for all of them.
+    pub leader: bool,
+    /// Processes that live, this one included.
+    pub sources: usize,
+    /// When this process last published what it counted, Unix ms.
+    pub published_ms: Option<i64>,
+    /// When it last read what the others did, Unix ms.
+    pub collected_ms: Option<i64>,
+    /// What was not done, or not believed, by reason.
+    pub failures: BTreeMap<&'static str, u64>,
+    /// What went wrong last, for people.
+    pub last_error: Option<String>,
+}
+
+/// Why a wider scope cannot answer, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Shares a sentinel's events with other processes; see [`Sentinel::widen`].
+///
+/// ```
+/// use sentinel_core::{Answer, Event, Scope, Sentinel, Sharing, Unavailable, Wider};
+/// use std::sync::{Arc, Weak};
+///
+/// #[derive(Debug)]
+/// struct Shared(Sentinel);
+///
+/// impl Wider for Shared {
+///     fn begin(&self) {}
+///     fn answer(&self) -> Result<Option<Answer>, Unavailable> {
+///         Ok(Some(Answer { scope: Scope::Host, sentinel: self.0.clone() }))
+///     }
+///     fn sharing(&self) -> Option<Sharing> {
+///         None // nothing to tell
+///     }
+/// }
+///
+/// let (here, there) = (Sentinel::builder().build()?, Sentinel::builder().build()?);
+/// there.record(Event { tenant: b"acme", ..Event::default() });
+/// let host = here.aggregator(16 << 20)?;
+/// there.blocks().into_iter().for_each(|block| host.merge(block).unwrap());
+/// let shared = Arc::new(Shared(host));
+/// here.widen(Arc::downgrade(&shared) as Weak<dyn Wider>);
+/// let report = here.report(Default::default());
+/// assert_eq!((report.scope, report.totals.requests), (Scope::Host, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Wider: fmt::Debug + Send + Sync {
+    /// The first record in this process (a forked child is another one). Called on the thread that records: it must not wait.
+    fn begin(&self);
+
+    /// Who answers now, as fresh as can be had in a bounded time; `None` where nothing is shared.
+    ///
+    /// # Errors
+    /// [`Unavailable`], with the reason: then the process answers for itself.
+    fn answer(&self) -> Result<Option<Answer>, Unavailable>;
+
+    /// How it goes.
+    fn sharing(&self) -> Option<Sharing>;
+}

@@ -1,0 +1,73 @@
+//! What went wrong, counted by reason, and the last of it in words: for `/stats`, never for the host's log.
+
+use crate::rollup::Skipped;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// What was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Publish,
+    Collect,
+    Remember,
+    Recall,
+    Lead,
+    Flush,
+    /// A file of the right form that holds something else.
+    Decode,
+    /// A block that does not fit: other slots, outside the window, no room.
+    Merge,
+    /// The configuration file.
+    Config,
+    Panic,
+}
+
+impl Failure {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Collect => "collect",
+            Self::Remember => "remember",
+            Self::Recall => "recall",
+            Self::Lead => "lead",
+            Self::Flush => "flush",
+            Self::Decode => "decode",
+            Self::Merge => "merge",
+            Self::Config => "config",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Failures {
+    counts: BTreeMap<&'static str, u64>,
+    last: Option<String>,
+}
+
+impl Failures {
+    pub(crate) fn count(&mut self, failure: Failure) {
+        let count = self.counts.entry(failure.name()).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    pub(crate) fn error(&mut self, failure: Failure, error: &impl Display) {
+        self.count(failure);
+        self.last = Some(format!("{}: {error}", failure.name()));
+    }
+
+    /// What a store has skipped so far, by reason.
+    pub(crate) fn skipped(&mut self, skipped: Skipped) {
+        for (reason, count) in skipped.by_reason().into_iter().filter(|(_, count)| *count > 0) {
+            self.counts.insert(reason, count);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.clone()
+    }
+
+    pub(crate) fn last(&self) -> Option<String> {
+        self.last.clone()
+    }
+}

@@ -1,0 +1,147 @@
+//! What one process's exporter thread and those who ask it tell each other. A forked child has another one, and never touches this.
+
+use crate::failures::Failures;
+use sentinel_core::{Scope, Sentinel, Sharing};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// How far the thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nobody has needed it yet.
+    Idle,
+    Running,
+    /// It does its last work.
+    Closing,
+    /// It is gone, and does not come back.
+    Closed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// The fork generation it is of.
+    pub(crate) generation: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Wakes the thread.
+    pub(crate) wake: Notify,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// Questions so far, and up to which one the view is as fresh as they want it.
+    asked: u64,
+    answered: u64,
+    /// The merged view; why there is none, or why it cannot be trusted now.
+    pub(crate) view: Result<Sentinel, String>,
+    pub(crate) failures: Failures,
+    pub(crate) leader: bool,
+    pub(crate) sources: usize,
+    pub(crate) published_ms: Option<i64>,
+    pub(crate) collected_ms: Option<i64>,
+}
+
+impl Process {
+    pub(crate) fn new(generation: u64) -> Self {
+        let state = State {
+            phase: Phase::Idle,
+            asked: 0,
+            answered: 0,
+            view: Err("the exporter has only just begun".into()),
+            failures: Failures::default(),
+            leader: false,
+            sources: 1,
+            published_ms: None,
+            collected_ms: None,
+        };
+        Self { generation, state: Mutex::new(state), changed: Condvar::new(), wake: Notify::new() }
+    }
+
+    /// Held for moments: never while anything is read or written.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first caller begins it.
+    pub(crate) fn begin(&self) -> bool {
+        let mut state = self.state();
+        let first = state.phase == Phase::Idle;
+        if first {
+            state.phase = Phase::Running;
+        }
+        first
+    }
+
+    /// The view, with all that was recorded here and published elsewhere until now; waits for it, but not longer than `within`.
+    pub(crate) fn ask(&self, within: Duration) -> Result<Sentinel, String> {
+        let mut state = self.state();
+        if state.phase != Phase::Running {
+            return Err("the exporter is closed".into());
+        }
+        state.asked += 1;
+        let question = state.asked;
+        self.wake.notify_one();
+        let waiting = |state: &mut State| state.answered < question && state.phase == Phase::Running;
+        let (state, waited) =
+            self.changed.wait_timeout_while(state, within, waiting).unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(format!("the exporter has not answered within {} ms", within.as_millis()));
+        }
+        if state.phase != Phase::Running {
+            return Err("the exporter is closed".into());
+        }
+        state.view.clone()
+    }
+
+    /// Asks it to end, and waits for that until `deadline`. Says whether it has.
+    pub(crate) fn close(&self, deadline: Instant) -> bool {
+        let mut state = self.state();
+        match state.phase {
+            Phase::Idle => state.phase = Phase::Closed,
+            Phase::Running => state.phase = Phase::Closing,
+            Phase::Closing | Phase::Closed => {}
+        }
+        self.wake.notify_one();
+        self.changed.notify_all();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, left, |state| state.phase != Phase::Closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.phase == Phase::Closed
+    }
+
+    /// The thread is gone.
+    pub(crate) fn closed(&self) {
+        self.state().phase = Phase::Closed;
+        self.changed.notify_all();
+    }
+
+    /// The number of the last question, for [`Process::answer`].
+    pub(crate) fn question(&self) -> Option<u64> {
+        let state = self.state();
+        (state.asked > state.answered).then_some(state.asked)
+    }
+
+    /// Whoever has asked until then has his answer.
+    pub(crate) fn answer(&self, question: u64) {
+        self.state().answered = question;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn sharing(&self) -> Sharing {
+        let state = self.state();
+        Sharing {
+            scope: if state.view.is_ok() { Scope::Host } else { Scope::Process },
+            running: state.phase == Phase::Running,
+            leader: state.leader,
+            sources: state.sources,
+            published_ms: state.published_ms,
+            collected_ms: state.collected_ms,
+            failures: state.failures.counts(),
+            last_error: state.failures.last(),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The exporter's thread: it ticks the core, publishes, collects and leads, apart from any request.
+//!
+//! Its runtime is its own and nobody else ever enters it; a forked child forgets it together with the thread.
+
+use crate::config::Config;
+use crate::failures::{Failure, Failures};
+#[cfg(unix)]
+use crate::flush::Flusher;
+#[cfg(unix)]
+use crate::leader::Leader;
+use crate::process::{Phase, Process};
+use crate::view::View;
+use crate::watch::{Reload, Watch};
+use sentinel_core::{Block, Published, Sentinel};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// The core is ticked, and the lead asked for, once a second.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often the leader hands on what is normal.
+const HAND_ON: Duration = Duration::from_mins(1);
+/// A slot is flushed when it has ended this long ago: its last requests have come.
+const SETTLED_MS: i64 = 2_000;
+/// Panics in a row after which it ends.
+const MOST_PANICS: u32 = 3;
+
+/// What the thread works with; made on the thread.
+pub(crate) struct Work {
+    pub(crate) sentinel: Sentinel,
+    pub(crate) process: Arc<Process>,
+    pub(crate) config: Config,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) view: Option<View>,
+    #[cfg(unix)]
+    pub(crate) leader: Option<Leader>,
+    #[cfg(unix)]
+    flusher: Option<Flusher>,
+    /// For flushing where nothing is shared.
+    unshared: Published,
+    /// Slots that are not flushed yet, by their start.
+    ending: BTreeMap<i64, Block>,
+    published: Option<Instant>,
+    collected: Option<Instant>,
+    published_ms: Option<i64>,
+    collected_ms: Option<i64>,
+    /// Why the last time failed, if it did.
+    unpublished: Option<String>,
+    uncollected: Option<String>,
+    handed_on: Instant,
+    failures: Failures,
+}
+
+impl Work {
+    pub(crate) fn new(sentinel: Sentinel, process: Arc<Process>, config: Config) -> Self {
+        Self {
+            sentinel,
+            process,
+            #[cfg(unix)]
+            flusher: config.flush.clone().map(Flusher::new),
+            config,
+            watch: None,
+            view: None,
+            #[cfg(unix)]
+            leader: None,
+            unshared: Published::default(),
+            ending: BTreeMap::new(),
+            published: None,
+            collected: None,
+            published_ms: None,
+            collected_ms: None,
+            unpublished: None,
+            uncollected: None,
+            handed_on: Instant::now(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// The thread's body.
+    pub(crate) fn run(mut self) {
+        let process = Arc::clone(&self.process);
+        let _closed = Closed(&process);
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                process.state().failures.error(Failure::Panic, &error);
+                return;
+            }
+        };
+        runtime.block_on(async {
+            let mut beat = interval(BEAT);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut panics = 0;
+            loop {
+                let is_beat = tokio::select! {
+                    _ = beat.tick() => true,
+                    () = process.wake.notified() => false,
+                };
+                let last = process.state().phase != Phase::Running;
+                let turn = catch_unwind(AssertUnwindSafe(|| self.turn(is_beat, last)));
+                panics = if turn.is_ok() { 0 } else { panics + 1 };
+                if turn.is_err() {
+                    self.failures.count(Failure::Panic);
+                }
+                self.tell();
+                if last || panics >= MOST_PANICS {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn turn(&mut self, is_beat: bool, last: bool) {
+        let question = self.process.question();
+        if is_beat {
+            self.sentinel.tick(self.sentinel.now_ms());
+            self.reload();
+            self.lead();
+        }
+        let wanted = question.is_some() || last;
+        let every =
+            |then: Option<Instant>, period: Duration| then.is_none_or(|then| then.elapsed() + BEAT / 4 >= period);
+        if wanted || every(self.published, self.config.every) {
+            self.publish();
+        }
+        // Who leads looks at the whole host all the time; others keep up slot by slot, and look when they are asked.
+        let leads = self.process.state().leader;
+        let period = if leads { self.config.every } else { self.sentinel.slot() };
+        if question.is_some() || !last && every(self.collected, period) {
+            self.collect();
+        }
+        self.tell();
+        if let Some(question) = question {
+            self.process.answer(question);
+        }
+        if leads
+            && self.handed_on.elapsed() >= HAND_ON
+            && let Some(view) = &mut self.view
+        {
+            self.handed_on = Instant::now();
+            view.hand_on(&mut self.failures);
+        }
+        self.flush(last);
+        if last {
+            self.close();
+        }
+    }
+
+    fn publish(&mut self) {
+        self.published = Some(Instant::now());
+        let tenants = self.config.tenants;
+        let done = match &mut self.view {
+            Some(view) => view.publish(&self.sentinel, tenants, &mut self.failures),
+            None if self.config.flush.is_some() => Ok(self.sentinel.rollup(&mut self.unshared, tenants)),
+            None => return,
+        };
+        match done {
+            Ok(blocks) => {
+                if self.config.flush.is_some() {
+                    self.ending.extend(blocks.into_iter().map(|block| (block.from_ms(), block)));
+                }
+                self.published_ms = Some(self.sentinel.now_ms());
+                self.unpublished = None;
+            }
+            Err(error) => {
+                self.failures.error(Failure::Publish, &error);
+                self.unpublished = Some(error.to_string());
+            }
+        }
+    }
+
+    fn collect(&mut self) {
+        let Some(view) = &mut self.view else {
+            return;
+        };
+        self.collected = Some(Instant::now());
+        match view.collect(&self.sentinel, &mut self.failures) {
+            Ok(()) => {
+                self.collected_ms = Some(self.sentinel.now_ms());
+                self.uncollected = None;
+            }
+            Err(error) => {
+                self.failures.error(Failure::Collect, &error);
+                self.uncollected = Some(error.to_string());
+            }
+        }
+    }
+
+    /// Tells those who ask how it stands. What others cannot read of this process, it does not answer for all: they would say
+    /// something else.
+    fn tell(&self) {
+        let mut state = self.process.state();
+        state.failures = self.failures.clone();
+        (state.published_ms, state.collected_ms) = (self.published_ms, self.collected_ms);
+        if let Some(view) = &self.view {
+            state.sources = view.sources();
+            state.view = match (&self.unpublished, &self.uncollected) {
+                (Some(why), _) | (None, Some(why)) => Err(why.clone()),
+                (None, None) if self.collected_ms.is_some() => Ok(view.merged().clone()),
+                (None, None) => return,
+            };
+        }
+    }
+
+    fn lead(&mut self) {
+        #[cfg(unix)]
+        if let Some(leader) = &mut self.leader {
+            self.process.state().leader = leader.lead();
+            if let Some(error) = leader.error() {
+                self.failures.error(Failure::Lead, error);
+            }
+        }
+    }
+
+    /// What may change while it runs does: how often, how many tenants, where slots are flushed to.
+    fn reload(&mut self) {
+        let Some(watch) = &mut self.watch else {
+            return;
+        };
+        match watch.poll() {
+            Reload::Unchanged => {}
+            Reload::Invalid(error) => self.failures.error(Failure::Config, &error),
+            Reload::Changed(config) => {
+                if (&config.service, &config.dir, config.budget)
+                    != (&self.config.service, &self.config.dir, self.config.budget)
+                {
+                    let note = "service, dir and budget hold from the next start on";
+                    self.failures.error(Failure::Config, &note);
+                }
+                #[cfg(unix)]
+                if config.flush != self.config.flush {
+                    self.flusher = config.flush.clone().map(Flusher::new);
+                }
+                let Config { every, tenants, flush, .. } = config;
+                self.config = Config { every, tenants, flush, ..self.config.clone() };
+            }
+        }
+    }
+
+    /// Writes the slots that have ended; all of them when it is the last time.
+    fn flush(&mut self, last: bool) {
+        #[cfg(unix)]
+        if let Some(flusher) = &mut self.flusher {
+            let now = self.sentinel.now_ms();
+            while let Some(entry) = self.ending.first_entry()
+                && (last || entry.get().to_ms() + SETTLED_MS <= now)
+            {
+                let block = entry.remove();
+                let written = match serde_json::to_string(&block) {
+                    Ok(line) => flusher.write(&line).map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                if let Err(error) = written {
+                    self.failures.error(Failure::Flush, &error);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(view) = &mut self.view {
+            view.close();
+        }
+        #[cfg(unix)]
+        if let Some(leader) = &mut self.leader {
+            leader.close();
+        }
+        self.process.state().leader = false;
+    }
+}
+
+/// However the thread ends, whoever waits for that is told.
+struct Closed<'a>(&'a Process);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
+}

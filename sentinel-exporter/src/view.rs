@@ -1,0 +1,128 @@
+//! The merged view: what this process publishes of itself, and what it has collected of the others, in a sentinel that records
+//! nothing itself.
+
+use crate::failures::{Failure, Failures};
+use crate::rollup::{Collected, Found, Publication, RollupStore, Slot, StoreError};
+use sentinel_core::{Baseline, Block, Live, Published, Sentinel};
+
+/// Tenants that are handed on to who begins: beyond them, what was normal is known of all together.
+const HANDED_ON: usize = 2_048;
+
+pub(crate) struct View {
+    /// Holds all that is known of the processes of this host.
+    merged: Sentinel,
+    store: Box<dyn RollupStore>,
+    published: Published,
+    /// What the others left was read once.
+    began: bool,
+    sources: usize,
+}
+
+impl View {
+    pub(crate) fn new(merged: Sentinel, store: Box<dyn RollupStore>) -> Self {
+        Self { merged, store, published: Published::default(), began: false, sources: 1 }
+    }
+
+    /// Holds the answer.
+    pub(crate) fn merged(&self) -> &Sentinel {
+        &self.merged
+    }
+
+    /// Processes that lived when it last looked, this one included.
+    pub(crate) fn sources(&self) -> usize {
+        self.sources
+    }
+
+    /// Publishes what has changed in this process since it last did, at most `tenants` of a slot, and takes it into the view.
+    pub(crate) fn publish(
+        &mut self,
+        own: &Sentinel,
+        tenants: usize,
+        failures: &mut Failures,
+    ) -> Result<Vec<Block>, StoreError> {
+        let blocks = own.rollup(&mut self.published, tenants);
+        let encoded: Vec<(i64, i64, Vec<u8>)> =
+            blocks.iter().map(|block| (block.from_ms(), block.to_ms(), block.encode())).collect();
+        let slots: Vec<Slot<'_>> =
+            encoded.iter().map(|(from_ms, to_ms, bytes)| Slot { from_ms: *from_ms, to_ms: *to_ms, bytes }).collect();
+        let live = own.live(tenants).encode();
+        let publication =
+            Publication { source: own.source(), slots: &slots, live: &live, oldest_ms: Self::oldest_ms(own) };
+        let done = self.store.publish(&publication);
+        // What is not there for others comes again, all of it: what comes twice counts once.
+        if !done.as_ref().is_ok_and(|done| done.complete) {
+            self.published.forget();
+        }
+        let _ = done?;
+        for block in &blocks {
+            self.take(block.clone(), failures);
+        }
+        Ok(blocks)
+    }
+
+    /// Takes in what the others have published since it last looked.
+    pub(crate) fn collect(&mut self, own: &Sentinel, failures: &mut Failures) -> Result<(), StoreError> {
+        if !self.began {
+            self.begin(failures);
+        }
+        let (mut blocks, mut live) = (Vec::new(), vec![own.live(usize::MAX)]);
+        let collected = self.store.collect(Self::oldest_ms(own), &mut |found| match found {
+            Found::Slot { bytes, .. } => match Block::decode(bytes) {
+                Ok(block) => blocks.push(block),
+                Err(_) => failures.count(Failure::Decode),
+            },
+            Found::Live { bytes, .. } => match Live::decode(bytes) {
+                Ok(one) => live.push(one),
+                Err(_) => failures.count(Failure::Decode),
+            },
+        })?;
+        for block in blocks {
+            self.take(block, failures);
+        }
+        self.merged.set_live(live);
+        self.merged.tick(own.now_ms());
+        let Collected { sources, skipped, .. } = collected;
+        self.sources = sources.max(1);
+        failures.skipped(skipped);
+        self.began = true;
+        Ok(())
+    }
+
+    /// What is normal, as somebody who was here before knew it: so that a new worker is not born blind.
+    fn begin(&mut self, failures: &mut Failures) {
+        match self.store.recall() {
+            Ok(Some(bytes)) => match Baseline::decode(&bytes) {
+                Ok(baseline) => drop(self.merged.inherit(baseline)),
+                Err(_) => failures.count(Failure::Decode),
+            },
+            Ok(None) => {}
+            Err(error) => failures.error(Failure::Recall, &error),
+        }
+    }
+
+    /// Hands on what is normal; for the leader.
+    pub(crate) fn hand_on(&mut self, failures: &mut Failures) {
+        if let Some(baseline) = self.merged.baseline(HANDED_ON)
+            && let Err(error) = self.store.remember(&baseline.encode())
+        {
+            failures.error(Failure::Remember, &error);
+        }
+    }
+
+    /// This process counts no more; what it has published stays.
+    pub(crate) fn close(&mut self) {
+        self.store.close();
+    }
+
+    fn take(&self, block: Block, failures: &mut Failures) {
+        if let Err(error) = self.merged.merge(block) {
+            failures.error(Failure::Merge, &error);
+        }
+    }
+
+    /// Where the window begins.
+    fn oldest_ms(own: &Sentinel) -> i64 {
+        let window = own.window() + own.slot();
+        own.now_ms().saturating_sub(window.as_millis() as i64)
+    }
+}
