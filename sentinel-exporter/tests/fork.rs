@@ -10,6 +10,7 @@ use common::{PATIENCE, Process, View, block, place, private, publish, role, say,
 use sentinel_exporter::Leader;
 use sentinel_exporter::rollup::RollupStore;
 use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -54,9 +55,12 @@ fn holder(dir: &Path) {
     let brief = fork(|| {});
     // SAFETY: it waits for this process's own child.
     unsafe { libc::waitpid(brief, std::ptr::null_mut(), 0) };
-    assert!(fork(forever) > 0);
+    // The child says so: before it runs it has a copy of everything.
+    fork(|| {
+        say("forked");
+        forever();
+    });
     assert!(leader.lead());
-    say("forked");
     forever();
 }
 
@@ -174,6 +178,9 @@ fn a_child_of_a_bare_system_call_ends_nothing() {
     assert!(!Leader::new(place(&dir)).lead());
 }
 
+/// Children that live on.
+const CHILDREN: usize = 150;
+
 /// Takes locks in one thread while another forks children that live on.
 fn racer(dir: &Path) {
     std::thread::scope(|scope| {
@@ -198,10 +205,16 @@ fn racer(dir: &Path) {
                 })
             })
             .collect();
-        for _ in 0..150 {
-            assert!(fork(forever) > 0);
+        let (mut here, born) = std::io::pipe().unwrap();
+        for _ in 0..CHILDREN {
+            fork(|| {
+                (&born).write_all(b".").unwrap();
+                forever();
+            });
             std::thread::sleep(std::time::Duration::from_millis(3));
         }
+        // Before it runs a child has a copy of everything.
+        here.read_exact(&mut [0; CHILDREN]).unwrap();
         let kept: Vec<Leader> = takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect();
         say(&format!("{}", kept.iter().filter(|leader| leader.leads()).count()));
         forever();

@@ -50,7 +50,7 @@ fn never_two_at_a_time() {
     let said: Vec<String> = processes.iter().map(Process::hear).collect();
     assert!(processes.iter_mut().all(Process::succeeds));
     let led: u32 = said.iter().map(|said| said.split(' ').next().unwrap().parse::<u32>().unwrap()).sum();
-    assert!(led > 100, "{said:?}");
+    assert!(led >= 10, "{said:?}");
     assert!(said.iter().all(|said| said.ends_with(" 0")), "{said:?}");
 }
 
