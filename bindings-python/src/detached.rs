@@ -38,13 +38,21 @@ pub(crate) fn forget() {
     OUTSIDE.store(0, Ordering::Relaxed);
 }
 
-/// Registered with `atexit`: publishes what is left, then waits for who is outside.
+/// Registered with `atexit`: waits for who is outside, and for what is left to be published.
 #[pyfunction]
 pub(crate) fn _drain(py: Python<'_>) {
-    py.detach(crate::exporters::close);
+    let closing = crate::exporters::close();
     EXITING.store(true, Ordering::Relaxed);
-    let end = Instant::now() + PATIENCE;
-    while OUTSIDE.load(Ordering::Relaxed) > 0 && Instant::now() < end {
-        py.detach(|| std::thread::sleep(Duration::from_millis(1)));
+    if OUTSIDE.load(Ordering::Relaxed) > 0 {
+        // Left and taken back once: with many threads at work the interpreter is not to be had at once.
+        py.detach(|| {
+            let end = Instant::now() + PATIENCE;
+            while OUTSIDE.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
     }
+    // Holding the interpreter, which the exporters do not need: there are only daemon threads left, and coming back to it past
+    // them would take longer than the deadline says.
+    closing.wait();
 }

@@ -20,11 +20,28 @@ pub(crate) fn remember(exporter: &Arc<Exporter>) {
     }
 }
 
-/// Ends them all.
-pub(crate) fn close() {
-    let end = Instant::now() + AT_EXIT;
+/// Those that are ending; dropped, they are not waited for.
+pub(crate) struct Closing {
+    exporters: Vec<Arc<Exporter>>,
+    end: Instant,
+}
+
+/// Tells them all to end, at the same time: one that cannot keeps none of the others from publishing. Waits for nothing, and from
+/// here on nobody waits for an answer of theirs.
+pub(crate) fn close() -> Closing {
     let all = ALL.try_lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
-    for exporter in all.iter().filter_map(Weak::upgrade) {
-        exporter.close(end.saturating_duration_since(Instant::now()));
+    let exporters: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
+    for exporter in &exporters {
+        exporter.close(Duration::ZERO);
+    }
+    Closing { exporters, end: Instant::now() + AT_EXIT }
+}
+
+impl Closing {
+    /// Until they have published what was left, or their time is over.
+    pub(crate) fn wait(&self) {
+        for exporter in &self.exporters {
+            exporter.close(self.end.saturating_duration_since(Instant::now()));
+        }
     }
 }

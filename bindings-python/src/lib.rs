@@ -1,8 +1,9 @@
 //! The native part of the Python package `tenant_sentinel`: what the core does, under the names that it has there.
 //!
 //! `sentinel` and `guard` are what an application calls, `admin` what its adapters mount, `boundary` what Python values mean,
-//! `options` what the constructor takes, `values` what comes out. `exporters` are the threads that share with other processes. `detached` is how other threads run meanwhile, `panics` sees to it that nothing of this takes the host down, `fork` that a child
-//! process starts from zero.
+//! `options` what the constructor takes, `values` what comes out. `exporters` are the threads that share with other processes.
+//! `detached` is how other threads run meanwhile, `panics` sees to it that nothing of this takes the host down, `fork` that a
+//! child process starts from zero.
 
 // The comments of what Python sees are docstrings, and read there.
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]

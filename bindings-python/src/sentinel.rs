@@ -113,6 +113,7 @@ fn exporter(
     if let Some(value) = dir {
         options.dir = Some(path("dir", value)?);
     }
+    let options = options.validated().map_err(|error| refuse(&error))?;
     if options.service.is_none() && options.flush.is_none() && file.is_none() {
         return Ok(None);
     }

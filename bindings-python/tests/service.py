@@ -69,6 +69,11 @@ class Service:
 
     def ask(self, target, headers=(), method="GET"):
         """Status (0 when the connection just ends) and body of one answer."""
+        status, _, body = self.exchange(target, headers, method)
+        return status, body
+
+    def exchange(self, target, headers=(), method="GET"):
+        """Status (0 when the connection just ends), headers and body of one answer."""
         with self.send(target, headers, method) as connection:
             answer = b""
             try:
@@ -79,7 +84,9 @@ class Service:
         head, _, body = answer.partition(b"\r\n\r\n")
         if b"transfer-encoding: chunked" in head.lower():
             body = dechunked(body)
-        return (int(head.split()[1]) if head else 0), body
+        lines = (line.partition(b":") for line in head.lower().splitlines()[1:])
+        found = {name.decode(): value.strip().decode() for name, _, value in lines}
+        return (int(head.split()[1]) if head else 0), found, body
 
     def visit(self, target, tenant, method="GET"):
         return self.ask(target, [("x-tenant-id", tenant)], method)[0]

@@ -6,6 +6,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
+const LATE: &str = "the exporter has not answered";
+
 /// How far the thread is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -34,6 +36,9 @@ pub(crate) struct State {
     /// Questions so far, and up to which one the view is as fresh as they want it.
     asked: u64,
     answered: u64,
+    /// Questions that nobody has answered in time, and the last of them: the thread is stuck until that is answered.
+    late: u64,
+    stuck_until: u64,
     /// The merged view; why there is none, or why it cannot be trusted now.
     pub(crate) view: Result<Sentinel, String>,
     pub(crate) failures: Failures,
@@ -49,6 +54,8 @@ impl Process {
             phase: Phase::Idle,
             asked: 0,
             answered: 0,
+            late: 0,
+            stuck_until: 0,
             view: Err("the exporter has only just begun".into()),
             failures: Failures::default(),
             leader: false,
@@ -84,10 +91,12 @@ impl Process {
         let question = state.asked;
         self.wake.notify_one();
         let waiting = |state: &mut State| state.answered < question && state.phase == Phase::Running;
-        let (state, waited) =
+        let (mut state, waited) =
             self.changed.wait_timeout_while(state, within, waiting).unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
-            return Err(format!("the exporter has not answered within {} ms", within.as_millis()));
+            state.late = state.late.saturating_add(1);
+            state.stuck_until = question;
+            return Err(format!("{LATE} within {} ms", within.as_millis()));
         }
         if state.phase != Phase::Running {
             return Err("the exporter is closed".into());
@@ -133,15 +142,21 @@ impl Process {
 
     pub(crate) fn sharing(&self) -> Sharing {
         let state = self.state();
+        let is_stuck = state.answered < state.stuck_until;
+        let mut failures = state.failures.counts();
+        if state.late > 0 {
+            failures.insert("late", state.late);
+        }
         Sharing {
-            scope: if state.view.is_ok() { Scope::Host } else { Scope::Process },
+            scope: if state.view.is_ok() && !is_stuck { Scope::Host } else { Scope::Process },
             running: state.phase == Phase::Running,
             leader: state.leader,
             sources: state.sources,
             published_ms: state.published_ms,
             collected_ms: state.collected_ms,
-            failures: state.failures.counts(),
-            last_error: state.failures.last(),
+            failures,
+            // A directory that hangs cannot say so.
+            last_error: if is_stuck { Some(format!("late: {LATE}")) } else { state.failures.last() },
         }
     }
 }

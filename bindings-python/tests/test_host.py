@@ -1,0 +1,205 @@
+"""All workers of a host answer as one: real servers, real sockets, and the exact totals from whichever worker is asked."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from service import TOKEN, Service, within
+
+GUNICORN = ["gunicorn", "-b", "127.0.0.1:PORT", "--log-level", "critical", "-w", "4", "--max-requests", "50"]
+KINDS = {
+    "sync": (["-k", "sync"], "apps.host_flask_app:app"),
+    "gthread": (["-k", "gthread", "--threads", "4"], "apps.host_flask_app:app"),
+    "uvicorn": (["-k", "uvicorn_worker.UvicornWorker"], "apps.host_fastapi_app:app"),
+}
+WORKERS = 4
+# What a killed worker may take with it: it publishes every two seconds, and half of one more passes where the machine is busy.
+UNPUBLISHED = 2.5
+HERE = Path(__file__).parent
+
+
+def totals(answers):
+    """(requests, errors) of each tenant, and of all of them under None."""
+    found = {}
+    for _, _, tenant, status in answers:
+        for row in (tenant, None):
+            requests, errors = found.get(row, (0, 0))
+            found[row] = requests + 1, errors + (status >= 500)
+    return found
+
+
+def covers(more, less):
+    """No row of the second says more than the first does."""
+    return all(all(a >= b for a, b in zip(more.get(row, (0, 0)), counts, strict=True)) for row, counts in less.items())
+
+
+class Host:
+    """Four workers of one service, and somebody who reads all the time what they say."""
+
+    def __init__(self, command, place, cwd=HERE):
+        place.chmod(0o700)
+        env = {"SENTINEL_SERVICE": "checkout", "SENTINEL_DIR": str(place), "SENTINEL_ADMIN_TOKEN": TOKEN}
+        # (worker, when, tenant, status) of everything that was answered: the truth.
+        self.answers = []
+        self.limits = count()
+        self.workers = set()
+        self.narrow = Counter()
+        self.taken_back = []
+        self.over = threading.Event()
+        self.service = Service(command, env, cwd)
+        self.reader = threading.Thread(target=self.read_on)
+        self.reader.start()
+
+    def close(self):
+        self.over.set()
+        self.reader.join()
+        self.service.close()
+
+    def data(self, target):
+        """Which worker answered, and what; None while there is none."""
+        try:
+            status, headers, body = self.service.exchange(f"/sentinel{target}", [("authorization", f"Bearer {TOKEN}")])
+        except OSError:
+            return None
+        return (int(headers.get("x-worker", 0)), json.loads(body)) if status == 200 else None
+
+    def read(self):
+        """Which worker answered, and the totals that it gave; None when none did, or one for itself only."""
+        # Another limit each time: what was just asked is answered from memory.
+        answer = self.data(f"/report?limit={100 + next(self.limits) % 9_000}")
+        if answer is None:
+            return None
+        worker, report = answer
+        self.workers.add(worker)
+        if report["scope"] != "host":
+            self.narrow[report["scope_note"]] += 1
+            return None
+        rows = {row["tenant_id"]: (row["requests"], row["errors"]) for row in report["tenants"]}
+        return worker, rows | {None: (report["totals"]["requests"], report["totals"]["errors"])}
+
+    def read_on(self):
+        """One reading after the other, whoever answers: nothing that was said before is taken back."""
+        before = {}
+        while not self.over.wait(0.1):
+            found = self.read()
+            if found is None:
+                continue
+            if not covers(found[1], before):
+                self.taken_back.append((before, found))
+            before = found[1]
+
+    def answer(self, target, tenant):
+        try:
+            status, headers, _ = self.service.exchange(target, [("x-tenant-id", tenant)])
+        except OSError:
+            return None
+        return (status, headers) if status else None
+
+    def load(self, requests):
+        """Tenants ask; every second request of one of them fails."""
+
+        def ask(i):
+            tenant = f"tenant-{i % 5}"
+            status = 503 if i % 10 == 0 else 200
+            # uvicorn closes connections that it has not read from yet when it has had its fifty: nothing of them is counted.
+            answered, headers = within(lambda: self.answer(f"/orders/{status}", tenant))
+            assert answered == status
+            return int(headers["x-worker"]), time.monotonic(), tenant, status
+
+        with ThreadPoolExecutor(8) as pool:
+            self.answers += pool.map(ask, range(requests))
+
+    def agreed(self, fits, without=()):
+        """What all workers say, one after the other, as soon as it fits; and which they are."""
+        end = time.monotonic() + 20
+        said, by, seen = None, set(), []
+        while len(by) < WORKERS:
+            assert time.monotonic() < end, (seen, self.narrow)
+            with ThreadPoolExecutor(8) as pool:
+                seen = [one for one in pool.map(lambda _: self.read(), range(8)) if one]
+            for worker, rows in seen:
+                if rows != said:
+                    said, by = rows, set()
+                if fits(rows) and worker not in without:
+                    by.add(worker)
+            # Each answer takes one off the worker's fifty.
+            time.sleep(0.1)
+        return said, by
+
+    def exact(self, without=()):
+        """Waits until any worker gives the exact totals; which they are."""
+        expected = totals(self.answers)
+        return self.agreed(lambda rows: rows == expected, without)[1]
+
+    def leaders(self):
+        """How many workers say that they lead, and how many they say there are; None when not all of them were met."""
+        with ThreadPoolExecutor(8) as pool:
+            told = dict(one for one in pool.map(lambda _: self.data("/stats"), range(12)) if one)
+        time.sleep(0.1)
+        if len(told) != WORKERS:
+            return None
+        told = [stats["sharing"] for stats in told.values()]
+        return sum(sharing["leader"] for sharing in told), {sharing["sources"] for sharing in told}
+
+
+@pytest.fixture(params=[(kind, preload) for kind in KINDS for preload in (False, True)], ids=lambda p: p[0] + "-preload" * p[1])
+def host(request, tmp_path):
+    kind, preload = request.param
+    options, app = KINDS[kind]
+    host = Host([*GUNICORN, *options, *["--preload"] * preload, app], tmp_path)
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+def test_any_worker_answers_for_all(host):
+    host.load(200)
+    first = host.exact()
+
+    # Recycled: each has had its fifty requests, and what those before have counted is still there.
+    def others():
+        host.load(20)
+        return not first & host.exact()
+
+    within(others, 40)
+
+    # Restarted, all of them.
+    before = set(host.workers)
+    host.service.process.send_signal(signal.SIGHUP)
+    host.exact(without=before)
+    host.load(40)
+    host.exact()
+
+    # Killed: what it counted in its last two seconds may be missing, and nothing else; what anybody was told is not.
+    host.load(60)
+    killed = host.answers[-1][0]
+    os.kill(killed, signal.SIGKILL)
+    at = time.monotonic()
+    sure = [answer for answer in host.answers if answer[0] != killed or answer[1] < at - UNPUBLISHED]
+    assert len(host.answers) - 60 <= len(sure) < len(host.answers)
+    most, least = totals(host.answers), totals(sure)
+    left, by = host.agreed(lambda rows: covers(most, rows) and covers(rows, least), without={killed})
+    assert killed not in by
+    count = len(host.answers)
+    host.load(40)
+    after = totals(host.answers[count:])
+    expected = {row: tuple(a + b for a, b in zip(counts, after[row], strict=True)) for row, counts in left.items()}
+    host.agreed(lambda rows: rows == expected)
+    within(lambda: host.leaders() == (1, {WORKERS}), 20)
+
+    assert host.taken_back == []
+    # A worker that has only just begun may be late with its first answer; then it says so.
+    assert all("has not answered within 250 ms" in note for note in host.narrow), host.narrow
+    print(most[None], least[None], left[None], len(host.workers), host.narrow)
