@@ -32,7 +32,7 @@ DENY    := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
-FUZZ_TARGETS := admin codec merge replay_lines
+FUZZ_TARGETS := admin codec merge replay_lines rollup_file
 MUTANTS := target/tools/bin/cargo-mutants
 MUTANTS_VERSION := 27.1.0
 # Where a count or a bound is made or kept, and what is concluded from them.
@@ -140,7 +140,7 @@ bench-node: $(NODE)/node_modules/installed ## Measure the Node package beside it
 	node $(NODE)/bench/main.js --out target/bench-node.jsonl $(BENCH)
 
 # What is found stays in target/fuzz; the corpus in the tree is only read. An input that breaks something ends it.
-fuzz: $(FUZZ) ## Fuzz the admin view, the codec, merges and the replay's lines, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
+fuzz: $(FUZZ) ## Fuzz the admin view, the codec, merges, the replay's lines and rollup files, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
 	@tools/setup cargo fuzz
 	@for target in $(FUZZ_TARGETS); do \
 		printf '\n== %s, %s s ==\n' "$$target" '$(FUZZ_SECONDS)'; \

@@ -78,6 +78,7 @@ pub(crate) fn line(case: Case, results: &Results, instructions: Option<f64>) -> 
         Case::Memory => memory(&mut line, results),
         Case::Layer => layer(&mut line, results),
         Case::View => view(&mut line, results),
+        Case::Share => share(&mut line, results),
         _ => record(&mut line, case, results),
     };
     line.add_number("instructions", instructions);
@@ -184,6 +185,16 @@ fn view(line: &mut Line, results: &Results) -> Vec<Value> {
     vec![
         gate("/report of 10k tenants, warm, ms", found("report_ms"), AtMost(3.0)),
         gate("50 pollers slow record by, %", found("pollers_percent"), AtMost(3.0)),
+    ]
+}
+
+fn share(line: &mut Line, results: &Results) -> Vec<Value> {
+    whole(line, results);
+    let found = |figure| middle(results, "share", figure);
+    vec![
+        gate("publishing 512 tenants, ms", found("publish_ms"), AtMost(1.0)),
+        gate("answer for 16 workers of 512 tenants, ms", found("answer_ms"), AtMost(10.0)),
+        gate("a busy exporter slows record by, %", found("exporter_percent"), AtMost(3.0)),
     ]
 }
 

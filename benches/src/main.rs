@@ -16,6 +16,7 @@ mod query;
 mod record;
 mod rotate;
 mod service;
+mod share;
 mod stream;
 mod table;
 mod timing;
@@ -101,6 +102,15 @@ enum What {
         #[arg(long, default_value_t = 20)]
         seconds: usize,
     },
+    /// Times of publishing and of answers for a host of sixteen workers, and what a busy exporter costs the requests
+    Share {
+        /// Answers
+        #[arg(long, default_value_t = 31)]
+        rounds: usize,
+        /// Seconds with a busy exporter, and as many without
+        #[arg(long, default_value_t = 10)]
+        seconds: usize,
+    },
     /// Bytes
     Memory {
         #[command(subcommand)]
@@ -157,6 +167,7 @@ fn one(what: &What) -> Result<Value, Failure> {
         What::Merge { rounds } => merge::run(rounds),
         What::Layer { who, requests } => layer::run(who, requests),
         What::View { warm, seconds } => view::run(warm, seconds),
+        What::Share { rounds, seconds } => share::run(rounds, seconds),
         What::Memory { of: Memory::Traffic { tenants } } => memory::traffic(tenants),
         What::Memory { of: Memory::Idle } => memory::idle(),
         What::Memory { of: Memory::Known } => memory::known(),

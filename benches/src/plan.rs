@@ -31,6 +31,7 @@ pub(crate) enum Case {
     Memory,
     Layer,
     View,
+    Share,
 }
 
 impl Case {
@@ -41,7 +42,9 @@ impl Case {
     /// The first word of its line.
     pub(crate) fn bench(self) -> String {
         match self {
-            Self::Query | Self::Rotate | Self::Merge | Self::Memory | Self::Layer | Self::View => self.name(),
+            Self::Query | Self::Rotate | Self::Merge | Self::Memory | Self::Layer | Self::View | Self::Share => {
+                self.name()
+            }
             _ => "record".into(),
         }
     }
@@ -146,6 +149,8 @@ pub(crate) fn jobs(case: Case, size: Size) -> Vec<Job> {
         }
         Case::View if size.quick => vec![Job::new("view", 1, &["view", "--warm", "3", "--seconds", "1"])],
         Case::View => vec![Job::new("view", 1, &["view"])],
+        Case::Share if size.quick => vec![Job::new("share", 1, &["share", "--rounds", "3", "--seconds", "1"])],
+        Case::Share => vec![Job::new("share", 1, &["share"])],
     }
 }
 
@@ -199,7 +204,7 @@ mod tests {
     fn names_are_those_of_the_lines() {
         let names: Vec<String> = Case::value_variants().iter().map(|case| case.name()).collect();
         let wanted =
-            "zipf-1k zipf-10k zipf-100k zipf-1m distinct hot-2t threads-16 query rotate merge memory layer view";
+            "zipf-1k zipf-10k zipf-100k zipf-1m distinct hot-2t threads-16 query rotate merge memory layer view share";
         assert_eq!(names.join(" "), wanted);
         assert_eq!((Case::Distinct.bench(), Case::Memory.bench()), ("record".into(), "memory".into()));
     }

@@ -82,14 +82,14 @@ fn beside_pollers(seconds: usize) -> Result<(Option<f64>, Option<f64>), Failure>
 }
 
 /// Ids and endpoints that were made before.
-struct Made {
-    tenant: Vec<u8>,
-    endpoint: String,
-    status: u16,
-    latency: sentinel_core::Latency,
+pub(crate) struct Made {
+    pub(crate) tenant: Vec<u8>,
+    pub(crate) endpoint: String,
+    pub(crate) status: u16,
+    pub(crate) latency: sentinel_core::Latency,
 }
 
-fn events() -> Result<Vec<Made>, Failure> {
+pub(crate) fn events() -> Result<Vec<Made>, Failure> {
     let mut maker = Maker::new(Tenants::Zipf(TENANTS), 500_000)?;
     let made = |_| {
         let (_, sample) = maker.next();
@@ -101,7 +101,7 @@ fn events() -> Result<Vec<Made>, Failure> {
 }
 
 /// Nanoseconds of this thread a request.
-fn record_for(time: Duration, sentinel: &Sentinel, events: &[Made]) -> f64 {
+pub(crate) fn record_for(time: Duration, sentinel: &Sentinel, events: &[Made]) -> f64 {
     let thread_time = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);
         time.tv_sec as f64 * 1e9 + time.tv_nsec as f64

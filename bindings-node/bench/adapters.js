@@ -1,16 +1,20 @@
-// What a request costs below an adapter. The app gets requests and responses of Node's, over a socket that swallows what is written:
-// parsing and the kernel would be most of the time, and all of the noise.
+// What a request costs below an adapter: an app with it beside one without, in one process, in turn, so that what the machine does
+// meanwhile, it does to both. The app gets requests and responses of Node's, over a socket that swallows what is written: parsing and
+// the kernel would be most of the time, and all of the noise.
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
+import { print } from './pairs.js'
 
 const [name, contender, quick] = process.argv.slice(2)
-const REQUESTS = quick ? 2_000 : 60_000
+// Few at a time and often: the machine's speed changes within milliseconds.
+const PAIRS = quick ? 20 : 600
+const REQUESTS = 25
 const CLIENT = '4b2a2f0c-8c2f-4d6e-9a51-0f3c1d2e4b5a'
 process.env.NODE_ENV = 'production'
 // A peer would call home.
 globalThis.fetch = () => Promise.reject(new Error('there is no network here'))
 
-async function express() {
+async function express(contender) {
   const { default: framework } = await import('express')
   const app = framework()
   if (contender === 'nothing') app.use((_req, _res, next) => next())
@@ -29,7 +33,7 @@ async function express() {
   return (req, res) => app(req, res)
 }
 
-async function fastify() {
+async function fastify(contender) {
   const { default: framework } = await import('fastify')
   const app = framework()
   if (contender === 'nothing') app.addHook('onRequest', (_request, _reply, done) => done())
@@ -62,14 +66,14 @@ class Socket extends Duplex {
   setTimeout() {}
 }
 
-const handle = await { express, fastify }[name]()
+// Kept alive, as connections are.
+const socket = new Socket()
 
-function one(i) {
+function one(handle, i) {
   return new Promise((resolve) => {
-    const socket = new Socket()
     const req = new IncomingMessage(socket)
     req.method = 'GET'
-    req.url = `/items/${i}`
+    req.url = `/items/${i % 1_000}`
     req.httpVersion = '1.1'
     req.httpVersionMajor = req.httpVersionMinor = 1
     req.headers = { host: 'localhost', 'user-agent': 'bench', accept: '*/*', 'x-tenant-id': `tenant_${i % 1_000}` }
@@ -88,17 +92,32 @@ function one(i) {
   })
 }
 
-async function run(requests) {
-  for (let i = 0; i < requests; i++) {
-    await one(i)
-    // Let timers and immediates have their turn, as under load.
-    if (i % 64 === 0) await new Promise(setImmediate)
+let made = 0
+/** CPU time of a request, in ns. */
+async function run(handle) {
+  const before = process.cpuUsage()
+  for (let i = 0; i < REQUESTS; i++) {
+    await one(handle, made++)
   }
+  // Let timers and immediates have their turn, as under load.
+  await new Promise(setImmediate)
+  const { user, system } = process.cpuUsage(before)
+  return ((user + system) * 1_000) / REQUESTS
 }
-await run(REQUESTS / 3)
-globalThis.gc()
-const before = process.cpuUsage()
-await run(REQUESTS)
-const { user, system } = process.cpuUsage(before)
-console.log(JSON.stringify({ ns: Math.round(((user + system) * 1_000) / REQUESTS) }))
+
+const make = { express, fastify }[name]
+const without = await make('nothing')
+const within = await make(contender)
+for (let i = 0; i < PAIRS / 5; i++) {
+  await run(without)
+  await run(within)
+}
+const pairs = []
+for (let i = 0; i < PAIRS; i++) {
+  // Who is first differs, or the first would pay for what both leave to the garbage collector.
+  const [first, second] = i % 2 === 0 ? [without, within] : [within, without]
+  const times = [await run(first), await run(second)]
+  pairs.push(i % 2 === 0 ? times : times.reverse())
+}
+print(pairs)
 process.exit()

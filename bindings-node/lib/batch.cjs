@@ -2,12 +2,17 @@
 
 // Events wait here, in memory that the native side reads, until there are enough of them, until a tenth of a second is over, or
 // until somebody asks: a call into native code for each would cost more than all the rest. src/batch.rs describes the memory.
+//
+// Their ids wait as one string, to which each is appended: that is a pointer, whatever an id's length. They become bytes all at
+// once, by Node's own encoder, which is slow to call and fast at work.
 
 const { write, writeBytes, encoded } = require('./text.cjs')
 
 const CAPACITY = 512
-/** Bytes of ids: enough for a batch of UUIDs, and always for one more id. */
-const ID_BYTES = 32 * 1024
+/** UTF-16 units of ids: enough for a batch of UUIDs, and always for one more id. */
+const ID_UNITS = 20 * 1024
+/** UTF-8 has at most so many bytes for a unit. */
+const UNIT_BYTES = 3
 /** Longer ids, in UTF-16 units, are handed over one by one. */
 const LONGEST = 512
 const PERIOD_MS = 100
@@ -17,6 +22,8 @@ const LONGEST_ENDPOINT = 256
 
 const LATENCY_UNKNOWN = 0x8000
 const HAS_TIME = 0x4000
+/** The id's characters are bytes. Means nothing to the native side. */
+const RAW = 0x2000
 
 /** Batches that are not empty, of all sentinels of this thread. */
 const waiting = new Set()
@@ -30,13 +37,14 @@ class Batch {
   constructor(native, onTick) {
     this.native = native
     this.onTick = onTick
-    const memory = new ArrayBuffer(CAPACITY * 24 + ID_BYTES)
+    const memory = new ArrayBuffer(CAPACITY * 24 + ID_UNITS * UNIT_BYTES)
     this.doubles = new Float64Array(memory, 0, CAPACITY * 3)
     this.words = new Uint32Array(memory, 0, CAPACITY * 6)
     this.memory = new Uint8Array(memory)
-    this.ids = new Uint8Array(memory, CAPACITY * 24)
+    this.bytes = Buffer.from(memory, CAPACITY * 24)
+    /** The ids, one after the other. */
+    this.ids = ''
     this.count = 0
-    this.used = 0
     this.began = 0
     this.lost = 0
     this.timer = null
@@ -55,25 +63,25 @@ class Batch {
       this.single(tenant, raw, endpoint, status, latency, at)
       return
     }
-    if (this.count === CAPACITY || this.used > ID_BYTES - LONGEST * 3) this.flush()
+    if (this.count === CAPACITY || this.ids.length > ID_UNITS - LONGEST) this.flush()
     const index = this.count
     if (index === 0) this.begin()
-    this.used = raw ? writeBytes(this.ids, this.used, tenant) : typeof tenant === 'string' ? write(this.ids, this.used, tenant) : this.copy(tenant)
     let flags = number
+    if (typeof tenant !== 'string') {
+      tenant = Buffer.from(tenant).latin1Slice()
+      raw = true
+    }
+    if (raw) flags |= RAW
+    this.ids += tenant
     if (latency === undefined) flags |= LATENCY_UNKNOWN
     else this.doubles[index * 3] = latency
     if (at !== undefined) {
       flags |= HAS_TIME
       this.doubles[index * 3 + 1] = at
     }
-    this.words[index * 6 + 4] = this.used
+    this.words[index * 6 + 4] = this.ids.length
     this.words[index * 6 + 5] = (status << 16) | flags
     this.count = index + 1
-  }
-
-  copy(bytes) {
-    this.ids.set(bytes, this.used)
-    return this.used + bytes.length
   }
 
   /** The number of a template, less than 0 where it has none. */
@@ -123,15 +131,31 @@ class Batch {
   flush() {
     const count = this.count
     if (count === 0) return
-    this.count = this.used = 0
+    const ids = this.ids
+    this.count = 0
+    this.ids = ''
     waiting.delete(this)
     // The event loop was held up: they ended when they came, and not now.
     const now = Date.now()
     const began = now - this.began > 1_000 ? this.began : undefined
     try {
+      // As many bytes as units: all of them are ASCII, and end where they ended as text.
+      if (this.bytes.write(ids) !== ids.length) this.encodeEach(ids, count)
       this.lost += this.native.flush(this.memory, CAPACITY, count, began)
     } catch {
       this.lost += count
+    }
+  }
+
+  /** Writes the ids one by one, each as what it is, and where it ends among the bytes. */
+  encodeEach(ids, count) {
+    let from = 0
+    let at = 0
+    for (let end = 4; end < count * 6; end += 6) {
+      const id = ids.slice(from, this.words[end])
+      from = this.words[end]
+      at = this.words[end + 1] & RAW ? writeBytes(this.bytes, at, id) : write(this.bytes, at, id)
+      this.words[end] = at
     }
   }
 }

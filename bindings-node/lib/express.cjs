@@ -15,8 +15,8 @@ const FULL = Symbol('tenant-sentinel.full')
 class ExpressWatch extends Watch {
   static seesHeads = true
 
-  constructor(adapter, req, res, subject) {
-    super(adapter, req, res, subject)
+  constructor(adapter, req, res, subject, outer) {
+    super(adapter, req, res, subject, outer)
     this.route = null
     this.base = ''
     /** What was mounted on the way, outermost first: the URL in front of it, and the parameters of the layer that took it. */
@@ -166,16 +166,21 @@ function sentinel(sentinel, options) {
   const adapter = new Adapter(sentinel, options)
   return function sentinelMiddleware(req, res, next) {
     try {
-      const { app, params } = req
+      const { app } = req
       if (app === undefined) {
         // Not below an Express app: there are no templates.
         watch(adapter, req, res)
       } else {
         prepare(app)
         // An app's first request has its own ones by now, which hide the accessors.
-        if (Object.hasOwn(req, 'params')) delete req.params
-        watch(adapter, req, res, req, ExpressWatch)
-        req.params = params
+        if (Object.hasOwn(req, 'params')) {
+          const { params } = req
+          delete req.params
+          req.params = params
+        }
+        // The router has set the parameters of this layer before there was anybody to tell.
+        const watching = watch(adapter, req, res, req, ExpressWatch)
+        if (watching !== null) watching.passed(req.baseUrl ?? '', keptOf(req).params)
       }
     } catch {
       adapter.inner.failed()

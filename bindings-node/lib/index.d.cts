@@ -172,7 +172,7 @@ export interface Report {
   baseline: 'own' | 'cold'
   /** Whose events these are. */
   scope: Scope
-  /** Why no wider scope answers, where one is configured or was asked for. */
+  /** Why no wider scope answers, where one is configured or was asked for; or what this one leaves out. */
   scopeNote: string | null
   sources: number
   mode: 'exact' | 'bounded'

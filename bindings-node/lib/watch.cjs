@@ -9,10 +9,10 @@ const { Flight } = require('./inner.cjs')
 const ABORTED = 499
 const FAILED = 500
 /**
- * The one property that a request gets. Express changes the prototype of its requests, and V8 takes 3 µs for each property that is new
- * on such an object: so it holds what else there is to keep, and nothing at all is added to responses there.
+ * What is kept of each request, outside of it. Express changes the prototype of its requests and responses, and V8 takes 3 µs for each
+ * property that is new on such an object: so there is none, and what Express would have set there is kept here too.
  */
-const KEPT = Symbol('tenant-sentinel')
+const KEPT = new WeakMap()
 
 class Kept {
   /** The innermost of what watches the request. */
@@ -22,8 +22,12 @@ class Kept {
   route = undefined
 }
 
-const keptOf = (req) => (req[KEPT] ??= new Kept())
-const watchAt = (req) => req?.[KEPT]?.watch
+function keptOf(req) {
+  let kept = KEPT.get(req)
+  if (kept === undefined) KEPT.set(req, (kept = new Kept()))
+  return kept
+}
+const watchAt = (req) => KEPT.get(req)?.watch
 
 const EVENTS = /^content-type: *text\/event-stream/im
 
@@ -31,7 +35,7 @@ class Watch extends Flight {
   /** The adapter calls `seenHead` by itself. */
   static seesHeads = false
 
-  constructor(adapter, req, res, subject) {
+  constructor(adapter, req, res, subject, outer) {
     super()
     this.adapter = adapter
     this.req = req
@@ -42,7 +46,7 @@ class Watch extends Flight {
     this.named = false
     this.done = false
     /** An adapter of another sentinel, around this one. */
-    this.outer = watchAt(req) ?? null
+    this.outer = outer
     this.writeHead = null
   }
 
@@ -146,8 +150,8 @@ function clientIsGone({ socket }) {
   return !socket || socket.readableEnded || BY_CLIENT.has(socket.errored?.code)
 }
 
-function closed() {
-  for (let watch = watchAt(this.req); watch; watch = watch.outer) watch.ended()
+function closed(kept) {
+  for (let { watch } = kept; watch; watch = watch.outer) watch.ended()
 }
 
 /** In the place of a response's `writeHead`. */
@@ -170,9 +174,10 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
   const { inner } = adapter
   try {
     if (inner.closed) return null
-    const outer = watchAt(req)
+    const kept = keptOf(req)
+    const outer = kept.watch
     for (let each = outer; each; each = each.outer) if (each.adapter.inner === inner) return null
-    const watch = new Class(adapter, req, res, subject)
+    const watch = new Class(adapter, req, res, subject, outer)
     const { header } = adapter
     if (header !== null) {
       const value = req.headers[header]
@@ -182,13 +187,13 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
       }
     }
     inner.takeOff(watch)
-    keptOf(req).watch = watch
+    kept.watch = watch
     watch.writeHead = outer?.writeHead ?? null
     if (watch.writeHead === null && !Class.seesHeads) {
       watch.writeHead = res.writeHead
       res.writeHead = headed
     }
-    if (!outer) res.on('close', closed)
+    if (outer === null) res.on('close', () => closed(kept))
     return watch
   } catch {
     inner.failed()

@@ -2,7 +2,7 @@
 //!
 //! First `capacity` places of 24 bytes, in the machine's byte order: the latency in milliseconds and the time in Unix milliseconds
 //! as doubles, then as 32-bit words the end of the tenant's id among the bytes that follow the places, and a word with the status
-//! in its upper half, what is absent in the next four bits, and the number of the endpoint in the rest.
+//! in its upper half, what is absent in the next four bits (one of them is the facade's own), and the number of the endpoint in the rest.
 
 use sentinel_core::{Event, Latency};
 
@@ -64,13 +64,13 @@ impl<'a> Iterator for Events<'a> {
 impl Read<'_> {
     /// As the core takes it.
     #[inline]
-    pub(crate) fn event<'a>(&'a self, endpoints: &'a [String], began: Option<i64>) -> Event<'a> {
+    pub(crate) fn event<'a>(&'a self, endpoints: &'a [String], began: i64) -> Event<'a> {
         Event {
             tenant: self.tenant,
             endpoint: endpoints.get(self.endpoint).map_or("", String::as_str),
             status: self.status,
             latency: self.latency,
-            at: self.at.or(began),
+            at: Some(self.at.unwrap_or(began)),
         }
     }
 }

@@ -118,7 +118,8 @@ impl Native {
     pub fn flush(&self, memory: &[u8], capacity: u32, count: u32, began: Option<f64>) -> u32 {
         let mut events = Events::new(memory, capacity as usize, count as usize);
         let endpoints = held(&self.endpoints);
-        let began = began.map(|ms| ms as i64);
+        // One look at the clock for all.
+        let began = began.map_or_else(|| self.shared.core.now_ms(), |ms| ms as i64);
         let mut recorded = 0;
         loop {
             // Once for all of them: one that panics costs itself, and the others go on.

@@ -288,3 +288,15 @@ test('closed, it counts no more and still answers', () => {
   assert.equal(s.stats().offered, 1)
   assert.equal(s.tenant('acme').inFlight, 0)
 })
+
+test('ids that wait together stay what each of them is', () => {
+  // Next to each other, the halves of a pair would be one character.
+  const ids = ['acme', 'café', '\ud83d', '\ude00', '😀', new Uint8Array([0xff, 0x41]), '日本', '\x7f', '\x80', new Uint8Array([0x80]), '', 'é'.repeat(512)]
+  for (const mixture of [ids, ids.toReversed()]) {
+    const s = new Sentinel()
+    mixture.forEach((id, i) => {
+      for (let times = 0; times <= i; times++) s.record(id, '/v1/process', 200, 1)
+    })
+    mixture.forEach((id, i) => assert.equal(s.tenant(id)?.requests, i + 1, String(id)))
+  }
+})

@@ -29,8 +29,8 @@ const TOKEN = 'correct-horse-battery'
 const BY_HEADER = { tenant: 'x-tenant-id' }
 
 /** A service of this framework, until the test is over. */
-async function serve(t, framework, options = BY_HEADER, errors = '5xx') {
-  const s = new Sentinel({ errors, adminToken: TOKEN })
+async function serve(t, framework, options = BY_HEADER, errors = '5xx', adminToken = TOKEN) {
+  const s = new Sentinel({ errors, adminToken })
   const server = await framework.serve(s, options)
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => {
@@ -275,6 +275,14 @@ for (const [name, framework] of Object.entries(FRAMEWORKS)) {
       socket.destroy()
       await pause(20)
       assert.equal(s.stats().offered, 10)
+    })
+
+    test('the admin view is for nobody where there is no token', async (t) => {
+      const { s, port } = await serve(t, framework, BY_HEADER, '5xx', null)
+      for (const headers of [{}, { authorization: 'Bearer ' }, { authorization: `Bearer ${TOKEN}` }]) {
+        assert.equal((await ask(port, 'GET', '/sentinel/report', headers)).status, 403)
+      }
+      assert.equal(s.stats().offered, 0)
     })
 
     test('the admin view is for who has the token, and does not count', async (t) => {

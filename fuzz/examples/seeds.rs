@@ -1,6 +1,7 @@
 //! Writes the first seeds of each target's corpus: `cargo run --example seeds` in `fuzz/`.
 
 use sentinel_core::{Block, Clock, Event, Latency, Sentinel};
+use sentinel_exporter::rollup::{Kind, Name, frame};
 use sentinel_fuzz::{SLOT_MS, START};
 use std::path::Path;
 use std::{fs, io};
@@ -52,6 +53,26 @@ const REQUESTS: [&[u8]; 10] = [
     b"\xff\x03\x03PUT\x01\x03etc\x07\x04a=%0",
 ];
 
+/// Files of a rollup directory: the length of a name, the name, what is in it.
+fn files() -> Vec<Vec<u8>> {
+    let file = |name: Name, bytes: &[u8]| {
+        let name = name.to_string();
+        [&[name.len() as u8], name.as_bytes(), bytes].concat()
+    };
+    let block = blocks(8, 5).remove(0);
+    let (source, from_ms, to_ms) = (block.source(), block.from_ms(), block.to_ms());
+    let bytes = block.encode();
+    vec![
+        file(Name::Block { source, from_ms, to_ms }, &bytes),
+        file(Name::Block { source, from_ms, to_ms }, &bytes[..bytes.len() / 2]),
+        file(Name::Block { source: 1, from_ms: -1, to_ms: 1 }, &bytes),
+        file(Name::Live { source }, &frame(Kind::Live, b"in flight")),
+        file(Name::Baseline, &frame(Kind::Baseline, b"")),
+        file(Name::Temporary { source, number: 1 }, b""),
+        file(Name::Lock { source }, b""),
+    ]
+}
+
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let write = |target: &str, name: String, bytes: &[u8]| {
@@ -64,6 +85,9 @@ fn main() -> io::Result<()> {
         }
     }
     write("codec", "seed-empty".into(), &[])?;
+    for (i, file) in files().iter().enumerate() {
+        write("rollup_file", format!("seed-{i}"), file)?;
+    }
     for (i, request) in REQUESTS.into_iter().enumerate() {
         write("admin", format!("seed-{i}"), request)?;
     }

@@ -74,7 +74,7 @@ pub struct Report {
     pub baseline: BaselineKind,
     /// Whose events these are.
     pub scope: Scope,
-    /// Why no wider scope answers, where one is configured or was asked for.
+    /// Why no wider scope answers, where one is configured or was asked for; or what this one leaves out.
     pub scope_note: Option<String>,
     /// Processes whose blocks are in it.
     pub sources: usize,

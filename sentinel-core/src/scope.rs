@@ -70,6 +70,8 @@ pub struct Answer {
     pub scope: Scope,
     /// It holds them; none of its own.
     pub sentinel: Sentinel,
+    /// What is not in it and why, for people; `None` when it is whole.
+    pub note: Option<String>,
 }
 
 /// How sharing with other processes goes: what [`Sentinel::sharing`] says, and `/stats`.
@@ -116,7 +118,7 @@ pub struct Unavailable(pub String);
 /// impl Wider for Shared {
 ///     fn begin(&self) {}
 ///     fn answer(&self) -> Result<Option<Answer>, Unavailable> {
-///         Ok(Some(Answer { scope: Scope::Host, sentinel: self.0.clone() }))
+///         Ok(Some(Answer { scope: Scope::Host, sentinel: self.0.clone(), note: None }))
 ///     }
 ///     fn sharing(&self) -> Option<Sharing> {
 ///         None // nothing to tell

@@ -162,7 +162,7 @@ impl Sentinel {
             return (ask(self), Scope::Process, None);
         }
         let note = match self.wider().map_or(Ok(None), |wider| wider.answer()) {
-            Ok(Some(answer)) => return (ask(&answer.sentinel), answer.scope, None),
+            Ok(Some(answer)) => return (ask(&answer.sentinel), answer.scope, answer.note),
             Err(why) => Some(why.to_string()),
             Ok(None) => {
                 asked.map(|_| "nothing is shared with other processes: no service name is configured".to_string())

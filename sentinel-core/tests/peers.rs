@@ -187,7 +187,7 @@ impl Wider for Host {
 
     fn answer(&self) -> Result<Option<Answer>, Unavailable> {
         if *self.healthy.lock().unwrap() {
-            Ok(Some(Answer { scope: Scope::Host, sentinel: self.merged.clone() }))
+            Ok(Some(Answer { scope: Scope::Host, sentinel: self.merged.clone(), note: None }))
         } else {
             Err(Unavailable("the directory is full".into()))
         }

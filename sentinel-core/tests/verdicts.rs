@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use sentinel_core::{By, Clock, Event, Kind, Latency, Query, Sentinel};
+use sentinel_core::{BaselineKind, By, Clock, Event, Kind, Latency, Query, Sentinel};
 
 const START: i64 = 1_700_000_000_000;
 
@@ -161,4 +161,41 @@ fn quiet_is_not_active_and_everyone_has_all_of_the_excess() {
     let kinds = [Kind::Quiet, Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone, Kind::Unclear];
     let names = ["quiet", "one_tenant", "few_tenants", "one_endpoint", "everyone", "unclear"];
     assert_eq!(kinds.map(|kind| serde_json::to_value(kind).unwrap()), names.map(serde_json::Value::from));
+}
+
+/// After eight minutes something is known of the time outside the last half minute, and nothing of the time outside the whole window: a
+/// report is judged by the baseline of the window that it covers.
+#[test]
+fn a_report_is_judged_by_the_baseline_of_its_own_window() {
+    let sentinel = sentinel();
+    for second in 0..480 {
+        normal_second(&sentinel, second, 100);
+        sentinel.tick(START + (second + 1) * 1_000);
+    }
+    let baseline = |seconds| {
+        let window = Some(std::time::Duration::from_secs(seconds));
+        sentinel.report(Query { window, ..Query::default() }).baseline
+    };
+    assert_eq!([30, 120, 300, 600].map(baseline), {
+        use BaselineKind::{Cold, Own};
+        [Own, Own, Own, Cold]
+    });
+}
+
+/// Two hours without a request are normal time too: what comes afterwards is judged by it.
+#[test]
+fn a_long_silence_is_learned() {
+    let sentinel = sentinel();
+    for second in 0..30 {
+        normal_second(&sentinel, second, 100);
+        sentinel.tick(START + (second + 1) * 1_000);
+    }
+    assert_eq!(sentinel.report(Query::default()).baseline, BaselineKind::Cold);
+    let silence = 7_200;
+    for second in silence..silence + 20 {
+        normal_second(&sentinel, second, 100);
+        sentinel.tick(START + (second + 1) * 1_000);
+    }
+    let report = sentinel.report(Query::default());
+    assert_eq!((report.baseline, report.verdict.kind), (BaselineKind::Own, Kind::Quiet), "{report}");
 }

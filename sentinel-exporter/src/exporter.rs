@@ -268,8 +268,8 @@ impl Wider for Inner {
             return Err(Unavailable("the host's view needs Linux or macOS".into()));
         }
         self.start();
-        let sentinel = self.process().ask(ANSWER_WITHIN).map_err(Unavailable)?;
-        Ok(Some(Answer { scope: Scope::Host, sentinel }))
+        let (sentinel, note) = self.process().ask(ANSWER_WITHIN).map_err(Unavailable)?;
+        Ok(Some(Answer { scope: Scope::Host, sentinel, note }))
     }
 
     fn sharing(&self) -> Option<Sharing> {

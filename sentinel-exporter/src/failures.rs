@@ -15,8 +15,10 @@ pub(crate) enum Failure {
     Flush,
     /// A file of the right form that holds something else.
     Decode,
-    /// A block that does not fit: other slots, outside the window, no room.
+    /// A block that does not fit: of slots of another length, or no room.
     Merge,
+    /// A block outside the window.
+    Late,
     /// The configuration file.
     Config,
     Panic,
@@ -33,6 +35,7 @@ impl Failure {
             Self::Flush => "flush",
             Self::Decode => "decode",
             Self::Merge => "merge",
+            Self::Late => "late",
             Self::Config => "config",
             Self::Panic => "panic",
         }

@@ -145,6 +145,8 @@ extern "C" fn in_parent() {
 }
 
 extern "C" fn in_child() {
+    // A program that does not do it itself: its child must not believe that the exporter's thread is there.
+    sentinel_core::fork::mark();
     for place in &TABLE {
         let word = place.swap(EMPTY, Ordering::SeqCst);
         if word != EMPTY {
@@ -156,8 +158,8 @@ extern "C" fn in_child() {
     ENDED.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
 }
 
-/// Registers the handlers; again where that failed. Twice, when two threads are here at once, does no harm: both counters move by
-/// two. A lock would, as a child could inherit it locked.
+/// Registers the handlers, once a process; again where that failed. Two threads that come first together register them twice, which
+/// does no harm: a lock here might be one that a child inherits locked.
 fn watch_forks() -> Result<(), Errno> {
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if !WATCHED.load(Ordering::Acquire) {

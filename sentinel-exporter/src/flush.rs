@@ -215,7 +215,7 @@ mod tests {
     fn what_a_pipe_does_not_take_is_lost_and_counted_and_the_next_line_is_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pipe");
-        rustix::fs::mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let mut flusher = Flusher::new(Flush::File(path.clone()));
         // Nobody reads: not a wait.
         assert!(matches!(flusher.write("{}"), Err(FlushError::Open { .. })));

@@ -109,7 +109,7 @@ impl Leader {
             self.lock = Some(lock);
             return Ok(());
         }
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = || openat(dir, &name, flags, Mode::RUSR | Mode::WUSR);
         match FileLock::take(file) {
             // Removed between the two: who comes next makes another.

@@ -41,6 +41,8 @@ pub(crate) struct State {
     stuck_until: u64,
     /// The merged view; why there is none, or why it cannot be trusted now.
     pub(crate) view: Result<Sentinel, String>,
+    /// What it leaves out.
+    pub(crate) note: Option<String>,
     pub(crate) failures: Failures,
     pub(crate) leader: bool,
     pub(crate) sources: usize,
@@ -57,6 +59,7 @@ impl Process {
             late: 0,
             stuck_until: 0,
             view: Err("the exporter has only just begun".into()),
+            note: None,
             failures: Failures::default(),
             leader: false,
             sources: 1,
@@ -82,7 +85,7 @@ impl Process {
     }
 
     /// The view, with all that was recorded here and published elsewhere until now; waits for it, but not longer than `within`.
-    pub(crate) fn ask(&self, within: Duration) -> Result<Sentinel, String> {
+    pub(crate) fn ask(&self, within: Duration) -> Result<(Sentinel, Option<String>), String> {
         let mut state = self.state();
         if state.phase != Phase::Running {
             return Err("the exporter is closed".into());
@@ -101,7 +104,7 @@ impl Process {
         if state.phase != Phase::Running {
             return Err("the exporter is closed".into());
         }
-        state.view.clone()
+        Ok((state.view.clone()?, state.note.clone()))
     }
 
     /// Asks it to end, and waits for that until `deadline`. Says whether it has.

@@ -196,6 +196,7 @@ impl Work {
         (state.published_ms, state.collected_ms) = (self.published_ms, self.collected_ms);
         if let Some(view) = &self.view {
             state.sources = view.sources();
+            state.note = view.note(&self.sentinel);
             state.view = match (&self.unpublished, &self.uncollected) {
                 (Some(why), _) | (None, Some(why)) => Err(why.clone()),
                 (None, None) if self.collected_ms.is_some() => Ok(view.merged().clone()),

@@ -3,7 +3,7 @@
 
 use crate::failures::{Failure, Failures};
 use crate::rollup::{Collected, Found, Publication, RollupStore, Slot, StoreError};
-use sentinel_core::{Baseline, Block, Live, Published, Sentinel};
+use sentinel_core::{Baseline, Block, Live, MergeError, Published, Sentinel};
 
 /// Tenants that are handed on to who begins: beyond them, what was normal is known of all together.
 const HANDED_ON: usize = 2_048;
@@ -16,11 +16,13 @@ pub(crate) struct View {
     /// What the others left was read once.
     began: bool,
     sources: usize,
+    /// The last block that could not be taken in: why, and when.
+    refused: Option<(String, i64)>,
 }
 
 impl View {
     pub(crate) fn new(merged: Sentinel, store: Box<dyn RollupStore>) -> Self {
-        Self { merged, store, published: Published::default(), began: false, sources: 1 }
+        Self { merged, store, published: Published::default(), began: false, sources: 1, refused: None }
     }
 
     /// Holds the answer.
@@ -31,6 +33,12 @@ impl View {
     /// Processes that lived when it last looked, this one included.
     pub(crate) fn sources(&self) -> usize {
         self.sources
+    }
+
+    /// What it leaves out, for as long as that would be in the window.
+    pub(crate) fn note(&self, own: &Sentinel) -> Option<String> {
+        let (why, at) = self.refused.as_ref()?;
+        (*at > Self::oldest_ms(own)).then(|| format!("some of what processes have published is left out: {why}"))
     }
 
     /// Publishes what has changed in this process since it last did, at most `tenants` of a slot, and takes it into the view.
@@ -55,7 +63,7 @@ impl View {
         }
         let _ = done?;
         for block in &blocks {
-            self.take(block.clone(), failures);
+            self.take(block.clone(), own, failures);
         }
         Ok(blocks)
     }
@@ -77,7 +85,7 @@ impl View {
             },
         })?;
         for block in blocks {
-            self.take(block, failures);
+            self.take(block, own, failures);
         }
         self.merged.set_live(live);
         self.merged.tick(own.now_ms());
@@ -114,9 +122,15 @@ impl View {
         self.store.close();
     }
 
-    fn take(&self, block: Block, failures: &mut Failures) {
-        if let Err(error) = self.merged.merge(block) {
-            failures.error(Failure::Merge, &error);
+    fn take(&mut self, block: Block, own: &Sentinel, failures: &mut Failures) {
+        match self.merged.merge(block) {
+            Ok(()) => {}
+            // It came late, or its host's clock is ahead: not in the window, and no loss to it.
+            Err(MergeError::OutsideWindow { .. }) => failures.count(Failure::Late),
+            Err(error) => {
+                failures.error(Failure::Merge, &error);
+                self.refused = Some((error.to_string(), own.now_ms()));
+            }
         }
     }
 

@@ -224,3 +224,19 @@ fn a_file_that_changes_changes_what_may() {
         flushed.exists()
     });
 }
+
+/// Two releases of a service may be configured differently: what does not fit together is left out, and said to be.
+#[test]
+fn what_does_not_fit_is_left_out_and_said() {
+    let dir = private();
+    let one = worker(config(dir.path()));
+    let sentinel = Sentinel::builder().slot(Duration::from_secs(20)).build().unwrap();
+    let exporter = Exporter::new(&sentinel, config(dir.path())).unwrap();
+    let other = Worker { sentinel, exporter };
+    hit(&one, "acme", 3, 500);
+    hit(&other, "acme", 4, 500);
+    let found = until(&one, |report| report.scope == Scope::Host && report.scope_note.is_some());
+    assert_eq!(found.totals.requests, 3);
+    assert!(found.scope_note.unwrap().contains("left out"));
+    assert!(one.sentinel.sharing().unwrap().failures["merge"] > 0);
+}

@@ -17,7 +17,9 @@ use super::{
 };
 use crate::flock::{FileLock, Identity};
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one call may read and do at most. The defaults are far above what 64 workers of a service need.
 ///
@@ -94,8 +96,8 @@ pub struct Directory {
     own: Option<Own>,
     readings: Readings,
     strange: HashSet<u32>,
-    /// Number of the next temporary file.
-    next: u64,
+    /// Of names of temporary files.
+    random: u64,
     /// The source whose lock was tried last.
     tried: u64,
 }
@@ -127,7 +129,8 @@ impl Directory {
     #[must_use]
     pub fn with_limits(place: Place, limits: Limits) -> Self {
         let (readings, strange) = (Readings::default(), HashSet::new());
-        Self { place, limits, at: None, own: None, readings, strange, next: 0, tried: 0 }
+        let random = RandomState::new().build_hasher().finish();
+        Self { place, limits, at: None, own: None, readings, strange, random, tried: 0 }
     }
 
     /// Opens the directory. Where it is another one than before, nothing of ours is in it.
@@ -142,15 +145,14 @@ impl Directory {
         Ok(opened)
     }
 
-    /// A name that no other file of this source has.
-    fn temporary(&mut self) -> Name {
-        self.next += 1;
-        // Before the first publication the process's number has to do: the file is abandoned by nobody who lives.
-        let source = self.own.as_ref().map_or_else(|| u64::from(std::process::id()), |own| own.source);
-        Name::Temporary { source, number: self.next }
+    /// A name that no other file has, of this store or another, in this process, its children or another container.
+    fn temporary(&self) -> Name {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let source = self.source().unwrap_or(self.random ^ u64::from(std::process::id()));
+        Name::Temporary { source, number: NUMBER.fetch_add(1, Ordering::Relaxed) }
     }
 
-    fn write(&mut self, dir: BorrowedFd<'_>, name: Name, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write(&self, dir: BorrowedFd<'_>, name: Name, bytes: &[u8]) -> Result<(), StoreError> {
         if bytes.len() as u64 > self.limits.file_bytes {
             let most = self.limits.file_bytes as usize;
             return Err(StoreError::TooLarge { file: name.to_string(), bytes: bytes.len(), most });
@@ -174,6 +176,12 @@ impl Directory {
             own.lock = Some(lock);
         }
         Ok(())
+    }
+
+    /// The source that this process published as last, and not one whose store it inherited.
+    fn source(&self) -> Option<u64> {
+        let own = self.own.as_ref()?;
+        own.lock.as_ref().is_none_or(FileLock::is_ours).then_some(own.source)
     }
 
     /// The source that this process lives as.
@@ -258,7 +266,7 @@ impl RollupStore for Directory {
         })?;
         self.count_strangers(&mut listing);
         self.look_for_own(&listing);
-        let own = self.own.as_ref().map(|own| own.source);
+        let own = self.source();
         let held = self.held(dir, &listing);
         self.readings.begin(self.limits.bytes, self.limits.file_bytes);
         // The living first: what they have in flight is small, and cannot be told by anybody else.
@@ -307,16 +315,18 @@ impl RollupStore for Directory {
     }
 
     fn close(&mut self) {
-        let Some(Own { source, lock: Some(lock), slots }) = self.own.take() else { return };
+        let Some(own) = &mut self.own else { return };
+        let source = own.source;
         // In a forked child the parent's files are not ours to remove.
-        if lock.is_ours()
+        if let Some(lock) = own.lock.take()
+            && lock.is_ours()
             && let Ok(opened) = self.place.open()
             && Some(opened.identity) == self.at
         {
             let dir = opened.fd.as_fd();
             let _ = writing::remove(dir, Name::Live { source });
             // While its slots are there the lock's file says of whom they are; who cleans up last removes it.
-            if slots.is_empty() {
+            if own.slots.is_empty() {
                 let _ = writing::remove(dir, Name::Lock { source });
             }
         }

@@ -234,7 +234,8 @@ mod tests {
         std::fs::write(dir.path().join("elsewhere"), b"elsewhere").unwrap();
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), at(Name::Live { source: 1 })).unwrap();
         assert_eq!(read(1), Err(Miss::Skip(Reason::NotAFile)));
-        rustix::fs::mkfifoat(&fd, Name::Live { source: 2 }.to_string(), Mode::RUSR | Mode::WUSR).unwrap();
+        let fifo = std::process::Command::new("mkfifo").arg(at(Name::Live { source: 2 })).status();
+        assert!(fifo.unwrap().success());
         assert_eq!(read(2), Err(Miss::Skip(Reason::NotAFile)));
         std::fs::create_dir(at(Name::Live { source: 3 })).unwrap();
         assert_eq!(read(3), Err(Miss::Skip(Reason::NotAFile)));
@@ -244,6 +245,23 @@ mod tests {
         std::fs::write(at(Name::Live { source: 6 }), [7; 100]).unwrap();
         assert!(read(6).is_ok());
         assert_eq!(into, [7; 100]);
+    }
+
+    #[test]
+    fn who_looks_is_not_taken_for_the_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let fd = open_dir(dir.path(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let name = Name::Lock { source: 1 };
+        let file = File::create(dir.path().join(name.to_string())).unwrap();
+        assert_eq!(is_held(fd.as_fd(), name), Some(false));
+        // Somebody else looks at this moment.
+        let (looking, _) = open(fd.as_fd(), name, 0).unwrap();
+        flock(&looking, FlockOperation::NonBlockingLockShared).unwrap();
+        assert_eq!(is_held(fd.as_fd(), name), Some(false));
+        drop(looking);
+        flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        assert_eq!(is_held(fd.as_fd(), name), Some(true));
+        assert_eq!(is_held(fd.as_fd(), Name::Lock { source: 2 }), Some(false));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) fn failed(name: Name, doing: &'static str, error: Errno) -> StoreErro
 /// Makes `name` hold these bytes.
 pub(crate) fn write(dir: BorrowedFd<'_>, temporary: Name, name: Name, bytes: &[u8]) -> Result<(), StoreError> {
     let hidden = temporary.to_string();
-    let file = create(dir, &hidden).map_err(|error| failed(name, "make", error))?;
+    let file = create(dir, &hidden, OFlags::WRONLY).map_err(|error| failed(name, "make", error))?;
     let written = File::from(file).write_all(bytes).map_err(|error| StoreError::File {
         file: name.to_string(),
         doing: "write",
@@ -39,11 +39,16 @@ pub(crate) fn write(dir: BorrowedFd<'_>, temporary: Name, name: Name, bytes: &[u
 /// Takes a lock on a new file and *then* gives it its name: nobody can find it free while its owner lives.
 pub(crate) fn lock(dir: BorrowedFd<'_>, temporary: Name, name: Name) -> Result<FileLock, StoreError> {
     let hidden = temporary.to_string();
-    let lock = FileLock::take(|| create(dir, &hidden)).map_err(|error| refused(name, error))?;
-    if let Err(error) = renameat(dir, &hidden, dir, name.to_string()) {
+    // Open for reading: one that is open for writing would keep a file system from becoming read-only.
+    let taken = FileLock::take(|| create(dir, &hidden, OFlags::RDONLY)).map_err(|error| refused(name, error));
+    let named = taken.and_then(|lock| {
+        renameat(dir, &hidden, dir, name.to_string()).map_err(|error| failed(name, "rename", error))?;
+        Ok(lock)
+    });
+    if named.is_err() {
         let _ = remove(dir, temporary);
-        return Err(failed(name, "rename", error));
     }
+    let lock = named?;
     // Somebody who cleans up may have taken the new one for the old one.
     if lock.is_at(dir, &name.to_string()) {
         Ok(lock)
@@ -56,7 +61,7 @@ pub(crate) fn refused(name: Name, error: Refused) -> StoreError {
     let why = match error {
         Refused::Os(error) => return failed(name, "lock", error),
         Refused::Held => "another process holds it",
-        Refused::Full => "this process holds 128, the most it can",
+        Refused::Full => "this process holds as many as it can",
         Refused::Forking => "this process forks all the time",
     };
     StoreError::Lock { file: name.to_string(), why }
@@ -71,8 +76,8 @@ pub(crate) fn remove(dir: BorrowedFd<'_>, name: Name) -> Result<(), Errno> {
 }
 
 /// A new file, whatever lies under its name.
-fn create(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+fn create(dir: BorrowedFd<'_>, name: &str, access: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(dir, name, flags, PRIVATE) {
         // A former attempt's.
         Err(Errno::EXIST) => {
