@@ -1,8 +1,8 @@
 """What a request costs below an adapter: the app is called as a server calls it, without one.
 
-An app below a middleware that does nothing and the same below the contender take turns, a few requests at a time, so that what else
-the machine does meets both alike: the difference is the median of those pairs. Django has one configuration a process, and goes
-alone.
+An app below a middleware that does nothing and the same below the contender take turns, a few requests at a time, so that
+what else the machine does meets both alike: the difference is the median of those pairs. Django has one configuration a
+process, and goes alone.
 """
 
 import asyncio
