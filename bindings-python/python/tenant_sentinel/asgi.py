@@ -99,7 +99,6 @@ class SentinelMiddleware:
         finally:
             current.reset(token)
 
-
     def _lifespan(self, send: Send) -> Send:
         """Where the sentinel shares with other processes: heard of from the start, and published at the end."""
 
