@@ -27,7 +27,7 @@ const BUDGET: RangeInclusive<u64> = 4 << 20..=64 << 30;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flush {
-    /// The standard output of the process.
+    /// The standard output of the process. Workers that share one pipe mix their lines there: give them a file.
     Stdout,
     /// A file, appended to.
     File(PathBuf),
