@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from inspect import isawaitable
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -38,9 +37,6 @@ UPGRADED = 101
 FORBIDDEN = 403
 ABORTED = 499
 FAILED = 500
-
-# Seconds. Of requests that took longer it is asked whether the client is still there; a server does not say so by itself.
-_WORTH_ASKING = 0.05
 
 # Loops hold their tasks weakly.
 _telling: set[asyncio.Task[None]] = set()
@@ -120,7 +116,6 @@ class _Request:
     status = _streamed = 0
     # As the framework's own hook said it.
     template: str | None = None
-    _early: Message | None = None
     _headers: Iterable[tuple[bytes, bytes]] = ()
 
     def __init__(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,7 +125,6 @@ class _Request:
         self._send = send
         # What of the path is in front of the app; mounts add to it.
         self._root = scope.get("root_path", "")
-        self._since = perf_counter()
         wanted = middleware.header
         if wanted is not None:
             for name, value in scope["headers"]:
@@ -219,9 +213,6 @@ class _Http(_Request):
     """A request that is answered by one response."""
 
     async def receive(self) -> Message:
-        if self._early is not None:
-            message, self._early = self._early, None
-            return message
         message = await self._receive()
         # Once the answer is complete, it is what servers say of every request.
         if message["type"] == "http.disconnect" and not self._complete:
@@ -242,7 +233,7 @@ class _Http(_Request):
 
     async def _send_body(self, message: Message, kind: str) -> None:
         last = not message.get("more_body") or kind == "http.response.pathsend"
-        if (last or not self._streamed) and not self.aborted and perf_counter() - self._since > _WORTH_ASKING:
+        if (last or not self._streamed) and not self.aborted:
             self.aborted = self._is_gone()
         self._complete = last
         try:
@@ -266,23 +257,12 @@ class _Http(_Request):
         return next((bytes(value) for name, value in self._headers if name.lower() == wanted), b"")
 
     def _is_gone(self) -> bool:
-        """Whether the client went away before it had everything. Asks the server for its next message, without waiting."""
-        # Only one whose `receive` can be left in the middle; what other middlewares make of it may not.
-        if not type(getattr(self._receive, "__self__", None)).__module__.startswith("uvicorn."):
+        """Whether the client went away before it had everything."""
+        # Both of uvicorn's protocols say so. Nothing is received for it: what comes is the app's, whoever of it reads.
+        if not getattr(getattr(self._receive, "__self__", None), "disconnected", False):
             return False
-        asked: Any = self._receive()
-        try:
-            asked.send(None)
-        except StopIteration as answer:
-            if answer.value["type"] != "http.disconnect":
-                self._early = answer.value
-                return False
-            length = self._header(b"content-length")
-            return not (length.isdigit() and 0 < int(length) <= self._streamed)
-        except Exception:
-            return False
-        asked.close()
-        return False
+        length = self._header(b"content-length")
+        return not (length.isdigit() and 0 < int(length) <= self._streamed)
 
 
 class _WebSocket(_Request):
