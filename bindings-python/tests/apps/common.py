@@ -19,10 +19,16 @@ def tenant(header):
             raise RuntimeError("a bug in the extractor")
 
         return raising
-    if BY == "async":
+    if BY == "never":
+
+        async def never(request):
+            await asyncio.sleep(3_600)
+
+        return never
+    if BY in ("async", "slow"):
 
         async def later(request):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01 if BY == "async" else 0.5)
             return header(request)
 
         return later
