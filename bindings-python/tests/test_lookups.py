@@ -202,6 +202,21 @@ def test_the_event_loop_of_a_thread_stays_what_it_was(sentinel):
     assert rows(sentinel) == {"acme": (1, 0)}
 
 
+def test_in_a_thread_whose_loop_runs_an_async_function_is_not_waited_for(sentinel):
+    # As of another greenlet, or of a host that calls WSGI from its loop: what needs no waiting is found all the same.
+    async def at_once(environ):
+        return environ["who"]
+
+    async def visit():
+        for tenant in (slow, at_once):
+            app = wsgi.SentinelMiddleware(serves, sentinel, tenant=tenant)
+            assert list(app({"who": "acme"}, lambda *_: None)) == [b"ok"]
+
+    asyncio.run(visit())
+    assert rows(sentinel) == {"unattributed": (1, 0), "acme": (1, 0)}
+    assert sentinel.stats()["adapter_failures"] == 1
+
+
 def test_a_call_that_is_closed_in_another_context_is_closed(sentinel):
     class Pause:
         def __await__(self):

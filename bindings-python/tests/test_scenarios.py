@@ -338,14 +338,13 @@ def test_a_middleware_twice_counts_once_and_a_slow_function_is_no_latency(framew
         assert running.tenant(who)["p99_ms"] < (480 if target == "/stream" else 300)
 
 
-@pytest.mark.parametrize("framework", ["fastapi", "django_async"])
-def test_a_function_that_never_answers_is_not_waited_for(framework):
-    running = service(framework, default_server(framework), "never")
+def test_a_function_that_never_answers_is_not_waited_for():
+    running = service("django_async", by="never")
     before = (running.tenant("unattributed") or {"requests": 0})["requests"]
     failures = running.failures()
     began = time.monotonic()
     assert running.visit("/ok", "acme") == 200
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 0.8
     running.recorded("unattributed", before + 1)
     assert running.failures() == failures + 1
     assert running.tenant("unattributed")["p99_ms"] < 300

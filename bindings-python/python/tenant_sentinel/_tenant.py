@@ -67,6 +67,15 @@ def is_the_hosts(error: BaseException) -> bool:
     return any(kind.__name__ in ("KeyboardInterrupt", "GreenletExit") for kind in type(error).__mro__)
 
 
+def loop_runs() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def waited(found: Any) -> Any:
     """What a function found, in a thread that may wait for it: ``PATIENCE`` at most."""
     if not isawaitable(found):
@@ -75,6 +84,9 @@ def waited(found: Any) -> Any:
     async def look() -> Any:
         return await found
 
+    if loop_runs():
+        # No second one beside it: that of another greenlet, or of a host that calls this from its own.
+        return at_once(found)
     # Not asyncio.run: that takes away the event loop which the host has set for this thread.
     loop = asyncio.new_event_loop()
     try:
@@ -131,7 +143,7 @@ def found_later(look: Callable[[], Any], tell: Callable[[bool, Any], None]) -> N
 
 
 def at_once(found: Awaitable[Any]) -> Any:
-    """What it finds without waiting, where no loop runs that could wait for it."""
+    """What it finds without waiting, where nothing can wait for it."""
     steps = found.__await__()
     try:
         next(steps)
@@ -140,4 +152,4 @@ def at_once(found: Awaitable[Any]) -> Any:
     close = getattr(found, "close", None)
     if close is not None:
         close()
-    raise RuntimeError("no event loop runs")
+    raise RuntimeError("it would have to be waited for")

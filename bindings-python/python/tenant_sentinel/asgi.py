@@ -32,6 +32,7 @@ from tenant_sentinel._tenant import (
     given_sentinel,
     header_or_function,
     is_the_hosts,
+    loop_runs,
     templates,
 )
 
@@ -202,7 +203,7 @@ class _Request:
         try:
             found = function(middleware.subject(self.scope))
             if isawaitable(found):
-                if _loop_runs():
+                if loop_runs():
                     found_later(lambda: found, lambda ok, tenant: self.tell(status, latency, ok, tenant))
                     return
                 found = at_once(found)
@@ -239,14 +240,6 @@ class _Request:
             # What was said meanwhile goes before what was found.
             self.guard.discard()
             sentinel.record(self.tenant if self.named else tenant, template, status, latency)
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 class _Http(_Request):
@@ -297,7 +290,7 @@ class _Http(_Request):
     def _is_gone(self) -> bool:
         """Whether the client went away before it had everything."""
         # Both of uvicorn's protocols say so. Nothing is received for it: what comes is the app's, whoever of it reads.
-        if not getattr(self.connection, "disconnected", False):
+        if getattr(self.connection, "disconnected", False) is not True:
             return False
         length = self._header(b"content-length")
         return not (length.isdigit() and 0 < int(length) <= self._streamed)
@@ -352,7 +345,7 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
         authorization = next((value for name, value in scope.get("headers", ()) if name == b"authorization"), None)
         asked = partial(answered, view, scope["method"], quote(path), query, authorization)
         # It takes milliseconds when there are many tenants: not those of the event loop.
-        loop = asyncio.get_running_loop() if _loop_runs() else None
+        loop = asyncio.get_running_loop() if loop_runs() else None
         status, headers, body = asked() if loop is None else await loop.run_in_executor(None, asked)
         sent = [(name.encode(), value.encode()) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": sent})
