@@ -2,6 +2,8 @@
 
 // Plain `node:http`, and whatever else answers through its requests and responses.
 
+const { types } = require('node:util')
+
 const { Adapter } = require('./adapter.cjs')
 const { serve, below } = require('./serve.cjs')
 const { FAILED, watch, setTenant } = require('./watch.cjs')
@@ -20,9 +22,16 @@ function sentinel(sentinel, options) {
         watching?.finish(FAILED)
         throw error
       }
-      // Told on the side: who waits for it gets the very same promise.
-      if (watching !== null && typeof out?.then === 'function') out.then(undefined, () => watching.finish(FAILED))
-      return out
+      // What is not a promise of the language may only begin to work when somebody waits for it: nobody does here.
+      if (watching === null || !types.isPromise(out)) return out
+      // Rejected in turn: a rejection that nobody handles must stay one, and end the process as it would without this.
+      return out.then(
+        (value) => value,
+        (error) => {
+          watching.finish(FAILED)
+          throw error
+        }
+      )
     }
 }
 
