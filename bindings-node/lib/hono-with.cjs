@@ -5,7 +5,6 @@
 
 const { Adapter } = require('./adapter.cjs')
 const { ABORTED, FAILED, Watch, watch, setTenant, discard } = require('./watch.cjs')
-const { tenantOf } = require('./boundary.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
 /** The adapter; `matchedRoutes` is that of the Hono which the app uses: ESM and CommonJS have one each. */
@@ -28,13 +27,15 @@ module.exports = (matchedRoutes) => {
     const { inner } = adapter
     const value = adapter.header === null ? '' : (c.req.header(adapter.header) ?? '')
     const began = performance.now()
-    const ended = async (status) => {
+    const ended = (code) => {
       try {
-        const template = adapter.endpoint?.(c) ?? templateOf(c)
+        const template = adapter.template(c) ?? templateOf(c)
         if (adapter.exclude?.has(template)) return
-        const found = adapter.tenant === null ? value : tenantOf(await adapter.tenant(c))
-        if (found === undefined) inner.failed()
-        inner.record(found ?? '', template, c.req.raw.signal?.aborted ? ABORTED : status, performance.now() - began)
+        const status = c.req.raw.signal?.aborted ? ABORTED : code
+        const took = performance.now() - began
+        // The answer does not wait for whose it is.
+        if (adapter.tenant === null) inner.record(value, template, status, took)
+        else adapter.whose(c, (tenant) => inner.record(tenant, template, status, took))
       } catch {
         inner.failed()
       }
@@ -42,10 +43,10 @@ module.exports = (matchedRoutes) => {
     try {
       await next()
     } catch (error) {
-      await ended(FAILED)
+      ended(FAILED)
       throw error
     }
-    await ended(c.res.status)
+    ended(c.res.status)
   }
 
   /** Middleware that tells a sentinel of every request: `app.use(sentinel(s, options))`, first. */

@@ -8,6 +8,8 @@ const { Flight } = require('./inner.cjs')
 
 const ABORTED = 499
 const FAILED = 500
+/** Of HTTP/2: what a stream is reset with that this side destroyed. */
+const INTERNAL_ERROR = 2
 /**
  * What is kept of each request, outside of it. Express changes the prototype of its requests and responses, and V8 takes 3 µs for each
  * property that is new on such an object: so there is none, and what Express would have set there is kept here too.
@@ -17,6 +19,8 @@ const KEPT = new WeakMap()
 class Kept {
   /** The innermost of what watches the request. */
   watch = null
+  /** What tells of the response's head is there. */
+  seesHeads = false
   /** In Express: what `req.params` and `req.route` are. */
   params = undefined
   route = undefined
@@ -30,6 +34,7 @@ function keptOf(req) {
 const watchAt = (req) => KEPT.get(req)?.watch
 
 const EVENTS = /^content-type: *text\/event-stream/im
+const EVENT_TYPE = /^ *text\/event-stream/i
 
 class Watch extends Flight {
   /** The adapter calls `seenHead` by itself. */
@@ -47,7 +52,6 @@ class Watch extends Flight {
     this.done = false
     /** An adapter of another sentinel, around this one. */
     this.outer = outer
-    this.writeHead = null
   }
 
   /** Its template as the framework knows it now; adapters say more. */
@@ -74,6 +78,12 @@ class Watch extends Flight {
   ended() {
     if (this.done) return
     const { req, res } = this
+    const { stream } = res
+    // HTTP/2 ends a stream's writable side whatever becomes of it.
+    if (stream?.rstCode !== undefined && (stream.aborted || (stream.rstCode !== 0 && !stream.writableFinished))) {
+      this.finish(stream.rstCode === INTERNAL_ERROR ? FAILED : ABORTED)
+      return
+    }
     // Broken by this side: also what some servers end all the same.
     if (res.errored && res.errored.code !== 'EPIPE') this.finish(FAILED)
     else if (res.writableFinished) this.finish(res.statusCode)
@@ -94,42 +104,27 @@ class Watch extends Flight {
     this.done = true
     const ended = performance.now()
     const { adapter } = this
-    let template = ''
+    let template = adapter.template(this.subject)
     try {
-      template = (adapter.endpoint !== null ? adapter.endpoint(this.subject) : undefined) ?? this.endpoint() ?? ''
+      template ??= this.endpoint() ?? ''
       if (adapter.exclude !== null && adapter.exclude.has(template)) {
         adapter.inner.land(this)
         return
       }
-      if (adapter.tenant !== null && !this.named) {
-        const found = adapter.tenant(this.subject)
-        if (typeof found?.then === 'function') {
-          this.later(found, template, status, ended)
-          return
-        }
-        this.found(found)
-      }
     } catch {
       adapter.inner.failed()
+      template ??= ''
     }
-    this.tell(template, status, ended)
-  }
-
-  later(found, template, status, ended) {
-    const { inner } = this.adapter
-    const tell = () => this.tell(template, status, ended)
-    found
-      .then(
-        (id) => this.named || this.found(id),
-        () => inner.failed()
-      )
-      .then(tell, tell)
-  }
-
-  found(id) {
-    const tenant = tenantOf(id)
-    if (tenant === undefined) this.adapter.inner.failed()
-    this.adapter.inner.name(this, tenant ?? '')
+    if (adapter.tenant === null || this.named) {
+      this.tell(template, status, ended)
+      return
+    }
+    // It is answered, whenever it is known whose it was.
+    adapter.inner.land(this)
+    adapter.whose(this.subject, (tenant) => {
+      adapter.inner.name(this, tenant)
+      this.tell(template, status, ended)
+    })
   }
 
   tell(template, status, ended) {
@@ -151,22 +146,35 @@ function clientIsGone({ socket }) {
 }
 
 function closed(kept) {
-  for (let { watch } = kept; watch; watch = watch.outer) watch.ended()
+  for (let { watch } = kept; watch; watch = watch.outer) {
+    try {
+      watch.ended()
+    } catch {
+      watch.adapter.inner.failed()
+    }
+  }
 }
 
-/** In the place of a response's `writeHead`. */
-function headed(...given) {
-  const out = watchAt(this.req).writeHead.apply(this, given)
-  seenHead(this)
-  return out
-}
+/** In the place of a response's `writeHead`: whatever becomes of `res.req`, it is the one of this request. */
+const headed = (kept, writeHead) =>
+  function (...given) {
+    const out = writeHead.apply(this, given)
+    seenHead(this, kept)
+    return out
+  }
 
 /** A stream of events counts when it begins: it may live for days. */
-function seenHead(res) {
+function seenHead(res, kept = KEPT.get(res.req)) {
+  if (kept?.watch && isEvents(res)) for (let each = kept.watch; each; each = each.outer) each.finish(res.statusCode)
+}
+
+function isEvents(res) {
   const head = res._header
-  if (typeof head === 'string' && head.includes('text/event-stream') && EVENTS.test(head)) {
-    for (let each = watchAt(res.req); each; each = each.outer) each.finish(res.statusCode)
-  }
+  if (typeof head === 'string') return head.includes('text/event-stream') && EVENTS.test(head)
+  // HTTP/2 has no such text.
+  if (res.stream === undefined || !res.headersSent) return false
+  const type = res.getHeader('content-type')
+  return typeof type === 'string' && EVENT_TYPE.test(type)
 }
 
 /** Begins to watch a request; nothing where this sentinel watches it already. Never throws. */
@@ -188,10 +196,9 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
     }
     inner.takeOff(watch)
     kept.watch = watch
-    watch.writeHead = outer?.writeHead ?? null
-    if (watch.writeHead === null && !Class.seesHeads) {
-      watch.writeHead = res.writeHead
-      res.writeHead = headed
+    if (!kept.seesHeads) {
+      kept.seesHeads = true
+      if (!Class.seesHeads) res.writeHead = headed(kept, res.writeHead)
     }
     if (outer === null) res.on('close', () => closed(kept))
     return watch

@@ -67,3 +67,141 @@ test('what is no promise is handed on untouched', () => {
   const req = new http.IncomingMessage(null)
   assert.equal(handler(req, new http.ServerResponse(req)), lazy)
 })
+
+describe('a tenant that is never known', { concurrency: 4 }, () => {
+  const never = () => new Promise(() => {})
+  const isNobodys = async (s, count) => {
+    const began = Date.now()
+    await recorded(s, count)
+    const took = Date.now() - began
+    assert.ok(took > 3_000 && took < 15_000, `${took} ms`)
+    assert.deepEqual([s.tenant('').requests, s.stats().adapterFailures], [count, count])
+    // How long the answer took, and not how long was waited for whose it is.
+    assert.ok(s.tenant('').p99Ms < 2_500, `${s.tenant('').p99Ms} ms`)
+  }
+
+  test('is told as unattributed, and is in flight no more', async (t) => {
+    const s = make()
+    const port = await listening(t, onHttp.sentinel(s, { tenant: never })((_req, res) => res.end('ok')))
+    for (let i = 0; i < 3; i++) assert.equal((await ask(port, 'GET', '/')).status, 200)
+    await pause(200)
+    assert.ok(s.report().tenants.every(({ inFlight }) => inFlight === 0))
+    await isNobodys(s, 3)
+  })
+  test('holds up no answer of Hono’s', async () => {
+    const s = make()
+    const app = new Hono()
+    app.use(onHono.sentinel(s, { tenant: never }))
+    app.get('/ok', (c) => c.text('ok'))
+    const answer = await Promise.race([app.request('/ok'), pause(2_000)])
+    assert.equal(answer?.status, 200)
+    await isNobodys(s, 1)
+  })
+  test('keeps no process alive', () => {
+    const program = `
+      import { Sentinel } from 'tenant-sentinel'
+      import { sentinel } from 'tenant-sentinel/hono'
+      import { Hono } from 'hono'
+      const app = new Hono()
+      app.use(sentinel(new Sentinel(), { tenant: () => new Promise(() => {}) }))
+      app.get('/ok', (c) => c.text('ok'))
+      await app.request('/ok')
+      process.on('exit', () => console.log(process.uptime() < 4))`
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { cwd: import.meta.dirname, encoding: 'utf8' })
+    assert.equal(stdout, 'true\n')
+  })
+})
+
+test('an endpoint function that fails costs neither the template nor the tenant', async (t) => {
+  const endpoint = () => {
+    throw new Error('a bug in the function')
+  }
+  const s = make()
+  const app = new Hono()
+  app.use(onHono.sentinel(s, { endpoint, tenant: () => 'acme' }))
+  app.get('/things/:id', (c) => c.text('ok'))
+  await app.request('/things/7')
+  assert.deepEqual([endpoints(s, 'acme'), s.stats().adapterFailures], [[['/things/:id', 1]], 1])
+  const koa = new Koa()
+  koa.use(onKoa.sentinel(s, { endpoint, tenant: () => 'beta' }))
+  koa.use((ctx) => (ctx.body = 'ok'))
+  assert.equal((await ask(await listening(t, koa.callback()), 'GET', '/')).status, 200)
+  await recorded(s, 2)
+  assert.deepEqual([s.tenant('beta')?.requests, s.stats().adapterFailures], [1, 2])
+})
+
+test('a response whose request was replaced is answered', async (t) => {
+  const s = make()
+  const handler = onHttp.sentinel(s, { endpoint: () => '/events' })((req, res) => {
+    res.req = Object.create(req)
+    res.writeHead(200, { 'content-type': req.url === '/events' ? 'text/event-stream' : 'text/plain' })
+    if (req.url === '/events') res.write('data: 1\n\n')
+    else res.end('ok')
+  })
+  const port = await listening(t, handler)
+  assert.equal((await ask(port, 'GET', '/')).status, 200)
+  await recorded(s, 1)
+  const socket = send(port, 'GET', '/events')
+  await recorded(s, 2)
+  socket.destroy()
+})
+
+test('a stream of HTTP/2 counts as it ends, and one of events when it begins', async (t) => {
+  const s = make()
+  const handler = onHttp.sentinel(s, { tenant: 'x-tenant-id' })((req, res) => {
+    if (req.url === '/events') {
+      res.setHeader('content-type', 'text/event-stream')
+      res.write('data: 1\n\n')
+    } else if (req.url === '/part') res.write('chunk')
+    else if (req.url === '/bad') res.writeHead(503).end()
+    else if (req.url === '/destroyed') res.stream.destroy(new Error('a bug in the handler'))
+    else if (req.url !== '/slow') res.end('ok')
+  })
+  const server = http2.createServer(handler)
+  server.on('stream', (stream) => stream.on('error', () => {}))
+  const port = await listening(t, server)
+  const session = http2.connect(`http://127.0.0.1:${port}`)
+  session.on('error', () => {})
+  t.after(() => session.destroy())
+  let count = 0
+  let chunks = 0
+  const send = (path) => {
+    const stream = session.request({ ':path': path, 'x-tenant-id': path.slice(1) })
+    stream.on('error', () => {})
+    stream.on('data', () => chunks++)
+    stream.end()
+    return stream
+  }
+  const counted = (id) => {
+    const { requests, errors } = s.tenant(id)
+    return [requests, errors, s.report().totals.aborted]
+  }
+  for (const [path, aborts, counts] of [
+    ['/ok', false, [1, 0, 0]],
+    ['/bad', false, [1, 1, 0]],
+    ['/destroyed', false, [1, 1, 0]],
+    ['/slow', true, [1, 0, 1]],
+    ['/part', true, [1, 0, 2]]
+  ]) {
+    chunks = 0
+    const stream = send(path)
+    if (aborts) {
+      await until(() => s.tenant(path.slice(1))?.inFlight === 1, 'a request in flight')
+      await until(() => path !== '/part' || chunks > 0, 'a chunk')
+      stream.close(http2.constants.NGHTTP2_CANCEL)
+    }
+    await recorded(s, ++count)
+    assert.deepEqual(counted(path.slice(1)), counts, path)
+  }
+  const events = send('/events')
+  await recorded(s, ++count) // while it is still open
+  events.close(http2.constants.NGHTTP2_CANCEL)
+  await pause(50)
+  assert.deepEqual(counted('events'), [1, 0, 2])
+  // The whole connection.
+  send('/slow')
+  await until(() => s.tenant('slow').inFlight === 1, 'a request in flight')
+  session.destroy()
+  await recorded(s, ++count)
+  assert.deepEqual(counted('slow'), [2, 0, 3])
+})
