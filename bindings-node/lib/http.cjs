@@ -5,7 +5,7 @@
 const { types } = require('node:util')
 
 const { Adapter } = require('./adapter.cjs')
-const { serve, below } = require('./serve.cjs')
+const { serve, below, withoutSlash } = require('./serve.cjs')
 const { FAILED, watch, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
@@ -38,8 +38,9 @@ function sentinel(sentinel, options) {
 /** The admin view as a handler, below a prefix: false where the request is not for it. */
 function admin(sentinel, { prefix = '/sentinel', ...options } = {}) {
   const view = sentinel.admin(options)
+  const mount = withoutSlash(prefix)
   return (req, res) => {
-    const url = below(prefix, req.url)
+    const url = below(mount, req.url)
     if (url === undefined) return false
     serve(view, req, res, url)
     return true

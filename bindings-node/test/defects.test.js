@@ -205,3 +205,87 @@ test('a stream of HTTP/2 counts as it ends, and one of events when it begins', a
   await recorded(s, ++count)
   assert.deepEqual(counted('slow'), [2, 0, 3])
 })
+
+describe('the admin view below any prefix', () => {
+  const headers = { authorization: `Bearer ${TOKEN}` }
+  const answers = async (port, mount) => {
+    for (const [path, text] of [
+      ['/', '<title>'],
+      ['/report?limit=1', '"tenants"'],
+      ['/tenants/ac%6De', '"acme"']
+    ]) {
+      const answer = await ask(port, 'GET', mount + path, headers)
+      assert.deepEqual([mount + path, answer.status], [mount + path, 200])
+      assert.ok(answer.text.includes(text))
+    }
+  }
+  const seen = () => {
+    const s = make()
+    s.record('acme', '/', 200, 1)
+    return s
+  }
+  test('of Fastify’s plugins', async (t) => {
+    const app = Fastify()
+    app.register(async (below) => below.register(onFastify.admin(seen()), { prefix: '/sentinel' }), { prefix: '/ops' })
+    app.register(onFastify.admin(seen()), { prefix: '/slash/' })
+    app.register(onFastify.admin(seen()), { prefix: '/of/:name/sentinel' })
+    await app.ready()
+    const port = await listening(t, app.server)
+    for (const mount of ['/ops/sentinel', '/slash', '/of/acme/sentinel']) await answers(port, mount)
+    assert.equal((await ask(port, 'GET', '/ops/sentinel', headers)).status, 200)
+  })
+  test('with a slash at its end', async (t) => {
+    const koa = new Koa()
+    koa.use(onKoa.admin(seen(), { prefix: '/slash/' }))
+    const view = onHttp.admin(seen(), { prefix: '/slash/' })
+    for (const handler of [koa.callback(), (req, res) => view(req, res) || res.writeHead(404).end()]) {
+      const port = await listening(t, handler)
+      await answers(port, '/slash')
+      assert.equal((await ask(port, 'GET', '/slash', headers)).status, 200)
+    }
+    const hono = new Hono()
+    hono.all('/slash/*', onHono.admin(seen(), { prefix: '/slash/' }))
+    for (const path of ['', '/', '/report']) assert.equal((await hono.request(`/slash${path}`, { headers })).status, 200)
+  })
+})
+
+test('a handshake is refused with the bytes that the host sends, whatever it says with them', async (t) => {
+  const s = make()
+  const answer = 'HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n'
+  const server = http.createServer()
+  let called = 0
+  const ways = {
+    '/encoding': (socket) => socket.end(answer, 'latin1', () => called++),
+    '/callback': (socket) => socket.end(answer, () => called++),
+    '/bytes': (socket) => socket.end(Buffer.from(answer)),
+    '/apart': (socket) => socket.write(answer, 'latin1', () => socket.end(() => called++))
+  }
+  server.on('upgrade', (req, socket) => ways[req.url](socket))
+  onHttp.upgrades(server, s, { endpoint: () => '/socket' })
+  const port = await listening(t, server)
+  for (const target of Object.keys(ways)) {
+    assert.equal((await ask(port, 'GET', target, { connection: 'upgrade', upgrade: 'websocket' })).text, answer, target)
+  }
+  await recorded(s, 4)
+  assert.deepEqual([endpoints(s), s.report().totals.errors, called], [[['/socket', 4]], 4, 3])
+})
+
+test('a template that was cut out of a large text does not keep that alive', () => {
+  const program = `
+    import { Sentinel } from 'tenant-sentinel'
+    const s = new Sentinel()
+    gc()
+    const before = process.memoryUsage().heapUsed
+    for (let i = 0; i < 200; i++) {
+      const large = '/endpoint-number-' + String(i).padStart(6, '0') + 'x'.repeat(1 << 18)
+      s.record('acme', large.slice(0, 23), 200, 1)
+    }
+    s.flush()
+    gc()
+    console.log(process.memoryUsage().heapUsed - before)
+    console.log(s.report().tenants[0].requests)`
+  const given = ['--expose-gc', '--input-type=module', '-e', program]
+  const [grown, requests] = spawnSync(process.execPath, given, { cwd: import.meta.dirname, encoding: 'utf8' }).stdout.split('\n').map(Number)
+  assert.equal(requests, 200)
+  assert.ok(grown < 4 << 20, `${grown} bytes`)
+})
