@@ -12,7 +12,7 @@ const FAILED = 500
 const INTERNAL_ERROR = 2
 /**
  * What is kept of each request, outside of it. Express changes the prototype of its requests and responses, and V8 takes 3 µs for each
- * property that is new on such an object: so there is none, and what Express would have set there is kept here too.
+ * property that is new on such an object: so there is none.
  */
 const KEPT = new WeakMap()
 
@@ -21,9 +21,10 @@ class Kept {
   watch = null
   /** What tells of the response's head is there. */
   seesHeads = false
-  /** In Express: what `req.params` and `req.route` are. */
-  params = undefined
+  /** In Express: the last route that matched, its template until it is left, and the mount that the request is in. */
   route = undefined
+  template = ''
+  mount = null
 }
 
 function keptOf(req) {
@@ -31,6 +32,8 @@ function keptOf(req) {
   if (kept === undefined) KEPT.set(req, (kept = new Kept()))
   return kept
 }
+/** That of the request that a response is of, where there is one: a middleware may have handed on something in its place. */
+const keptFor = (req, res) => KEPT.get(req) ?? KEPT.get(res?.req) ?? keptOf(req)
 const watchAt = (req) => KEPT.get(req)?.watch
 
 const EVENTS = /^content-type: *text\/event-stream/im
@@ -78,9 +81,9 @@ class Watch extends Flight {
   ended() {
     if (this.done) return
     const { req, res } = this
-    const { stream } = res
-    // HTTP/2 ends a stream's writable side whatever becomes of it.
-    if (stream?.rstCode !== undefined && (stream.aborted || (stream.rstCode !== 0 && !stream.writableFinished))) {
+    // HTTP/2 ends a stream's writable side whatever becomes of it. Not asked of others: in Express, what is not there takes long to find.
+    const stream = req.httpVersionMajor === 2 ? res.stream : undefined
+    if (stream && (stream.aborted || (stream.rstCode !== 0 && !stream.writableFinished))) {
       this.finish(stream.rstCode === INTERNAL_ERROR ? FAILED : ABORTED)
       return
     }
@@ -217,7 +220,8 @@ function first(req, header, value) {
 /** What watches a request: of Node's, or of a framework's around it. */
 function watchOf(request) {
   if (typeof request !== 'object' || request === null) return null
-  for (const one of [request, request.raw, request.req, request.env?.incoming]) {
+  // The last one: what was made of an Express request has its response, and that has the request.
+  for (const one of [request, request.raw, request.req, request.env?.incoming, request.res?.req]) {
     const found = watchAt(one)
     if (found) return found
   }
@@ -240,4 +244,4 @@ function discard(request) {
   for (let each = watchOf(request); each; each = each.outer) each.discard()
 }
 
-module.exports = { Watch, keptOf, watch, watchOf, seenHead, setTenant, discard, ABORTED, FAILED }
+module.exports = { Watch, keptOf, keptFor, watch, watchOf, seenHead, setTenant, discard, ABORTED, FAILED }

@@ -289,3 +289,129 @@ test('a template that was cut out of a large text does not keep that alive', () 
   assert.equal(requests, 200)
   assert.ok(grown < 4 << 20, `${grown} bytes`)
 })
+
+for (const [name, express] of [
+  ['4', express4],
+  ['5', express5]
+]) {
+  describe(`express ${name}`, () => {
+    test('what was made of a request has what the request has', async (t) => {
+      const found = []
+      for (const sentinel of [false, true]) {
+        const app = express()
+        app.use(sentinel ? onExpress.sentinel(make(), {}) : (_req, _res, next) => next())
+        const inner = express()
+        inner.use((_req, _res, next) => next())
+        app.get('/made/:id', (req, res) => {
+          const made = [req, Object.create(req), new Proxy(req, {}), { ...req }]
+          res.json([made.map(({ params, route }) => [params, route?.path]), Object.keys(req)])
+        })
+        app.get('/called/:id', (req, res, next) => inner(req, res, (error) => (error ? next(error) : res.json(req.params ?? 'none'))))
+        const port = await listening(t, app)
+        const bodies = []
+        for (const target of ['/made/7', '/made/7', '/called/7', '/called/7']) bodies.push(bodyOf(await ask(port, 'GET', target)))
+        found.push(bodies)
+      }
+      assert.deepEqual(found[1], found[0])
+      assert.match(found[1][0], /^\[\[(\[\{"id":"7"\},"\/made\/:id"\],?){4}\]/)
+    })
+
+    test('setTenant finds the request of what was made of it', async (t) => {
+      const s = make()
+      const app = express()
+      app.use(onExpress.sentinel(s, {}))
+      app.get('/:id', (req, res) => {
+        setTenant(req.params.id === 'made' ? Object.create(req) : new Proxy(req, {}), req.params.id)
+        res.end()
+      })
+      const port = await listening(t, app)
+      for (const id of ['made', 'proxied']) await ask(port, 'GET', `/${id}`)
+      await recorded(s, 2)
+      for (const id of ['made', 'proxied']) assert.deepEqual(endpoints(s, id), [['/:id', 1]])
+    })
+
+    test('mounts are templates, whatever is in their parameters', async (t) => {
+      const s = make()
+      const app = express()
+      app.use(onExpress.sentinel(s, {}))
+      const router = express.Router({ mergeParams: true })
+      router.get('/list', (_req, res) => res.end())
+      router.use('/x/:tenant', express.Router().get('/', (_req, res) => res.end()))
+      app.use('/v:major/users', router)
+      app.use('/t/:tenant/api', router)
+      app.use('/org-:org', router)
+      app.use('/t', (_req, _res, next) => next())
+      app.use('/:a/:b', router)
+      const port = await listening(t, app)
+      for (const [template, ...targets] of [
+        ['/v:major/users/list', '/v2/users/list', '/v3/users/list'],
+        ['/t/:tenant/api/list', '/t/acme/api/list', '/t/api/api/list', '/t/t/api/list', '/t/a%20b/api/list'],
+        ['/org-:org/list', '/org-acme/list', '/org-beta/list'],
+        ['/org-:org/x/:tenant', '/org-x/x/7'],
+        ['/:a/:b/list', '/t/acme/list']
+      ]) {
+        for (const target of targets) {
+          const before = s.stats().offered
+          assert.equal((await ask(port, 'GET', target)).status, 200, target)
+          await recorded(s, before + 1)
+        }
+        assert.deepEqual(endpoints(s).find(([endpoint]) => endpoint === template), [template, targets.length], JSON.stringify(endpoints(s)))
+      }
+    })
+
+    test('an adapter inside of a router knows what is in front of that, from the first request', async (t) => {
+      // Express is seen from its first request on: a process that has not seen any.
+      const program = `
+        import http from 'node:http'
+        import { setTimeout } from 'node:timers/promises'
+        import express from '${name === '4' ? 'express4' : 'express'}'
+        import { Sentinel } from 'tenant-sentinel'
+        import { sentinel } from 'tenant-sentinel/express'
+        const s = new Sentinel()
+        const router = express.Router()
+        router.use(sentinel(s, {}))
+        router.get('/users/:id', (req, res) => res.end())
+        const app = express()
+        app.use('/api-:v/t/:tenant', express.Router().use('/below', router))
+        const server = http.createServer(app).listen(0, '127.0.0.1', async () => {
+          const found = []
+          for (const tenant of ['acme', 'beta', 't']) {
+            await (await fetch('http://127.0.0.1:' + server.address().port + '/api-2/t/' + tenant + '/below/users/7')).text()
+            await setTimeout(30)
+            found.push(s.tenant('').endpoints.map(({ endpoint }) => endpoint))
+          }
+          console.log(JSON.stringify([found, s.stats().adapterFailures]))
+          process.exit(0)
+        })`
+      const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { cwd: import.meta.dirname, encoding: 'utf8' })
+      const only = ['/api-:v/t/:tenant/below/users/:id']
+      assert.equal(stdout, `${JSON.stringify([[only, only, only], 0])}\n`, stderr)
+    })
+
+    test('a route that is left leaves no template behind, and one that fails does', async (t) => {
+      const s = make()
+      const app = express()
+      app.use(onExpress.sentinel(s, { tenant: 'x-tenant-id' }))
+      const router = express.Router()
+      router.param('id', (_req, _res, next, id) => next(id === 'bad' ? Object.assign(new Error('bad'), { status: 422 }) : undefined))
+      router.get('/things/:id', (_req, _res, next) => next('route'))
+      router.get('/out/:id', (_req, _res, next) => next('router'))
+      router.get('/fails', (_req, _res, next) => next(new Error('a bug in the handler')))
+      app.use('/t/:tenant', router)
+      app.use((error, _req, res, _next) => res.status(error.status ?? 500).end())
+      const port = await listening(t, app)
+      let count = 0
+      for (const [target, status, template] of [
+        ['/t/a/things/7', 404, 'unmatched'],
+        ['/t/a/out/7', 404, 'unmatched'],
+        ['/t/a/things/bad', 422, '/t/:tenant/things/:id'],
+        ['/t/a/fails', 500, '/t/:tenant/fails']
+      ]) {
+        assert.equal((await ask(port, 'GET', target, { 'x-tenant-id': target })).status, status)
+        await recorded(s, ++count)
+        assert.deepEqual(endpoints(s, target), [[template, 1]])
+      }
+      assert.equal(s.stats().adapterFailures, 0)
+    })
+  })
+}
