@@ -94,11 +94,12 @@ test: $(VENV)/installed ## Install what is missing and run every test; stops at 
 	@printf '\nAll tests passed.\n'
 
 # The tests run against the wheel as it would be installed, built with the profile that is published, from the source distribution: that has the
-# lock file without what only the rest of the workspace needs, which --locked would not allow.
+# lock file without what only the rest of the workspace needs, which --locked would not allow. Its files are of now: with the fixed
+# date that they have otherwise, cargo takes what it has built of older ones for theirs.
 test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its types, install it where nothing else is
 	@tools/setup cargo
 	rm -rf $(WHEELS) $(EMPTY)
-	$(PY)/bin/maturin build --quiet --release --sdist --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
+	SOURCE_DATE_EPOCH=$$(date +%s) $(PY)/bin/maturin build --quiet --release --sdist --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
 	cd bindings-python && ../$(PY)/bin/mypy --config-file pyproject.toml
 	$(PY)/bin/python -m mypy.stubtest tenant_sentinel._native
