@@ -131,7 +131,8 @@ def count_five(publish):
     sentinel = SENTINELS[0] if SENTINELS else Sentinel()
     for _ in range(5):
         sentinel.record("acme", "/", 200, 1.0)
-    assert not publish or sentinel.publish()
+    # It waits for a quarter of a second at most, which is not always enough where many begin at once.
+    assert not publish or any(sentinel.publish() for _ in range(20))
 
 
 # Inherited by who is forked; one that is spawned makes its own.

@@ -120,14 +120,14 @@ impl Process {
         let question = state.asked;
         self.wake.notify_one();
         // Who is known to be stuck is not waited for by everybody who asks.
-        let within = if state.is_stuck() { within.min(WHILE_STUCK) } else { within };
+        let patience = if state.is_stuck() { within.min(WHILE_STUCK) } else { within };
         let waiting = |state: &mut State| state.answered < question && state.phase == Phase::Running;
         let (mut state, waited) =
-            self.changed.wait_timeout_while(state, within, waiting).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait_timeout_while(state, patience, waiting).unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             state.late = state.late.saturating_add(1);
             state.stuck_until = question;
-            return Err(format!("{LATE} in time"));
+            return Err(format!("{LATE} within {} ms", within.as_millis()));
         }
         if state.phase != Phase::Running {
             return Err(state.gone());
