@@ -146,14 +146,14 @@ struct Beside {
     longest_us: (Option<f64>, Option<f64>),
 }
 
-/// Nanoseconds a request, and the longest of single calls, by turns without an exporter and with one that publishes twice a second,
-/// is asked once a second, and has fifteen others to read.
+/// Nanoseconds a request, and the longest of single calls, by turns without sharing and with an exporter that publishes as it does by
+/// default, is asked once a second, and has fifteen others to read.
 fn beside_exporter(seconds: usize) -> Result<Beside, Failure> {
     let shared = Shared::new()?;
     let events = events()?;
     // Both ticked, as who shares is: what is compared is the sharing.
     let (alone, sharing) = (Sentinel::builder().build()?, Sentinel::builder().build()?);
-    let config = shared.config(Duration::from_millis(500));
+    let config = shared.config(Config::default().every);
     let ticking = Exporter::new(&alone, Config::default())?;
     let exporter = Exporter::new(&sharing, config.clone())?;
     let others = (1..WORKERS).map(|_| Sentinel::builder().build()).collect::<Result<Vec<_>, _>>()?;
