@@ -64,7 +64,7 @@ def test_lower_bounds_are_said(page):
 
 
 def test_the_footer_has_scope_age_and_ledger(page):
-    page.open("/one").shows("#footer", "Scope: this process, 1 source; counts are exact. As of ")
+    page.open("/one").shows("#footer", "Scope: this process; counts are exact. As of ")
     assert re.search(r"Ledger: offered ([\d,]+); accepted \1\.", page.text("#footer"))
     assert "null" not in page.text("main") and "undefined" not in page.text("main") and "NaN" not in page.text("main")
 
