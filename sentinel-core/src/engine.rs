@@ -108,7 +108,11 @@ const MAX_PARTS: usize = 1_024;
 
 impl Engine {
     pub(crate) fn new(config: &Config, generation: u64) -> Self {
+        #[cfg(not(sentinel_loom))]
         let hasher = RandomState::new();
+        // A model must do the same each time it is run.
+        #[cfg(sentinel_loom)]
+        let hasher = RandomState::with_seeds(1, 2, 3, 4);
         // Random by the process's own keys, and different after each fork.
         // Neither number nor keys tell children of one parent apart who live in different containers: the moment does.
         let source = hasher.hash_one((generation, std::process::id(), std::time::Instant::now()));
