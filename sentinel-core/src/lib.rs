@@ -52,6 +52,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod alert;
 mod baseline;
 mod block;
 mod block_json;
