@@ -1,9 +1,10 @@
 //! The state as bytes, so that who leads next goes on where the last one stopped. Any bytes give a state or an error.
 
 use super::MAX_KEYS;
+use super::key::{AlertId, Key, Subject};
 use super::reading::{MAX_ENDPOINT, MAX_NAME, MAX_NOTE, MAX_WITH};
 use super::rule::Rule;
-use super::state::{Alert, AlertId, Counts, Entry, Evidence, Key, Phase, State, Subject, Why};
+use super::state::{Alert, Counts, Entry, Evidence, Phase, State, Why};
 use crate::error::DecodeError;
 use crate::tenant::MAX_ID;
 use crate::verdict::Kind;

@@ -2,13 +2,13 @@
 
 use super::facts::Facts;
 use super::group::Notice;
+use super::key::{Key, Subject, id_of};
 use super::reading::{Reading, evidence, found, normal_ms, read};
 use super::rule::Rules;
-use super::state::{Alert, AlertId, Entry, Key, Phase, State, Subject, Transition, Why};
+use super::state::{Alert, Entry, Phase, State, Transition, Why};
 use super::{FOR_VERDICTS, MAX_KEYS};
 use crate::error::ConfigError;
 use crate::wire::MAX_COUNT;
-use sha2::{Digest, Sha256};
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -134,18 +134,6 @@ impl Alerts {
 /// Ids are made of a moment that never comes twice: where the clock was set back, of the next one after the latest.
 fn id_ms(state: &State, now_ms: i64) -> i64 {
     state.latest_ms.map_or(now_ms, |latest| now_ms.max(latest.saturating_add(1)))
-}
-
-/// SHA-256 of length-prefixed parts, its first 16 bytes.
-pub(super) fn id_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> AlertId {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let mut id = [0; 16];
-    id.copy_from_slice(&hash.finalize()[..16]);
-    AlertId(id)
 }
 
 /// One step.

@@ -1,11 +1,11 @@
 //! How alerts become notices: what happens together is told together, what goes on is told again, and rarely.
 
 use super::LISTED;
-use super::engine::{Alerts, Time, at_least, id_of};
-use super::rule::{Grouping, Rule};
-use super::state::{Alert, AlertId, Entry, Phase, State};
+use super::engine::{Alerts, Time, at_least};
+use super::key::{AlertId, id_of};
+use super::rule::Grouping;
+use super::state::{Alert, Entry, Phase, State};
 use serde::Serialize;
-use std::cmp::Reverse;
 
 /// So many that are over are not kept waiting.
 const MAX_OVER: usize = 512;
@@ -123,10 +123,9 @@ impl Alerts {
             std::mem::take(&mut state.over).into_iter().map(|alert| (Status::Resolved, alert.evidence.errors, alert)),
         );
         (state.waited_ms, state.quiet_ms) = (None, state.entries.values().any(|e| e.alert.is_some()).then_some(0));
-        let order = |(status, weight, alert): &(Status, u64, Alert)| -> (Status, Rule, Reverse<u64>, AlertId) {
-            (*status, alert.key.rule, Reverse(*weight), alert.id)
-        };
-        about.sort_by_key(order);
+        about.sort_by(|(a, x, one), (b, y, other)| {
+            (a, one.key.rule, y, &one.key).cmp(&(b, other.key.rule, x, &other.key))
+        });
         let with = |wanted: Status| about.iter().filter(|(status, ..)| *status == wanted).count();
         let (firing, resolved) = (with(Status::Firing), with(Status::Resolved));
         state.counts.notices = state.counts.notices.saturating_add(1);

@@ -2,8 +2,9 @@
 
 use super::LISTED;
 use super::group::{Listed, Notice, Status};
+use super::key::{AlertId, Subject};
 use super::rule::{Rule, Severity};
-use super::state::{Alert, AlertId, Evidence, Subject, Why};
+use super::state::{Alert, Evidence, Why};
 use crate::tenant::{escaped, shown};
 use crate::text::{clock, grouped, percent, span};
 use crate::verdict::Kind;

@@ -33,6 +33,7 @@ mod duration;
 mod engine;
 mod facts;
 mod group;
+mod key;
 mod message;
 mod reading;
 mod rule;
@@ -41,9 +42,10 @@ mod state;
 pub use engine::{Alerts, Outcome};
 pub use facts::{Accused, Facts, Row};
 pub use group::{Listed, Notice, Status};
+pub use key::{AlertId, Key, Subject};
 pub use message::Message;
 pub use rule::{Grouping, Rule, Rules, Severity, TenantErrors, TenantLatency, TenantShare, Verdicts};
-pub use state::{Alert, AlertId, Counts, Entry, Evidence, Key, Phase, State, Subject, Transition, Why};
+pub use state::{Alert, Counts, Entry, Evidence, Phase, State, Transition, Why};
 
 /// Alerts that are followed at a time, pending ones included.
 pub const MAX_KEYS: usize = 1_024;

@@ -1,8 +1,9 @@
 //! What a look says of one alert: is its condition there, gone, between the two, or not to be known. One function a rule.
 
 use super::facts::{Accused, Facts, Row, wilson};
+use super::key::{Key, Subject};
 use super::rule::{LATENCY_LEAVES, Rule, Rules, SHARE_FROM, SHARE_LEAVES, SHARE_UNTIL, TenantLatency};
-use super::state::{Evidence, Key, Subject};
+use super::state::Evidence;
 use crate::verdict::Kind;
 
 /// The band between `Above` and `Below` is the hysteresis: it neither begins an alert nor ends one.
@@ -130,7 +131,14 @@ pub(super) fn found(rules: &Rules, facts: &Facts) -> Vec<(Key, u64)> {
     let on = |rule: &Rule| rules.times(*rule).is_some();
     for rule in [Rule::VerdictErrors, Rule::VerdictLatency].into_iter().filter(on) {
         let accused = facts.verdict(rule == Rule::VerdictLatency);
-        subjects(accused).for_each(|subject| add(rule, subject, accused.errors));
+        for subject in subjects(accused) {
+            // Of a few, each by its own errors, where they are known.
+            let own = match (&subject, accused.kind) {
+                (Subject::Tenant(id), Kind::FewTenants) => facts.find(id).map_or(0, |row| row.errors),
+                _ => accused.errors,
+            };
+            add(rule, subject, own);
+        }
     }
     for rule in [Rule::TenantErrors, Rule::TenantShare, Rule::TenantLatency].into_iter().filter(on) {
         for (id, row) in facts.listed() {

@@ -3,7 +3,7 @@
 use crate::{Bench, acme, errors_rule, latency_rule, names, quiet_rules, share_rule, verdict_rule};
 use sentinel_core::Kind;
 use sentinel_core::alert::Phase::{Firing, Ok, Pending, Recovering};
-use sentinel_core::alert::{Accused, Facts, Grouping, Phase, Row, Rule, Rules, Subject, Verdicts};
+use sentinel_core::alert::{Accused, Facts, Grouping, Phase, Row, Rule, Rules, Subject, Transition, Verdicts};
 use std::time::Duration;
 
 #[test]
@@ -155,7 +155,7 @@ fn each_kind_of_verdict_has_its_subject() {
             let found: Vec<_> = bench.state.entries().map(|(key, _)| (key.rule, key.subject.clone())).collect();
             let wanted: Vec<_> = subjects.iter().map(|subject| (rule, subject.clone())).collect();
             assert_eq!(found, wanted, "{accused:?}");
-            assert!(bench.transitions.iter().all(|t| t.fires()));
+            assert!(bench.transitions.iter().all(Transition::fires));
         }
     }
 }
