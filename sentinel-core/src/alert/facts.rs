@@ -52,6 +52,8 @@ pub struct Facts {
     pub unlisted_errors: u64,
     /// What the look leaves out, for people.
     pub note: Option<String>,
+    /// Whose events the first report was about.
+    scope: Option<Scope>,
     /// Of errors, of latency.
     verdicts: [Accused; 2],
     rows: BTreeMap<Vec<u8>, Row>,
@@ -221,6 +223,7 @@ impl Facts {
             complete: true,
             unlisted_errors: 0,
             note: None,
+            scope: None,
             verdicts: [Accused::default(), Accused::default()],
             rows: BTreeMap::new(),
         }
@@ -245,6 +248,7 @@ impl Facts {
             complete: report.tenants.len() as u64 >= report.totals.tenants && report.tenants.len() <= MAX_ROWS,
             unlisted_errors: report.tail.bound.errors,
             note: report.scope_note.clone(),
+            scope: Some(report.scope),
             verdicts: [Accused::of(&report.verdict), Accused::of(&report.latency_verdict)],
             ..Self::new(report.as_of, report.window_ms)
         };
@@ -252,7 +256,8 @@ impl Facts {
         facts
     }
 
-    /// Adds the rows of a report by another ranking, so that the slow are listed as well as the failing.
+    /// Adds the rows of a report by another ranking, so that the slow are listed as well as the failing. One of another scope makes
+    /// the look partial.
     ///
     /// ```
     /// # use sentinel_core::alert::Facts;
@@ -265,13 +270,14 @@ impl Facts {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn rows(&mut self, report: &Report) {
+        self.partial |= self.scope.is_some_and(|scope| scope != report.scope);
         for row in &report.tenants {
             self.insert(&id_of(&row.tenant_id), Row::of(row));
         }
     }
 
     /// Adds what is known of a tenant that alerts are followed about ([`State::tenants`](super::State::tenants)) and no ranking lists;
-    /// `None`: it has no requests.
+    /// `None`: it has no requests. Ask the sentinel that gave the report, in the same scope; one of another scope makes the look partial.
     ///
     /// ```
     /// # use sentinel_core::alert::Facts;
@@ -282,6 +288,7 @@ impl Facts {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tenant(&mut self, id: &[u8], tenant: Option<&TenantReport>) {
+        self.partial |= tenant.zip(self.scope).is_some_and(|(tenant, scope)| tenant.scope != scope);
         let absent = || Row { errors_bound: self.unlisted_errors, ..Row::default() };
         let row = tenant.map_or_else(absent, |tenant| Row::of(&tenant.row));
         self.insert(id, row);

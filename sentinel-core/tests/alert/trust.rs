@@ -4,7 +4,7 @@ use crate::{Bench, START, acme, errors_rule, latency_rule, names, share_rule, ve
 use sentinel_core::Kind;
 use sentinel_core::alert::Phase::{self, Firing, Ok, Pending, Recovering};
 use sentinel_core::alert::{Accused, Facts, Row, Rules, Subject};
-use sentinel_core::{Clock, Event, Query, Sentinel};
+use sentinel_core::{Clock, Event, Query, Scope, Sentinel};
 
 fn cold(mut facts: Facts) -> Facts {
     facts.cold = true;
@@ -162,6 +162,32 @@ fn a_tenant_without_a_past_is_not_slow() {
     bench.look(1, row(Some(900.0), Some(9.0)));
     bench.look(2, row(None, None));
     assert_eq!(bench.phase(), Firing);
+}
+
+#[test]
+fn a_report_of_less_than_was_asked_for_is_partial() {
+    let sentinel = Sentinel::builder().clock(Clock::manual(START)).build().unwrap();
+    sentinel.record(Event { tenant: b"acme", status: 500, at: Some(START), ..Event::default() });
+    let (mut report, tenant) = (sentinel.report(Query::default()), sentinel.tenant(b"acme", None).unwrap());
+    let whole = Facts::of(&report);
+    assert!(!whole.partial);
+    report.scope_note = Some("nobody answers for the host".into());
+    assert!(Facts::of(&report).partial);
+    // A host's answer that leaves something out is one.
+    report.scope = Scope::Host;
+    report.tail.bound.errors = 7;
+    let host = Facts::of(&report);
+    assert_eq!((host.partial, host.note.as_deref()), (false, Some("nobody answers for the host")));
+    assert_eq!(host.unlisted_errors, 7);
+    // What is put together must be about the same events.
+    let (mut with_rows, mut with_tenant, mut same) = (whole.clone(), host.clone(), whole);
+    with_rows.rows(&report);
+    with_tenant.tenant(b"acme", Some(&tenant));
+    same.tenant(b"acme", Some(&tenant));
+    assert_eq!([&with_rows, &with_tenant, &same].map(|facts| facts.partial), [true, true, false]);
+    let mut absent = host;
+    absent.tenant(b"beta", None);
+    assert_eq!(absent.find(b"beta").map(|row| row.errors_bound), Some(7));
 }
 
 /// From a real sentinel: its ids lead back to bytes, its baseline is cold at first, and its verdict becomes an alert.
