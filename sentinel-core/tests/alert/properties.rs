@@ -265,3 +265,49 @@ fn crc32(bytes: &[u8]) -> u32 {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
     })
 }
+
+/// Bytes whose checksum fits and whose content no state can have.
+#[test]
+fn what_no_state_can_hold_is_refused() {
+    let sealed = |mut bytes: Vec<u8>| {
+        bytes.extend_from_slice(&crc32(&bytes).to_le_bytes());
+        State::decode(&bytes).map_err(|error| match error {
+            DecodeError::Invalid { field, .. } => field,
+            other => panic!("{other}"),
+        })
+    };
+    let at = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).position(|found| found == part).unwrap();
+    let pending = Alerts::new("shop", errors_rule(100, 60, 0)).unwrap();
+    let mut facts = Facts::new(START, WINDOW);
+    for id in [b"aaaa", b"bbbb"] {
+        facts.row(id, Row { requests: 900, errors: 200, ..Row::default() });
+    }
+    let (state, _) = pending.step(State::default(), START, Some(&facts));
+    let mut whole = state.encode();
+    whole.truncate(whole.len() - 4);
+    assert_eq!(sealed(whole.clone()), Ok(state));
+    assert_eq!(sealed([&whole[..], &[0]].concat()), Err("length"));
+    for (id, other, error) in [(b"aaaa", b"cccc", "entries"), (b"aaaa", b"bbbb", "entries")] {
+        let mut bytes = whole.clone();
+        let place = at(&bytes, id);
+        bytes[place..place + 4].copy_from_slice(other);
+        assert_eq!(sealed(bytes), Err(error));
+    }
+    // What follows the id is the phase.
+    for (phase, error) in [(0, "phase"), (2, "phase"), (3, "phase"), (4, "phase")] {
+        let mut bytes = whole.clone();
+        let place = at(&bytes, b"aaaa") + 4;
+        assert_eq!(std::mem::replace(&mut bytes[place], phase), 1);
+        assert_eq!(sealed(bytes), Err(error));
+    }
+    let firing = Alerts::new("shop", Rules::default()).unwrap();
+    let facts = Facts::new(START, WINDOW).with_verdict(names(Kind::Everyone, &[]));
+    let mut bytes = firing.step(State::default(), START, Some(&facts)).0.encode();
+    bytes.truncate(bytes.len() - 4);
+    for value in [f64::NAN, f64::INFINITY] {
+        let place = at(&bytes, &0.68_f64.to_le_bytes());
+        let mut wrong = bytes.clone();
+        wrong[place..place + 8].copy_from_slice(&value.to_le_bytes());
+        assert_eq!(sealed(wrong), Err("number"));
+    }
+}
