@@ -125,6 +125,7 @@ bench-python: $(PY)/installed bindings-python/bench/requirements.txt ## Measure 
 	@tools/setup cargo
 	rm -rf $(WHEELS)
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement bindings-python/bench/requirements.txt
+	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target target/python-peers apitally==0.25.1 backoff==2.2.1
 	$(PY)/bin/maturin build $(LOCKED) --quiet --release --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
 	$(PY)/bin/python -B bindings-python/bench --out target/bench-python.jsonl $(BENCH)

@@ -5,7 +5,7 @@ import type { Sentinel, TenantId } from './index.cjs'
 export interface AdapterOptions<Request> {
   /**
    * The name of a header, or a function of the request, async or not, that is called when the answer is complete, so after
-   * authentication. What `setTenant` said goes before it.
+   * authentication. What `setTenant` said goes before it. A promise that is not settled after five seconds is nobody's request.
    */
   tenant?: string | ((request: Request) => TenantId | PromiseLike<TenantId>)
   /** Route templates that do not count, such as health checks. The admin view never does. */

@@ -6,7 +6,7 @@
 // Their ids wait as one string, to which each is appended: that is a pointer, whatever an id's length. They become bytes all at
 // once, by Node's own encoder, which is slow to call and fast at work.
 
-const { write, writeBytes, encoded } = require('./text.cjs')
+const { write, writeBytes, encoded, flat } = require('./text.cjs')
 
 const CAPACITY = 512
 /** UTF-16 units of ids: enough for a batch of UUIDs, and always for one more id. */
@@ -49,6 +49,8 @@ class Batch {
     this.lost = 0
     this.timer = null
     this.endpoints = new Map([['', 0]])
+    /** Those by their numbers. */
+    this.names = ['']
     this.lastEndpoint = ''
     this.lastNumber = 0
   }
@@ -91,9 +93,11 @@ class Batch {
       if (endpoint.length > LONGEST_ENDPOINT || this.endpoints.size > MOST_ENDPOINTS) return -1
       number = this.native.endpoint(endpoint) ?? -1
       if (number < 0) return -1
-      this.endpoints.set(endpoint, number)
+      // What is kept is a copy: a part of a larger text would keep that alive. As names of properties are, literals are the same string.
+      this.names[number] = Object.keys({ [flat(endpoint)]: 0 })[0]
+      this.endpoints.set(this.names[number], number)
     }
-    this.lastEndpoint = endpoint
+    this.lastEndpoint = this.names[number]
     this.lastNumber = number
     return number
   }

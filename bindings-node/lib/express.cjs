@@ -3,11 +3,12 @@
 // Express 4 and 5.
 //
 // `req.baseUrl` is empty again when the app's error handler answers, and `req.route` outlives a handler that has called `next()`. So
-// the template is noted when a route is matched, by accessors on the app's request prototype, and forgotten when the route is left.
+// the template is noted when a router hands a request to a route, and forgotten when that hands it on. A router does that by a method
+// of its layers, and there it is seen: requests and responses stay exactly as Express makes them.
 
 const { Adapter } = require('./adapter.cjs')
 const { serve } = require('./serve.cjs')
-const { Watch, keptOf, watch, watchOf, seenHead, setTenant } = require('./watch.cjs')
+const { Watch, keptOf, keptFor, watch, seenHead, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
 const FULL = Symbol('tenant-sentinel.full')
@@ -15,77 +16,104 @@ const FULL = Symbol('tenant-sentinel.full')
 class ExpressWatch extends Watch {
   static seesHeads = true
 
-  constructor(adapter, req, res, subject, outer) {
-    super(adapter, req, res, subject, outer)
-    this.route = null
-    this.base = ''
-    /** What was mounted on the way, outermost first: the URL in front of it, and the parameters of the layer that took it. */
-    this.bases = []
-    this.passedWith = []
-  }
-
-  /** A layer of a router has matched, below `base`. */
-  passed(base, params) {
-    const { bases } = this
-    while (bases.length > 0 && bases[bases.length - 1].length >= base.length) {
-      bases.pop()
-      this.passedWith.pop()
-    }
-    bases.push(base)
-    this.passedWith.push(params)
-  }
-
-  matched(route, base) {
-    if (this.route === route && this.base === base) return
-    this.route = route
-    this.base = base
-    if (route === undefined || route === null) {
-      this.template = ''
-      return
-    }
-    let full = route[FULL]
-    if (full === undefined) full = route[FULL] = follow(route)
-    if (base === '') {
-      this.template = full.path
-      return
-    }
-    const mount = this.mount(base)
-    if (full.mount !== mount) {
-      full.mount = mount
-      full.template = full.path === '/' ? mount : mount + full.path
-    }
-    this.template = full.template
-  }
-
-  /** The template of a mount: `/t/acme` is `/t/:tenant`. */
-  mount(base) {
-    let out = ''
-    for (let i = 0; i < this.bases.length; i++) {
-      const from = this.bases[i].length
-      if (from >= base.length) break
-      const next = this.bases[i + 1]
-      const to = next !== undefined && next.length < base.length ? next.length : base.length
-      out += named(base.slice(from, to), this.passedWith[i])
-    }
-    return out
+  endpoint() {
+    const { req } = this
+    const kept = keptOf(req)
+    // What the application does with a parameter has failed: the route matched, and never got the request.
+    const { route } = req
+    if (route && route !== kept.route) matched(kept, route, kept.mount)
+    return kept.template
   }
 }
 
-/** A piece of a URL with its parameters by their names. */
-function named(piece, params) {
-  let empty = true
-  for (const _ in params) {
-    empty = false
-    break
+/** A router or an app that a request is in: the URL in front of it, as it came and as a template. */
+class Mount {
+  constructor(base, template, outer) {
+    this.base = base
+    this.template = template
+    this.outer = outer
   }
-  if (empty) return piece
+}
+
+/** The innermost mount that a request is still in: one may have been left without a word. */
+function innermost(mount, base) {
+  while (mount !== null && !(base.startsWith(mount.base) && (base.length === mount.base.length || base[mount.base.length] === '/'))) {
+    mount = mount.outer
+  }
+  return mount
+}
+
+/** A layer has cut its part from the URL; `base` is what is in front of it now. */
+function mounted(layer, outer, base, params) {
+  const piece = base.slice(outer === null ? 0 : outer.base.length)
+  return new Mount(base, (outer === null ? '' : outer.template) + named(layer, piece, params), outer)
+}
+
+/** A route has matched below a mount. */
+function matched(kept, route, mount) {
+  kept.route = route
+  let full = route[FULL]
+  if (full === undefined) full = route[FULL] = { path: pathOf(route.path), mount: '', template: undefined }
+  if (mount === null) {
+    kept.template = full.path
+    return
+  }
+  if (full.template === undefined || full.mount !== mount.template) {
+    full.mount = mount.template
+    full.template = full.path === '/' ? mount.template : mount.template + full.path
+  }
+  kept.template = full.template
+}
+
+const pathOf = (path) => (Array.isArray(path) ? path.map(String).join('|') : String(path))
+
+/** A piece of a URL as a template: as the layer was mounted where it knows, or with its parameters by their names. */
+function named(layer, piece, params) {
+  // Express 5 with a router that keeps it.
+  if (typeof layer.rawPath === 'string') return layer.rawPath.replace(/\/+$/, '')
+  if (Array.isArray(layer.keys) && layer.regexp instanceof RegExp) {
+    const found = byPosition(layer, piece)
+    if (found !== undefined) return found
+  }
+  return byValue(piece, params)
+}
+
+/** Express 4: by where the groups of a layer's pattern matched. */
+const POSITIONS = new WeakMap()
+
+function byPosition({ keys, regexp }, piece) {
+  let pattern = POSITIONS.get(regexp)
+  if (pattern === undefined) POSITIONS.set(regexp, (pattern = new RegExp(regexp.source, `${regexp.flags.replace(/[dg]/g, '')}d`)))
+  const match = pattern.exec(piece)
+  if (match === null) return undefined
+  let out = ''
+  let at = 0
+  for (let i = 1; i < match.length; i++) {
+    const found = match.indices[i]
+    if (found === undefined || found[0] < at || keys[i - 1] === undefined) continue
+    out += `${piece.slice(at, found[0])}:${keys[i - 1].name}`
+    at = found[1]
+  }
+  return out + piece.slice(at)
+}
+
+function byValue(piece, params) {
   const segments = piece.split('/')
-  for (const name of Object.keys(params)) {
+  for (const name of Object.keys(params ?? {})) {
     const values = Array.isArray(params[name]) ? params[name] : [params[name]]
     for (const value of values) {
+      if (typeof value !== 'string' || value === '') continue
       // The last one that has this value: what is fixed comes first in most mounts.
-      const at = segments.findLastIndex((segment) => segment !== '' && decoded(segment) === value)
-      if (at >= 0) segments[at] = `:${name}`
+      let at = segments.findLastIndex((segment) => segment !== '' && decoded(segment) === value)
+      if (at >= 0) {
+        segments[at] = `:${name}`
+        continue
+      }
+      at = segments.findLastIndex((segment) => decoded(segment).includes(value))
+      if (at < 0) continue
+      const segment = decoded(segments[at])
+      const from = segment.lastIndexOf(value)
+      segments[at] = `${segment.slice(0, from)}:${name}${segment.slice(from + value.length)}`
     }
   }
   return segments.join('/')
@@ -99,66 +127,102 @@ function decoded(segment) {
   }
 }
 
-/** What is kept of a route: its path as text; and it is seen from now on when a request leaves it unanswered. */
-function follow(route) {
-  const { path, methods } = route
-  if (methods?._all) route.all(left)
-  else for (const method of Object.keys(methods ?? {})) if (typeof route[method] === 'function') route[method](left)
-  return { path: Array.isArray(path) ? path.map(String).join('|') : String(path), mount: undefined, template: '' }
-}
+/** Whether a request that is handed on has failed; the others are signals to routers. */
+const isFailure = (error) => Boolean(error) && error !== 'route' && error !== 'router'
 
-/** The last handler of a route: the others have all called `next()`. */
-function left(req, _res, next) {
-  for (let each = ours(watchOf(req)); each; each = ours(each.outer)) {
-    each.route = null
-    each.template = ''
-  }
-  next()
-}
-
-/** The next one of a request's watches that is of an Express adapter. */
-function ours(watch) {
-  while (watch && !(watch instanceof ExpressWatch)) watch = watch.outer
-  return watch
-}
-
-/** An accessor in the place of a request's property: what it is set to is kept, and every watch is told. */
-const kept = (name, tell) => ({
-  configurable: true,
-  enumerable: true,
-  get() {
-    return keptOf(this)[name]
-  },
-  set(value) {
-    const kept = keptOf(this)
-    kept[name] = value
-    try {
-      for (let each = ours(kept.watch); each; each = ours(each.outer)) tell(each, value, this.baseUrl ?? '')
-    } catch {
-      kept.watch.adapter.inner.failed()
+/** Notes what a layer is about to get; returns what it is to hand the request on with. */
+function passing(layer, req, res, next) {
+  const { route } = layer
+  if (route) {
+    const kept = keptFor(req, res)
+    const base = req.baseUrl
+    kept.mount = innermost(kept.mount, base ?? '')
+    matched(kept, route, kept.mount)
+    return function (error) {
+      if (kept.route === route && !isFailure(error)) kept.template = ''
+      return next.apply(this, arguments)
     }
   }
-})
-
-const accessors = {
-  route: kept('route', (watch, route, base) => watch.matched(route, base)),
-  params: kept('params', (watch, params, base) => watch.passed(base, params))
+  // A router of another copy of Express.
+  const first = layer.handle.stack?.[0]
+  if (first !== undefined) follow(first)
+  const base = req.baseUrl
+  if (!base || layer.handle.length > 3) return next
+  const kept = keptFor(req, res)
+  const outer = innermost(kept.mount, base)
+  kept.mount = outer
+  if (outer !== null && outer.base.length === base.length) return next
+  kept.mount = mounted(layer, outer, base, req.params)
+  return function (error) {
+    if (!isFailure(error)) kept.mount = outer
+    return next.apply(this, arguments)
+  }
 }
 
 const prepared = new WeakSet()
 
-/** Once an app; its requests and responses have these in their prototypes, and those of apps that are mounted in it too. */
-function prepare({ request, response }) {
-  if (prepared.has(request)) return
-  prepared.add(request)
-  if ('route' in request) return
-  Object.defineProperties(request, accessors)
+/** Sees from now on what all layers of this one's kind get. */
+function follow(layer) {
+  const layers = Object.getPrototypeOf(layer)
+  if (layers === null || layers === Object.prototype || prepared.has(layers)) return
+  prepared.add(layers)
+  for (const name of ['handleRequest', 'handle_request']) {
+    const handle = layers[name]
+    if (typeof handle !== 'function') continue
+    layers[name] = function (req, res, next) {
+      let onwards = next
+      try {
+        onwards = passing(this, req, res, next)
+      } catch {
+        keptOf(req).watch?.adapter.inner.failed()
+      }
+      return handle.call(this, req, res, onwards)
+    }
+  }
+}
+
+/** Once an app: its layers, and its responses, whose prototype those of apps that are mounted in it have too. */
+function prepare(app) {
+  const { response } = app
+  if (prepared.has(response)) return false
+  const first = stackOf(app)?.[0]
+  if (first === undefined) return false
+  prepared.add(response)
+  follow(first)
   const { writeHead } = response
   response.writeHead = function (...given) {
     const out = writeHead.apply(this, given)
     seenHead(this)
     return out
   }
+  return true
+}
+
+/** Express 4 has an app's router as `_router`, and an error as `router`. */
+const stackOf = (app) => (app._router ?? app.router)?.stack
+
+/** The mounts that lead to a middleware, outermost first: for the first request, which passed them unseen. */
+function way(stack, middleware) {
+  for (const layer of stack ?? []) {
+    if (layer.handle === middleware) return []
+    const inner = way(layer.handle?.stack, middleware)
+    if (inner !== undefined) return [layer, ...inner]
+  }
+  return undefined
+}
+
+function mountsOf(req, middleware) {
+  let mount = null
+  let rest = req.baseUrl
+  for (const layer of way(stackOf(req.app), middleware) ?? []) {
+    const match = layer.match(rest)
+    if (!match) return mount
+    const { params, path } = match === true ? layer : match
+    const base = (mount === null ? '' : mount.base) + path.replace(/\/$/, '')
+    if (base.length > (mount === null ? 0 : mount.base.length)) mount = mounted(layer, mount, base, params)
+    rest = req.baseUrl.slice(base.length) || '/'
+  }
+  return mount
 }
 
 /** Middleware that tells a sentinel of every request; add it first. */
@@ -171,16 +235,12 @@ function sentinel(sentinel, options) {
         // Not below an Express app: there are no templates.
         watch(adapter, req, res)
       } else {
-        prepare(app)
-        // An app's first request has its own ones by now, which hide the accessors.
-        if (Object.hasOwn(req, 'params')) {
-          const { params } = req
-          delete req.params
-          req.params = params
+        const isFirst = prepare(app)
+        watch(adapter, req, res, req, ExpressWatch)
+        if (isFirst && req.baseUrl) {
+          const kept = keptOf(req)
+          kept.mount ??= mountsOf(req, sentinelMiddleware)
         }
-        // The router has set the parameters of this layer before there was anybody to tell.
-        const watching = watch(adapter, req, res, req, ExpressWatch)
-        if (watching !== null) watching.passed(req.baseUrl ?? '', keptOf(req).params)
       }
     } catch {
       adapter.inner.failed()

@@ -1,6 +1,7 @@
 'use strict'
 
 const { Adapter } = require('./adapter.cjs')
+const { withoutSlash } = require('./serve.cjs')
 const { Watch, watch, watchOf, setTenant, discard } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
@@ -44,10 +45,19 @@ function global(plugin, name) {
 /** The admin view: `app.register(admin(s), { prefix: '/sentinel' })`. Its own requests do not count. */
 function admin(sentinel, options) {
   const view = sentinel.admin(options)
-  return function sentinelAdmin(fastify, { prefix = '' }, done) {
+  return function sentinelAdmin(fastify, _options, done) {
+    // With those of the plugins around this one, and not as parts of the URL: they may have parameters.
+    const prefix = withoutSlash(fastify.prefix)
+    const depth = prefix.split('/').length
     const handler = (request, reply) => {
       discard(request)
-      const { status, headers, body } = view.respondTo(request.method, request.raw.url.slice(prefix.length), request.headers.authorization)
+      const { url } = request.raw
+      const at = url.indexOf('?')
+      const path = at < 0 ? url : url.slice(0, at)
+      // Not Fastify's `*`, which it has decoded.
+      const rest = path.split('/').slice(depth)
+      const below = rest.length === 0 ? '' : `/${rest.join('/')}`
+      const { status, headers, body } = view.respondTo(request.method, below + url.slice(path.length), request.headers.authorization)
       return reply.code(status).headers(headers).send(body)
     }
     for (const url of prefix === '' ? ['/*'] : ['/', '/*']) fastify.all(url, handler)

@@ -5,7 +5,7 @@
 
 const { Adapter } = require('./adapter.cjs')
 const { ABORTED, FAILED, Watch, watch, setTenant, discard } = require('./watch.cjs')
-const { tenantOf } = require('./boundary.cjs')
+const { withoutSlash } = require('./serve.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
 /** The adapter; `matchedRoutes` is that of the Hono which the app uses: ESM and CommonJS have one each. */
@@ -28,13 +28,15 @@ module.exports = (matchedRoutes) => {
     const { inner } = adapter
     const value = adapter.header === null ? '' : (c.req.header(adapter.header) ?? '')
     const began = performance.now()
-    const ended = async (status) => {
+    const ended = (code) => {
       try {
-        const template = adapter.endpoint?.(c) ?? templateOf(c)
+        const template = adapter.template(c) ?? templateOf(c)
         if (adapter.exclude?.has(template)) return
-        const found = adapter.tenant === null ? value : tenantOf(await adapter.tenant(c))
-        if (found === undefined) inner.failed()
-        inner.record(found ?? '', template, c.req.raw.signal?.aborted ? ABORTED : status, performance.now() - began)
+        const status = c.req.raw.signal?.aborted ? ABORTED : code
+        const took = performance.now() - began
+        // The answer does not wait for whose it is.
+        if (adapter.tenant === null) inner.record(value, template, status, took)
+        else adapter.whose(c, (tenant) => inner.record(tenant, template, status, took))
       } catch {
         inner.failed()
       }
@@ -42,10 +44,10 @@ module.exports = (matchedRoutes) => {
     try {
       await next()
     } catch (error) {
-      await ended(FAILED)
+      ended(FAILED)
       throw error
     }
-    await ended(c.res.status)
+    ended(c.res.status)
   }
 
   /** Middleware that tells a sentinel of every request: `app.use(sentinel(s, options))`, first. */
@@ -62,10 +64,11 @@ module.exports = (matchedRoutes) => {
   /** The admin view: `app.all('/sentinel/*', admin(s))`, `prefix` where it is elsewhere. Its own requests do not count. */
   function admin(sentinel, { prefix = '/sentinel', ...options } = {}) {
     const view = sentinel.admin(options)
+    const mount = withoutSlash(prefix)
     return (c) => {
       discard(c)
       const { pathname, search } = new URL(c.req.url)
-      const { status, headers, body } = view.respond(c.req.method, pathname.slice(prefix.length), search.slice(1), c.req.header('authorization'))
+      const { status, headers, body } = view.respond(c.req.method, pathname.slice(mount.length), search.slice(1), c.req.header('authorization'))
       return new Response(c.req.method === 'HEAD' ? null : body, { status, headers })
     }
   }

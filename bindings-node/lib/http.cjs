@@ -2,8 +2,10 @@
 
 // Plain `node:http`, and whatever else answers through its requests and responses.
 
+const { types } = require('node:util')
+
 const { Adapter } = require('./adapter.cjs')
-const { serve, below } = require('./serve.cjs')
+const { serve, below, withoutSlash } = require('./serve.cjs')
 const { FAILED, watch, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
@@ -20,17 +22,25 @@ function sentinel(sentinel, options) {
         watching?.finish(FAILED)
         throw error
       }
-      // Told on the side: who waits for it gets the very same promise.
-      if (watching !== null && typeof out?.then === 'function') out.then(undefined, () => watching.finish(FAILED))
-      return out
+      // What is not a promise of the language may only begin to work when somebody waits for it: nobody does here.
+      if (watching === null || !types.isPromise(out)) return out
+      // Rejected in turn: a rejection that nobody handles must stay one, and end the process as it would without this.
+      return out.then(
+        (value) => value,
+        (error) => {
+          watching.finish(FAILED)
+          throw error
+        }
+      )
     }
 }
 
 /** The admin view as a handler, below a prefix: false where the request is not for it. */
 function admin(sentinel, { prefix = '/sentinel', ...options } = {}) {
   const view = sentinel.admin(options)
+  const mount = withoutSlash(prefix)
   return (req, res) => {
-    const url = below(prefix, req.url)
+    const url = below(mount, req.url)
     if (url === undefined) return false
     serve(view, req, res, url)
     return true

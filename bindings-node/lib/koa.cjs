@@ -1,7 +1,7 @@
 'use strict'
 
 const { Adapter } = require('./adapter.cjs')
-const { below, serve } = require('./serve.cjs')
+const { below, serve, withoutSlash } = require('./serve.cjs')
 const { Watch, watch, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
@@ -24,8 +24,9 @@ function sentinel(sentinel, options) {
 /** The admin view, below a prefix: `app.use(admin(sentinel))`. Its own requests do not count. */
 function admin(sentinel, { prefix = '/sentinel', ...options } = {}) {
   const view = sentinel.admin(options)
+  const mount = withoutSlash(prefix)
   return (ctx, next) => {
-    const url = below(prefix, ctx.url)
+    const url = below(mount, ctx.url)
     if (url === undefined) return next()
     ctx.respond = false
     serve(view, ctx.req, ctx.res, url)

@@ -12,11 +12,14 @@ function serve(view, req, res, url) {
   res.end(body)
 }
 
-/** The part of a URL below a prefix; nothing when it is not below it. */
+/** A prefix as it is in front of a path. */
+const withoutSlash = (prefix) => (prefix.endsWith('/') ? prefix.slice(0, -1) : prefix)
+
+/** The part of a URL below a prefix (without a slash at its end); nothing when it is not below it. */
 function below(prefix, url) {
   if (!url.startsWith(prefix)) return undefined
   const rest = url.slice(prefix.length)
   return rest === '' || rest[0] === '/' || rest[0] === '?' ? rest : undefined
 }
 
-module.exports = { serve, below }
+module.exports = { serve, below, withoutSlash }

@@ -18,6 +18,22 @@ class Handshake {
   writeHead() {}
 }
 
+/** Has `see` look at what a method is called with; returns what undoes that. */
+function replaced(object, name, see) {
+  const own = Object.getOwnPropertyDescriptor(object, name)
+  const method = object[name]
+  const instead = function (...given) {
+    see(given[0])
+    return method.apply(this, given)
+  }
+  object[name] = instead
+  return () => {
+    if (object[name] !== instead) return
+    delete object[name]
+    if (own !== undefined) Object.defineProperty(object, name, own)
+  }
+}
+
 /**
  * Tells a sentinel of what `server` upgrades. Call it once there is a listener for `upgrade`: without one, Node treats such
  * requests as any other.
@@ -28,23 +44,16 @@ function upgrades(server, sentinel, options) {
     const handshake = new Handshake(req, socket)
     const watching = watch(adapter, req, handshake, req, Watch)
     if (watching === null) return
-    const { write } = socket
+    const restore = [replaced(socket, 'write', seen), replaced(socket, 'end', seen)]
     const over = (status) => {
-      delete socket.write
+      for (const each of restore) each()
       socket.removeListener('close', aborted)
       watching.finish(status)
     }
     const aborted = () => over(ABORTED)
-    socket.write = function (chunk, ...rest) {
+    function seen(chunk) {
       const status = /^HTTP\/1\.\d (\d{3})/.exec(typeof chunk === 'string' ? chunk : String(chunk?.subarray?.(0, 16) ?? ''))
       if (status !== null) over(Number(status[1]))
-      return write.call(this, chunk, ...rest)
-    }
-    const { end } = socket
-    socket.end = function (...given) {
-      delete socket.end
-      if (!watching.done && given.length > 0 && typeof given[0] !== 'function') socket.write(...given.splice(0, 1))
-      return end.apply(this, given)
     }
     socket.once('close', aborted)
   })

@@ -8,18 +8,23 @@ const { Flight } = require('./inner.cjs')
 
 const ABORTED = 499
 const FAILED = 500
+/** Of HTTP/2: what a stream is reset with that this side destroyed. */
+const INTERNAL_ERROR = 2
 /**
  * What is kept of each request, outside of it. Express changes the prototype of its requests and responses, and V8 takes 3 µs for each
- * property that is new on such an object: so there is none, and what Express would have set there is kept here too.
+ * property that is new on such an object: so there is none.
  */
 const KEPT = new WeakMap()
 
 class Kept {
   /** The innermost of what watches the request. */
   watch = null
-  /** In Express: what `req.params` and `req.route` are. */
-  params = undefined
+  /** What tells of the response's head is there. */
+  seesHeads = false
+  /** In Express: the last route that matched, its template until it is left, and the mount that the request is in. */
   route = undefined
+  template = ''
+  mount = null
 }
 
 function keptOf(req) {
@@ -27,9 +32,12 @@ function keptOf(req) {
   if (kept === undefined) KEPT.set(req, (kept = new Kept()))
   return kept
 }
+/** That of the request that a response is of, where there is one: a middleware may have handed on something in its place. */
+const keptFor = (req, res) => KEPT.get(req) ?? KEPT.get(res?.req) ?? keptOf(req)
 const watchAt = (req) => KEPT.get(req)?.watch
 
 const EVENTS = /^content-type: *text\/event-stream/im
+const EVENT_TYPE = /^ *text\/event-stream/i
 
 class Watch extends Flight {
   /** The adapter calls `seenHead` by itself. */
@@ -47,7 +55,6 @@ class Watch extends Flight {
     this.done = false
     /** An adapter of another sentinel, around this one. */
     this.outer = outer
-    this.writeHead = null
   }
 
   /** Its template as the framework knows it now; adapters say more. */
@@ -74,6 +81,12 @@ class Watch extends Flight {
   ended() {
     if (this.done) return
     const { req, res } = this
+    // HTTP/2 ends a stream's writable side whatever becomes of it. Not asked of others: in Express, what is not there takes long to find.
+    const stream = req.httpVersionMajor === 2 ? res.stream : undefined
+    if (stream && (stream.aborted || (stream.rstCode !== 0 && !stream.writableFinished))) {
+      this.finish(stream.rstCode === INTERNAL_ERROR ? FAILED : ABORTED)
+      return
+    }
     // Broken by this side: also what some servers end all the same.
     if (res.errored && res.errored.code !== 'EPIPE') this.finish(FAILED)
     else if (res.writableFinished) this.finish(res.statusCode)
@@ -94,42 +107,27 @@ class Watch extends Flight {
     this.done = true
     const ended = performance.now()
     const { adapter } = this
-    let template = ''
+    let template = adapter.template(this.subject)
     try {
-      template = (adapter.endpoint !== null ? adapter.endpoint(this.subject) : undefined) ?? this.endpoint() ?? ''
+      template ??= this.endpoint() ?? ''
       if (adapter.exclude !== null && adapter.exclude.has(template)) {
         adapter.inner.land(this)
         return
       }
-      if (adapter.tenant !== null && !this.named) {
-        const found = adapter.tenant(this.subject)
-        if (typeof found?.then === 'function') {
-          this.later(found, template, status, ended)
-          return
-        }
-        this.found(found)
-      }
     } catch {
       adapter.inner.failed()
+      template ??= ''
     }
-    this.tell(template, status, ended)
-  }
-
-  later(found, template, status, ended) {
-    const { inner } = this.adapter
-    const tell = () => this.tell(template, status, ended)
-    found
-      .then(
-        (id) => this.named || this.found(id),
-        () => inner.failed()
-      )
-      .then(tell, tell)
-  }
-
-  found(id) {
-    const tenant = tenantOf(id)
-    if (tenant === undefined) this.adapter.inner.failed()
-    this.adapter.inner.name(this, tenant ?? '')
+    if (adapter.tenant === null || this.named) {
+      this.tell(template, status, ended)
+      return
+    }
+    // It is answered, whenever it is known whose it was.
+    adapter.inner.land(this)
+    adapter.whose(this.subject, (tenant) => {
+      adapter.inner.name(this, tenant)
+      this.tell(template, status, ended)
+    })
   }
 
   tell(template, status, ended) {
@@ -151,22 +149,35 @@ function clientIsGone({ socket }) {
 }
 
 function closed(kept) {
-  for (let { watch } = kept; watch; watch = watch.outer) watch.ended()
+  for (let { watch } = kept; watch; watch = watch.outer) {
+    try {
+      watch.ended()
+    } catch {
+      watch.adapter.inner.failed()
+    }
+  }
 }
 
-/** In the place of a response's `writeHead`. */
-function headed(...given) {
-  const out = watchAt(this.req).writeHead.apply(this, given)
-  seenHead(this)
-  return out
-}
+/** In the place of a response's `writeHead`: whatever becomes of `res.req`, it is the one of this request. */
+const headed = (kept, writeHead) =>
+  function (...given) {
+    const out = writeHead.apply(this, given)
+    seenHead(this, kept)
+    return out
+  }
 
 /** A stream of events counts when it begins: it may live for days. */
-function seenHead(res) {
+function seenHead(res, kept = KEPT.get(res.req)) {
+  if (kept?.watch && isEvents(res)) for (let each = kept.watch; each; each = each.outer) each.finish(res.statusCode)
+}
+
+function isEvents(res) {
   const head = res._header
-  if (typeof head === 'string' && head.includes('text/event-stream') && EVENTS.test(head)) {
-    for (let each = watchAt(res.req); each; each = each.outer) each.finish(res.statusCode)
-  }
+  if (typeof head === 'string') return head.includes('text/event-stream') && EVENTS.test(head)
+  // HTTP/2 has no such text.
+  if (res.stream === undefined || !res.headersSent) return false
+  const type = res.getHeader('content-type')
+  return typeof type === 'string' && EVENT_TYPE.test(type)
 }
 
 /** Begins to watch a request; nothing where this sentinel watches it already. Never throws. */
@@ -188,10 +199,9 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
     }
     inner.takeOff(watch)
     kept.watch = watch
-    watch.writeHead = outer?.writeHead ?? null
-    if (watch.writeHead === null && !Class.seesHeads) {
-      watch.writeHead = res.writeHead
-      res.writeHead = headed
+    if (!kept.seesHeads) {
+      kept.seesHeads = true
+      if (!Class.seesHeads) res.writeHead = headed(kept, res.writeHead)
     }
     if (outer === null) res.on('close', () => closed(kept))
     return watch
@@ -210,7 +220,8 @@ function first(req, header, value) {
 /** What watches a request: of Node's, or of a framework's around it. */
 function watchOf(request) {
   if (typeof request !== 'object' || request === null) return null
-  for (const one of [request, request.raw, request.req, request.env?.incoming]) {
+  // The last one: what was made of an Express request has its response, and that has the request.
+  for (const one of [request, request.raw, request.req, request.env?.incoming, request.res?.req]) {
     const found = watchAt(one)
     if (found) return found
   }
@@ -233,4 +244,4 @@ function discard(request) {
   for (let each = watchOf(request); each; each = each.outer) each.discard()
 }
 
-module.exports = { Watch, keptOf, watch, watchOf, seenHead, setTenant, discard, ABORTED, FAILED }
+module.exports = { Watch, keptOf, keptFor, watch, watchOf, seenHead, setTenant, discard, ABORTED, FAILED }

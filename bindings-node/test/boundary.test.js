@@ -95,7 +95,7 @@ test('nothing escapes a guard', () => {
   )
 })
 
-const OPTIONS = ['window', 'slot', 'budget', 'errors', 'places', 'maxEndpoints', 'stripes', 'slowAfter', 'adminToken']
+const OPTIONS = ['window', 'slot', 'budget', 'errors', 'places', 'maxEndpoints', 'stripes', 'slowAfter', 'adminToken', 'service', 'dir', 'config']
 const isNamed = (error, fields) => {
   assert.ok(error instanceof TypeError || error instanceof RangeError, String(error))
   assert.equal(error.code, 'ERR_SENTINEL_CONFIG')
@@ -108,7 +108,8 @@ test('an option works or is an error that names it', () => {
     fc.property(fc.constantFrom(...OPTIONS), anything, (option, value) => {
       if (option === 'budget' && typeof value === 'number' && value > 1 << 26) return // it would do, and take the memory of this machine
       try {
-        new Sentinel({ [option]: made(value) })
+        // A service that is named publishes to a directory: it must not outlive this.
+        new Sentinel({ [option]: made(value) }).close()
       } catch (error) {
         isNamed(error, [option, 'window'])
       }
@@ -119,12 +120,13 @@ test('an option works or is an error that names it', () => {
 
 test('a query answers or is an error that names the argument', () => {
   fc.assert(
-    fc.property(anything, anything, anything, anything, (...given) => {
-      const [by, limit, window, series] = given.map(made)
+    fc.property(anything, anything, anything, anything, fc.oneof(fc.constantFrom('process', 'host'), anything), (...given) => {
+      const [by, limit, window, series, scope] = given.map(made)
       for (const [ask, fields] of [
-        [() => shared.report({ by, limit, window, series }), ['by', 'limit', 'window', 'series']],
-        [() => shared.text({ by, limit, window }), ['by', 'limit', 'window']],
-        [() => shared.tenant(by, { window }), ['tenantId', 'window']]
+        [() => shared.report({ by, limit, window, series, scope }), ['by', 'limit', 'window', 'series', 'scope']],
+        [() => shared.report({ scope }), ['scope']],
+        [() => shared.text({ by, limit, window, scope }), ['by', 'limit', 'window', 'scope']],
+        [() => shared.tenant(by, { window, scope }), ['tenantId', 'window', 'scope']]
       ]) {
         try {
           ask()

@@ -1,7 +1,7 @@
 """Measures the Python package beside its peers: `make bench-python`.
 
 CPU time, each measurement in a process of its own, contenders in turn; the medians of their rounds. What an adapter costs is the
-difference to a middleware that does nothing, measured in the same round.
+difference to a middleware that does nothing, measured in the same process or, in Django, in the same round.
 """
 
 import argparse
@@ -18,7 +18,7 @@ CASES = [
     ("record-1k", "record.py", RECORD, 100),
     ("record-100k", "record.py", RECORD, 140),
     ("asgi", "adapters.py", ["nothing", "clocks", "sentinel"], 4_000),
-    ("fastapi", "adapters.py", ["nothing", "sentinel", "instrumentator", "starlette_exporter"], 4_000),
+    ("fastapi", "adapters.py", ["nothing", "sentinel", "instrumentator", "starlette_exporter", "apitally"], 4_000),
     ("flask", "adapters.py", ["nothing", "sentinel", "prometheus_flask_exporter"], None),
     ("django", "adapters.py", ["nothing", "sentinel", "django_prometheus"], None),
     ("memory", "memory.py", ["sentinel"], None),
@@ -42,7 +42,9 @@ def lines(case, script, contenders, target, asked):
     for contender, found in rounds.items():
         values = [value["ns"] for value in found]
         line = {"case": case, "contender": contender, "ns": round(statistics.median(values), 1)}
-        if nothing and contender != "nothing":
+        if "over_nothing_ns" in found[0]:
+            line["over_nothing_ns"] = round(statistics.median(value["over_nothing_ns"] for value in found), 1)
+        elif nothing and contender != "nothing":
             over = [value["ns"] - base["ns"] for value, base in zip(found, nothing, strict=True)]
             line["over_nothing_ns"] = round(statistics.median(over), 1)
         if "rss_growth_mib" in found[0]:

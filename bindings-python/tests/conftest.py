@@ -7,7 +7,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from service import Service
 
-UVICORN = ["uvicorn", "--port", "PORT", "--log-level", "critical"]
+# The workers of gunicorn take httptools.
+UVICORN = ["uvicorn", "--http", "h11", "--port", "PORT", "--log-level", "critical"]
 GUNICORN = ["gunicorn", "-b", "127.0.0.1:PORT", "--log-level", "critical", "--threads", "64"]
 WORKER = ["gunicorn", "-b", "127.0.0.1:PORT", "--log-level", "critical", "-k", "uvicorn_worker.UvicornWorker"]
 

@@ -38,12 +38,14 @@ def child(number):
     report = sentinel.report()
     own = sentinel.report(scope="process")
     right = own["totals"]["requests"] == own["stats"]["accepted"] == sentinel.tenant("child", scope="process")["requests"] == 2
-    # It, and each child before it, once; only within a quarter of a second can be said what the host says.
+    # It, and each child before it, once. On a busy machine the answer may come late, and is only this process's; never wrong.
     host = report["totals"]["errors"] if report["scope"] == "host" else None
-    if not right or host not in (number + 1, None) or (host is None and not sentinel.publish()):
+    if not right or host not in (number + 1, None):
         os.write(2, f"{number}: {report['scope']} {report['scope_note']} {host} {own['totals']}\n".encode())
         os._exit(3)
-    os._exit(0 if host else 4)
+    while host is None and not sentinel.publish():
+        pass
+    os._exit(4 if host is None else 0)
 
 
 if BY == "libc":
@@ -69,7 +71,7 @@ for number in range(FORKS):
 over = True
 for thread in threads:
     thread.join()
-assert late <= 1 + FORKS // 20, late
+assert late <= FORKS // 4, late
 
 parents = sentinel.stats()["accepted"]
 end = time.monotonic() + 10

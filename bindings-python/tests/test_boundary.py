@@ -2,7 +2,11 @@
 
 import datetime
 import http
+import json
+import os
+import shutil
 import sys
+import tempfile
 import threading
 import uuid
 from decimal import Decimal
@@ -12,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tenant_sentinel
+from service import within
 from tenant_sentinel import ConfigError, Sentinel
 
 
@@ -83,7 +88,8 @@ def test_nothing_escapes_a_guard(first, second, endpoint, status_code):
     assert holds(SHARED.stats())["offered"] == before + 1
 
 
-OPTIONS = ["window", "slot", "budget", "errors", "places", "max_endpoints", "stripes", "slow_after", "admin_token"]
+OPTIONS = ["window", "slot", "budget", "errors", "places", "max_endpoints", "stripes", "slow_after", "admin_token", "service",
+           "dir", "config"]  # fmt: skip
 
 
 @settings(max_examples=500, deadline=None)
@@ -106,8 +112,8 @@ def test_an_option_works_or_is_an_error_that_names_it(option, value):
 def test_a_query_answers_or_is_an_error_that_names_the_argument(by, limit, window, scope):
     for ask, fields in [
         (lambda: SHARED.report(by, limit, window, scope), {"by", "limit", "window", "scope"}),
-        (lambda: SHARED.text(by, limit, window), {"by", "limit", "window"}),
-        (lambda: SHARED.tenant(by, window), {"tenant_id", "window"}),
+        (lambda: SHARED.text(by, limit, window, scope), {"by", "limit", "window", "scope"}),
+        (lambda: SHARED.tenant(by, window, scope), {"tenant_id", "window", "scope"}),
     ]:
         try:
             ask()
@@ -126,6 +132,13 @@ def test_a_query_answers_or_is_an_error_that_names_the_argument(by, limit, windo
         ({"errors": ["5xx"]}, "errors: ['5xx'] is not allowed; allowed: text: 5xx, 4xx or aborted, separated by commas"),
         ({"admin_token": "short"}, "admin_token: 5 characters is not allowed; allowed: 8 to 1024 visible ASCII characters"),
         ({"admin_token": 12345678}, "admin_token: what is no text is not allowed; allowed: text"),
+        ({"service": "a/b"}, "service: \"a/b\" is not allowed; allowed: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot"),
+        ({"service": ""}, "service: \"\" is not allowed; allowed: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot"),
+        ({"service": 7}, "service: 7 is not allowed; allowed: text"),
+        ({"service": "shop", "dir": "here"}, "dir: \"here\" is not allowed; allowed: an absolute path"),
+        ({"dir": "here"}, "dir: \"here\" is not allowed; allowed: an absolute path"),
+        ({"dir": 7}, "dir: 7 is not allowed; allowed: a path"),
+        ({"config": 7}, "config: 7 is not allowed; allowed: a path"),
     ],
 )  # fmt: skip
 def test_errors_say_what_would_do(options, text):
@@ -144,6 +157,121 @@ def test_the_environment_is_read_and_arguments_go_first(monkeypatch):
     monkeypatch.setenv("SENTINEL_SLOT", "x")
     with pytest.raises(ConfigError, match="SENTINEL_SLOT"):
         Sentinel()
+
+
+@pytest.mark.parametrize(
+    ("argument", "text"),
+    [("planet", 'scope: "planet" is not allowed; allowed: process, host'),
+     (7, "scope: 7 is not allowed; allowed: 'process' or 'host'")],
+)  # fmt: skip
+def test_a_scope_that_is_none(argument, text):
+    for ask in (SHARED.report, SHARED.text, lambda **scope: SHARED.tenant("acme", **scope)):
+        with pytest.raises(ConfigError) as raised:
+            ask(scope=argument)
+        assert (str(raised.value), raised.value.field) == (text, "scope")
+
+
+@pytest.mark.parametrize(
+    ("toml", "field", "text"),
+    [("[exporter]\nevery = '90s'", "exporter.every", "90 s is not allowed; allowed: 0.5 s to 60 s"),
+     ("[exporter]\nevery = 'soon'", "exporter.every", '"soon" is not allowed'),
+     ("[exporter]\nservice = '../shop'", "exporter.service", '"../shop" is not allowed'),
+     ("[exporter]\ndir = 'here'", "exporter.dir", "an absolute path"),
+     ("[exporter]\ntenants = 3", "exporter.tenants", "16 to 4096"),
+     ("[exporter]\nbudget = '1MiB'", "exporter.budget", "4194304 to 68719476736 bytes"),
+     ("[exporter]\nbudget = '1000GB'", "exporter.budget", "68719476736 bytes"),
+     ("[exporter]\nflush = ''", "exporter.flush", "stdout, or a path"),
+     ("[exporter]\nevry = 2", "exporter.evry", "unknown field `evry` is not allowed; allowed: "),
+     ("[exporter]\nevery = []", "exporter.every", "text or a number"),
+     ("[exporters]", "exporters", "unknown field `exporters` is not allowed; allowed: "),
+     ("[exporter]\nservice = ", "config", "line 2")],
+)  # fmt: skip
+def test_a_configuration_file_that_is_wrong(tmp_path, toml, field, text):
+    path = tmp_path / "sentinel.toml"
+    path.write_text(toml)
+    with pytest.raises(ConfigError) as raised:
+        Sentinel(config=path)
+    assert raised.value.field == field
+    assert str(raised.value).startswith(f"{field}: ")
+    assert text in str(raised.value)
+
+
+def test_a_configuration_file_that_is_none(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere", os.devnull):
+        with pytest.raises(ConfigError) as raised:
+            Sentinel(config=path)
+        assert raised.value.field == "config"
+        assert str(path) in raised.value.value
+
+
+TOML = st.one_of(
+    st.integers(-(2**70), 2**70).map(str),
+    st.floats().map(repr),
+    st.booleans().map(lambda value: str(value).lower()),
+    st.text().map(json.dumps),
+    st.builds('"{}{}"'.format, st.integers(0, 10**20), st.sampled_from(["s", "m", "ms", "MiB", "GiB", "B", ""])),
+    st.sampled_from(["[]", "{}", "[1]", "1979-05-27", "", "'", "\\"]),
+    # On one line.
+    st.text(st.characters(exclude_categories=["Cc", "Cs"])),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(["service", "dir", "every", "tenants", "budget", "flush", "evry"]), TOML)
+def test_whatever_a_file_says_is_used_or_named_by_its_path(key, value):
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="replace", newline="") as file:
+        file.write(f"[exporter]\n{key} = {value}")
+        file.flush()
+        try:
+            Sentinel(config=file.name)
+        except ConfigError as error:
+            # What is no TOML has no key: its line says where.
+            assert error.field.startswith("exporter.") or (error.field == "config" and "(line " in error.value)
+        else:
+            assert key != "evry"
+
+
+def test_who_shares_is_said_by_the_environment_a_file_or_an_argument(tmp_path, monkeypatch):
+    def service_of(**options):
+        """Where files appear, is where it shares."""
+        with Sentinel(**options) as sentinel:
+            assert sentinel.report()["scope"] == "host"
+            found = {path.parent for path in tmp_path.rglob("*.live")}
+        for path in found:
+            shutil.rmtree(path)
+        return {path.relative_to(tmp_path).as_posix() for path in found}
+
+    tmp_path.chmod(0o700)
+    assert Sentinel().sharing() is None
+    assert service_of(service="argument", dir=tmp_path) == {"argument"}
+    assert service_of(service="argument", dir=str(tmp_path / "deeper")) == {"deeper/argument"}
+    config = tmp_path / "sentinel.toml"
+    config.write_text(f"[exporter]\nservice = 'file'\ndir = '{tmp_path}'")
+    assert service_of(config=config) == {"file"}
+    monkeypatch.setenv("SENTINEL_SERVICE", "environment")
+    monkeypatch.setenv("SENTINEL_DIR", str(tmp_path))
+    assert service_of() == service_of(config=str(config)) == {"environment"}
+    assert service_of(service="argument") == service_of(service="argument", config=config) == {"argument"}
+    for variable, value in [("SENTINEL_SERVICE", "../shop"), ("SENTINEL_DIR", "here"), ("SENTINEL_EXPORTER_EVERY", "soon")]:
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, value)
+            with pytest.raises(ConfigError) as raised:
+                Sentinel()
+            assert raised.value.field == variable
+
+
+def test_a_file_that_changes_while_it_runs(tmp_path):
+    tmp_path.chmod(0o700)
+    config = tmp_path / "sentinel.toml"
+    config.write_text(f"[exporter]\nservice = 'shop'\ndir = '{tmp_path}'")
+    with Sentinel(config=config) as sentinel:
+        sentinel.start_exporter()
+        assert sentinel.publish()
+        config.write_text("[exporter]\nevery = '90s'")
+        within(lambda: "config" in sentinel.sharing()["failures"])
+        assert "exporter.every: 90 s is not allowed" in sentinel.sharing()["last_error"]
+        # What it runs with holds.
+        assert sentinel.report()["scope"] == "host"
 
 
 def tenants(*ids):
@@ -257,3 +385,17 @@ def test_what_is_closed_counts_no_more():
     sentinel.record("acme", "/", 200, 1.0)
     sentinel.start("acme").finish("/", 200)
     assert sentinel.stats()["offered"] == 1
+
+
+def test_what_is_closed_shares_no_more_and_still_answers(tmp_path):
+    tmp_path.chmod(0o700)
+    sentinel, other = (Sentinel(service="shop", dir=tmp_path) for _ in range(2))
+    sentinel.record("acme", "/", 200, 1.0)
+    sentinel.close()
+    sentinel.start_exporter()
+    assert sentinel.publish() is False
+    assert sentinel.sharing()["running"] is False
+    report = sentinel.report()
+    assert (report["scope"], report["scope_note"], report["totals"]["requests"]) == ("process", "the exporter is closed", 1)
+    assert other.report()["totals"]["requests"] == 1
+    assert other.sharing()["sources"] == 1

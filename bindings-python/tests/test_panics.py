@@ -57,6 +57,28 @@ def test_who_asks_gets_an_error(entry):
     ASKED[entry](sentinel)
 
 
+def test_sharing_fails_alone(tmp_path, capfd):
+    tmp_path.chmod(0o700)
+    sentinel = Sentinel(service="shop", dir=tmp_path)
+    for entry, call, fails in [
+        ("start_exporter", sentinel.start_exporter, None),
+        ("publish", sentinel.publish, False),
+        ("close", sentinel.close, None),
+    ]:
+        _native._fail_at(entry)
+        assert call() is fails
+        assert "asked for by a test" in capfd.readouterr().err
+        _native._fail_at(None)
+    _native._fail_at("sharing")
+    with pytest.raises(RuntimeError, match="failed inside"):
+        sentinel.sharing()
+    _native._fail_at("exporter")
+    with pytest.raises(RuntimeError, match="failed inside"):
+        Sentinel(service="shop", dir=tmp_path)
+    _native._fail_at(None)
+    assert Sentinel(service="shop", dir=tmp_path).report()["scope"] == "host"
+
+
 def test_the_admin_view_answers_500():
     admin = Sentinel().admin(public=True)
     _native._fail_at("admin_respond")

@@ -110,7 +110,8 @@ impl Engine {
     pub(crate) fn new(config: &Config, generation: u64) -> Self {
         let hasher = RandomState::new();
         // Random by the process's own keys, and different after each fork.
-        let source = hasher.hash_one((generation, std::process::id()));
+        // Neither number nor keys tell children of one parent apart who live in different containers: the moment does.
+        let source = hasher.hash_one((generation, std::process::id(), std::time::Instant::now()));
         let share = |share: usize| config.budget / SHARES * share;
         let setup = Setup {
             grid: config.grid,
@@ -420,8 +421,14 @@ impl Engine {
         let closed = &mut *closed;
         let now_ms = self.clock.sync();
         if grid.slot_of(now_ms) != closed.slot {
-            // Blocks must leave as others come, though nobody may tick or ask here.
-            self.advance(closed, now_ms);
+            // Blocks must leave as others come, though nobody may tick or ask here. The judges begin with a tick, once all that is
+            // known has come.
+            if closed.fleet.is_some() {
+                self.advance(closed, now_ms);
+            } else {
+                closed.slot = closed.slot.max(grid.slot_of(now_ms));
+                closed.window.expire(closed.slot, &mut closed.ids);
+            }
         }
         let open = closed.slot;
         // A slot ahead is another host's clock.
@@ -452,13 +459,13 @@ impl Engine {
     pub(crate) fn rollup(&self, published: &mut Published, tenants: usize) -> Vec<Block> {
         let mut closed = self.moved();
         let Closed { window, ids, open, .. } = &mut *closed;
-        published.begin(self.source, window.own().chain(&*open).map(|block| block.head.from_ms).min());
+        published.begin(self.source, &window.own().chain(&*open).map(|block| block.head.from_ms).collect());
         let mut out = Vec::new();
         for block in window.own().chain(&*open).filter(|block| published.is_new(block)) {
-            match block.pruned((tenants / WEIGHTS).max(1), ids) {
-                Some(pruned) => {
-                    out.push(pruned.to_block(ids));
-                    pruned.release(ids);
+            match block.heaviest(tenants, ids) {
+                Some(heaviest) => {
+                    out.push(heaviest.to_block(ids));
+                    heaviest.release(ids);
                 }
                 None => out.push(block.to_block(ids)),
             }
@@ -490,7 +497,11 @@ impl Engine {
     /// Begins with what another process knew; too late once this one has judged.
     pub(crate) fn inherit(&self, baseline: Baseline) -> bool {
         let mut closed = self.closed();
-        let fits = closed.fleet.is_none() && baseline.slot_ms == self.shared.grid.slot_ms as u64;
+        let (grid, now_ms) = (self.shared.grid, self.clock.now_ms());
+        // Of a time that has come, and not so long ago that nobody knows what was normal since.
+        let age = now_ms.saturating_sub(baseline.until_ms);
+        let is_past = (0..=2 * grid.slot_ms * grid.slots).contains(&age) && baseline.latencies_until_ms <= now_ms;
+        let fits = closed.fleet.is_none() && is_past && baseline.slot_ms == grid.slot_ms as u64;
         if fits {
             closed.heritage = Some(baseline);
         }

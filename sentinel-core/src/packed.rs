@@ -129,6 +129,45 @@ impl Packed {
         Some(Self { head, rows: packer.finish(), coarse: self.coarse })
     }
 
+    /// The `tenants` who matter most, for another process: a third of the places each for those with most errors, slow requests and
+    /// requests, what is left for who has any of these. Of equals, the first by their ids: counts of ten seconds are small, and
+    /// who lies on the line must not take all others along, as in [`Packed::pruned`]. `None` when there are few enough.
+    pub(crate) fn heaviest(&self, tenants: usize, ids: &mut Dictionary) -> Option<Self> {
+        if self.rows.len() <= tenants {
+            return None;
+        }
+        let rows: Vec<Row<'_>> = self.rows.iter().collect();
+        let upper: Vec<[u64; WEIGHTS]> = rows.iter().map(|row| sum(row.sums.counts, row.sums.bound)).collect();
+        let mut keeps = vec![false; rows.len()];
+        let mut kept = 0;
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        // Errors, slow requests, requests; then by all of these in turn.
+        for (by, until) in [(1, tenants / WEIGHTS), (2, tenants / WEIGHTS * 2), (0, tenants)] {
+            let key = |i: usize| (upper[i][by], upper[i][1], upper[i][2], upper[i][0]);
+            order.sort_unstable_by(|&a, &b| {
+                key(b).cmp(&key(a)).then_with(|| ids.id(rows[a].number).cmp(ids.id(rows[b].number)))
+            });
+            for &i in &order {
+                if kept >= until || upper[i][by] == 0 {
+                    break;
+                }
+                kept += usize::from(!std::mem::replace(&mut keeps[i], true));
+            }
+        }
+        let mut head = self.head.clone();
+        let mut packer = Packer::default();
+        for ((row, upper), keeps) in rows.iter().zip(&upper).zip(keeps) {
+            if keeps {
+                ids.retain(row.number);
+                packer.copy_row(row);
+            } else {
+                head.tail = sum(head.tail, row.sums.counts);
+                head.offset = std::array::from_fn(|m| head.offset[m].max(upper[m]));
+            }
+        }
+        Some(Self { head, rows: packer.finish(), coarse: self.coarse })
+    }
+
     /// With histograms of 8 buckets to a power of two; `None` when they are that already.
     pub(crate) fn coarsened(&self, ids: &mut Dictionary) -> Option<Self> {
         if self.coarse {

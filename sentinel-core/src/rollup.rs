@@ -1,7 +1,7 @@
 //! What a process publishes for others: the blocks that have changed since it last did, and nothing twice.
 
 use crate::packed::Packed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What of a sentinel's blocks has been published; whoever publishes keeps it. A forked child's blocks are all new.
 ///
@@ -39,15 +39,12 @@ impl Published {
         self.requests.clear();
     }
 
-    /// The oldest slot there is now starts at `oldest`.
-    pub(crate) fn begin(&mut self, source: u64, oldest: Option<i64>) {
+    /// There are these slots now, by their starts. Of others, such as those of a time that was taken back, nothing is remembered.
+    pub(crate) fn begin(&mut self, source: u64, slots: &BTreeSet<i64>) {
         if self.source != source {
             *self = Self { source, ..Self::default() };
         }
-        match oldest {
-            Some(oldest) => self.requests = self.requests.split_off(&oldest),
-            None => self.requests.clear(),
-        }
+        self.requests.retain(|slot, _| slots.contains(slot));
     }
 
     /// Has it changed since it was last seen?

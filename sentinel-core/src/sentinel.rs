@@ -134,8 +134,8 @@ impl Sentinel {
     /// See [`Wider`] for an example.
     pub fn widen(&self, wider: Weak<dyn Wider>) {
         self.inner.wider.store(Some(Arc::new(wider)));
-        self.inner.begun.store(NEVER, Ordering::Relaxed);
-        self.inner.ready.store(NEVER, Ordering::Relaxed);
+        self.inner.begun.store(NEVER, Ordering::Release);
+        self.inner.ready.store(NEVER, Ordering::Release);
     }
 
     pub(crate) fn wider(&self) -> Option<Arc<dyn Wider>> {
@@ -146,13 +146,15 @@ impl Sentinel {
     #[cold]
     fn begin(&self) {
         let now = fork::generation();
-        if self.inner.begun.swap(now, Ordering::Relaxed) != now
+        // A child comes here with each record: it reads, and only the first one writes.
+        if self.inner.begun.load(Ordering::Acquire) != now
+            && self.inner.begun.swap(now, Ordering::AcqRel) != now
             && let Some(wider) = self.wider()
         {
             wider.begin();
         }
         if self.inner.first.generation == now {
-            self.inner.ready.store(now, Ordering::Relaxed);
+            self.inner.ready.store(now, Ordering::Release);
         }
     }
 
@@ -217,10 +219,11 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn record_batch<'a>(&self, events: impl IntoIterator<Item = Event<'a>>) {
-        let engine = self.engine();
-        for event in events {
-            engine.record(&event);
-        }
+        self.with_engine(|engine| {
+            for event in events {
+                engine.record(&event);
+            }
+        });
     }
 
     /// A handle that records requests of one tenant at one endpoint, both looked up once.
@@ -308,7 +311,7 @@ impl Sentinel {
     #[inline]
     pub(crate) fn with_engine<T>(&self, act: impl FnOnce(&Engine) -> T) -> T {
         // The way of all but forked children, without a count of who uses the engine.
-        if self.inner.ready.load(Ordering::Relaxed) == fork::generation() {
+        if self.inner.ready.load(Ordering::Acquire) == fork::generation() {
             return act(&self.inner.first);
         }
         self.begin();

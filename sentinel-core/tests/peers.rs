@@ -153,6 +153,44 @@ fn a_rollup_has_each_change_once_and_a_bounded_number_of_rows() {
     assert_eq!(again, [START, START + 30_000]);
 }
 
+/// Counts of ten seconds are small: those who lie on the line must not take each other along.
+#[test]
+fn of_equals_as_many_are_kept_as_may_be() {
+    for (tenants, failing) in [(510, 0), (513, 0), (600, 171), (600, 0), (2_000, 600), (2_000, 1)] {
+        let clock = Clock::manual(START);
+        let sentinel = worker(&clock);
+        for i in 0..tenants {
+            hit(&sentinel, &format!("t{i:04}"), if i < failing { 500 } else { 200 }, START);
+        }
+        let host = sentinel.aggregator(32 << 20).unwrap();
+        share(&sentinel, &mut Published::default(), &[&host]);
+        let report = host.report(Query { limit: 5_000, ..Query::default() });
+        let listed = report.tenants.len();
+        assert_eq!(listed, tenants.min(512), "{failing} of {tenants} fail");
+        let named = report.tenants.iter().filter(|row| row.errors == 1).count();
+        assert!(named >= failing.min(170), "{named} of {failing} that fail");
+        assert_eq!((report.totals.requests, report.totals.errors), (tenants as u64, failing as u64));
+        assert_eq!(report.tail.requests, (tenants - listed) as u64);
+        assert!(tenants == listed || report.tail.bound.requests >= 1);
+    }
+}
+
+#[test]
+fn a_baseline_of_another_time_is_not_taken() {
+    let (clock, long) = (Clock::manual(START), 3_600_000);
+    let there = worker(&clock);
+    for slot in 0..70 {
+        hit(&there, "acme", 200, START + slot * 10_000);
+        there.tick(START + (slot + 1) * 10_000);
+    }
+    let baseline = there.baseline(512).unwrap();
+    let at = |ms| Sentinel::builder().clock(Clock::manual(ms)).build().unwrap();
+    let now = START + 700_000;
+    assert!(at(now).inherit(baseline.clone()));
+    assert!(!at(now - long).inherit(baseline.clone()), "it has not come yet");
+    assert!(!at(now + long).inherit(baseline), "nobody knows what was normal since");
+}
+
 #[test]
 fn what_hangs_in_another_process_is_seen_and_grows_older() {
     let clock = Clock::manual(START);
@@ -212,9 +250,9 @@ fn the_widest_scope_that_can_answer_does() {
     let host = Arc::new(Host { merged, healthy: Mutex::new(true), begun: AtomicUsize::new(0) });
     here.widen(Arc::downgrade(&host) as Weak<dyn Wider>);
     assert_eq!(host.begun.load(Ordering::Relaxed), 0, "asking is not recording");
-    hit(&here, "acme", 500, START);
-    hit(&here, "acme", 500, START);
-    assert_eq!(host.begun.load(Ordering::Relaxed), 1);
+    let batch = |_| Event { tenant: b"acme", endpoint: "/v1", status: 500, at: Some(START), ..Event::default() };
+    here.record_batch((0..2).map(batch));
+    assert_eq!(host.begun.load(Ordering::Relaxed), 1, "a batch begins too, once");
     hit(&there, "beta", 500, START);
     for (from, published) in [(&here, &mut Published::default()), (&there, &mut Published::default())] {
         share(from, published, &[&host.merged]);
@@ -266,6 +304,40 @@ fn a_forked_child_begins_too() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever is left out, counts and bounds are those of the whole.
+    #[test]
+    fn a_rollup_keeps_the_guarantees(
+        hits in prop::collection::vec((0_u16..60, any::<bool>(), 1_usize..4), 1..200),
+        tenants in 16_usize..64,
+    ) {
+        let clock = Clock::manual(START);
+        let sentinel = worker(&clock);
+        let mut truth: std::collections::BTreeMap<String, (u64, u64)> = std::collections::BTreeMap::new();
+        for (tenant, fails, times) in hits {
+            let id = format!("t{tenant:02}");
+            for _ in 0..times {
+                hit(&sentinel, &id, if fails { 500 } else { 200 }, START);
+            }
+            let counts = truth.entry(id).or_default();
+            *counts = (counts.0 + times as u64, counts.1 + if fails { times as u64 } else { 0 });
+        }
+        let host = sentinel.aggregator(32 << 20).unwrap();
+        for block in sentinel.rollup(&mut Published::default(), tenants) {
+            host.merge(block).unwrap();
+        }
+        let report = host.report(Query { limit: 1_000, ..Query::default() });
+        prop_assert_eq!(report.tenants.len(), truth.len().min(tenants));
+        prop_assert_eq!(report.totals.requests, truth.values().map(|counts| counts.0).sum::<u64>());
+        for row in &report.tenants {
+            let (requests, errors) = truth.remove(&row.tenant_id).unwrap();
+            prop_assert_eq!((row.requests, row.errors), (requests, errors), "who is listed is counted in full");
+        }
+        let bound = report.tail.bound;
+        for (id, (requests, errors)) in truth {
+            prop_assert!(requests <= bound.requests && errors <= bound.errors, "{} may have {:?}", id, bound);
+        }
+    }
 
     #[test]
     fn any_bytes_are_a_value_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400), baseline in any::<bool>()) {

@@ -246,7 +246,8 @@ fn every_thread_finds_its_sums_again() {
         expected.insert("foreign".into(), [merged, merged, 0]);
         assert_eq!(found(&world.sentinel), expected);
         let (looks, blocks) = (world.looks.into_inner(), world.sentinel.blocks().len());
-        assert!(looks > 1 && blocks > 100, "{looks} looks, {blocks} slots");
+        // Under a sanitizer one look may take all the time there is.
+        assert!(looks > 0 && blocks > 100, "{looks} looks, {blocks} slots");
     }
 }
 

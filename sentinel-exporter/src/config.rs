@@ -12,8 +12,8 @@ use std::time::Duration;
 const EVERY: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_mins(1);
 /// Rows that it may publish of a slot.
 const TENANTS: RangeInclusive<usize> = 16..=4_096;
-/// The least that a view of a host needs.
-const LEAST_BUDGET: usize = 4 << 20;
+/// What a view of a host may take, in bytes.
+const BUDGET: RangeInclusive<u64> = 4 << 20..=64 << 30;
 
 /// Where closed slots are written as JSON lines, for other systems: `stdout`, or an absolute or relative path.
 ///
@@ -27,7 +27,7 @@ const LEAST_BUDGET: usize = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flush {
-    /// The standard output of the process.
+    /// The standard output of the process. Workers that share one pipe mix their lines there: give them a file.
     Stdout,
     /// A file, appended to.
     File(PathBuf),
@@ -79,7 +79,7 @@ pub struct Config {
     pub every: Duration,
     /// Tenants that a process publishes of a slot, those that matter most: 16 to 4,096. Default 512. The others are summed up.
     pub tenants: usize,
-    /// Memory for what the others published, in bytes: 4 MiB and more. Default 32 MiB.
+    /// Memory for what the others published, in bytes: 4 MiB to 64 GiB. Default 32 MiB.
     pub budget: usize,
     /// Where closed slots are written as JSON lines. Nowhere by default.
     pub flush: Option<Flush>,
@@ -175,8 +175,9 @@ impl Config {
             let allowed = format!("{} to {}", TENANTS.start(), TENANTS.end());
             return Err(ConfigError::new("tenants", self.tenants.to_string(), allowed));
         }
-        if self.budget < LEAST_BUDGET {
-            return Err(ConfigError::new("budget", self.budget.to_string(), format!("at least {LEAST_BUDGET} bytes")));
+        if !BUDGET.contains(&(self.budget as u64)) {
+            let allowed = format!("{} to {} bytes", BUDGET.start(), BUDGET.end());
+            return Err(ConfigError::new("budget", self.budget.to_string(), allowed));
         }
         Ok(self)
     }
@@ -320,7 +321,7 @@ mod tests {
     fn every_range_has_its_edges() {
         let ms = Duration::from_millis;
         let of = |every, tenants, budget| Config { every, tenants, budget, ..Config::default() }.validated();
-        for good in [of(ms(500), 16, 4 << 20), of(ms(60_000), 4_096, usize::MAX)] {
+        for good in [of(ms(500), 16, 4 << 20), of(ms(60_000), 4_096, 64 << 30)] {
             assert!(good.is_ok());
         }
         for (bad, field) in [
@@ -329,6 +330,7 @@ mod tests {
             (of(ms(500), 15, 4 << 20), "tenants"),
             (of(ms(500), 4_097, 4 << 20), "tenants"),
             (of(ms(500), 16, (4 << 20) - 1), "budget"),
+            (of(ms(500), 16, (64 << 30) + 1), "budget"),
         ] {
             assert_eq!(bad.unwrap_err().field, field);
         }
@@ -341,7 +343,7 @@ mod tests {
             dir in proptest::option::of("/[ -~]{0,40}"),
             every_us in 500_000_u64..=60_000_000,
             tenants in 16_usize..=4_096,
-            budget in 4_usize << 20..1 << 50,
+            budget in 4_usize << 20..=64 << 30,
             flush in proptest::option::of("[ -~]{1,40}"),
         ) {
             let config = Config {

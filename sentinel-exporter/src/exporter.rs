@@ -211,8 +211,7 @@ impl Inner {
         let body = move || plan.furnish(work).run();
         // A thread that cannot be had is a scope that cannot be had; the host goes on.
         if let Err(error) = std::thread::Builder::new().name("sentinel-exporter".into()).spawn(body) {
-            process.state().view = Err(format!("the exporter's thread cannot be started: {error}"));
-            process.closed();
+            process.not_begun(format!("the exporter's thread cannot be started: {error}"));
         }
     }
 
@@ -231,7 +230,7 @@ struct Plan {
 
 impl Plan {
     fn furnish(self, mut work: Work) -> Work {
-        work.watch = self.file.as_deref().map(Watch::new);
+        work.watch(self.file.as_deref().map(Watch::new));
         #[cfg(unix)]
         if let Some(place) = self.place {
             // Its budget was found good before.
@@ -244,11 +243,18 @@ impl Plan {
     }
 }
 
+// Not with the last of those who hold `Inner`: that may be a thread that records or asks, which must not wait.
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        if self.inner.process.load().generation == fork::generation() {
+            self.inner.close(DROP_WITHIN);
+        }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.process.load().generation == fork::generation() {
-            self.close(DROP_WITHIN);
-        } else {
+        if self.process.load().generation != fork::generation() {
             // Inherited: nothing of it is touched.
             std::mem::forget(self.process.load_full());
         }

@@ -17,8 +17,10 @@ pub(crate) enum Failure {
     Decode,
     /// A block that does not fit: of slots of another length, or no room.
     Merge,
-    /// A block outside the window.
-    Late,
+    /// A block that came when it had left the window.
+    Outside,
+    /// The thread cannot be started.
+    Thread,
     /// The configuration file.
     Config,
     Panic,
@@ -35,7 +37,8 @@ impl Failure {
             Self::Flush => "flush",
             Self::Decode => "decode",
             Self::Merge => "merge",
-            Self::Late => "late",
+            Self::Outside => "outside_window",
+            Self::Thread => "thread",
             Self::Config => "config",
             Self::Panic => "panic",
         }

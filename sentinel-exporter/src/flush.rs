@@ -1,9 +1,10 @@
 //! Closed slots for other systems, a JSON line each: to the standard output, or to the end of a file.
 //!
-//! A line is one write, so lines of several processes do not mix in one file, and nothing waits for more than that: what a full
-//! pipe does not take is lost and counted. A file that was moved away (rotated) is left for a new one.
+//! A line is one write, so lines of several processes do not mix in one file; through one pipe, such as a standard output that workers
+//! share, lines of more than 4 kB do. Nothing waits: what a full pipe does not take is lost and counted. A file that was moved away (rotated) is left for a new one.
 
 use crate::config::Flush;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::{Errno, write};
 use std::fs::File;
@@ -145,7 +146,7 @@ impl Flusher {
         let result = match &self.file {
             Some((file, _)) => write_all(file.as_fd(), &bytes),
             // Not the library's own handle: its lock may be held by whoever waits for a full pipe.
-            None => write_all(rustix::stdio::stdout(), &bytes),
+            None => write_ready(rustix::stdio::stdout(), &bytes),
         };
         result.map_err(|(written, error)| {
             self.broken = written > usize::from(self.broken) || self.broken && written == 0;
@@ -168,6 +169,26 @@ fn open(path: &Path) -> Result<(File, Identity), FlushError> {
     let fd = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     let identity = Identity::from(&fstat(&fd).map_err(failed)?);
     Ok((File::from(fd), identity))
+}
+
+/// What a pipe takes at once when it says that it takes something.
+const READY: usize = 4_096;
+
+/// As `write_all`, to a descriptor that others use as well and that may wait: as much as it takes without.
+fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (usize, Errno)> {
+    let mut written = 0;
+    for chunk in bytes.chunks(READY) {
+        let mut asked = [PollFd::new(&fd, PollFlags::OUT)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match poll(&mut asked, Some(&now)) {
+            Ok(0) => return Err((written, Errno::AGAIN)),
+            Ok(_) => {}
+            Err(error) => return Err((written, error)),
+        }
+        write_all(fd, chunk).map_err(|(more, error)| (written + more, error))?;
+        written += chunk.len();
+    }
+    Ok(())
 }
 
 /// How far it came, and what stopped it.

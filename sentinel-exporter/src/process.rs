@@ -1,12 +1,18 @@
 //! What one process's exporter thread and those who ask it tell each other. A forked child has another one, and never touches this.
 
-use crate::failures::Failures;
+use crate::failures::{Failure, Failures};
 use sentinel_core::{Scope, Sentinel, Sharing};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 const LATE: &str = "the exporter has not answered";
+/// How long is waited for a thread that has left a question unanswered.
+const WHILE_STUCK: Duration = Duration::from_millis(5);
+/// Between two attempts to start the thread.
+const BACKOFF: Duration = Duration::from_secs(10);
+/// A thread that has not begun a turn for this long is stuck.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// How far the thread is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +51,27 @@ pub(crate) struct State {
     pub(crate) note: Option<String>,
     pub(crate) failures: Failures,
     pub(crate) leader: bool,
+    /// The thread's last turn began then.
+    pub(crate) beat: Option<Instant>,
+    /// The thread could not be started: not tried again before.
+    not_before: Option<Instant>,
     pub(crate) sources: usize,
     pub(crate) published_ms: Option<i64>,
     pub(crate) collected_ms: Option<i64>,
+}
+
+impl State {
+    fn is_stuck(&self) -> bool {
+        self.answered < self.stuck_until
+    }
+
+    /// Why there is nobody to ask.
+    fn gone(&self) -> String {
+        match (&self.view, self.not_before) {
+            (Err(why), Some(_)) => why.clone(),
+            _ => "the exporter is closed".into(),
+        }
+    }
 }
 
 impl Process {
@@ -62,6 +86,8 @@ impl Process {
             note: None,
             failures: Failures::default(),
             leader: false,
+            beat: None,
+            not_before: None,
             sources: 1,
             published_ms: None,
             collected_ms: None,
@@ -77,7 +103,7 @@ impl Process {
     /// The first caller begins it.
     pub(crate) fn begin(&self) -> bool {
         let mut state = self.state();
-        let first = state.phase == Phase::Idle;
+        let first = state.phase == Phase::Idle && state.not_before.is_none_or(|then| then <= Instant::now());
         if first {
             state.phase = Phase::Running;
         }
@@ -88,21 +114,23 @@ impl Process {
     pub(crate) fn ask(&self, within: Duration) -> Result<(Sentinel, Option<String>), String> {
         let mut state = self.state();
         if state.phase != Phase::Running {
-            return Err("the exporter is closed".into());
+            return Err(state.gone());
         }
         state.asked += 1;
         let question = state.asked;
         self.wake.notify_one();
+        // Who is known to be stuck is not waited for by everybody who asks.
+        let within = if state.is_stuck() { within.min(WHILE_STUCK) } else { within };
         let waiting = |state: &mut State| state.answered < question && state.phase == Phase::Running;
         let (mut state, waited) =
             self.changed.wait_timeout_while(state, within, waiting).unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             state.late = state.late.saturating_add(1);
             state.stuck_until = question;
-            return Err(format!("{LATE} within {} ms", within.as_millis()));
+            return Err(format!("{LATE} in time"));
         }
         if state.phase != Phase::Running {
-            return Err("the exporter is closed".into());
+            return Err(state.gone());
         }
         Ok((state.view.clone()?, state.note.clone()))
     }
@@ -131,6 +159,15 @@ impl Process {
         self.changed.notify_all();
     }
 
+    /// The thread cannot be had now.
+    pub(crate) fn not_begun(&self, why: String) {
+        let mut state = self.state();
+        state.failures.error(Failure::Thread, &why);
+        (state.phase, state.not_before) = (Phase::Idle, Some(Instant::now() + BACKOFF));
+        state.view = Err(why);
+        self.changed.notify_all();
+    }
+
     /// The number of the last question, for [`Process::answer`].
     pub(crate) fn question(&self) -> Option<u64> {
         let state = self.state();
@@ -145,7 +182,7 @@ impl Process {
 
     pub(crate) fn sharing(&self) -> Sharing {
         let state = self.state();
-        let is_stuck = state.answered < state.stuck_until;
+        let is_stuck = state.is_stuck();
         let mut failures = state.failures.counts();
         if state.late > 0 {
             failures.insert("late", state.late);
@@ -153,7 +190,8 @@ impl Process {
         Sharing {
             scope: if state.view.is_ok() && !is_stuck { Scope::Host } else { Scope::Process },
             running: state.phase == Phase::Running,
-            leader: state.leader,
+            // One that does nothing does not act for others either.
+            leader: state.leader && state.beat.is_some_and(|beat| beat.elapsed() < SILENT),
             sources: state.sources,
             published_ms: state.published_ms,
             collected_ms: state.collected_ms,

@@ -145,7 +145,10 @@ mod tests {
             ("[exporter]\nevery = 1979-05-27", "exporter.every: "),
             ("[exporter]\ntenants = 15", "exporter.tenants: 15 is not allowed; allowed: 16 to 4096"),
             ("[exporter]\ntenants = 16.5", "exporter.tenants: \"16.5\" is not allowed; allowed: a whole number"),
-            ("[exporter]\nbudget = '1MiB'", "exporter.budget: 1048576 is not allowed; allowed: at least 4194304 bytes"),
+            (
+                "[exporter]\nbudget = '1MiB'",
+                "exporter.budget: 1048576 is not allowed; allowed: 4194304 to 68719476736 bytes",
+            ),
             ("[exporter]\nbudget = 'much'", "exporter.budget: \"much\" is not allowed"),
             ("[exporter]\nservice = '.x'", "exporter.service: \".x\" is not allowed; allowed: 1 to 64 of"),
             ("[exporter]\ndir = 'here'", "exporter.dir: \"here\" is not allowed; allowed: an absolute path"),

@@ -32,14 +32,17 @@ pub(crate) struct Work {
     pub(crate) sentinel: Sentinel,
     pub(crate) process: Arc<Process>,
     pub(crate) config: Config,
-    pub(crate) watch: Option<Watch>,
+    watch: Option<Watch>,
+    /// As the file says, whatever code has put over it.
+    file: Config,
     pub(crate) view: Option<View>,
     #[cfg(unix)]
     pub(crate) leader: Option<Leader>,
     #[cfg(unix)]
     flusher: Option<Flusher>,
-    /// For flushing where nothing is shared.
-    unshared: Published,
+    /// What was seen for flushing, and the last slot that was flushed: each is, once.
+    to_flush: Published,
+    flushed_ms: i64,
     /// Slots that are not flushed yet, by their start.
     ending: BTreeMap<i64, Block>,
     published: Option<Instant>,
@@ -62,10 +65,12 @@ impl Work {
             flusher: config.flush.clone().map(Flusher::new),
             config,
             watch: None,
+            file: Config::default(),
             view: None,
             #[cfg(unix)]
             leader: None,
-            unshared: Published::default(),
+            to_flush: Published::default(),
+            flushed_ms: i64::MIN,
             ending: BTreeMap::new(),
             published: None,
             collected: None,
@@ -75,6 +80,15 @@ impl Work {
             uncollected: None,
             handed_on: Instant::now(),
             failures: Failures::default(),
+        }
+    }
+
+    /// Follows a file, from what it says now on: that was read before.
+    pub(crate) fn watch(&mut self, watch: Option<Watch>) {
+        self.watch = watch;
+        if let Some(watch) = &mut self.watch {
+            let _ = watch.poll();
+            self.file = watch.config().clone();
         }
     }
 
@@ -114,7 +128,10 @@ impl Work {
 
     fn turn(&mut self, is_beat: bool, last: bool) {
         let question = self.process.question();
+        self.process.state().beat = Some(Instant::now());
         if is_beat {
+            // Back in time: what is flushed then is new.
+            self.flushed_ms = self.flushed_ms.min(self.sentinel.now_ms());
             self.sentinel.tick(self.sentinel.now_ms());
             self.reload();
             self.lead();
@@ -151,16 +168,17 @@ impl Work {
     fn publish(&mut self) {
         self.published = Some(Instant::now());
         let tenants = self.config.tenants;
-        let done = match &mut self.view {
-            Some(view) => view.publish(&self.sentinel, tenants, &mut self.failures),
-            None if self.config.flush.is_some() => Ok(self.sentinel.rollup(&mut self.unshared, tenants)),
-            None => return,
+        if self.config.flush.is_some() {
+            // By itself: what others can or cannot read has nothing to do with it.
+            let changed = self.sentinel.rollup(&mut self.to_flush, tenants);
+            let new = changed.into_iter().filter(|block| self.flushed_ms < block.from_ms());
+            self.ending.extend(new.map(|block| (block.from_ms(), block)));
+        }
+        let Some(view) = &mut self.view else {
+            return;
         };
-        match done {
-            Ok(blocks) => {
-                if self.config.flush.is_some() {
-                    self.ending.extend(blocks.into_iter().map(|block| (block.from_ms(), block)));
-                }
+        match view.publish(&self.sentinel, tenants, &mut self.failures) {
+            Ok(()) => {
                 self.published_ms = Some(self.sentinel.now_ms());
                 self.unpublished = None;
             }
@@ -224,18 +242,26 @@ impl Work {
             Reload::Unchanged => {}
             Reload::Invalid(error) => self.failures.error(Failure::Config, &error),
             Reload::Changed(config) => {
-                if (&config.service, &config.dir, config.budget)
-                    != (&self.config.service, &self.config.dir, self.config.budget)
-                {
+                let before = std::mem::replace(&mut self.file, config);
+                let (file, used) = (&self.file, &mut self.config);
+                if (&file.service, &file.dir, file.budget) != (&before.service, &before.dir, before.budget) {
                     let note = "service, dir and budget hold from the next start on";
                     self.failures.error(Failure::Config, &note);
                 }
-                #[cfg(unix)]
-                if config.flush != self.config.flush {
-                    self.flusher = config.flush.clone().map(Flusher::new);
+                if file.every != before.every {
+                    used.every = file.every;
                 }
-                let Config { every, tenants, flush, .. } = config;
-                self.config = Config { every, tenants, flush, ..self.config.clone() };
+                if file.tenants != before.tenants {
+                    used.tenants = file.tenants;
+                }
+                if file.flush != before.flush {
+                    used.flush.clone_from(&file.flush);
+                    #[cfg(unix)]
+                    {
+                        self.flusher = used.flush.clone().map(Flusher::new);
+                    }
+                    self.ending.clear();
+                }
             }
         }
     }
@@ -249,6 +275,7 @@ impl Work {
                 && (last || entry.get().to_ms() + SETTLED_MS <= now)
             {
                 let block = entry.remove();
+                self.flushed_ms = block.from_ms();
                 let written = match serde_json::to_string(&block) {
                     Ok(line) => flusher.write(&line).map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),

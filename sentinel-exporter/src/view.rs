@@ -18,11 +18,23 @@ pub(crate) struct View {
     sources: usize,
     /// The last block that could not be taken in: why, and when.
     refused: Option<(String, i64)>,
+    /// Something may be taken in that was not before: all is to be read again, from this moment on.
+    again_ms: Option<i64>,
+    now_ms: i64,
 }
 
 impl View {
     pub(crate) fn new(merged: Sentinel, store: Box<dyn RollupStore>) -> Self {
-        Self { merged, store, published: Published::default(), began: false, sources: 1, refused: None }
+        Self {
+            merged,
+            store,
+            published: Published::default(),
+            began: false,
+            sources: 1,
+            refused: None,
+            again_ms: None,
+            now_ms: i64::MIN,
+        }
     }
 
     /// Holds the answer.
@@ -47,7 +59,7 @@ impl View {
         own: &Sentinel,
         tenants: usize,
         failures: &mut Failures,
-    ) -> Result<Vec<Block>, StoreError> {
+    ) -> Result<(), StoreError> {
         let blocks = own.rollup(&mut self.published, tenants);
         let encoded: Vec<(i64, i64, Vec<u8>)> =
             blocks.iter().map(|block| (block.from_ms(), block.to_ms(), block.encode())).collect();
@@ -63,32 +75,47 @@ impl View {
         }
         let _ = done?;
         for block in &blocks {
-            self.take(block.clone(), own, failures);
+            if let Some(why) = take(&self.merged, block.clone(), failures) {
+                self.refused = Some((why, own.now_ms()));
+            }
         }
-        Ok(blocks)
+        Ok(())
     }
 
     /// Takes in what the others have published since it last looked.
     pub(crate) fn collect(&mut self, own: &Sentinel, failures: &mut Failures) -> Result<(), StoreError> {
+        let now_ms = own.now_ms();
         if !self.began {
             self.begin(failures);
         }
-        let (mut blocks, mut live) = (Vec::new(), vec![own.live(usize::MAX)]);
-        let collected = self.store.collect(Self::oldest_ms(own), &mut |found| match found {
+        let was_set_back = now_ms < self.now_ms;
+        if was_set_back || self.again_ms.is_some_and(|again_ms| again_ms <= now_ms) {
+            // The view may have begun anew, or there is room now, or a time has come.
+            self.store.forget();
+            self.published.forget();
+            self.again_ms = None;
+        }
+        self.now_ms = now_ms;
+        let mut live = vec![own.live(usize::MAX)];
+        let Self { merged, store, refused, again_ms, .. } = self;
+        let slot_ms = own.slot().as_millis() as i64;
+        let collected = store.collect(Self::oldest_ms(own), &mut |found| match found {
             Found::Slot { bytes, .. } => match Block::decode(bytes) {
-                Ok(block) => blocks.push(block),
+                Ok(block) => {
+                    if let Some(why) = take(merged, block, failures) {
+                        *refused = Some((why, now_ms));
+                        again_ms.get_or_insert(now_ms + slot_ms);
+                    }
+                }
                 Err(_) => failures.count(Failure::Decode),
             },
-            Found::Live { bytes, .. } => match Live::decode(bytes) {
-                Ok(one) => live.push(one),
-                Err(_) => failures.count(Failure::Decode),
+            Found::Live { source, bytes } => match Live::decode(bytes) {
+                Ok(one) if one.source() == source => live.push(one),
+                _ => failures.count(Failure::Decode),
             },
         })?;
-        for block in blocks {
-            self.take(block, own, failures);
-        }
         self.merged.set_live(live);
-        self.merged.tick(own.now_ms());
+        self.merged.tick(now_ms);
         let Collected { sources, skipped, .. } = collected;
         self.sources = sources.max(1);
         failures.skipped(skipped);
@@ -122,21 +149,25 @@ impl View {
         self.store.close();
     }
 
-    fn take(&mut self, block: Block, own: &Sentinel, failures: &mut Failures) {
-        match self.merged.merge(block) {
-            Ok(()) => {}
-            // It came late, or its host's clock is ahead: not in the window, and no loss to it.
-            Err(MergeError::OutsideWindow { .. }) => failures.count(Failure::Late),
-            Err(error) => {
-                failures.error(Failure::Merge, &error);
-                self.refused = Some((error.to_string(), own.now_ms()));
-            }
-        }
-    }
-
     /// Where the window begins.
     fn oldest_ms(own: &Sentinel) -> i64 {
         let window = own.window() + own.slot();
         own.now_ms().saturating_sub(window.as_millis() as i64)
+    }
+}
+
+/// Takes a block in; says why not, where that is a loss.
+fn take(merged: &Sentinel, block: Block, failures: &mut Failures) -> Option<String> {
+    match merged.merge(block) {
+        Ok(()) => None,
+        // It has left the window by now.
+        Err(MergeError::OutsideWindow { start_ms, to_ms, .. }) if start_ms < to_ms => {
+            failures.count(Failure::Outside);
+            None
+        }
+        Err(error) => {
+            failures.error(Failure::Merge, &error);
+            Some(error.to_string())
+        }
     }
 }

@@ -3,7 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
-use sentinel_core::{Event, Query, Report, Scope, Sentinel};
+use sentinel_core::{BaselineKind, Clock, Event, Query, Report, Scope, Sentinel};
+use sentinel_exporter::rollup::{Directory, Place, RollupStore};
 use sentinel_exporter::{Config, Exporter, Flush};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +16,8 @@ struct Worker {
     exporter: Exporter,
 }
 
+/// A boundary of slots.
+const START: i64 = 1_700_000_400_000;
 const LONG: Duration = Duration::from_secs(10);
 
 fn private() -> tempfile::TempDir {
@@ -239,4 +242,105 @@ fn what_does_not_fit_is_left_out_and_said() {
     assert_eq!(found.totals.requests, 3);
     assert!(found.scope_note.unwrap().contains("left out"));
     assert!(one.sentinel.sharing().unwrap().failures["merge"] > 0);
+}
+
+/// A host whose clock is ahead for us: what its slots hold is not lost, it counts when we get there.
+#[test]
+fn what_another_clock_is_ahead_with_counts_when_its_time_comes() {
+    let dir = private();
+    let of = |clock: &Clock| {
+        let sentinel = Sentinel::builder().clock(clock.clone()).build().unwrap();
+        let exporter = Exporter::new(&sentinel, config(dir.path())).unwrap();
+        Worker { sentinel, exporter }
+    };
+    let (ahead, here) = (Clock::manual(START + 45_000), Clock::manual(START));
+    let (other, one) = (of(&ahead), of(&here));
+    hit(&other, "acme", 7, 500);
+    assert!(other.exporter.publish());
+    hit(&one, "acme", 1, 500);
+    let early = until(&one, |report| report.scope_note.is_some());
+    assert_eq!(early.totals.requests, 1);
+    assert!(early.scope_note.unwrap().contains("left out"));
+    // The same clock comes to that slot by and by.
+    for second in 1..=60 {
+        one.sentinel.tick(START + second * 1_000);
+    }
+    until(&one, |report| report.totals.requests == 8);
+}
+
+/// As a new worker finds it: the leader before it has left what it knew.
+#[test]
+fn a_new_worker_knows_what_was_normal() {
+    let dir = private();
+    let clock = Clock::manual(START);
+    let there = Sentinel::builder().clock(clock.clone()).build().unwrap();
+    for slot in 0..120 {
+        for i in 0..40 {
+            let status = if i % 4 == 0 { 500 } else { 200 };
+            there.record(Event { tenant: b"always", endpoint: "/v1", status, ..Event::default() });
+            there.record(Event { tenant: b"healthy", endpoint: "/v1", ..Event::default() });
+            (0..4).for_each(|_| there.record(Event { tenant: b"large", endpoint: "/v1", ..Event::default() }));
+        }
+        there.tick(START + (slot + 1) * 10_000);
+    }
+    let mut store = Directory::new(Place::new(Some(dir.path()), "shop").unwrap());
+    let baseline = there.baseline(512).unwrap();
+    store.remember(&baseline.encode()).unwrap();
+    let young = Sentinel::builder().clock(clock).build().unwrap();
+    let exporter = Exporter::new(&young, config(dir.path())).unwrap();
+    let young = Worker { sentinel: young, exporter };
+    hit(&young, "always", 1, 200);
+    let report = until(&young, |report| report.scope == Scope::Host);
+    assert_eq!(report.baseline, BaselineKind::Own);
+}
+
+/// Every slot once, whatever becomes of the directory.
+#[test]
+fn slots_are_flushed_once_whether_others_can_read_them_or_not() {
+    let dir = private();
+    let (file, place) = (dir.path().join("slots.jsonl"), dir.path().join("run"));
+    fs::write(&place, "in the way").unwrap();
+    let clock = Clock::manual(START);
+    let sentinel = Sentinel::builder().clock(clock.clone()).build().unwrap();
+    let config = Config { flush: Some(Flush::File(file.clone())), ..config(&place) };
+    let exporter = Exporter::new(&sentinel, config).unwrap();
+    let one = Worker { sentinel, exporter };
+    for slot in 0..5 {
+        hit(&one, "acme", 1, 500);
+        one.sentinel.tick(START + (slot + 1) * 10_000);
+        let _ = report(&one);
+        if slot == 2 {
+            fs::remove_file(&place).unwrap(); // from here on it can be shared
+        }
+        if slot == 3 {
+            until(&one, |report| report.scope == Scope::Host);
+            fs::remove_dir_all(&place).unwrap(); // all of it is published anew
+        }
+    }
+    one.exporter.close(LONG);
+    let text = fs::read_to_string(&file).unwrap();
+    let starts: Vec<i64> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["from_ms"].as_i64().unwrap())
+        .collect();
+    assert_eq!(starts, (0..5).map(|slot| START + slot * 10_000).collect::<Vec<_>>());
+}
+
+/// Code may say more than the file: that is no change of the file.
+#[test]
+fn what_code_says_over_a_file_stays() {
+    let dir = private();
+    let file = dir.path().join("sentinel.toml");
+    fs::write(&file, "[exporter]\nevery = \"30s\"\n").unwrap();
+    let sentinel = Sentinel::builder().build().unwrap();
+    let exporter = Exporter::watching(&sentinel, config(&dir.path().join("run")), Some(&file)).unwrap();
+    let one = Worker { sentinel, exporter };
+    hit(&one, "acme", 1, 200);
+    until(&one, |report| report.scope == Scope::Host);
+    // Published twice a second, as code says, and not every thirty.
+    let published = || one.sentinel.sharing().unwrap().published_ms;
+    let first = published();
+    wait(LONG, || published() > first);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(one.sentinel.sharing().unwrap().failures.get("config"), None);
 }

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from tenant_sentinel._errors import config_error
+from tenant_sentinel._native import Sentinel
 
 if TYPE_CHECKING:
     from tenant_sentinel._types import TenantFrom
 
+# Seconds. What an async function has not found by then is not waited for: the request is told of without it.
+PATIENCE = 5.0
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# Loops hold their tasks weakly.
+_looking: set[asyncio.Task[None]] = set()
 
 
 def header_or_function(tenant: TenantFrom) -> tuple[str | None, Callable[[Any], Any] | None]:
@@ -40,12 +47,109 @@ def templates(exclude: Iterable[str]) -> frozenset[str]:
     return given
 
 
+def given_sentinel(sentinel: Any) -> Sentinel:
+    """One that can be told."""
+    if not isinstance(sentinel, Sentinel):
+        raise config_error("sentinel", sentinel, "a tenant_sentinel.Sentinel")
+    return sentinel
+
+
+def given_endpoint(endpoint: Any) -> Callable[[Any], str | None] | None:
+    """A function that names the endpoint, if any."""
+    if endpoint is not None and not callable(endpoint):
+        raise config_error("endpoint", endpoint, "a function that names the route template")
+    return endpoint  # type: ignore[no-any-return]
+
+
+def is_the_hosts(error: BaseException) -> bool:
+    """Whether what comes out of a function of the service's was meant for the host, and must reach it."""
+    # An interrupt, or a greenlet that is killed. The rest, SystemExit too, is a bug of the function; no request hears of it.
+    return any(kind.__name__ in ("KeyboardInterrupt", "GreenletExit") for kind in type(error).__mro__)
+
+
+def loop_runs() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def waited(found: Any) -> Any:
-    """What a function found, in a thread that may wait for it."""
+    """What a function found, in a thread that may wait for it: ``PATIENCE`` at most."""
     if not isawaitable(found):
         return found
 
-    async def wait() -> Any:
+    async def look() -> Any:
         return await found
 
-    return asyncio.run(wait())
+    if loop_runs():
+        # No second one beside it: that of another greenlet, or of a host that calls this from its own.
+        return at_once(found)
+    # Not asyncio.run: that takes away the event loop which the host has set for this thread.
+    loop = asyncio.new_event_loop()
+    try:
+        task = loop.create_task(look())
+        loop.run_until_complete(asyncio.wait({task}, timeout=PATIENCE))
+        if not task.done():
+            task.cancel()
+            # For its clean-up; one that does not want to end is left.
+            loop.run_until_complete(asyncio.wait({task}, timeout=0.05))
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        try:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+
+def found_later(look: Callable[[], Any], tell: Callable[[bool, Any], None]) -> None:
+    """Looks in a task that nobody waits for; tells once what was found, or that nothing was, within ``PATIENCE``."""
+    told = False
+
+    def once(found: bool, tenant: Any = None) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            timer.cancel()
+            tell(found, tenant)
+
+    async def looked() -> None:
+        try:
+            tenant = look()
+            once(True, await tenant if isawaitable(tenant) else tenant)
+        except BaseException as error:
+            once(False)
+            if is_the_hosts(error):
+                raise
+
+    def too_late() -> None:
+        once(False)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(PATIENCE, too_late)
+    task = loop.create_task(looked())
+    _looking.add(task)
+
+    def over(task: asyncio.Task[None]) -> None:
+        _looking.discard(task)
+        # Also of one that was cancelled before it began.
+        once(False)
+
+    task.add_done_callback(over)
+
+
+def at_once(found: Awaitable[Any]) -> Any:
+    """What it finds without waiting, where nothing can wait for it."""
+    steps = found.__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        return end.value
+    close = getattr(found, "close", None)
+    if close is not None:
+        close()
+    raise RuntimeError("it would have to be waited for")

@@ -14,15 +14,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import partial
 from inspect import isawaitable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tenant_sentinel import _current
-from tenant_sentinel._current import current
+from tenant_sentinel._admin import answered
+from tenant_sentinel._current import KEY, Watched, current, watching
 from tenant_sentinel._routes import endpoint_of
-from tenant_sentinel._tenant import header_or_function, templates
+from tenant_sentinel._tenant import (
+    at_once,
+    found_later,
+    given_endpoint,
+    given_sentinel,
+    header_or_function,
+    is_the_hosts,
+    loop_runs,
+    templates,
+)
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
@@ -39,18 +50,14 @@ FORBIDDEN = 403
 ABORTED = 499
 FAILED = 500
 
-# Seconds. Of requests that took longer it is asked whether the client is still there; a server does not say so by itself.
-_WORTH_ASKING = 0.05
-
-# Loops hold their tasks weakly.
-_telling: set[asyncio.Task[None]] = set()
-
 
 class SentinelMiddleware:
     """Tells a ``Sentinel`` of every request that the app below it answers.
 
-    - ``tenant``: the name of a header, or a function of the ASGI scope, async or not, that is called when the answer is
-      complete, so after authentication. What ``tenant_sentinel.set_tenant`` said goes before it.
+    - ``tenant``: the name of a header (of several, the first), or a function of the ASGI scope, async or not, that is called when
+      the answer is complete, so after authentication. No request waits for an async one: it runs in a task of its own, and the
+      request is told of when that is done, without a tenant when it takes longer than 5 seconds. What
+      ``tenant_sentinel.set_tenant`` said goes before it.
     - ``exclude``: route templates that do not count, such as health checks. The admin view never does.
     - ``endpoint``: a function of the scope that names the endpoint where the framework does not: a template, or ``None``.
     """
@@ -65,12 +72,12 @@ class SentinelMiddleware:
     ) -> None:
         """Wrap ``app``."""
         self.app = app
-        self.sentinel = sentinel
+        self.sentinel = given_sentinel(sentinel)
         self.start = sentinel.start
         header, self.tenant = header_or_function(tenant)
         self.header = None if header is None else header.encode()
         self.exclude = templates(exclude)
-        self.endpoint = endpoint
+        self.endpoint = given_endpoint(endpoint)
 
     def subject(self, scope: Scope) -> Any:
         """What ``tenant`` and ``endpoint`` are called with."""
@@ -79,26 +86,45 @@ class SentinelMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and tell of it."""
         kind = scope["type"]
-        if kind == "http":
-            request: _Request = _Http(self, scope, receive, send)
-        elif kind == "websocket":
-            request = _WebSocket(self, scope, receive, send)
-        else:
+        if kind != "http" and kind != "websocket":
             await self.app(scope, receive, self._lifespan(send) if kind == "lifespan" else send)
+            return
+        request = self._watch(kind, scope, receive)
+        if request is None:
+            await self.app(scope, receive, send)
             return
         token = current.set(request)
         try:
-            await self.app(scope, request.receive, request.send)
+            # The request holds neither of them: a child task that keeps the context would keep them with it.
+            await self.app(scope, partial(request.receive, receive), partial(request.send, send))
         except BaseException as error:
             if not request.done:
-                await request.ended(error)
+                request.ended(error)
             raise
         else:
             if not request.done:
-                await request.ended(None)
+                request.ended(None)
         finally:
-            current.reset(token)
+            try:  # noqa: SIM105 - a context manager costs a tenth of all the rest
+                current.reset(token)
+            except ValueError:
+                # A coroutine that is closed may be so in another context.
+                pass
 
+    def _watch(self, kind: str, scope: Scope, receive: Receive) -> _Request | None:
+        """Begin a request; ``None`` when the sentinel is told of it already, or when that fails."""
+        try:
+            outer = scope.get(KEY)
+            if outer is not None:
+                if outer.done:
+                    outer = None
+                elif watching(outer, self.sentinel) is not None:
+                    return None
+            request = scope[KEY] = (_Http if kind == "http" else _WebSocket)(self, scope, receive, outer)
+        except Exception:
+            self.sentinel.adapter_failed()
+            return None
+        return request
 
     def _lifespan(self, send: Send) -> Send:
         """Where the sentinel shares with other processes: heard of from the start, and published at the end."""
@@ -119,195 +145,188 @@ class _Request:
     # How every request begins; not set for each, which is half of what one of these costs.
     aborted = done = named = _complete = False
     status = _streamed = 0
+    tenant: Any = None
+    outer: Watched | None = None
     # As the framework's own hook said it.
     template: str | None = None
-    _early: Message | None = None
     _headers: Iterable[tuple[bytes, bytes]] = ()
 
-    def __init__(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, outer: Watched | None) -> None:
         self.middleware = middleware
-        self.scope = scope
-        self._receive = receive
-        self._send = send
+        self.scope: Any = scope
+        # The server's own, which knows of the client; what watches further out has it.
+        if outer is None:
+            self.connection: Any = getattr(receive, "__self__", None)
+        else:
+            self.outer = outer
+            self.connection = getattr(outer, "connection", None)
         # What of the path is in front of the app; mounts add to it.
         self._root = scope.get("root_path", "")
-        self._since = perf_counter()
+        if middleware.tenant is not None:
+            self._since = perf_counter()
         wanted = middleware.header
         if wanted is not None:
-            for name, value in scope["headers"]:
+            for name, value in scope.get("headers", ()):
                 if name == wanted:
                     # Now and not at the end, so that one that hangs is seen as this tenant's.
                     self.guard = middleware.start(value)
                     return
         self.guard = middleware.start()
 
+    @property
+    def sentinel(self) -> Sentinel:
+        return self.middleware.sentinel
+
     def set_tenant(self, tenant_id: Any) -> None:
         self.named = True
+        self.tenant = tenant_id
         self.guard.tenant(tenant_id)
 
     def discard(self) -> None:
         self.done = True
         self.guard.discard()
+        self.scope = self.connection = None
 
-    async def receive(self) -> Message:
+    async def receive(self, receive: Receive) -> Message:
         raise NotImplementedError
 
-    def send(self, message: Message) -> Awaitable[None]:
+    def send(self, send: Send, message: Message) -> Awaitable[None]:
         raise NotImplementedError
 
-    async def ended(self, error: BaseException | None) -> None:
+    def ended(self, error: BaseException | None) -> None:
         """The app is done with it, and has not answered it to the end."""
         cancelled = error is not None and not isinstance(error, Exception)
-        # A coroutine that is closed must not wait any more.
-        await self.finish(ABORTED if self.aborted or cancelled else FAILED, not isinstance(error, GeneratorExit))
+        self.finish(ABORTED if self.aborted or cancelled else FAILED)
 
-    async def finish(self, status: int, may_wait: bool = True) -> None:
-        """Tells of it, with its template and its tenant as they are known now."""
+    def finish(self, status: int) -> None:
+        """Tells of it, with its template and its tenant as they are known now; the tenant may come later. Waits for nothing."""
         self.done = True
         middleware = self.middleware
-        if middleware.tenant is not None and not self.named:
-            try:
-                found = middleware.tenant(middleware.subject(self.scope))
-                if may_wait and isawaitable(found):
-                    await self._found_later(found, status)
-                    return
-                self.guard.tenant(found)
-            except Exception:
-                middleware.sentinel.adapter_failed()
-        self.tell(status)
-
-    async def _found_later(self, found: Awaitable[Any], status: int) -> None:
-        async def tell() -> None:
-            try:
-                tenant = await found
-                if not self.named:
-                    self.guard.tenant(tenant)
-            except Exception:
-                self.middleware.sentinel.adapter_failed()
-            finally:
-                self.tell(status)
-
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            await tell()
+        function = middleware.tenant
+        if function is None or self.named:
+            self.tell(status)
             return
-        # By itself: once an answer is complete, frameworks (Quart) cancel what is still at it.
-        task = loop.create_task(tell())
-        _telling.add(task)
-        task.add_done_callback(_telling.discard)
-        await asyncio.shield(task)
+        # The answer is complete; what the function takes is not its.
+        latency = (perf_counter() - self._since) * 1_000
+        try:
+            found = function(middleware.subject(self.scope))
+            if isawaitable(found):
+                if loop_runs():
+                    found_later(lambda: found, lambda ok, tenant: self.tell(status, latency, ok, tenant))
+                    return
+                found = at_once(found)
+        except BaseException as error:
+            self.tell(status, latency, False)
+            if is_the_hosts(error):
+                raise
+            return
+        self.tell(status, latency, True, found)
 
-    def tell(self, status: int) -> None:
-        """Tells of it, with its template as it is known now."""
-        self.done = True
+    def tell(self, status: int, latency: float | None = None, found: bool = True, tenant: Any = None) -> None:
+        """Tells of it, with its template as it is known now; with a latency if that is over, and the tenant then known."""
         middleware = self.middleware
+        sentinel = middleware.sentinel
+        if not found:
+            sentinel.adapter_failed()
+        scope = self.scope
+        self.scope = self.connection = None
+        self._headers = ()
         template = self.template
         try:
             if middleware.endpoint is not None:
-                template = middleware.endpoint(middleware.subject(self.scope))
+                template = middleware.endpoint(middleware.subject(scope))
             if template is None:
-                template = endpoint_of(self.scope, self._root)
+                template = endpoint_of(scope, self._root)
             if template in middleware.exclude:
                 self.guard.discard()
                 return
-        except Exception:
-            middleware.sentinel.adapter_failed()
-        self.guard.finish(template, status)
+        except BaseException as error:
+            sentinel.adapter_failed()
+            if is_the_hosts(error):
+                raise
+        if latency is None:
+            self.guard.finish(template, status)
+        else:
+            # What was said meanwhile goes before what was found.
+            self.guard.discard()
+            sentinel.record(self.tenant if self.named else tenant, template, status, latency)
 
 
 class _Http(_Request):
     """A request that is answered by one response."""
 
-    async def receive(self) -> Message:
-        if self._early is not None:
-            message, self._early = self._early, None
-            return message
-        message = await self._receive()
+    async def receive(self, receive: Receive) -> Message:
+        message = await receive()
         # Once the answer is complete, it is what servers say of every request.
         if message["type"] == "http.disconnect" and not self._complete:
             self.aborted = True
         return message
 
-    def send(self, message: Message) -> Awaitable[None]:
+    def send(self, send: Send, message: Message) -> Awaitable[None]:
         # No coroutine of its own for what needs none: each costs as much as all the rest of this.
         if self.done:
-            return self._send(message)
+            return send(message)
         kind = message["type"]
         if kind == "http.response.body" or kind == "http.response.pathsend":
-            return self._send_body(message, kind)
+            return self._send_body(send, message, kind)
         if kind == "http.response.start":
             self.status = message["status"]
             self._headers = message.get("headers", ())
-        return self._send(message)
+        return send(message)
 
-    async def _send_body(self, message: Message, kind: str) -> None:
+    async def _send_body(self, send: Send, message: Message, kind: str) -> None:
         last = not message.get("more_body") or kind == "http.response.pathsend"
-        if (last or not self._streamed) and not self.aborted and perf_counter() - self._since > _WORTH_ASKING:
-            self.aborted = self._is_gone()
+        # Both of uvicorn's protocols say when the client is gone. Nothing is received for it: what comes is the app's, whoever of
+        # it reads.
+        if getattr(self.connection, "disconnected", False) is True and (last or not self._streamed) and not self._has_all():
+            self.aborted = True
         self._complete = last
         try:
-            await self._send(message)
+            await send(message)
         except OSError:
             # How servers say that the client went away.
             self.aborted = True
             raise
+        if self.done:
+            return
         if last:
-            status = ABORTED if self.aborted else self.status
-            if self.middleware.tenant is None:
-                self.tell(status)
-            else:
-                await self.finish(status)
-        elif not self.done:
+            self.finish(ABORTED if self.aborted else self.status)
+        else:
             if not self._streamed and self._header(b"content-type").startswith(b"text/event-stream"):
-                await self.finish(self.status)
+                self.finish(self.status)
             self._streamed += len(message.get("body", b""))
 
     def _header(self, wanted: bytes) -> bytes:
         return next((bytes(value) for name, value in self._headers if name.lower() == wanted), b"")
 
-    def _is_gone(self) -> bool:
-        """Whether the client went away before it had everything. Asks the server for its next message, without waiting."""
-        # Only one whose `receive` can be left in the middle; what other middlewares make of it may not.
-        if not type(getattr(self._receive, "__self__", None)).__module__.startswith("uvicorn."):
-            return False
-        asked: Any = self._receive()
-        try:
-            asked.send(None)
-        except StopIteration as answer:
-            if answer.value["type"] != "http.disconnect":
-                self._early = answer.value
-                return False
-            length = self._header(b"content-length")
-            return not (length.isdigit() and 0 < int(length) <= self._streamed)
-        except Exception:
-            return False
-        asked.close()
-        return False
+    def _has_all(self) -> bool:
+        """Whether the client got as much as it was told to expect."""
+        length = self._header(b"content-length")
+        return length.isdigit() and 0 < int(length) <= self._streamed
 
 
 class _WebSocket(_Request):
     """A connection that lives on: its handshake counts."""
 
-    async def receive(self) -> Message:
-        message = await self._receive()
+    async def receive(self, receive: Receive) -> Message:
+        message = await receive()
         if message["type"] == "websocket.disconnect":
             self.aborted = True
         return message
 
-    async def send(self, message: Message) -> None:
-        await self._send(message)
+    async def send(self, send: Send, message: Message) -> None:
+        await send(message)
         if self.done:
             return
         kind = message["type"]
         if kind == "websocket.accept":
-            await self.finish(UPGRADED)
+            self.finish(UPGRADED)
         elif kind == "websocket.close":
-            await self.finish(ABORTED if self.aborted else FORBIDDEN)
+            self.finish(ABORTED if self.aborted else FORBIDDEN)
         elif kind == "websocket.http.response.start":
             self.status = message["status"]
         elif kind == "websocket.http.response.body" and not message.get("more_body", False):
-            await self.finish(self.status)
+            self.finish(self.status)
 
 
 def admin(sentinel: Sentinel, *, public: bool = False) -> App:
@@ -319,7 +338,7 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
     """
-    respond = sentinel.admin(public=public).respond
+    view = sentinel.admin(public=public)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         _current.discard()
@@ -332,17 +351,12 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
             # Litestar gives every path of a mount one.
             path = path[:-1]
         query = scope.get("query_string", b"").decode("latin-1")
-        authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-        try:
-            # It takes milliseconds when there are many tenants: not those of the event loop.
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            status, headers, body = respond(scope["method"], quote(path), query, authorization)
-        else:
-            answer = loop.run_in_executor(None, respond, scope["method"], quote(path), query, authorization)
-            status, headers, body = await answer
+        authorization = next((value for name, value in scope.get("headers", ()) if name == b"authorization"), None)
+        asked = partial(answered, view, scope["method"], quote(path), query, authorization)
+        # It takes milliseconds when there are many tenants: not those of the event loop.
+        loop = asyncio.get_running_loop() if loop_runs() else None
+        status, headers, body = asked() if loop is None else await loop.run_in_executor(None, asked)
         sent = [(name.encode(), value.encode()) for name, value in headers]
-        sent.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 

@@ -8,31 +8,41 @@
 
 ``TENANT_SENTINEL`` may name ``tenant`` (a header; a function of the request, or the dotted path of one), ``exclude`` (route
 templates), and ``options`` (of the ``Sentinel``) or ``sentinel`` (one that there is, or the dotted path of it).
+
+The function may be async. Under ASGI no request waits for it: it is called when the answer is complete, in a thread where it
+wants the database. Under WSGI the answer waits for an async one. In both it has 5 seconds; the request is told of without a
+tenant when it takes longer. Under WSGI a file that the server sends by itself (``FileResponse``) counts when it is closed:
+whether the client took it, the server does not say.
 """
 
 from __future__ import annotations
 
 import threading
-from asyncio import CancelledError
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import lru_cache
+from asyncio import CancelledError, current_task, get_running_loop
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache, partial
 from inspect import isawaitable
 from re import sub
+from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, re_path
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
 from tenant_sentinel import _current
-from tenant_sentinel._current import current
+from tenant_sentinel._admin import answered
+from tenant_sentinel._current import KEY, Watched, current, watching
+from tenant_sentinel._errors import config_error
 from tenant_sentinel._native import Sentinel
-from tenant_sentinel._tenant import header_or_function, templates, waited
+from tenant_sentinel._tenant import found_later, given_sentinel, header_or_function, is_the_hosts, templates, waited
 
 __all__ = ["SentinelMiddleware", "admin", "sentinel"]
 
@@ -43,8 +53,17 @@ _lock = threading.Lock()
 _sentinel: Sentinel | None = None
 
 
+_KNOWN = ("tenant", "exclude", "options", "sentinel")
+
+
 def _setting(name: str, default: Any) -> Any:
-    return getattr(settings, "TENANT_SENTINEL", {}).get(name, default)
+    given = getattr(settings, "TENANT_SENTINEL", {})
+    if not isinstance(given, Mapping):
+        raise config_error("TENANT_SENTINEL", given, f"a dict of {', '.join(_KNOWN)}")
+    for key in given:
+        if key not in _KNOWN:
+            raise config_error(f"TENANT_SENTINEL.{key}", given[key], ", ".join(_KNOWN))
+    return given.get(name, default)
 
 
 def sentinel() -> Sentinel:
@@ -54,7 +73,7 @@ def sentinel() -> Sentinel:
         if _sentinel is None:
             given = _setting("sentinel", None)
             given = import_string(given) if isinstance(given, str) else given
-            _sentinel = Sentinel(**_setting("options", {})) if given is None else given
+            _sentinel = Sentinel(**_setting("options", {})) if given is None else given_sentinel(given)
         return _sentinel
 
 
@@ -81,7 +100,9 @@ class SentinelMiddleware:
         """Answer a request, and tell of it."""
         if self._is_async:
             return self._answer(request)
-        watched = _Request(self, request)
+        watched = self._watch(request)
+        if watched is None:
+            return self.get_response(request)
         token = current.set(watched)
         try:
             response = self.get_response(request)
@@ -90,71 +111,121 @@ class SentinelMiddleware:
             watched.finish(FAILED)
             raise
         finally:
-            current.reset(token)
+            # It may end in another context than it began in.
+            with suppress(ValueError):
+                current.reset(token)
         watched.answered(response)
         return response
 
     async def _answer(self, request: HttpRequest) -> Any:
-        watched = _Request(self, request)
+        watched = self._watch(request)
+        if watched is None:
+            return await self.get_response(request)
         token = current.set(watched)
         try:
             response = await self.get_response(request)
-            await watched.found_later()
         except BaseException as error:
             # Django cancels a request whose client went away.
             watched.finish(FAILED if isinstance(error, Exception) else ABORTED)
             raise
         finally:
-            current.reset(token)
+            with suppress(ValueError):
+                current.reset(token)
         watched.answered(response)
         return response
+
+    def _watch(self, request: HttpRequest) -> _Request | None:
+        """Begin a request; ``None`` when the sentinel is told of it already, or when that fails."""
+        try:
+            # Where every adapter leaves it: the scope, or the environ.
+            place: Any = getattr(request, "scope", None) or request.META
+            outer = place.get(KEY)
+            if outer is not None and outer.done:
+                outer = None
+            if watching(outer, self.sentinel) is not None:
+                return None
+            watched = place[KEY] = _Request(self, request, outer)
+        except Exception:
+            self.sentinel.adapter_failed()
+            return None
+        return watched
 
 
 class _Request:
     """One request, until it is told of: once, however it ends."""
 
-    __slots__ = ("done", "guard", "middleware", "named", "request", "template")
+    __slots__ = (
+        "_looked",
+        "_loop",
+        "_since",
+        "_task",
+        "_tenant",
+        "_whole",
+        "done",
+        "guard",
+        "middleware",
+        "named",
+        "outer",
+        "request",
+        "sentinel",
+        "template",
+    )
 
-    def __init__(self, middleware: SentinelMiddleware, request: HttpRequest) -> None:
+    def __init__(self, middleware: SentinelMiddleware, request: HttpRequest, outer: Watched | None) -> None:
         self.middleware = middleware
-        self.request = request
-        self.done = self.named = False
+        self.sentinel = middleware.sentinel
+        self.outer = outer
+        self.request: Any = request
+        self.done = self.named = self._looked = self._whole = False
         self.template: str | None = None
+        # The loop that looks for the tenant later, where there is one.
+        self._loop = get_running_loop() if middleware._is_async else None
+        self._task = None if self._loop is None else current_task()
+        self._tenant: Any = None
+        self._since = perf_counter()
         value = request.META.get(middleware.header) if middleware.header is not None else None
         # Bytes come as text of their values.
         self.guard = middleware.sentinel.start(None if value is None else value.encode("latin-1", "replace"))
 
     def set_tenant(self, tenant_id: Any) -> None:
         self.named = True
+        self._tenant = tenant_id
         self.guard.tenant(tenant_id)
 
     def discard(self) -> None:
         self.done = True
         self.guard.discard()
+        self.request = self._task = None
 
     def found(self) -> None:
-        """Asks the function for the tenant."""
+        """Asks the function for the tenant, in a thread that may wait for it."""
         function = self.middleware.tenant
-        if function is None or self.named or self.done:
+        if function is None or self.named or self.done or self._looked:
             return
+        self._looked = True
+        began = perf_counter()
         try:
-            self.set_tenant(waited(function(self.request)))
-        except Exception:
-            self.middleware.sentinel.adapter_failed()
+            tenant = waited(function(self.request))
+            if not self.named:
+                self._tenant = tenant
+                self.guard.tenant(tenant)
+        except BaseException as error:
+            self.sentinel.adapter_failed()
+            if is_the_hosts(error):
+                raise
+        finally:
+            # Not the answer's.
+            self._since += perf_counter() - began
 
-    async def found_later(self) -> None:
+    async def _find(self, request: HttpRequest) -> Any:
         """Asks the function for the tenant; in a thread where it wants the database."""
-        function = self.middleware.tenant
-        if function is None or self.named or self.done:
-            return
+        function: Any = self.middleware.tenant
         try:
-            try:
-                found = function(self.request)
-            except SynchronousOnlyOperation:
-                found = await sync_to_async(function)(self.request)
-            self.set_tenant(await found if isawaitable(found) else found)
-        except Exception:
-            self.middleware.sentinel.adapter_failed()
+            found = function(request)
+        except SynchronousOnlyOperation:
+            # Not in the request's own thread: that ends with the request, which would wait for this.
+            found = await sync_to_async(_with_database, thread_sensitive=False)(function, request)
+        return await found if isawaitable(found) else found
 
     def answered(self, response: HttpResponseBase) -> None:
         """The views are done; what is streamed is still to come."""
@@ -178,25 +249,56 @@ class _Request:
         close = response.close
 
         def closing() -> None:
-            close()
-            self.finish(status if sends_file else ABORTED)
+            try:
+                close()
+            finally:
+                self.finish(status if (sends_file or self._whole) and not self._is_cut_off() else ABORTED)
 
         streamed.close = closing
 
-    def _chunks(self, status: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _is_cut_off(self) -> bool:
+        """Whether Django has cancelled what sends it, because the client went away. Python 3.10 does not know."""
+        cancelling = getattr(self._task, "cancelling", None)
+        return cancelling is not None and cancelling() > 0
+
+    def _chunks(self, status: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
         try:
-            yield from chunks
+            each = iter(chunks)
+            while True:
+                # The request's own context is no more; what is yielded leaves none behind.
+                token = current.set(self)
+                try:
+                    chunk = next(each)
+                except StopIteration:
+                    break
+                finally:
+                    with suppress(ValueError):
+                        current.reset(token)
+                yield chunk
         except Exception:
             self.finish(FAILED)
             raise
         except BaseException:
             self.finish(ABORTED)
             raise
-        self.finish(status)
+        if self._task is None:
+            self.finish(status)
+        else:
+            # Django takes all of it before it sends any.
+            self._whole = True
 
-    async def _later(self, status: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _later(self, status: int, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         try:
-            async for chunk in chunks:
+            each = chunks.__aiter__()
+            while True:
+                token = current.set(self)
+                try:
+                    chunk = await each.__anext__()
+                except StopAsyncIteration:
+                    break
+                finally:
+                    with suppress(ValueError):
+                        current.reset(token)
                 yield chunk
         except Exception:
             self.finish(FAILED)
@@ -214,15 +316,60 @@ class _Request:
         """Tells of it."""
         if self.done:
             return
+        if self._loop is None:
+            self.found()
         self.done = True
+        latency = (perf_counter() - self._since) * 1_000
+        request, middleware = self.request, self.middleware
         try:
             self.template = self._template()
-            if self.template in self.middleware.exclude:
+            if self.template in middleware.exclude:
                 self.guard.discard()
+                self.request = self._task = None
                 return
         except Exception:
-            self.middleware.sentinel.adapter_failed()
-        self.guard.finish(self.template, status)
+            self.sentinel.adapter_failed()
+        self.request = self._task = None
+        if middleware.tenant is None or (self.named and not self._looked):
+            self.guard.finish(self.template, status)
+        elif self._loop is None or self.named:
+            self._record(status, latency, True, self._tenant)
+        else:
+            self._look_later(partial(self._find, request), partial(self._record, status, latency))
+
+    def _look_later(self, find: Callable[[], Any], tell: Callable[[bool, Any], None]) -> None:
+        loop: Any = self._loop
+        try:
+            # Django closes responses in threads.
+            if loop is _running():
+                found_later(find, tell)
+            else:
+                loop.call_soon_threadsafe(found_later, find, tell)
+        except Exception:
+            # That loop is no more.
+            tell(False, None)
+
+    def _record(self, status: int, latency: float, found: bool, tenant: Any) -> None:
+        if not found:
+            self.sentinel.adapter_failed()
+        self.guard.discard()
+        # What was said meanwhile goes before what was found.
+        self.sentinel.record(self._tenant if self.named else tenant, self.template, status, latency)
+
+
+def _running() -> Any:
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _with_database(function: Callable[[HttpRequest], Any], request: HttpRequest) -> Any:
+    """Calls it in a thread whose connections nobody else closes."""
+    try:
+        return function(request)
+    finally:
+        close_old_connections()
 
 
 @lru_cache(maxsize=4_096)
@@ -241,7 +388,7 @@ def admin(*, public: bool = False) -> list[URLPattern]:
     It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
     requests do not count.
     """
-    respond = sentinel().admin(public=public).respond
+    view_of = sentinel().admin(public=public)
 
     @csrf_exempt
     def view(request: HttpRequest, path: str) -> HttpResponse:
@@ -250,7 +397,7 @@ def admin(*, public: bool = False) -> list[URLPattern]:
         given = None if authorization is None else authorization.encode("latin-1", "replace")
         query = request.META.get("QUERY_STRING", "")
         method = request.method or "GET"
-        status, headers, body = respond(method, "/" + quote(path, errors="surrogatepass"), query, given)
+        status, headers, body = answered(view_of, method, "/" + quote(path, errors="surrogatepass"), query, given)
         return HttpResponse(body, status=status, headers=dict(headers))
 
     return [re_path(r"^(?P<path>.*)$", view, name="tenant_sentinel")]

@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Blueprint, Flask, Response, request
 
 from tenant_sentinel import _current, wsgi
+from tenant_sentinel._admin import whole
+from tenant_sentinel._current import KEY, watching
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
@@ -27,8 +29,11 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     """Tell ``sentinel`` of every request that ``app`` answers.
 
     - ``tenant``: the name of a header, or a function of the ``request``, async or not, that is called while the request context
-      is torn down, so after authentication. What ``tenant_sentinel.set_tenant`` said goes before it.
+      is torn down, so after authentication. The answer waits for an async one, 5 seconds at most. What
+      ``tenant_sentinel.set_tenant`` said goes before it.
     - ``exclude``: rules that do not count, such as ``["/health"]``. The admin view never does.
+
+    A WebSocket (flask-sock) counts as 101 when its view begins; call this after what may refuse it.
 
     >>> from flask import Flask
     >>> from tenant_sentinel import Sentinel
@@ -41,17 +46,33 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     1
     """
 
-    def read(_: BaseException | None) -> None:
+    def read_rule() -> Any:
         # While there is a request, and its rule: matching the URL again would fail where it failed before.
-        watched = request.environ.get(wsgi.KEY)
+        watched = watching(request.environ.get(KEY), sentinel)
         if watched is None or watched.done:
-            return
+            return None
         rule = request.url_rule
         if rule is not None:
             watched.template = request.environ.get("SCRIPT_NAME", "").rstrip("/") + rule.rule
-        watched.found(request)
+        # Who is further out, for the same sentinel, has a function of its own.
+        return watched if watched.middleware is middleware else None
+
+    def read(_: BaseException | None) -> None:
+        watched = read_rule()
+        if watched is not None:
+            watched.found(request)
+
+    def read_upgrade() -> None:
+        # The view lives as long as the socket. What is refused before, or no route matches, is an answer like any other.
+        if request.url_rule is None or request.environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+            return
+        watched = read_rule()
+        if watched is not None:
+            watched.found(request)
+            watched.upgraded()
 
     middleware = wsgi.SentinelMiddleware(app.wsgi_app, sentinel, tenant, exclude)
+    app.before_request(read_upgrade)
     app.teardown_request(read)
     app.wsgi_app = middleware  # type: ignore[method-assign]
 
@@ -67,18 +88,19 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
     >>> Flask("service").register_blueprint(view, url_prefix="/sentinel")
     """
-    respond = sentinel.admin(public=public).respond
+    view_of = sentinel.admin(public=public)
     blueprint = Blueprint(name, __name__)
+    # Also of what the framework answers by itself, such as OPTIONS.
+    blueprint.before_request(_current.discard)
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
     @blueprint.route("/", defaults={"path": ""}, methods=methods)
     @blueprint.route("/<path:path>", methods=methods)
     def view(path: str) -> Response:
-        _current.discard()
         authorization = request.environ.get("HTTP_AUTHORIZATION")
         given = None if authorization is None else authorization.encode("latin-1", "replace")
         query = request.query_string.decode("latin-1")
-        status, headers, body = respond(request.method, "/" + quote(path, errors="surrogatepass"), query, given)
+        status, headers, body = whole(view_of, request.method, "/" + quote(path, errors="surrogatepass"), query, given)
         return Response(body, status, headers)
 
     return blueprint

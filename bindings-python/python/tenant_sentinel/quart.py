@@ -16,6 +16,7 @@ from urllib.parse import quote
 from quart import Blueprint, Quart, Response, request, websocket
 
 from tenant_sentinel import _current
+from tenant_sentinel._admin import whole
 from tenant_sentinel._current import current
 from tenant_sentinel.asgi import SentinelMiddleware
 
@@ -35,8 +36,9 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     def read(asked: Any) -> None:
         # The scope does not say the rule; the request does.
         watched, rule = current.get(), asked.url_rule
-        if watched is not None and rule is not None:
+        while watched is not None and rule is not None:
             watched.template = rule.rule
+            watched = watched.outer
 
     async def read_request() -> None:
         read(request)
@@ -56,18 +58,24 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
     requests do not count.
     """
-    respond = sentinel.admin(public=public).respond
+    view_of = sentinel.admin(public=public)
     blueprint = Blueprint(name, __name__)
+
+    async def uncounted() -> None:
+        # No plain function: a thread pool is where Quart would call it.
+        _current.discard()
+
+    # Also of what the framework answers by itself, such as OPTIONS.
+    blueprint.before_request(uncounted)
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
     @blueprint.route("/", defaults={"path": ""}, methods=methods)
     @blueprint.route("/<path:path>", methods=methods)
     async def view(path: str) -> Response:
-        _current.discard()
         authorization = request.headers.get("Authorization")
         given = None if authorization is None else authorization.encode("latin-1", "replace")
         below, query = "/" + quote(path, errors="surrogatepass"), request.query_string.decode("latin-1")
-        status, headers, body = await asyncio.to_thread(respond, request.method, below, query, given)
+        status, headers, body = await asyncio.to_thread(whole, view_of, request.method, below, query, given)
         return Response(body, status, headers=dict(headers))
 
     return blueprint

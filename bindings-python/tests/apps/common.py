@@ -4,6 +4,7 @@ import asyncio
 import os
 
 import tenant_sentinel
+from tenant_sentinel import _tenant
 
 SENTINEL = tenant_sentinel.Sentinel(errors="4xx,5xx", admin_token="correct-horse-battery")
 BY = os.environ.get("TENANT_BY", "header")
@@ -19,10 +20,18 @@ def tenant(header):
             raise RuntimeError("a bug in the extractor")
 
         return raising
-    if BY == "async":
+    if BY == "never":
+        # It is 5 seconds otherwise.
+        _tenant.PATIENCE = 1.0
+
+        async def never(request):
+            await asyncio.sleep(3_600)
+
+        return never
+    if BY in ("async", "slow"):
 
         async def later(request):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01 if BY == "async" else 0.5)
             return header(request)
 
         return later

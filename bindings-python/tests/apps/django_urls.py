@@ -2,9 +2,17 @@
 
 import asyncio
 import os
+from io import BytesIO
 
 from asgiref.sync import sync_to_async
-from django.http import HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.urls import include, path
 from django.utils.decorators import sync_and_async_middleware
 
@@ -106,6 +114,17 @@ async def says_in_pool_async(request):
     return await sync_to_async(says_in_pool)(request)
 
 
+def saying():
+    yield b"chunk"
+    tenant_sentinel.set_tenant("said-in-stream")
+    yield b"chunk"
+
+
+async def saying_later():
+    for chunk in saying():
+        yield chunk
+
+
 def ok(request, **parameters):
     return HttpResponse("ok")
 
@@ -128,6 +147,9 @@ urlpatterns = [
         streamed(lambda: chunks(0.2, 100), lambda: common.chunks(0.2, 100), **{"content-type": "text/event-stream"}),
     ),
     path("sized", streamed(lambda: chunks(0.1), lambda: common.chunks(0.1), **{"content-length": "10"})),
+    path("says-in-stream", streamed(saying, saying_later)),
+    path("says-in-sync-stream", view(lambda request: StreamingHttpResponse(saying()))),
+    path("file", view(lambda request: FileResponse(BytesIO(b"x" * (32 << 20))))),
     path("says/<how>", says if IS_ASYNC else says_sync),
     path("says-in-pool", says_in_pool_async if IS_ASYNC else says_in_pool),
     path("api/<version>/", include([path("users/<user>", view(ok))])),

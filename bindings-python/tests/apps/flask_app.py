@@ -103,6 +103,21 @@ def sized():
     return Response(chunks(0.1), headers={"content-length": "10"})
 
 
+class Taken(Response):
+    """Of a connection that the view has taken, as flask-sock answers."""
+
+    def __call__(self, environ, start_response):
+        raise StopIteration
+
+
+@app.get("/socket")
+def socket():
+    connection = request.environ["gunicorn.socket"]
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n")
+    connection.recv(1)
+    return Taken()
+
+
 @app.get("/says/<how>")
 def says(how):
     say(how)

@@ -32,14 +32,22 @@ struct Answer {
 impl Shelf {
     /// The answer to a query: one that was given, or what `make` makes.
     pub(super) fn get<E>(&self, query: Query, make: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
-        self.get_at(query, Instant::now(), make)
+        self.get_at(query, Instant::now, make)
     }
 
-    fn get_at<E>(&self, query: Query, now: Instant, make: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
+    fn get_at<E>(
+        &self,
+        query: Query,
+        clock: impl Fn() -> Instant,
+        make: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        let now = clock();
         if let Some(body) = self.recent(query, now) {
             return Ok(body);
         }
         let body = make()?;
+        // It may have waited for others.
+        let now = clock();
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, fresh) = match answers.iter().position(|answer| answer.query == query) {
             Some(at) => {
@@ -83,7 +91,7 @@ mod tests {
                 fresh = true;
                 Ok::<_, ()>(ms.to_string().into_bytes())
             };
-            let body = shelf.get_at(Query::default(), start + Duration::from_millis(ms), make);
+            let body = shelf.get_at(Query::default(), || start + Duration::from_millis(ms), make);
             assert!(ms - String::from_utf8(body.unwrap()).unwrap().parse::<u64>().unwrap() < 250);
             fresh
         };

@@ -50,8 +50,9 @@ pub(crate) struct Fleet {
     crowded_until: i64,
     /// Those that came since, in which slot.
     admitted: (i64, usize),
-    /// Latencies of slots before this one were inherited.
+    /// Latencies of slots before this one were inherited, and how much errors stray of slots before that one.
     pub(super) latencies_until: i64,
+    pub(super) strays_until: i64,
 }
 
 /// Bytes that a tenant takes at least, as long as it is in no slot.
@@ -83,6 +84,7 @@ impl Fleet {
             crowded_until: i64::MIN,
             admitted: (i64::MIN, 0),
             latencies_until: i64::MIN,
+            strays_until: i64::MIN,
         }
     }
 
@@ -217,8 +219,9 @@ impl Fleet {
     pub(crate) fn close(&mut self, window: &Window, open: &[&Packed], ids: &mut Dictionary) {
         let (tenants, endpoints, slot) = (&self.tenants, &self.endpoints, self.slot);
         let scene = Scene { tenants, endpoints, unattributed: None, window, ids, slot, open };
-        self.errors.closing(scene);
-        self.latency.closing(scene);
+        let learns = slot >= self.strays_until;
+        self.errors.closing(scene, learns);
+        self.latency.closing(scene, learns);
         let tainted = [self.errors.tainted(), self.latency.tainted()];
         self.tenants.close(tainted);
         self.endpoints.close(tainted);

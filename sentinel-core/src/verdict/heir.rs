@@ -14,6 +14,7 @@ impl Fleet {
         let until = grid.slot_of(baseline.until_ms);
         let mut out = Self::new(setup, slot.max(until));
         out.latencies_until = grid.slot_of(baseline.latencies_until_ms);
+        out.strays_until = out.latencies_until.saturating_add(out.horizon.tail_age() as i64);
         out.tenants.inherit_fleet(&baseline.tenants.fleet);
         out.tenants.inherit(REST, &baseline.tenants.rest);
         for (id, past) in &baseline.tenants.keys {

@@ -244,9 +244,10 @@ impl Judge {
 
     /// Before the open slot closes: learns how far the fleet's bad requests of a slot stray from what was expected.
     /// Then says which slots of the ring are tainted, the closing one last.
-    pub(crate) fn closing(&mut self, scene: Scene<'_>) -> &VecDeque<bool> {
+    /// `strays` is false where that is known already.
+    pub(crate) fn closing(&mut self, scene: Scene<'_>, strays: bool) -> &VecDeque<bool> {
         if !self.open_tainted {
-            if self.learned_s >= COLD_S {
+            if strays && self.learned_s >= COLD_S {
                 self.learn_phi(scene);
             }
             self.learned_s += self.horizon.slot_s();

@@ -1,0 +1,355 @@
+"""What the service's own functions do, however long they take and whatever comes out of them, no request of the host notices."""
+
+import asyncio
+import contextvars
+import gc
+import threading
+import time
+import weakref
+
+import pytest
+
+import tenant_sentinel
+from inside import Host, answers, connect, get, rows, totals, uvicorn_of
+from service import within
+from tenant_sentinel import Sentinel, _tenant, asgi, wsgi
+
+UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+UPGRADE += b"sec-websocket-key: b2Ygc2l4dGVlbiBieXRlcw==\r\n"
+
+
+@pytest.fixture
+def sentinel():
+    return Sentinel(errors="5xx")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(_tenant, "PATIENCE", 0.4)
+
+
+async def never(request):
+    await asyncio.sleep(3_600)
+
+
+async def stubborn(request):
+    """Does not even end when it is cancelled."""
+    while True:
+        try:
+            await asyncio.sleep(3_600)
+        except asyncio.CancelledError:
+            if request["type"] == "lifespan":
+                raise
+
+
+async def slow(request):
+    await asyncio.sleep(0.3)
+    return "acme"
+
+
+async def fails(scope, receive, send):
+    raise ValueError("the host's own")
+
+
+async def accepts(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "hello"})
+        await send({"type": "websocket.close"})
+
+
+@pytest.mark.parametrize("app", [answers, fails])
+def test_no_answer_waits_for_an_async_function(sentinel, impatient, app):
+    with uvicorn_of(asgi.SentinelMiddleware(app, sentinel, tenant=never)) as port:
+        took, answer = get(port)
+        assert answer.split()[1] == (b"200" if app is answers else b"500")
+        assert took < 0.3
+        within(lambda: totals(sentinel)[0])
+    assert rows(sentinel) == {"unattributed": (1, int(app is fails))}
+    assert sentinel.stats()["adapter_failures"] == 1
+
+
+def test_no_websocket_waits_for_an_async_function(sentinel, impatient):
+    with uvicorn_of(asgi.SentinelMiddleware(accepts, sentinel, tenant=never)) as port, connect(port) as connection:
+        began = time.perf_counter()
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n" + UPGRADE + b"\r\n")
+        answer = b""
+        while b"hello" not in answer:
+            answer += connection.recv(65_536)
+        assert time.perf_counter() - began < 0.3
+        within(lambda: totals(sentinel)[0])
+    assert rows(sentinel) == {"unattributed": (1, 0)}
+
+
+def test_one_that_does_not_let_itself_be_cancelled_is_left(sentinel, impatient):
+    async def visit():
+        host = Host(asgi.SentinelMiddleware(answers, sentinel, tenant=lambda scope: stubborn(kept)))
+        await host.ask()
+        await asyncio.sleep(0.6)
+        assert rows(sentinel) == {"unattributed": (1, 0)}
+        # So that this test ends.
+        kept["type"] = "lifespan"
+
+    kept = {"type": "http"}
+    asyncio.run(visit())
+    assert sentinel.stats()["adapter_failures"] == 1
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, ValueError])
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_nothing_that_comes_out_of_a_function_leaves(sentinel, error, later, kind):
+    def raises(request):
+        raise error
+
+    async def raises_later(request):
+        await asyncio.sleep(0)
+        raise error
+
+    tenant = raises_later if later else raises
+    if kind == "asgi":
+        asyncio.run(settled(Host(asgi.SentinelMiddleware(answers, sentinel, tenant=tenant)), sentinel))
+    else:
+        assert b"".join(wsgi.SentinelMiddleware(serves, sentinel, tenant=tenant)({}, lambda *_: None)) == b"ok"
+    assert rows(sentinel) == {"unattributed": (1, 0)}
+    assert sentinel.stats()["adapter_failures"] == 1
+
+
+async def settled(host, sentinel, requests=1, **scope):
+    await host.ask(**scope)
+    end = time.monotonic() + 5
+    while totals(sentinel)[0] < requests and time.monotonic() < end:
+        await asyncio.sleep(0.01)
+
+
+def test_a_host_that_is_cancelled_is_cancelled(sentinel):
+    async def waits(scope, receive, send):
+        await asyncio.sleep(3_600)
+
+    async def visit():
+        task = asyncio.create_task(Host(asgi.SentinelMiddleware(waits, sentinel, tenant=slow)).ask())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.4)
+
+    asyncio.run(visit())
+    assert (rows(sentinel), totals(sentinel)) == ({"acme": (1, 0)}, (1, 0, 1))
+
+
+def serves(environ, start_response):
+    start_response("200 OK", [])
+    return [b"ok"]
+
+
+def sluggish(request):
+    time.sleep(0.2)
+    return "acme"
+
+
+@pytest.mark.parametrize("tenant", [slow, sluggish])
+@pytest.mark.parametrize("kind", ["asgi", "wsgi", "flask"])
+def test_the_latency_ends_with_the_last_byte(sentinel, tenant, kind):
+    if kind == "asgi":
+        asyncio.run(settled(Host(asgi.SentinelMiddleware(answers, sentinel, tenant=tenant)), sentinel))
+    elif kind == "wsgi":
+        list(wsgi.SentinelMiddleware(serves, sentinel, tenant=tenant)({}, lambda *_: None))
+    else:
+        app = flask_app(sentinel, tenant)
+        app.test_client().get("/").close()
+    assert rows(sentinel) == {"acme": (1, 0)}
+    assert sentinel.tenant("acme")["p99_ms"] < 150
+
+
+def flask_app(sentinel, tenant=None, times=1):
+    from flask import Flask
+
+    from tenant_sentinel.flask import admin, init_app
+
+    app = Flask("service")
+    for _ in range(times):
+        init_app(app, sentinel, tenant=tenant)
+    app.get("/")(lambda: "ok")
+    app.register_blueprint(admin(sentinel, public=True), url_prefix="/sentinel")
+    return app
+
+
+def test_a_wsgi_answer_waits_for_an_async_function_so_long_only(sentinel, impatient):
+    began = time.perf_counter()
+    assert flask_app(sentinel, never).test_client().get("/").data == b"ok"
+    assert time.perf_counter() - began < 2
+    assert rows(sentinel) == {"unattributed": (1, 0)}
+    assert sentinel.stats()["adapter_failures"] == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_event_loop_of_a_thread_stays_what_it_was(sentinel):
+    loop = asyncio.new_event_loop()
+    found = []
+
+    def thread():
+        asyncio.set_event_loop(loop)
+        assert flask_app(sentinel, slow).test_client().get("/").data == b"ok"
+        found.append(asyncio.get_event_loop())
+
+    worker = threading.Thread(target=thread)
+    worker.start()
+    worker.join()
+    loop.close()
+    assert found == [loop]
+    assert rows(sentinel) == {"acme": (1, 0)}
+
+
+def test_in_a_thread_whose_loop_runs_an_async_function_is_not_waited_for(sentinel):
+    # As of another greenlet, or of a host that calls WSGI from its loop: what needs no waiting is found all the same.
+    async def at_once(environ):
+        return environ["who"]
+
+    async def visit():
+        for tenant in (slow, at_once):
+            app = wsgi.SentinelMiddleware(serves, sentinel, tenant=tenant)
+            assert list(app({"who": "acme"}, lambda *_: None)) == [b"ok"]
+
+    asyncio.run(visit())
+    assert rows(sentinel) == {"unattributed": (1, 0), "acme": (1, 0)}
+    assert sentinel.stats()["adapter_failures"] == 1
+
+
+def test_a_call_that_is_closed_in_another_context_is_closed(sentinel):
+    class Pause:
+        def __await__(self):
+            yield
+
+    async def waits(scope, receive, send):
+        await Pause()
+
+    call = asgi.SentinelMiddleware(waits, sentinel)({"type": "http", "headers": [], "path": "/"}, None, None)
+    contextvars.copy_context().run(call.send, None)
+    contextvars.copy_context().run(call.close)
+    assert totals(sentinel) == (1, 0, 1)
+
+
+def test_a_scope_without_headers_is_answered(sentinel):
+    host = Host(asgi.SentinelMiddleware(answers, sentinel, tenant="x-tenant-id"))
+
+    async def ask():
+        await host.app({"type": "http", "method": "GET", "path": "/"}, host.receive, host.send)
+
+    asyncio.run(ask())
+    assert len(host.sent) == 2
+    assert rows(sentinel) == {"unattributed": (1, 0)}
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_a_request_that_cannot_be_watched_is_answered(sentinel, kind):
+    if kind == "asgi":
+        host = Host(asgi.SentinelMiddleware(answers, sentinel, tenant="x-tenant-id"))
+        host.run(headers=7)
+        assert len(host.sent) == 2
+    else:
+        app = wsgi.SentinelMiddleware(serves, sentinel, tenant="x-tenant-id")
+        assert app({"HTTP_X_TENANT_ID": 7}, lambda *_: None) == [b"ok"]
+    assert sentinel.stats()["adapter_failures"] == 1
+
+
+def test_a_child_task_that_keeps_the_context_does_not_keep_the_request(sentinel):
+    class Scope(dict):
+        pass
+
+    class Server:
+        async def receive(self):
+            return {"type": "http.disconnect"}
+
+        async def send(self, message):
+            pass
+
+    async def visit():
+        children, scope, server = [], Scope(type="http", path="/", headers=[]), Server()
+        kept = [weakref.ref(scope), weakref.ref(server)]
+
+        async def app(scope, receive, send):
+            # It says its tenant later, when there is no request any more.
+            children.append(asyncio.create_task(asyncio.sleep(1)))
+            await answers(scope, receive, send)
+
+        await asgi.SentinelMiddleware(app, sentinel)(scope, server.receive, server.send)
+        del scope, server
+        gc.collect()
+        assert [ref() for ref in kept] == [None, None]
+        assert not children[0].done()
+        children[0].cancel()
+
+    asyncio.run(visit())
+
+
+# The same sentinel twice, and two of them.
+
+
+def test_the_same_sentinel_twice_counts_once(sentinel):
+    inner = asgi.SentinelMiddleware(answers, sentinel, tenant="x-tenant-id")
+    Host(asgi.SentinelMiddleware(inner, sentinel, tenant="x-tenant-id")).run(tenant="acme")
+    assert rows(sentinel) == {"acme": (1, 0)}
+    # One that is asked in the process, by a handler, is a request of its own.
+    calls = []
+
+    async def asks(scope, receive, send):
+        calls.append(await Host(inner).ask("/", "other"))
+        await answers(scope, receive, send)
+
+    Host(asgi.SentinelMiddleware(asks, sentinel, tenant="x-tenant-id")).run(tenant="acme")
+    assert rows(sentinel) == {"acme": (2, 0), "other": (1, 0)}
+
+
+@pytest.mark.parametrize("kind", ["wsgi", "flask", "flask in wsgi"])
+def test_the_same_sentinel_twice_counts_once_under_wsgi(sentinel, kind):
+    from werkzeug.test import Client
+
+    if kind == "wsgi":
+        app = wsgi.SentinelMiddleware(wsgi.SentinelMiddleware(serves, sentinel), sentinel, tenant="x-tenant-id")
+    elif kind == "flask":
+        app = flask_app(sentinel, "x-tenant-id", times=2)
+    else:
+        app = wsgi.SentinelMiddleware(flask_app(sentinel), sentinel, tenant="x-tenant-id")
+    Client(app).get("/", headers={"x-tenant-id": "acme"}).close()
+    assert rows(sentinel) == {"acme": (1, 0)}
+    assert sentinel.tenant("acme")["endpoints"][0]["endpoint"] == ("unmatched" if kind == "wsgi" else "/")
+
+
+def test_what_is_said_reaches_every_sentinel(sentinel):
+    other = Sentinel()
+
+    async def says(scope, receive, send):
+        tenant_sentinel.set_tenant("acme")
+        await answers(scope, receive, send)
+
+    Host(asgi.SentinelMiddleware(asgi.SentinelMiddleware(says, sentinel), other)).run()
+    assert rows(sentinel) == rows(other) == {"acme": (1, 0)}
+    Host(asgi.SentinelMiddleware(asgi.SentinelMiddleware(asgi.admin(other), sentinel), other)).run()
+    assert rows(sentinel) == rows(other) == {"acme": (1, 0)}
+
+    def says_too(environ, start_response):
+        tenant_sentinel.set_tenant("acme")
+        return serves(environ, start_response)
+
+    list(wsgi.SentinelMiddleware(wsgi.SentinelMiddleware(says_too, sentinel), other)({}, lambda *_: None))
+    assert rows(sentinel) == rows(other) == {"acme": (2, 0)}
+
+
+# Configuration.
+
+
+@pytest.mark.parametrize("adapter", [asgi, wsgi])
+@pytest.mark.parametrize(("field", "given"), [("endpoint", {"endpoint": "/x"}), ("sentinel", {"sentinel": None})])
+def test_what_cannot_be_used_is_said_at_once(sentinel, adapter, field, given):
+    with pytest.raises(tenant_sentinel.ConfigError, match=f"^{field}: ") as refused:
+        adapter.SentinelMiddleware(answers, **{"sentinel": sentinel} | given)
+    assert refused.value.field == field
+
+
+def test_options_on_the_admin_view_of_flask_do_not_count(sentinel):
+    client = flask_app(sentinel).test_client()
+    assert client.options("/sentinel/report").status_code == 200
+    assert client.get("/sentinel/report").status_code == 200
+    assert totals(sentinel)[0] == 0
