@@ -19,7 +19,7 @@
 //! - a **ranking** orders the tenants of a window; the **verdict** says whether one tenant, a few, one endpoint or everyone
 //!   is behind it, with its evidence; the **report** carries both.
 //!
-//! `engine` moves time through all of it; `sentinel` is the façade.
+//! `engine` moves time through all of it; `sentinel` is the façade. What a report knows becomes an [`alert`], for people who do not look.
 //!
 //! ```
 //! use sentinel_core::{Event, Query, Sentinel};
@@ -52,6 +52,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod alert;
 mod baseline;
 mod block;
 mod block_json;

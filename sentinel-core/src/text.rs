@@ -115,7 +115,7 @@ pub(crate) fn span(ms: u64) -> String {
 }
 
 /// The time of day in UTC: `14:03:10`.
-fn clock(ms: i64) -> String {
+pub(crate) fn clock(ms: i64) -> String {
     let seconds = ms.div_euclid(1_000).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }

@@ -383,6 +383,7 @@ impl Fleet {
             active: judge.active,
             text: String::new(),
             slow: judge.side == Side::Latency,
+            cold: judge.learning(found.window).learned_s < KNOWN_S,
         };
         verdict.text = sentence(&verdict, &Evidence { errors: name, requests: all.n as u64 });
         verdict
@@ -391,6 +392,9 @@ impl Fleet {
 
 /// More than anybody does in a slot, and little enough that the slots of a window add up without wrapping.
 const MOST: u64 = 1 << 25;
+
+/// Seconds of the time before a window from which on what is expected there is known.
+const KNOWN_S: f64 = 60.0;
 
 /// Counts of keys.
 type Tallies = Vec<(u32, Tally)>;
@@ -421,7 +425,7 @@ impl Opinion<'_> {
 
     /// Enough is known of the time before the window.
     pub(crate) fn has_baseline(&self) -> bool {
-        self.fleet.errors.learning(self.w).learned_s >= 60.0
+        self.fleet.errors.learning(self.w).learned_s >= KNOWN_S
     }
 
     /// Is it a culprit of the error verdict?

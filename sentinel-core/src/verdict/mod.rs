@@ -9,8 +9,9 @@ mod heir;
 mod judge;
 mod rules;
 
+pub(crate) use rules::COLD_RATE;
 use rules::Sums;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What kind of incident it is, if any.
@@ -21,7 +22,7 @@ use std::fmt;
 /// assert_eq!(Kind::OneTenant.to_string(), "one_tenant");
 /// assert_eq!(serde_json::to_string(&Kind::Everyone).unwrap(), "\"everyone\"");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
@@ -127,6 +128,9 @@ pub struct Verdict {
     /// It counts slow requests, not errors.
     #[serde(skip)]
     pub(crate) slow: bool,
+    /// Less than a minute is known of the time before the window that it judged.
+    #[serde(skip)]
+    pub(crate) cold: bool,
 }
 
 impl Verdict {
@@ -147,6 +151,7 @@ impl Verdict {
             active: false,
             text: format!("no unusual {errors}"),
             slow,
+            cold: false,
         }
     }
 }

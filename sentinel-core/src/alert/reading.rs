@@ -1,0 +1,240 @@
+//! What a look says of one alert: is its condition there, gone, between the two, or not to be known. One function a rule.
+
+use super::facts::{Accused, Facts, Row, wilson};
+use super::key::{Key, Subject};
+use super::rule::{LATENCY_LEAVES, Rule, Rules, SHARE_FROM, SHARE_LEAVES, SHARE_UNTIL, TenantLatency};
+use super::state::Evidence;
+use crate::verdict::Kind;
+
+/// The band between `Above` and `Below` is the hysteresis: it neither begins an alert nor ends one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Above,
+    Between,
+    Below,
+    /// No data, or none that can be trusted for this: everything stays as it is.
+    Unknown,
+}
+
+/// What is to be said of `key`; `normal_ms` is the normal p95 when its condition was first seen.
+pub(super) fn read(rules: &Rules, key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Reading {
+    let (Rule::TenantErrors | Rule::TenantShare | Rule::TenantLatency, Subject::Tenant(id)) = (key.rule, &key.subject)
+    else {
+        return verdict(rules, key, facts);
+    };
+    let absent;
+    let row = match facts.find(id) {
+        Some(row) => row,
+        None if facts.complete => {
+            absent = Row { errors_bound: facts.unlisted_errors, ..Row::default() };
+            &absent
+        }
+        None => return Reading::Unknown,
+    };
+    match (key.rule, &rules.tenant_errors, &rules.tenant_share, &rules.tenant_latency) {
+        (Rule::TenantErrors, Some(rule), ..) => errors(rule.at_least, row, facts),
+        (Rule::TenantShare, _, Some(rule), _) => share(rule.above, row, facts),
+        (Rule::TenantLatency, .., Some(rule)) => latency(rule, row, facts, normal_ms),
+        _ => Reading::Unknown,
+    }
+}
+
+/// Named, or not: the judges have their own hysteresis, and `keep_firing_for` comes on top.
+fn verdict(rules: &Rules, key: &Key, facts: &Facts) -> Reading {
+    let accused = facts.verdict(key.rule == Rule::VerdictLatency);
+    let named = accuses(rules, accused) && subjects(accused).any(|subject| subject == key.subject);
+    match named {
+        _ if facts.partial => Reading::Unknown,
+        true if accused.is_certain() => Reading::Above,
+        false if !facts.cold => Reading::Below,
+        _ => Reading::Unknown,
+    }
+}
+
+fn accuses(rules: &Rules, accused: &Accused) -> bool {
+    rules.verdict.kinds.contains(&accused.kind)
+}
+
+/// Each tenant of a few is a subject of its own: it stays the same alert while others join and leave.
+fn subjects(accused: &Accused) -> impl Iterator<Item = Subject> + '_ {
+    let tenants = match accused.kind {
+        Kind::OneTenant | Kind::FewTenants => accused.tenants.as_slice(),
+        _ => &[],
+    };
+    let other = match accused.kind {
+        Kind::OneEndpoint => accused.endpoint.as_deref().map(|endpoint| Subject::Endpoint(cut(endpoint, MAX_ENDPOINT))),
+        Kind::Everyone => Some(Subject::Everyone),
+        _ => None,
+    };
+    tenants.iter().filter(|id| !id.is_empty()).cloned().map(Subject::Tenant).chain(other)
+}
+
+/// What was counted is a lower bound, wherever it comes from; that it is low must be certain.
+fn errors(at_least: u64, row: &Row, facts: &Facts) -> Reading {
+    if row.errors >= at_least {
+        Reading::Above
+    } else if facts.partial || facts.cold {
+        Reading::Unknown
+    } else if row.errors.saturating_add(row.errors_bound) <= at_least / 2 {
+        Reading::Below
+    } else {
+        Reading::Between
+    }
+}
+
+fn share(above: f64, row: &Row, facts: &Facts) -> Reading {
+    if facts.partial {
+        return Reading::Unknown;
+    }
+    let most = wilson(row.errors.saturating_add(row.errors_bound), facts.errors);
+    if facts.errors >= SHARE_FROM && row.share_at_least(facts.errors) > above {
+        Reading::Above
+    } else if facts.cold {
+        Reading::Unknown
+    } else if facts.errors <= SHARE_UNTIL || most <= SHARE_LEAVES * above {
+        Reading::Below
+    } else {
+        Reading::Between
+    }
+}
+
+/// Compared with what was normal when it began: the incident itself may since have become part of what is normal.
+fn latency(rule: &TenantLatency, row: &Row, facts: &Facts, normal_ms: Option<f64>) -> Reading {
+    if facts.partial || facts.cold {
+        return Reading::Unknown;
+    }
+    // Requests that hang have no latency yet; a tenant with such requests has not gone away.
+    if row.requests.saturating_add(row.in_flight) <= rule.min_requests / 2 {
+        return Reading::Below;
+    }
+    let ratio = match normal_ms {
+        Some(normal) => row.p95_ms.map(|p95| p95 / normal),
+        None => row.deviation,
+    };
+    match ratio {
+        Some(ratio) if ratio > rule.factor && row.requests >= rule.min_requests => Reading::Above,
+        Some(ratio) if ratio <= LATENCY_LEAVES => Reading::Below,
+        Some(ratio) if ratio.is_finite() => Reading::Between,
+        _ => Reading::Unknown,
+    }
+}
+
+/// Everything that an enabled rule says is there, with its weight: the bad requests behind it.
+pub(super) fn found(rules: &Rules, facts: &Facts) -> Vec<(Key, u64)> {
+    let mut out = Vec::new();
+    let mut add = |rule: Rule, subject: Subject, weight: u64| {
+        let key = Key { rule, subject };
+        if read(rules, &key, facts, None) == Reading::Above {
+            out.push((key, weight));
+        }
+    };
+    let on = |rule: &Rule| rules.times(*rule).is_some();
+    for rule in [Rule::VerdictErrors, Rule::VerdictLatency].into_iter().filter(on) {
+        let accused = facts.verdict(rule == Rule::VerdictLatency);
+        for subject in subjects(accused) {
+            // Of a few, each by its own errors, where they are known.
+            let own = match (&subject, accused.kind) {
+                (Subject::Tenant(id), Kind::FewTenants) => facts.find(id).map_or(0, |row| row.errors),
+                _ => accused.errors,
+            };
+            add(rule, subject, own);
+        }
+    }
+    for rule in [Rule::TenantErrors, Rule::TenantShare, Rule::TenantLatency].into_iter().filter(on) {
+        for (id, row) in facts.listed() {
+            let weight = if rule == Rule::TenantLatency { row.requests } else { row.errors };
+            add(rule, Subject::Tenant(id.to_vec()), weight);
+        }
+    }
+    out
+}
+
+/// The normal p95 behind a row's deviation.
+pub(super) fn normal_ms(key: &Key, facts: &Facts) -> Option<f64> {
+    let Subject::Tenant(id) = &key.subject else { return None };
+    let row = facts.find(id).filter(|_| key.rule == Rule::TenantLatency)?;
+    finite(row.p95_ms.zip(row.deviation).map(|(p95, deviation)| p95 / deviation)).filter(|normal| *normal > 0.0)
+}
+
+/// Longest texts that an alert keeps, in bytes.
+pub(super) const MAX_ENDPOINT: usize = 2_048;
+pub(super) const MAX_NOTE: usize = 256;
+pub(super) const MAX_NAME: usize = 32;
+/// Most tenants that are accused together.
+pub(super) const MAX_WITH: usize = 8;
+
+/// At most so many bytes, whole characters.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].into()
+}
+
+fn finite(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite())
+}
+
+/// What there is to show for it now.
+pub(super) fn evidence(key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Evidence {
+    let row = match &key.subject {
+        Subject::Tenant(id) => facts.find(id),
+        _ => None,
+    };
+    // An endpoint says something when most of it is there.
+    let top = row.and_then(|row| {
+        let (endpoint, errors) = row.top_endpoint.as_ref()?;
+        (errors.saturating_mul(2) >= row.errors).then(|| endpoint.clone())
+    });
+    let empty = Evidence {
+        at_ms: facts.as_of_ms,
+        window_ms: facts.window_ms,
+        kind: None,
+        what: cut(&facts.errors_name, MAX_NAME),
+        errors: 0,
+        of: 0,
+        requests: row.map_or(0, |row| row.requests),
+        share: None,
+        excess_share: None,
+        rate_without: None,
+        rate_normal: None,
+        p95_ms: None,
+        normal_p95_ms: None,
+        endpoint: None,
+        with: Vec::new(),
+        chronic: row.is_some_and(|row| row.chronic),
+        note: facts.note.as_deref().map(|note| cut(note, MAX_NOTE)),
+    };
+    match key.rule {
+        Rule::VerdictErrors | Rule::VerdictLatency => {
+            let latency = key.rule == Rule::VerdictLatency;
+            let accused = facts.verdict(latency);
+            let others = subjects(accused).filter(|subject| *subject != key.subject);
+            let endpoint = accused.endpoint.clone().or(top.filter(|_| !latency && accused.kind == Kind::OneTenant));
+            Evidence {
+                window_ms: accused.window_ms,
+                kind: Some(accused.kind),
+                what: if latency { "slow requests".into() } else { empty.what },
+                errors: accused.errors,
+                of: accused.of,
+                share: finite(accused.share),
+                excess_share: finite(accused.excess_share),
+                rate_without: finite(accused.rate_without),
+                rate_normal: finite(accused.rate_normal),
+                endpoint: endpoint.map(|endpoint| cut(&endpoint, MAX_ENDPOINT)),
+                with: others.filter_map(Subject::into_tenant).take(MAX_WITH).collect(),
+                ..empty
+            }
+        }
+        Rule::TenantErrors | Rule::TenantShare => {
+            let errors = row.map_or(0, |row| row.errors);
+            Evidence {
+                errors,
+                of: facts.errors,
+                share: (facts.errors > 0).then(|| errors as f64 / facts.errors as f64),
+                endpoint: top.map(|endpoint| cut(&endpoint, MAX_ENDPOINT)),
+                ..empty
+            }
+        }
+        Rule::TenantLatency => {
+            Evidence { p95_ms: finite(row.and_then(|row| row.p95_ms)), normal_p95_ms: finite(normal_ms), ..empty }
+        }
+    }
+}

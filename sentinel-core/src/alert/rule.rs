@@ -1,0 +1,378 @@
+//! The rules: what makes an alert, for how long it must last, and when it is over. Checked once, then trusted.
+
+use super::duration;
+use crate::error::ConfigError;
+use crate::verdict::Kind;
+use crate::wire::MAX_COUNT;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Failures of everybody from which on a share of them means something, and below which an alert about it is over.
+pub(super) const SHARE_FROM: u64 = 50;
+pub(super) const SHARE_UNTIL: u64 = SHARE_FROM / 2;
+/// Where an alert ends: at half of the errors, at 0.8 of the share, at 1.5 times the normal latency.
+pub(super) const SHARE_LEAVES: f64 = 0.8;
+pub(super) const LATENCY_LEAVES: f64 = 1.5;
+
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// What an alert is about, in the order of importance. Targets of uptime checks will join.
+///
+/// ```
+/// use sentinel_core::alert::{Rule, Severity};
+///
+/// assert_eq!(Rule::TenantShare.to_string(), "tenant_share");
+/// assert_eq!(Rule::VerdictErrors.severity(), Severity::Critical);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Rule {
+    /// The verdict on errors names somebody.
+    VerdictErrors,
+    /// The verdict on latency names somebody.
+    VerdictLatency,
+    /// A tenant has many errors.
+    TenantErrors,
+    /// A tenant has a large share of all failures.
+    TenantShare,
+    /// A tenant is much slower than it normally is.
+    TenantLatency,
+}
+
+impl Rule {
+    pub(super) const ALL: [Self; 5] =
+        [Self::VerdictErrors, Self::VerdictLatency, Self::TenantErrors, Self::TenantShare, Self::TenantLatency];
+
+    /// As it is spelled everywhere.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::alert::Rule::VerdictLatency.name(), "verdict_latency");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::VerdictErrors => "verdict_errors",
+            Self::VerdictLatency => "verdict_latency",
+            Self::TenantErrors => "tenant_errors",
+            Self::TenantShare => "tenant_share",
+            Self::TenantLatency => "tenant_latency",
+        }
+    }
+
+    /// Verdicts on errors wake people; the rest is for the day.
+    ///
+    /// ```
+    /// use sentinel_core::alert::{Rule, Severity};
+    ///
+    /// assert_eq!(Rule::TenantErrors.severity(), Severity::Warning);
+    /// ```
+    pub const fn severity(self) -> Severity {
+        if matches!(self, Self::VerdictErrors) { Severity::Critical } else { Severity::Warning }
+    }
+
+    /// A rule about the verdict, not about a row.
+    pub(super) const fn is_verdict(self) -> bool {
+        matches!(self, Self::VerdictErrors | Self::VerdictLatency)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How urgent it is.
+///
+/// ```
+/// use sentinel_core::alert::Severity;
+///
+/// assert!(Severity::Critical > Severity::Warning);
+/// assert_eq!(Severity::Critical.name(), "critical");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Severity {
+    /// Somebody should look.
+    Warning,
+    /// Somebody should look now.
+    Critical,
+}
+
+impl Severity {
+    /// As it is spelled everywhere.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::alert::Severity::Warning.name(), "warning");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// All rules; only those about the verdict are on by default. Durations are text (`"10m"`) or seconds.
+///
+/// ```
+/// use sentinel_core::alert::{Rules, TenantShare};
+///
+/// let rules: Rules = serde_json::from_str(r#"{"tenant_share": {"above": 0.5, "for": "1m"}, "verdict": {"latency": false}}"#)?;
+/// assert_eq!(rules.tenant_share.map(|rule| rule.r#for.as_secs()), Some(60));
+/// assert!(rules.verdict.errors && !rules.verdict.latency);
+///
+/// let rules = Rules { tenant_share: Some(TenantShare { above: 50.0, ..TenantShare::default() }), ..Rules::default() };
+/// let error = rules.validated().unwrap_err();
+/// assert_eq!(error.to_string(), "tenant_share.above: 50 is not allowed; allowed: 0.01 to 0.99");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
+    /// The verdicts.
+    pub verdict: Verdicts,
+    /// A tenant has many errors. Off by default: how many are many is known to you.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_errors: Option<TenantErrors>,
+    /// A tenant has a large share of all failures. Off by default: the verdict says so when it is unusual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_share: Option<TenantShare>,
+    /// A tenant is much slower than it normally is. Off by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_latency: Option<TenantLatency>,
+    /// How alerts are put together, and how often they are told again.
+    pub grouping: Grouping,
+}
+
+/// Alerts about whom the verdicts name: a tenant, each of a few, an endpoint, everyone.
+///
+/// ```
+/// use sentinel_core::Kind;
+/// use sentinel_core::alert::Verdicts;
+///
+/// let rule = Verdicts::default();
+/// assert!(rule.errors && rule.latency && rule.kinds.contains(&Kind::Everyone) && !rule.kinds.contains(&Kind::Unclear));
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Verdicts {
+    /// The verdict on errors.
+    pub errors: bool,
+    /// The verdict on latency.
+    pub latency: bool,
+    /// Which kinds: `one_tenant`, `few_tenants`, `one_endpoint`, `everyone` (all of them by default).
+    pub kinds: Vec<Kind>,
+    /// It must last so long: 0 to 24 h. Default 0: a verdict is only shown when it has lasted.
+    #[serde(with = "duration")]
+    pub r#for: Duration,
+    /// It must be over so long: 0 to 24 h. Default 2 min.
+    #[serde(with = "duration")]
+    pub keep_firing_for: Duration,
+}
+
+const KINDS: [Kind; 4] = [Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone];
+
+impl Default for Verdicts {
+    fn default() -> Self {
+        Self { errors: true, latency: true, kinds: KINDS.to_vec(), r#for: Duration::ZERO, keep_firing_for: KEEP }
+    }
+}
+
+/// How long it must be over by default.
+const KEEP: Duration = Duration::from_mins(2);
+/// How long rules about a tenant must hold by default.
+const FOR: Duration = Duration::from_secs(30);
+
+/// A tenant has at least so many errors in the window; over at half of that.
+///
+/// ```
+/// use sentinel_core::alert::TenantErrors;
+///
+/// let rule = TenantErrors { at_least: 500, ..TenantErrors::default() };
+/// assert_eq!(serde_json::to_string(&rule).unwrap(), r#"{"at_least":500,"for":"30s","keep_firing_for":"2m"}"#);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantErrors {
+    /// Errors: 1 and more. Default 100.
+    pub at_least: u64,
+    /// It must last so long: 0 to 24 h. Default 30 s.
+    #[serde(with = "duration")]
+    pub r#for: Duration,
+    /// It must be over so long: 0 to 24 h. Default 2 min.
+    #[serde(with = "duration")]
+    pub keep_firing_for: Duration,
+}
+
+impl Default for TenantErrors {
+    fn default() -> Self {
+        Self { at_least: 100, r#for: FOR, keep_firing_for: KEEP }
+    }
+}
+
+/// A tenant's share of all failures in the window is certainly larger than this (Wilson lower bound, z 1.96, from 50 failures
+/// of everybody on); over at 0.8 of that, or at 25 failures of everybody.
+///
+/// ```
+/// use sentinel_core::alert::TenantShare;
+///
+/// assert_eq!(TenantShare::default().above, 0.5);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantShare {
+    /// The share: 0.01 to 0.99. Default 0.5.
+    pub above: f64,
+    /// It must last so long: 0 to 24 h. Default 30 s.
+    #[serde(with = "duration")]
+    pub r#for: Duration,
+    /// It must be over so long: 0 to 24 h. Default 2 min.
+    #[serde(with = "duration")]
+    pub keep_firing_for: Duration,
+}
+
+impl Default for TenantShare {
+    fn default() -> Self {
+        Self { above: 0.5, r#for: FOR, keep_firing_for: KEEP }
+    }
+}
+
+/// A tenant's p95 is so many times its own normal one; over at 1.5 times what was normal when it began.
+///
+/// ```
+/// use sentinel_core::alert::TenantLatency;
+///
+/// let rule = TenantLatency::default();
+/// assert_eq!((rule.factor, rule.min_requests), (3.0, 100));
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantLatency {
+    /// Times the normal p95: 2 to 1,000. Default 3.
+    pub factor: f64,
+    /// Requests of the tenant in the window: 20 and more. Default 100.
+    pub min_requests: u64,
+    /// It must last so long: 0 to 24 h. Default 30 s.
+    #[serde(with = "duration")]
+    pub r#for: Duration,
+    /// It must be over so long: 0 to 24 h. Default 2 min.
+    #[serde(with = "duration")]
+    pub keep_firing_for: Duration,
+}
+
+impl Default for TenantLatency {
+    fn default() -> Self {
+        Self { factor: 3.0, min_requests: 100, r#for: FOR, keep_firing_for: KEEP }
+    }
+}
+
+/// How alerts become notices.
+///
+/// ```
+/// use sentinel_core::alert::Grouping;
+///
+/// assert_eq!(Grouping::default().repeat.as_secs(), 4 * 3_600);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Grouping {
+    /// How long the first alert waits for others: 0 to 10 min. Default 15 s.
+    #[serde(with = "duration")]
+    pub first: Duration,
+    /// While any is firing, changes are told no more often than this: 0 to 24 h. Default 5 min.
+    #[serde(with = "duration")]
+    pub then: Duration,
+    /// How often what goes on is told again: 5 min to 7 days. Default 4 h.
+    #[serde(with = "duration")]
+    pub repeat: Duration,
+}
+
+impl Default for Grouping {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(15), then: Duration::from_mins(5), repeat: Duration::from_hours(4) }
+    }
+}
+
+impl Rules {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the option, as `tenant_errors.at_least`.
+    ///
+    /// ```
+    /// use sentinel_core::alert::{Grouping, Rules};
+    /// use std::time::Duration;
+    ///
+    /// assert!(Rules::default().validated().is_ok());
+    /// let grouping = Grouping { repeat: Duration::from_secs(1), ..Grouping::default() };
+    /// let error = Rules { grouping, ..Rules::default() }.validated().unwrap_err();
+    /// assert_eq!(error.to_string(), "grouping.repeat: 1s is not allowed; allowed: 5m to 168h");
+    /// ```
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        if let Some(kind) = self.verdict.kinds.iter().find(|kind| !KINDS.contains(kind)) {
+            return Err(ConfigError::new("verdict.kinds", kind.to_string(), kinds()));
+        }
+        if self.verdict.kinds.is_empty() {
+            return Err(ConfigError::new("verdict.kinds", "[]", format!("at least one of {}", kinds())));
+        }
+        for rule in Rule::ALL {
+            if let Some((r#for, keep)) = self.times(rule) {
+                let table = if rule.is_verdict() { "verdict" } else { rule.name() };
+                within(&format!("{table}.for"), r#for, Duration::ZERO..=LONGEST)?;
+                within(&format!("{table}.keep_firing_for"), keep, Duration::ZERO..=LONGEST)?;
+            }
+        }
+        if let Some(TenantErrors { at_least, .. }) = self.tenant_errors
+            && !(1..=MAX_COUNT).contains(&at_least)
+        {
+            return Err(ConfigError::new("tenant_errors.at_least", at_least.to_string(), "1 to 2^53"));
+        }
+        if let Some(TenantShare { above, .. }) = self.tenant_share
+            && !(0.01..=0.99).contains(&above)
+        {
+            return Err(ConfigError::new("tenant_share.above", above.to_string(), "0.01 to 0.99"));
+        }
+        if let Some(TenantLatency { factor, min_requests, .. }) = self.tenant_latency {
+            if !(2.0..=1_000.0).contains(&factor) {
+                return Err(ConfigError::new("tenant_latency.factor", factor.to_string(), "2 to 1000"));
+            }
+            if !(20..=MAX_COUNT).contains(&min_requests) {
+                return Err(ConfigError::new("tenant_latency.min_requests", min_requests.to_string(), "20 to 2^53"));
+            }
+        }
+        let Grouping { first, then, repeat } = self.grouping;
+        within("grouping.first", first, Duration::ZERO..=Duration::from_mins(10))?;
+        within("grouping.then", then, Duration::ZERO..=LONGEST)?;
+        within("grouping.repeat", repeat, Duration::from_mins(5)..=7 * LONGEST)?;
+        Ok(self)
+    }
+
+    /// How long a rule must hold, and how long it must be over; `None` while it is off.
+    pub(super) fn times(&self, rule: Rule) -> Option<(Duration, Duration)> {
+        let verdict = |on: bool| on.then_some((self.verdict.r#for, self.verdict.keep_firing_for));
+        match rule {
+            Rule::VerdictErrors => verdict(self.verdict.errors),
+            Rule::VerdictLatency => verdict(self.verdict.latency),
+            Rule::TenantErrors => self.tenant_errors.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
+            Rule::TenantShare => self.tenant_share.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
+            Rule::TenantLatency => self.tenant_latency.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
+        }
+    }
+}
+
+fn kinds() -> String {
+    KINDS.map(|kind| kind.to_string()).join(", ")
+}
+
+fn within(field: &str, value: Duration, range: RangeInclusive<Duration>) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let written = duration::written;
+    let allowed = format!("{} to {}", written(*range.start()), written(*range.end()));
+    Err(ConfigError::new(field, written(value), allowed))
+}
