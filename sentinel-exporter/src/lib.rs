@@ -28,6 +28,7 @@ mod leader;
 mod process;
 mod read;
 pub mod rollup;
+pub mod sink;
 mod thread;
 mod view;
 mod watch;

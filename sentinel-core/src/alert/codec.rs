@@ -1,19 +1,24 @@
 //! The state as bytes, so that who leads next goes on where the last one stopped. Any bytes give a state or an error.
 
-use super::MAX_KEYS;
+use super::group::{Listed, Notice, Status};
 use super::key::{AlertId, Key, Subject};
 use super::reading::{MAX_ENDPOINT, MAX_NAME, MAX_NOTE, MAX_WITH};
 use super::rule::Rule;
 use super::state::{Alert, Counts, Entry, Evidence, Phase, State, Why};
+use super::{LISTED, MAX_KEYS};
 use crate::error::DecodeError;
 use crate::tenant::MAX_ID;
 use crate::verdict::Kind;
 use crate::wire::{Reader, Writer, invalid};
 
 const MAGIC: [u8; 4] = *b"SNTA";
+const NOTICE: [u8; 4] = *b"SNTN";
+const ALERT: [u8; 4] = *b"SNTE";
 const VERSION: u8 = 1;
 /// What a step may leave of those that are over.
 const MAX_OVER: usize = 2 * MAX_KEYS;
+/// The longest name of a service, in bytes.
+const MAX_SERVICE: usize = 64;
 /// The least that an entry, and an alert, takes.
 const LEAST: usize = 6;
 /// What a verdict can be; the place in the list is what is written.
@@ -121,6 +126,101 @@ impl State {
         }
         input.end()?;
         Ok(state)
+    }
+}
+
+impl Notice {
+    /// The bytes that whoever sends it later decodes.
+    ///
+    /// ```
+    /// use sentinel_core::alert::Notice;
+    ///
+    /// let notice = Notice::test("shop", 7);
+    /// assert_eq!(Notice::decode(&notice.encode()), Ok(notice));
+    /// ```
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(NOTICE, VERSION, 64 + 256 * self.listed.len());
+        let Self { id, at_ms, service, listed, more, firing, resolved, still, without_place, test } = self;
+        out.0.extend_from_slice(&id.0);
+        out.signed(*at_ms);
+        out.bytes(service.as_bytes());
+        out.numbers([*more as u64, *firing as u64, *resolved as u64, *still as u64, *without_place, u64::from(*test)]);
+        out.number(listed.len() as u64);
+        for Listed { status, alert } in listed {
+            out.number(*status as u64);
+            out.key(&alert.key);
+            out.alert(alert);
+        }
+        out.finish()
+    }
+
+    /// Reads what [`Notice::encode`] wrote.
+    ///
+    /// # Errors
+    /// A [`DecodeError`] for everything else. Memory is bounded by the length of `bytes`.
+    ///
+    /// ```
+    /// use sentinel_core::{DecodeError, alert::Notice};
+    ///
+    /// assert!(matches!(Notice::decode(b"SNTA"), Err(DecodeError::Magic { .. })));
+    /// ```
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Reader::open(bytes, NOTICE, VERSION)?;
+        let (id, at_ms, service) = (AlertId(input.array()?), input.signed()?, input.utf8("service", MAX_SERVICE)?);
+        let mut count = || Ok(input.number()? as usize);
+        let (more, firing, resolved, still) = (count()?, count()?, count()?, count()?);
+        let (without_place, test) = (input.number()?, input.flag("test")?);
+        let mut listed = Vec::new();
+        for _ in 0..input.few("listed", LISTED)? {
+            let status = match input.number()? {
+                0 => Status::Firing,
+                1 => Status::Still,
+                2 => Status::Resolved,
+                other => return Err(invalid("status", other, "0 to 2")),
+            };
+            let key = input.key()?;
+            listed.push(Listed { status, alert: input.alert(&key)? });
+        }
+        input.end()?;
+        Ok(Self { id, at_ms, service, listed, more, firing, resolved, still, without_place, test })
+    }
+}
+
+impl Alert {
+    /// The bytes that whoever remembers it decodes.
+    ///
+    /// ```
+    /// # use sentinel_core::alert::{Accused, Alert, Alerts, Facts, Rules, State};
+    /// # use sentinel_core::Kind;
+    /// # let facts = Facts::new(7, 600_000).with_verdict(Accused { kind: Kind::Everyone, ..Accused::default() });
+    /// # let (_, outcome) = Alerts::new("shop", Rules::default())?.step(State::default(), 7, Some(&facts));
+    /// let alert = outcome.transitions[0].alert.as_ref().unwrap();
+    /// assert_eq!(Alert::decode(&alert.encode()).as_ref(), Ok(alert));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(ALERT, VERSION, 256);
+        out.key(&self.key);
+        out.alert(self);
+        out.finish()
+    }
+
+    /// Reads what [`Alert::encode`] wrote.
+    ///
+    /// # Errors
+    /// A [`DecodeError`] for everything else.
+    ///
+    /// ```
+    /// use sentinel_core::alert::Alert;
+    ///
+    /// assert!(Alert::decode(b"SNTE").is_err());
+    /// ```
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Reader::open(bytes, ALERT, VERSION)?;
+        let key = input.key()?;
+        let alert = input.alert(&key)?;
+        input.end()?;
+        Ok(alert)
     }
 }
 

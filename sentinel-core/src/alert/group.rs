@@ -82,6 +82,68 @@ pub struct Notice {
     pub still: usize,
     /// Alerts that could not be followed, there are so many.
     pub without_place: u64,
+    /// Somebody tries whether notices arrive: it is about nothing.
+    pub test: bool,
+}
+
+impl Notice {
+    /// One that is about nothing, to try whether notices arrive. Its id is of the service and the moment.
+    ///
+    /// ```
+    /// use sentinel_core::alert::Notice;
+    ///
+    /// let message = Notice::test("shop", 1_700_000_000_000).message();
+    /// assert_eq!(message.title, "🔔 Sentinel: test alert of shop");
+    /// ```
+    #[must_use]
+    pub fn test(service: &str, at_ms: i64) -> Self {
+        Self {
+            id: id_of([service.as_bytes(), b"test", &at_ms.to_le_bytes()]),
+            at_ms,
+            service: service.into(),
+            listed: Vec::new(),
+            more: 0,
+            firing: 0,
+            resolved: 0,
+            still: 0,
+            without_place: 0,
+            test: true,
+        }
+    }
+
+    /// Of two notices that nobody has been told yet, what began in this one and is over in the `later` one is told there, as that:
+    /// it fired and resolved. Says whether anything of this one is left to tell.
+    ///
+    /// ```
+    /// # use sentinel_core::alert::{Accused, Alerts, Facts, Grouping, Rules, State, Verdicts};
+    /// # use sentinel_core::Kind;
+    /// # use std::time::Duration;
+    /// let grouping = Grouping { first: Duration::ZERO, then: Duration::ZERO, ..Grouping::default() };
+    /// let verdict = Verdicts { keep_firing_for: Duration::ZERO, ..Verdicts::default() };
+    /// let alerts = Alerts::new("shop", Rules { verdict, grouping, ..Rules::default() })?;
+    /// let facts = Facts::new(0, 600_000).with_verdict(Accused { kind: Kind::Everyone, ..Accused::default() });
+    /// let (state, outcome) = alerts.step(State::default(), 0, Some(&facts));
+    /// let mut fired = outcome.notice.unwrap();
+    /// let mut over = alerts.step(state, 60_000, Some(&Facts::new(60_000, 600_000))).1.notice.unwrap();
+    /// assert!(!fired.combine(&mut over)); // nothing is left of it
+    /// assert!(over.message().title.starts_with("✅ Sentinel: fired and resolved within 60 seconds: Everyone is hit"));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn combine(&mut self, later: &mut Self) -> bool {
+        let over = |listed: &Listed| listed.status == Status::Resolved;
+        self.listed.retain(|listed| {
+            let same = |other: &&mut Listed| over(other) && other.alert.id == listed.alert.id;
+            if listed.status == Status::Firing
+                && let Some(other) = later.listed.iter_mut().find(same)
+            {
+                other.alert.told = false;
+                self.firing = self.firing.saturating_sub(1);
+                return false;
+            }
+            true
+        });
+        !self.listed.is_empty() || self.more > 0 || self.test
+    }
 }
 
 impl Alerts {
@@ -138,6 +200,7 @@ impl Alerts {
             resolved,
             still,
             without_place: state.counts.without_place,
+            test: false,
             listed: about.into_iter().take(LISTED).map(|(status, _, alert)| Listed { status, alert }).collect(),
         })
     }

@@ -135,6 +135,11 @@ impl Notice {
     /// ```
     pub fn message(&self) -> Message {
         let mut message = match self.listed.as_slice() {
+            _ if self.test => {
+                let title = format!("🔔 Sentinel: test alert of {}", escaped(self.service.as_bytes()));
+                let lines = vec!["alerts arrive here; no tenant is concerned".into()];
+                Message { id: self.id, severity: Severity::Warning, title, lines }
+            }
             [one] if self.more == 0 => one.alert.saying(one.status),
             listed => self.several(listed),
         };

@@ -1,0 +1,85 @@
+//! Where people are told: each sink makes a [`Notice`] its own medium's message, and sends it once.
+//!
+//! Retrying, order, pace and counting are the outbox's; a sink only tries, and says what came of it.
+
+mod secret;
+
+pub use secret::Secret;
+
+use sentinel_core::alert::Notice;
+use std::fmt;
+use std::pin::Pin;
+use std::time::Duration;
+use thiserror::Error;
+
+/// A message on its way.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
+
+/// Why a message was not taken. The text is shown to people: it has no address, no secret, and nothing that the other side has said
+/// beyond a code.
+///
+/// ```
+/// use sentinel_exporter::sink::Failed;
+///
+/// let failed = Failed::Later { why: "429".into(), after: Some(std::time::Duration::from_secs(30)) };
+/// assert_eq!(failed.to_string(), "429");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Failed {
+    /// It may be taken later: it is tried again.
+    #[error("{why}")]
+    Later {
+        /// What happened.
+        why: String,
+        /// Not before this has passed, as the other side has asked for.
+        after: Option<Duration>,
+    },
+    /// It is never taken: nothing more is sent there, until the configuration changes.
+    #[error("{why}")]
+    Refused {
+        /// What happened.
+        why: String,
+    },
+}
+
+/// A way to tell people, which anybody may implement. Called on the exporter's own runtime, one message at a time.
+///
+/// ```
+/// use sentinel_core::alert::Notice;
+/// use sentinel_exporter::sink::{Sending, Sink};
+///
+/// #[derive(Debug)]
+/// struct Siren;
+///
+/// impl Sink for Siren {
+///     fn name(&self) -> &str {
+///         "siren"
+///     }
+///     fn kind(&self) -> &'static str {
+///         "siren"
+///     }
+///     fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a> {
+///         Box::pin(async move {
+///             let _text = notice.message().text();
+///             Ok(())
+///         })
+///     }
+/// }
+/// assert_eq!(Siren.pace(), std::time::Duration::ZERO);
+/// ```
+pub trait Sink: fmt::Debug + Send + Sync {
+    /// What it is called: unique among the sinks of a service, and the same after a restart.
+    fn name(&self) -> &str;
+
+    /// What kind it is, as `slack`.
+    fn kind(&self) -> &'static str;
+
+    /// Tries to send it, once. It is given up after 10 s, wherever it is then. It must not block the thread.
+    fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a>;
+
+    /// The least time between two messages.
+    fn pace(&self) -> Duration {
+        Duration::ZERO
+    }
+}
