@@ -2,11 +2,14 @@
 //!
 //! Retrying, order, pace and counting are the outbox's; a sink only tries, and says what came of it.
 
+mod config;
 mod secret;
 
+pub use config::SinkConfig;
 pub use secret::Secret;
 
 use sentinel_core::alert::Notice;
+use serde::Serialize;
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
@@ -41,6 +44,25 @@ pub enum Failed {
         /// What happened.
         why: String,
     },
+}
+
+/// How a test alert went at a sink.
+///
+/// ```
+/// use sentinel_exporter::sink::Tried;
+///
+/// let tried = Tried { name: "ops".into(), kind: "slack".into(), error: None };
+/// assert_eq!(serde_json::to_string(&tried)?, r#"{"name":"ops","kind":"slack","error":null}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// What the sink is called.
+    pub name: String,
+    /// What kind it is.
+    pub kind: String,
+    /// Why it was not taken; `None` when it was.
+    pub error: Option<String>,
 }
 
 /// A way to tell people, which anybody may implement. Called on the exporter's own runtime, one message at a time.
