@@ -140,6 +140,14 @@ impl Journal {
         Ok(())
     }
 
+    /// As if the disk were full from now on.
+    #[cfg(test)]
+    pub(crate) fn fill(&mut self) {
+        if let Ok(full) = File::options().write(true).open("/dev/full") {
+            self.open.file = full;
+        }
+    }
+
     fn frame<'a>(&self, batch: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Result<Vec<u8>, StoreError> {
         let mut frame = vec![0; FRAME];
         for (name, value) in batch {

@@ -1,12 +1,13 @@
 //! Messages on their way: the part of alerting that lives on the exporter's runtime.
 
-use super::{Alerting, Plan, look};
+use super::look::look;
+use super::{Alerting, Plan};
 use crate::config::Config;
 use crate::failures::{Failure, Failures};
 use crate::process::Test;
 use crate::rollup::Place;
 use crate::sink::{Failed, Sink, Tried};
-use sentinel_core::alert::{AlertsReport, Notice};
+use sentinel_core::alert::{AlertsReport, Facts, Notice};
 use sentinel_core::{ConfigError, Sentinel};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -100,9 +101,14 @@ impl Desk {
         view: Result<(&Sentinel, Option<String>), String>,
         failures: &mut Failures,
     ) {
-        let Some(alerting) = &mut self.alerting else { return };
+        let Some(alerting) = &self.alerting else { return };
         let facts = look(own, view, alerting.rules(), alerting.state());
-        let stepped = alerting.step(own.now_ms(), Some(&facts));
+        self.judge_by(&facts, own.now_ms(), failures);
+    }
+
+    pub(crate) fn judge_by(&mut self, facts: &Facts, now_ms: i64, failures: &mut Failures) {
+        let Some(alerting) = &mut self.alerting else { return };
+        let stepped = alerting.step(now_ms, Some(facts));
         self.note(stepped.map_err(|error| error.to_string()), failures);
     }
 

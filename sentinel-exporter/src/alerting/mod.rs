@@ -14,6 +14,8 @@ mod look;
 mod options;
 #[cfg(unix)]
 mod queue;
+#[cfg(all(test, unix))]
+mod tests;
 
 #[cfg(unix)]
 pub(crate) use desk::{Desk, Sent};
@@ -23,7 +25,6 @@ use crate::config::Config;
 use crate::journal::{Journal, Values};
 use crate::rollup::{Name, Place, StoreError};
 use crate::sink::{Failed, Sink};
-use look::look;
 use queue::Queue;
 use sentinel_core::ConfigError;
 use sentinel_core::alert::{Alert, Alerts, AlertsReport, Facts, Notice, Over, Rules, State};
