@@ -2,11 +2,28 @@
 //!
 //! Retrying, order, pace and counting are the outbox's; a sink only tries, and says what came of it.
 
+mod address;
 mod config;
+mod dial;
+mod email;
+mod event;
+mod fault;
+mod http;
+#[cfg(unix)]
+mod log;
+mod options;
 mod secret;
+mod slack;
+mod smtp;
+mod webhook;
 
-pub use config::SinkConfig;
+pub use config::{EmailConfig, Encryption, LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
+pub use email::Email;
+#[cfg(unix)]
+pub use log::Log;
 pub use secret::Secret;
+pub use slack::Slack;
+pub use webhook::Webhook;
 
 use sentinel_core::alert::Notice;
 use serde::Serialize;
@@ -14,6 +31,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 use thiserror::Error;
+
+/// Less than the 10 s after which a sink is given up, so that it can say what it was waiting for.
+const TIMEOUT: Duration = Duration::from_millis(9_500);
+/// What an error says instead of a secret.
+const HIDDEN: &str = "a value that is not shown";
 
 /// A message on its way.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
