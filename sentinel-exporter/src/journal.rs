@@ -9,7 +9,7 @@
 
 use crate::flock::FileLock;
 use crate::rollup::{Name, Opened, Place, StoreError, create, failed, refused, remove};
-use rustix::fs::{Mode, OFlags, fdatasync, ftruncate, openat, renameat};
+use rustix::fs::{Mode, OFlags, ftruncate, openat, renameat};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -111,7 +111,8 @@ impl Journal {
             && self.place.open().is_ok_and(|opened| self.open.lock.is_at(&opened.fd, &Name::State.to_string()))
     }
 
-    /// Writes all of this or nothing; when it returns, a crash of this process, or of the system, does not take it away.
+    /// Writes all of this or nothing; when it returns, the end of this process does not take it away. That of the system may: waiting for
+    /// a disk would keep who asks waiting for seconds where it is busy.
     pub(crate) fn put(&mut self, batch: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
         let frame = self.frame(batch.iter().map(|(name, value)| (name.as_str(), value.as_deref())))?;
         if self.open.length + frame.len() > MOST {
@@ -122,8 +123,7 @@ impl Journal {
         }
         // What is half there must not stand before what comes next.
         self.open.half = true;
-        let written = self.open.file.write_all(&frame).and_then(|()| Ok(fdatasync(&self.open.file)?));
-        written.map_err(|error| self.cannot("write", &error))?;
+        self.open.file.write_all(&frame).map_err(|error| self.cannot("write", &error))?;
         self.open.half = false;
         self.open.length += frame.len();
         for (name, value) in batch {
@@ -203,7 +203,7 @@ impl Journal {
         let new =
             create(self.open.dir.as_fd(), &hidden, OFlags::RDWR).map_err(|error| failed(self.name, "make", error))?;
         let mut new = File::from(new);
-        let written = new.write_all(&bytes).and_then(|()| Ok(fdatasync(&new)?));
+        let written = new.write_all(&bytes);
         let moved =
             written.and_then(|()| Ok(renameat(&self.open.dir, &hidden, &self.open.dir, self.name.to_string())?));
         if let Err(error) = moved {

@@ -102,11 +102,24 @@ pub(crate) fn document(text: &str) -> Result<Document, ReadError> {
     serde_path_to_error::deserialize(document).map_err(|error| {
         // serde says "unknown field `x`, expected one of …" and "invalid type: …, expected …".
         let message = error.inner().message();
+        let path = error.path().to_string();
+        if let Some(error) = typed(&path, message) {
+            return error.into();
+        }
         match message.split_once(", expected ") {
-            Some((value, allowed)) => ConfigError::new(&error.path().to_string(), value, allowed).into(),
+            Some((value, allowed)) => ConfigError::new(&path, value, allowed).into(),
             None => wrong(error.inner()),
         }
     })
+}
+
+/// An error of ours that serde has carried as text, with the path to it.
+fn typed(path: &str, message: &str) -> Option<ConfigError> {
+    let (field, rest) = message.split_once(": ")?;
+    let (value, allowed) = rest.split_once(" is not allowed; allowed: ")?;
+    // A value that does not know what it is called.
+    let field = if field == "duration" { path.into() } else { format!("{path}.{field}") };
+    Some(ConfigError::new(&field, value, allowed))
 }
 
 /// The text of a file.
@@ -159,7 +172,7 @@ mod tests {
             ("[alerts]\nx = 1", "alerts.x: unknown field `x` is not allowed; allowed: one of `verdict`"),
             ("[alerts]\ntenant_errors = { at_least = 0 }", "alerts.tenant_errors.at_least: 0 is not allowed"),
             ("[alerts]\ngrouping = { first = 'soon' }", "alerts.grouping.first: "),
-            ("[[alerts.sinks]]\ntype = 'pager'", "alerts.sinks[0].type: unknown variant `pager` is not allowed"),
+            ("[[alerts.sinks]]\ntype = 'pager'", "alerts.sinks[0].type: \"pager\" is not allowed; allowed: slack, "),
             ("[[alerts.sinks]]\ntype = 'slack'\nurl = 3", "alerts.sinks[0].url: "),
             ("[[targets]]\nurl = ''", "targets: unknown field `targets` is not allowed"),
             ("\n[exporter]\nevery = ", "line 3: "),

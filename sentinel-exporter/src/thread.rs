@@ -55,6 +55,7 @@ pub(crate) struct Work {
     ending: BTreeMap<i64, Block>,
     published: Option<Instant>,
     collected: Option<Instant>,
+    judged: Option<Instant>,
     published_ms: Option<i64>,
     collected_ms: Option<i64>,
     /// Why the last time failed, if it did.
@@ -84,6 +85,7 @@ impl Work {
             ending: BTreeMap::new(),
             published: None,
             collected: None,
+            judged: None,
             published_ms: None,
             collected_ms: None,
             unpublished: None,
@@ -208,11 +210,12 @@ impl Work {
         // Who leads looks at the whole host all the time; others keep up slot by slot, and look when they are asked.
         let leads = self.process.state().leader;
         let period = if leads { self.config.every } else { self.sentinel.slot() };
-        let collects = question.is_some() || !last && every(self.collected, period);
-        if collects {
+        if question.is_some() || !last && every(self.collected, period) {
             self.collect();
         }
-        if is_beat && !last && (collects || self.uncollected.is_some()) {
+        // By its own time: who asks all the time must not keep it from that.
+        if is_beat && leads && !last && every(self.judged, self.config.every) {
+            self.judged = Some(Instant::now());
             self.judge();
         }
         #[cfg(unix)]

@@ -25,7 +25,7 @@ fn place(dir: &Path) -> Place {
 /// Tells at once, and ends at once.
 fn plan(sinks: Vec<Arc<dyn Sink>>) -> Plan {
     let options: AlertOptions = serde_json::from_str(
-        r#"{"verdict": {"keep_firing_for": 0}, "grouping": {"first": 0, "then": 0, "repeat": "7d"}}"#,
+        r#"{"verdict": {"keep_firing_for": 0}, "grouping": {"first": 0, "then": 0, "repeat": "168h"}}"#,
     )
     .unwrap();
     let config = Config { service: Some("shop".into()), alerts: Some(options), ..Config::default() };
@@ -264,6 +264,8 @@ fn answer(stream: TcpStream, heard: &Told) {
     let mut reader = BufReader::new(stream);
     if reader.read_line(&mut line).is_ok_and(|_| line.ends_with('\n')) {
         heard.lock().unwrap().push(line.trim_end().into());
+        // Time to be killed in.
+        std::thread::sleep(Duration::from_millis(rand::rng().random_range(0..40)));
         let _ = reader.get_mut().write_all(b"ok\n");
     }
 }
@@ -285,7 +287,7 @@ fn kills_lose_no_alert_and_repeat_none_under_another_id() {
         let begun = Instant::now();
         while !told.lock().unwrap().iter().any(|line| line.contains(what)) {
             assert!(begun.elapsed() < Duration::from_secs(60), "nobody was told of {what}");
-            std::thread::sleep(Duration::from_millis(random.random_range(1..30)));
+            std::thread::sleep(Duration::from_millis(random.random_range(5..80)));
             let victim = random.random_range(0..processes.len());
             // Another one first: it is the one that leads next, or waits for that.
             let next = Process::start(dir.path());
