@@ -4,7 +4,6 @@ use super::notices::test;
 use super::server::{Server, drip, flood, wait};
 use super::{later, refused, send, slack, webhook};
 use sentinel_exporter::sink::{Failed, Secret, Sink, SlackConfig};
-use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

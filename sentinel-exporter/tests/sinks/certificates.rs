@@ -28,9 +28,10 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.distinguished_name.push(DnType::CommonName, "an authority of the tests");
         let key = KeyPair::generate().unwrap();
         let dir = tempfile::tempdir().unwrap();
+        // Each has a name of its own.
+        params.distinguished_name.push(DnType::CommonName, dir.path().display().to_string());
         std::fs::write(dir.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
         Self { issuer: Issuer::new(params, key), dir }
     }

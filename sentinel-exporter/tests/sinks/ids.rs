@@ -135,7 +135,7 @@ fn in_mail(mail: &Value, notice: &Notice) {
     assert_eq!(mail["ascii"], true);
     assert!(mail["longest"].as_u64().unwrap() <= 998);
     let body = mail["body"].as_str().unwrap();
-    assert_eq!(body, message.text().replace("\r\n", "\n") + "\n");
+    assert_eq!(body, message.text().replace("\r\n", "\n"));
     assert!(body.contains(&shown(notice)));
 }
 

@@ -46,7 +46,9 @@ fn a_line_that_is_longer_than_a_file_is_written() {
     let path = dir.path().join("alerts.jsonl");
     let sink = Log::new(&log(&path)).unwrap();
     for _ in 0..2 {
-        send(&sink, &accusing(&b"\xff".repeat(40_000), "/")).unwrap();
+        let mut notice = test();
+        notice.service = "shop".repeat(20_000);
+        send(&sink, &notice).unwrap();
     }
     for file in [&path, &dir.path().join("alerts.jsonl.1")] {
         assert_eq!(fs::read_to_string(file).unwrap().lines().count(), 1);

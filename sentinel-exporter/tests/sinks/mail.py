@@ -19,13 +19,14 @@ class Taken:
         line = {
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
-            "tls": session.ssl is not None or server._over_ssl,
+            "tls": server.transport.get_extra_info("ssl_object") is not None,
             "authenticated": session.authenticated,
             "headers": [[name, str(value)] for name, value in mail.items()],
             "multipart": mail.is_multipart(),
             "type": mail.get_content_type(),
             "charset": mail.get_content_charset(),
-            "body": mail.get_content(),
+            # The end of the last line belongs to SMTP.
+            "body": mail.get_content().replace("\r\n", "\n").rstrip("\n"),
             "defects": [repr(defect) for defect in mail.defects],
             "longest": max(len(line) for line in envelope.original_content.split(b"\r\n")),
             "ascii": envelope.original_content.isascii(),
@@ -54,7 +55,7 @@ async def main():
             tls_context=context if starttls else None,
             require_starttls=starttls,
             auth_required=asked["password"] is not None,
-            auth_require_tls=asked["encryption"] != "none",
+            auth_require_tls=starttls,
             authenticator=authenticator,
         )
 

@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use sentinel_exporter::sink::{
     Email, EmailConfig, Encryption, Secret, Sink, SinkConfig, Slack, SlackConfig, Webhook, WebhookConfig,
 };
-use std::io::Write;
 
 const CANARY: &str = "canary";
 

@@ -116,7 +116,7 @@ fn nothing_is_said_before_it_is_encrypted() {
         (scripted(go_on("502 canary\r\n")), "502 for STARTTLS"),
         // Said to be encrypted by somebody on the way.
         (scripted(go_on("220 go on\r\n250 canary\r\n")), "the answer cannot be understood"),
-        (scripted(go_on("220 go on\r\n")), "no answer in time"),
+        (scripted(go_on("220 go on\r\n")), "the connection was closed before the answer was complete"),
         (scripted(go_on("canary\r\n")), "the answer cannot be understood"),
         (scripted(go_on("")), "the connection was closed before the answer was complete"),
     ] {
