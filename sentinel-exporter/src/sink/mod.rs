@@ -11,7 +11,7 @@ mod fault;
 mod http;
 #[cfg(unix)]
 mod log;
-mod options;
+pub(crate) mod options;
 mod secret;
 mod slack;
 mod smtp;

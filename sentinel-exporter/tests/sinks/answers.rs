@@ -131,7 +131,8 @@ fn nothing_takes_longer_than_it_may() {
         let _ = wire.write_all(b"HTTP/1.1 404 x\r\ntransfer-encoding: chunked\r\n\r\n");
         drip(wire, "1\r\nx\r\n");
     });
-    assert_eq!(send(&slack(&server.url("/x")), &test()), refused("404 Not Found"));
+    let patient = slack(&server.url("/x")).within(Duration::from_secs(30));
+    assert_eq!(send(&patient, &test()), refused("404 Not Found"));
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Sinks against servers that behave badly, and ids that want to be more than ids.
 
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
 mod answers;
 mod certificates;
+mod configs;
 mod ids;
 mod lines;
 mod mail;

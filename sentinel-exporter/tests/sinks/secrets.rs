@@ -12,6 +12,9 @@ use sentinel_exporter::sink::{
 
 const CANARY: &str = "canary";
 
+/// What a server says, of a status and all that it was told.
+type Answer = fn(&str, &str) -> String;
+
 fn shows(text: &impl std::fmt::Debug) -> bool {
     let text = format!("{text:?}").to_lowercase();
     [CANARY.to_owned(), STANDARD.encode(CANARY), STANDARD.encode(format!("\0sentinel\0{PASSWORD}"))]
@@ -25,7 +28,7 @@ fn key() -> Secret {
 
 #[test]
 fn a_server_that_repeats_what_it_was_told_is_not_quoted() {
-    let answers: [(&str, fn(&str, &str) -> String); 6] = [
+    let answers: [(&str, Answer); 6] = [
         ("body", |status, all| format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{all}", all.len())),
         ("reason", |status, _| format!("HTTP/1.1 {status} canary\r\ncontent-length: 0\r\n\r\n")),
         ("header", |status, _| {
