@@ -7,6 +7,7 @@ import asyncio
 import email
 import email.policy
 import json
+import logging
 import ssl
 import sys
 
@@ -65,4 +66,6 @@ async def main():
     await loop.run_in_executor(None, sys.stdin.read)
 
 
+# It warns of itself.
+logging.disable()
 asyncio.run(main())

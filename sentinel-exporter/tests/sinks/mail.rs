@@ -54,7 +54,6 @@ impl Post {
         let asked = json!({ "encryption": encryption, "password": password, "certificate": certificate, "key": key });
         let mut child = Command::new(python()?)
             .args([Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sinks/mail.py"), asked.to_string().into()])
-            .env("PYTHONWARNINGS", "ignore")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
