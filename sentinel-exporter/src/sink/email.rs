@@ -1,7 +1,7 @@
 //! Mail, handed in to a server by SMTP.
 
-use super::config::EmailConfig;
 use super::dial::Trust;
+use super::email_config::EmailConfig;
 use super::smtp::Server;
 use super::{Failed, Sending, Sink, TIMEOUT};
 use base64::Engine;

@@ -6,6 +6,7 @@ mod address;
 mod config;
 mod dial;
 mod email;
+mod email_config;
 mod event;
 mod fault;
 mod http;
@@ -17,8 +18,9 @@ mod slack;
 mod smtp;
 mod webhook;
 
-pub use config::{EmailConfig, Encryption, LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
+pub use config::{LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
 pub use email::Email;
+pub use email_config::{EmailConfig, Encryption};
 #[cfg(unix)]
 pub use log::Log;
 pub use secret::Secret;

@@ -2,7 +2,8 @@
 //!
 //! One struct, not one a type: serde keeps what it reads of an enum in a buffer, and forgets which key was wrong.
 
-use super::config::{EmailConfig, Encryption, LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
+use super::config::{LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
+use super::email_config::{EmailConfig, Encryption};
 use super::{HIDDEN, Secret};
 use crate::read::Given;
 use sentinel_core::{ConfigError, parse_size};

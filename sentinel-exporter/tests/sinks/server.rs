@@ -152,12 +152,12 @@ pub(crate) fn drip(wire: &mut dyn Wire, text: &str) {
     }
 }
 
-/// As fast as it can, until the client goes, or half a gigabyte is out.
-pub(crate) fn flood(wire: &mut dyn Wire, text: &str) {
+/// As fast as it can, until the client goes, or half a gigabyte is out; says how much went.
+pub(crate) fn flood(wire: &mut dyn Wire, text: &str) -> usize {
     let many = text.repeat(65_536 / text.len());
-    for _ in 0..8_192 {
-        if wire.write_all(many.as_bytes()).is_err() {
-            return;
-        }
+    let mut times = 0;
+    while times < 8_192 && wire.write_all(many.as_bytes()).is_ok() {
+        times += 1;
     }
+    times * many.len()
 }

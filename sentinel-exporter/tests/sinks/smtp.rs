@@ -6,6 +6,7 @@ use super::{TIMEOUT, later, refused, send};
 use sentinel_exporter::sink::{Email, EmailConfig, Encryption, Failed, Secret};
 use std::io::{BufRead, BufReader, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub(crate) const PASSWORD: &str = "canary-password";
 
@@ -137,8 +138,12 @@ fn nobody_is_waited_for_or_flooded() {
             assert_eq!(send(&sink(&server, encryption), &test()), later("no answer in time"));
         }
         for text in ["x", "220-and so on\r\n"] {
-            let server = Server::raw(move |mut stream| flood(&mut stream, text));
+            let (done, flooded) = std::sync::mpsc::channel();
+            let server = Server::raw(move |mut stream| done.send(flood(&mut stream, text)).unwrap());
             let sent = send(&sink(&server, encryption), &test());
+            let taken = flooded.recv_timeout(Duration::from_mins(1)).unwrap();
+            // What the system keeps in its own buffers, both sides, and no more.
+            assert!(taken < 16 << 20, "{taken}");
             let known = [later("the answer is too large"), later("the answer cannot be understood")];
             assert!(known.contains(&sent), "{sent:?}");
         }
