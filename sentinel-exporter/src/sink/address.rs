@@ -53,7 +53,11 @@ impl Address {
             }
             port => port.strip_prefix(':')?.parse().ok().filter(|port| *port > 0)?,
         };
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).parse().ok()?;
+        let path = match uri.path_and_query().map_or("", |path| path.as_str()) {
+            path if path.starts_with('/') => path.parse(),
+            query => format!("/{query}").parse(),
+        };
+        let path = path.ok()?;
         Some(Self { tls, host: host.into(), port, authority: authority.as_str().into(), path })
     }
 }

@@ -1,11 +1,13 @@
 //! Mail, handed in to a server by SMTP.
 
-use super::config::EmailConfig;
 use super::dial::Trust;
+use super::email_config::EmailConfig;
 use super::smtp::Server;
 use super::{Failed, Sending, Sink, TIMEOUT};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lettre::Message;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::message::{Mailbox, Mailboxes};
 use lettre::transport::smtp::authentication::Credentials;
 use sentinel_core::ConfigError;
@@ -79,7 +81,7 @@ impl Email {
         let message = notice.message();
         // The same at each attempt, so that mail that came twice is seen to be one; the name of a sink is of harmless characters.
         let id = format!("<{}.{}@{}>", notice.id, self.name, self.from.email.domain());
-        let mut builder = Message::builder().from(self.from.clone()).subject(one_line(&message.title));
+        let mut builder = Message::builder().from(self.from.clone()).raw_header(subject(&message.title));
         for to in self.to.iter() {
             builder = builder.to(to.clone());
         }
@@ -88,6 +90,7 @@ impl Email {
             .message_id(Some(id))
             // So that nobody's absence notice answers it.
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()))
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(message.text() + "\n")
             .ok()
@@ -111,6 +114,22 @@ impl Sink for Email {
             self.server.send(message.envelope(), &message.formatted()).await
         })
     }
+}
+
+/// All of it is encoded, not only what is not ASCII as the library does: an id may look like a word that is encoded already, and would
+/// be shown as what that says.
+fn subject(title: &str) -> HeaderValue {
+    let line = one_line(title);
+    // A line of a header has 78 characters, of which a word with its frame has 72.
+    let mut words: Vec<String> = vec![String::new()];
+    for c in line.chars() {
+        if words.last().is_some_and(|word| word.len() + c.len_utf8() > 45) {
+            words.push(String::new());
+        }
+        words.last_mut().into_iter().for_each(|word| word.push(c));
+    }
+    let words: Vec<String> = words.iter().map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word))).collect();
+    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str("Subject"), line, words.join("\r\n "))
 }
 
 /// A header is one line, whatever data is in it.

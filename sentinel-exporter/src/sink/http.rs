@@ -24,7 +24,7 @@ const BODY: usize = 64 << 10;
 /// An answer's body explains what its head has said already: it is not waited for longer.
 const BODY_WAIT: Duration = Duration::from_secs(2);
 /// The longest wait that anybody may ask for.
-const LONGEST: Duration = Duration::from_secs(3_600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// What an answer is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,19 +6,21 @@ mod address;
 mod config;
 mod dial;
 mod email;
+mod email_config;
 mod event;
 mod fault;
 mod http;
 #[cfg(unix)]
 mod log;
-mod options;
+pub(crate) mod options;
 mod secret;
 mod slack;
 mod smtp;
 mod webhook;
 
-pub use config::{EmailConfig, Encryption, LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
+pub use config::{LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
 pub use email::Email;
+pub use email_config::{EmailConfig, Encryption};
 #[cfg(unix)]
 pub use log::Log;
 pub use secret::Secret;

@@ -2,7 +2,8 @@
 //!
 //! One struct, not one a type: serde keeps what it reads of an enum in a buffer, and forgets which key was wrong.
 
-use super::config::{EmailConfig, Encryption, LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
+use super::config::{LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
+use super::email_config::{EmailConfig, Encryption};
 use super::{HIDDEN, Secret};
 use crate::read::Given;
 use sentinel_core::{ConfigError, parse_size};
@@ -173,5 +174,46 @@ impl<'de> Deserialize<'de> for To {
         }
 
         deserializer.deserialize_any(Written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Document {
+        #[serde(rename = "sinks")]
+        _sinks: Vec<SinkOptions>,
+    }
+
+    /// The key that is wrong, in a longer text.
+    fn wrong(toml: &str) -> (String, String) {
+        let text = format!("[[sinks]]\ntype = 'log'\n[[sinks]]\n{toml}");
+        let error =
+            serde_path_to_error::deserialize::<_, Document>(toml::Deserializer::parse(&text).unwrap()).unwrap_err();
+        (error.path().to_string(), error.inner().message().into())
+    }
+
+    #[test]
+    fn a_key_that_is_wrong_is_named_by_its_path() {
+        for (toml, path, message) in [
+            ("urll = 'canary'", "sinks[1].urll", "unknown field `urll`, expected one of `type`, `name`"),
+            ("url = 112233", "sinks[1].url", "a value that is not shown, expected text"),
+            ("url = { envy = 'X' }", "sinks[1].url", "unknown field `envy`, expected env or file"),
+            ("to = ['ops@shop.example', 3]", "sinks[1].to[1]", "invalid type: integer `3`, expected a string"),
+            ("to = 3", "sinks[1].to", "invalid type: integer `3`, expected text, or a list of text"),
+            ("port = 65536", "sinks[1].port", "invalid value: integer `65536`, expected u16"),
+            (
+                "encryption = 'ssl'",
+                "sinks[1].encryption",
+                "unknown variant `ssl`, expected one of `starttls`, `tls`, `none`",
+            ),
+        ] {
+            let found = wrong(toml);
+            assert_eq!(found.0, path);
+            assert!(found.1.starts_with(message), "{}", found.1);
+        }
     }
 }

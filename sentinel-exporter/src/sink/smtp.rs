@@ -1,8 +1,8 @@
 //! What is said to a mail server. Its answers are codes here; its words could be anything, a password that it was told among them.
 
 use super::Failed;
-use super::config::Encryption;
 use super::dial::{Stream, Trust, dial, secure};
+use super::email_config::Encryption;
 use super::fault::{self, Fault};
 use lettre::address::Envelope;
 use lettre::transport::smtp::Error;
