@@ -2,6 +2,7 @@
 
 use crate::alerting::AlertOptions;
 use crate::read::{self, Given, ReadError};
+use crate::sink::{Secret, SinkConfig, SlackConfig, WebhookConfig};
 use sentinel_core::{ConfigError, parse_duration, parse_size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -146,7 +147,8 @@ impl Config {
     }
 
     /// Takes `SENTINEL_SERVICE`, `SENTINEL_DIR`, `SENTINEL_STATE_DIR`, `SENTINEL_EXPORTER_EVERY`, `SENTINEL_EXPORTER_TENANTS`, `SENTINEL_EXPORTER_BUDGET`
-    /// and `SENTINEL_EXPORTER_FLUSH` where they are set and not empty.
+    /// and `SENTINEL_EXPORTER_FLUSH` where they are set and not empty; `SENTINEL_SLACK_URL`, and `SENTINEL_WEBHOOK_URL` with
+    /// `SENTINEL_WEBHOOK_SECRET`, each add a sink and so have people alerted.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the variable.
@@ -165,6 +167,26 @@ impl Config {
         for (variable, key) in VARIABLES {
             if let Some(value) = get(variable).filter(|value| !value.is_empty()) {
                 self.set(key, &value).map_err(|error| named(variable, error))?;
+            }
+        }
+        self.sinks(get)
+    }
+
+    /// Sinks that the environment names. One that is configured under that name is what holds.
+    fn sinks(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let secret = |name: &str| get(name).filter(|value| !value.is_empty()).map(Secret::new);
+        let slack = secret("SENTINEL_SLACK_URL").map(|url| SinkConfig::Slack(SlackConfig::new(url)));
+        let webhook = secret("SENTINEL_WEBHOOK_URL").map(|url| {
+            SinkConfig::Webhook(WebhookConfig { secret: secret("SENTINEL_WEBHOOK_SECRET"), ..WebhookConfig::new(url) })
+        });
+        for sink in [slack, webhook].into_iter().flatten() {
+            let prefix = format!("SENTINEL_{}_", sink.name().to_ascii_uppercase());
+            let sink = sink
+                .validated()
+                .map_err(|error| named(&format!("{prefix}{}", error.field.to_ascii_uppercase()), error))?;
+            let alerts = self.alerts.get_or_insert_default();
+            if alerts.sinks.iter().all(|other| other.name() != sink.name()) {
+                alerts.sinks.push(sink);
             }
         }
         Ok(self)
@@ -346,11 +368,33 @@ mod tests {
             ("SENTINEL_EXPORTER_EVERY", "soon"),
             ("SENTINEL_EXPORTER_TENANTS", "1.5"),
             ("SENTINEL_EXPORTER_BUDGET", "64 apples"),
+            ("SENTINEL_STATE_DIR", "here"),
         ] {
             let error = Config::default().variables(one(name, value)).unwrap_err();
             assert_eq!(error.field, name);
             assert!(error.value.contains(value), "{error}");
         }
+    }
+
+    #[test]
+    fn sinks_of_the_environment_join_those_that_are_configured() {
+        let get = |name: &str| match name {
+            "SENTINEL_SLACK_URL" => Some("https://hooks.slack.com/services/canary".into()),
+            "SENTINEL_WEBHOOK_URL" => Some("https://example.com/canary".into()),
+            _ => None,
+        };
+        let names = |config: &Config| -> Vec<String> {
+            config.alerts.iter().flat_map(|alerts| &alerts.sinks).map(|sink| sink.name().into()).collect()
+        };
+        let config = Config::default().variables(get).unwrap();
+        assert_eq!(names(&config), ["slack", "webhook"]);
+        assert!(!format!("{config:?}").contains("canary"));
+        let own = "[[alerts.sinks]]\ntype = 'log'\nname = 'slack'";
+        assert_eq!(names(&Config::from_toml(own).unwrap().variables(get).unwrap()), ["slack", "webhook"]);
+        let wrong = |name: &str| (name == "SENTINEL_SLACK_URL").then(|| "canary".into());
+        let error = Config::default().variables(wrong).unwrap_err();
+        assert_eq!(error.field, "SENTINEL_SLACK_URL");
+        assert!(!error.to_string().contains("canary"));
     }
 
     #[test]

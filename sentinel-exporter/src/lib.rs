@@ -31,6 +31,7 @@ mod leader;
 mod process;
 mod read;
 pub mod rollup;
+mod setup;
 pub mod sink;
 mod thread;
 mod view;
@@ -44,4 +45,5 @@ pub use flush::{FlushError, Flusher};
 #[cfg(unix)]
 pub use leader::Leader;
 pub use read::ReadError;
+pub use setup::Setup;
 pub use watch::{Reload, Watch};

@@ -100,17 +100,33 @@ pub(crate) fn document(text: &str) -> Result<Document, ReadError> {
     };
     let document = toml::Deserializer::parse(text).map_err(|error| wrong(&error))?;
     serde_path_to_error::deserialize(document).map_err(|error| {
-        // serde says "unknown field `x`, expected one of …" and "invalid type: …, expected …".
-        let message = error.inner().message();
-        let path = error.path().to_string();
-        if let Some(error) = typed(&path, message) {
-            return error.into();
-        }
-        match message.split_once(", expected ") {
-            Some((value, allowed)) => ConfigError::new(&path, value, allowed).into(),
-            None => wrong(error.inner()),
-        }
+        of_path(&error.path().to_string(), error.inner().message()).map_or_else(|| wrong(error.inner()), Into::into)
     })
+}
+
+/// The options of alerts from JSON, not checked yet: what `[alerts]` is in a file.
+pub(crate) fn alerts(json: &str) -> Result<AlertOptions, ConfigError> {
+    let mut json = serde_json::Deserializer::from_str(json);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = match error.path().to_string().as_str() {
+            "." => "alerts".to_string(),
+            path => format!("alerts.{path}"),
+        };
+        // Without where in the text: that is nothing that somebody has written.
+        let message = error.inner().to_string();
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+        of_path(&path, message).unwrap_or_else(|| ConfigError::new(&path, message, "what the documentation gives"))
+    })
+}
+
+/// An error of serde's at the path of a key.
+fn of_path(path: &str, message: &str) -> Option<ConfigError> {
+    if let Some(error) = typed(path, message) {
+        return Some(error);
+    }
+    // serde says "unknown field `x`, expected one of …" and "invalid type: …, expected …".
+    let (value, allowed) = message.split_once(", expected ")?;
+    Some(ConfigError::new(path, value, allowed))
 }
 
 /// An error of ours that serde has carried as text, with the path to it.
