@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 const TOKEN: &str = "correct-horse-battery";
 const START: i64 = 1_700_000_000_000;
-const DATA: [&str; 5] = ["/report", "/tenants/acme", "/stats", "/metrics", "/tenants/%2e%2e"];
+const DATA: [&str; 6] = ["/report", "/tenants/acme", "/stats", "/alerts", "/metrics", "/tenants/%2e%2e"];
 
 fn sentinel() -> Sentinel {
     let sentinel = Sentinel::builder().clock(Clock::manual(START)).build().unwrap();
@@ -88,7 +88,7 @@ fn the_page_and_the_document_hold_no_data() {
 #[test]
 fn every_answer_is_strict() {
     let admin = admin();
-    for path in ["/", "/openapi.json", "/report", "/stats", "/metrics", "/tenants/acme", "/tenants/nobody", "/nothing"]
+    for path in ["/", "/openapi.json", "/report", "/stats", "/alerts", "/metrics", "/tenants/acme", "/tenants/nobody", "/nothing"]
     {
         let response = ask(&admin, path, "");
         assert_eq!(header(&response, "cache-control"), Some("no-store"), "{path}");
@@ -151,6 +151,7 @@ fn what_is_asked_is_answered() {
     assert_eq!(tenant["endpoints"][0]["endpoint"], "/v1/process");
     let stats = json(&ask(&admin, "/stats", ""));
     assert_eq!((&stats["offered"], &stats["accepted"]), (&4.into(), &4.into()));
+    assert_eq!(json(&ask(&admin, "/alerts", "")), serde_json::Value::Null);
     let metrics = String::from_utf8(ask(&admin, "/metrics", "").body.into_owned()).unwrap();
     assert!(
         metrics.contains("\nsentinel_events_accepted_total 4\n") && metrics.contains("\nsentinel_window_errors 3\n"),
@@ -204,6 +205,7 @@ fn what_is_wrong_is_named() {
         ("GET", "/report", "limit=9999999999999999999999", 400, "1 to 1000"),
         ("GET", "/report", "color=red", 400, "\"color\""),
         ("GET", "/stats", "by=load", 400, "no query parameters"),
+        ("GET", "/alerts", "by=load", 400, "no query parameters"),
         ("GET", "/", "x", 400, "no query parameters"),
         ("GET", "/tenants/%zz", "", 400, "hexadecimal"),
         ("GET", "/tenants/%", "", 400, "hexadecimal"),

@@ -7,7 +7,7 @@
 //! | `/report?by=&limit=&window=&series=&scope=` | a [`Report`](crate::Report) | yes |
 //! | `/tenants/{id}?window=` | a [`TenantReport`](crate::TenantReport), the id as reports show it | yes |
 //! | `/stats` | the ledger and the memory | yes |
-//! | `/alerts` | an [`AlertsReport`](crate::alert::AlertsReport); 404 where no alerts are configured | yes |
+//! | `/alerts` | an [`AlertsReport`](crate::alert::AlertsReport); `null` where none are configured | yes |
 //! | `/metrics` | fleet totals for Prometheus, no series per tenant | yes |
 //! | `/openapi.json` | this table, as an `OpenAPI` 3.1 document | no |
 //!
@@ -250,11 +250,8 @@ impl Admin {
             }
             Route::Alerts => {
                 Params::read(request.query, &[])?;
-                match self.sentinel.alerts() {
-                    Ok(Some(alerts)) => Ok(Response::new(200, JSON, body_of(&alerts)?)),
-                    Ok(None) => Err(Problem::new(404, "no alerts are configured")),
-                    Err(why) => Err(Problem::new(503, why.to_string())),
-                }
+                let alerts = self.sentinel.alerts().map_err(|why| Problem::new(503, why.to_string()))?;
+                Ok(Response::new(200, JSON, body_of(&alerts)?))
             }
             Route::Metrics => {
                 Params::read(request.query, &[])?;
