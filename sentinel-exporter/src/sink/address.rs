@@ -44,13 +44,8 @@ impl Address {
         }
         // A port that is no number is read as none by the library.
         let port = match authority.as_str().strip_prefix(authority.host())? {
-            "" => {
-                if tls {
-                    443
-                } else {
-                    80
-                }
-            }
+            "" if tls => 443,
+            "" => 80,
             port => port.strip_prefix(':')?.parse().ok().filter(|port| *port > 0)?,
         };
         let path = match uri.path_and_query().map_or("", |path| path.as_str()) {

@@ -21,8 +21,8 @@ use sentinel_exporter::sink::{Failed, Secret, Sink, Slack, SlackConfig, Webhook,
 use std::time::{Duration, Instant};
 
 /// What a sink may take here, and what a busy machine may add to it.
-const TIMEOUT: Duration = Duration::from_millis(1_200);
-const SLACK: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_millis(2_500);
+const SLACK: Duration = Duration::from_secs(5);
 
 /// As the exporter does it: on a runtime of one thread. Nothing may take longer than it is given.
 fn send(sink: &dyn Sink, notice: &Notice) -> Result<(), Failed> {
