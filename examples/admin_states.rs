@@ -7,11 +7,11 @@
 //!
 //! | mounted at | what it shows |
 //! |---|---|
-//! | `/one` | one tenant fails and is slow, beside tenants who always fail and ids that are hostile |
+//! | `/one` | one tenant fails and is slow, beside tenants who always fail and ids that are hostile; alerts, and sinks in every state |
 //! | `/hostile` | one tenant fails, whose id is markup |
 //! | `/slow` | one tenant is slow, and nobody fails more than before |
 //! | `/everyone` | the fleet fails |
-//! | `/quiet` | nothing |
+//! | `/quiet` | nothing; alerts are configured, nobody is told |
 //! | `/crowded` | more tenants than places: lower bounds |
 //! | `/open` | `/one` again, for everybody |
 //! | `/closed` | no token is configured; no request yet |
@@ -22,9 +22,11 @@
 
 use axum::Router;
 use sentinel_core::admin::Admin;
-use sentinel_core::{Clock, Event, Latency, Sentinel};
+use sentinel_core::alert::{Accused, Alert, Alerts, AlertsReport, Facts, Over, Rules, SinkReport, SinkState, State};
+use sentinel_core::{Answer, Clock, Event, Kind, Latency, Query, Scope, Sentinel, Sharing, Unavailable, Wider};
 use sentinel_tower::AdminService;
 use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 const TOKEN: &str = "correct-horse-battery";
@@ -54,9 +56,78 @@ enum Trouble {
     Everyone,
 }
 
+/// Alerts of a fleet by the real rules, and sinks that nobody sends anything to.
+#[derive(Debug)]
+struct Told {
+    alerts: Alerts,
+    /// The state, and what is said of it.
+    known: Mutex<(State, AlertsReport)>,
+}
+
+impl Told {
+    fn new(has_sinks: bool) -> Result<Arc<Self>, Box<dyn Error>> {
+        let alerts = Alerts::new("shop", Rules::default())?;
+        let mut report = AlertsReport::new("shop", &State::default());
+        if has_sinks {
+            // One that was over before all this: everyone was hit, a while ago.
+            let at = now_ms() - 3_600_000;
+            let hit =
+                Accused { kind: Kind::Everyone, window_ms: 60_000, rate_without: Some(0.2), ..Accused::default() };
+            let (_, outcome) = alerts.step(State::default(), at, Some(&Facts::new(at, 600_000).with_verdict(hit)));
+            let fired = outcome.transitions.into_iter().filter_map(|transition| transition.alert);
+            report.recent = fired.map(|alert| Over::from(over(alert, at + 240_000))).collect();
+            let sink = |kind: &str, name: &str, state, error: Option<&str>| {
+                let mut sink = SinkReport::new(name, kind);
+                (sink.state, sink.last_error) = (state, error.map(Into::into));
+                (sink.offered, sink.delivered) = (3, if error.is_none() { 3 } else { 1 });
+                sink.pending = sink.offered - sink.delivered;
+                sink
+            };
+            report.sinks = vec![
+                sink("slack", "slack", SinkState::Ok, None),
+                sink("webhook", "pager", SinkState::Retrying, Some("503")),
+                sink("email", "<b>ops</b>", SinkState::Disabled, Some("550")),
+            ];
+        }
+        Ok(Arc::new(Self { alerts, known: Mutex::new((State::default(), report)) }))
+    }
+
+    fn look(&self, sentinel: &Sentinel, now: i64) {
+        let query = Query { limit: 1_000, scope: Some(Scope::Process), ..Query::default() };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (state, _) = self.alerts.step(std::mem::take(&mut known.0), now, Some(&Facts::of(&sentinel.report(query))));
+        let fresh = AlertsReport::new("shop", &state);
+        (known.1.alerts, known.1.as_of, known.1.leader) = (fresh.alerts, fresh.as_of, true);
+        known.0 = state;
+    }
+}
+
+fn over(alert: Alert, at: i64) -> Alert {
+    let mut alert = alert;
+    (alert.resolved_ms, alert.told, alert.lasted_ms) = (Some(at), true, (at - alert.fired_ms) as u64);
+    alert
+}
+
+impl Wider for Told {
+    fn begin(&self) {}
+
+    fn answer(&self) -> Result<Option<Answer>, Unavailable> {
+        Ok(None)
+    }
+
+    fn sharing(&self) -> Option<Sharing> {
+        None
+    }
+
+    fn alerts(&self) -> Result<Option<AlertsReport>, Unavailable> {
+        Ok(Some(self.known.lock().unwrap_or_else(PoisonError::into_inner).1.clone()))
+    }
+}
+
 /// Made traffic of one fleet.
 struct Traffic {
     sentinel: Sentinel,
+    told: Option<Arc<Told>>,
     trouble: Trouble,
     /// Ordinary tenants, and requests a second.
     fleet: u64,
@@ -68,7 +139,7 @@ struct Traffic {
 impl Traffic {
     fn new(trouble: Trouble, fleet: u64, places: usize, start: i64) -> Result<Self, Box<dyn Error>> {
         let sentinel = Sentinel::builder().clock(Clock::manual(start)).places(places).stripes(1).build()?;
-        Ok(Self { sentinel, trouble, fleet, rate: 60, made: 0 })
+        Ok(Self { sentinel, told: None, trouble, fleet, rate: 60, made: 0 })
     }
 
     /// The requests of the second that ends at `now`, and what is thought of them.
@@ -78,6 +149,18 @@ impl Traffic {
             self.request(now - 1_000 + (i * 1_000 / self.rate) as i64, failing);
         }
         self.sentinel.tick(now);
+        if let Some(told) = self.told.as_ref().filter(|_| failing) {
+            told.look(&self.sentinel, now);
+        }
+    }
+
+    /// With alerts.
+    fn telling(mut self, has_sinks: bool) -> Result<Self, Box<dyn Error>> {
+        let told = Told::new(has_sinks)?;
+        let wider: Weak<Told> = Arc::downgrade(&told);
+        self.sentinel.widen(wider);
+        self.told = Some(told);
+        Ok(self)
     }
 
     fn request(&self, at: i64, failing: bool) {
@@ -147,7 +230,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut router = mounted("/closed", Sentinel::builder().build()?.admin());
     let mut fleets = Vec::new();
     for (path, trouble, fleet, places) in states {
-        let traffic = Traffic::new(trouble, fleet, places, start)?;
+        let mut traffic = Traffic::new(trouble, fleet, places, start)?;
+        if matches!(path, "/one" | "/hostile" | "/quiet") {
+            traffic = traffic.telling(path != "/quiet")?;
+        }
         router = router.merge(mounted(path, traffic.sentinel.admin().token(TOKEN)?));
         if path == "/one" {
             router = router.merge(mounted("/open", traffic.sentinel.admin().public()));

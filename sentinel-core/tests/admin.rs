@@ -88,8 +88,17 @@ fn the_page_and_the_document_hold_no_data() {
 #[test]
 fn every_answer_is_strict() {
     let admin = admin();
-    for path in ["/", "/openapi.json", "/report", "/stats", "/alerts", "/metrics", "/tenants/acme", "/tenants/nobody", "/nothing"]
-    {
+    for path in [
+        "/",
+        "/openapi.json",
+        "/report",
+        "/stats",
+        "/alerts",
+        "/metrics",
+        "/tenants/acme",
+        "/tenants/nobody",
+        "/nothing",
+    ] {
         let response = ask(&admin, path, "");
         assert_eq!(header(&response, "cache-control"), Some("no-store"), "{path}");
         assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));

@@ -138,6 +138,8 @@ impl Work {
                 }
             }
         });
+        // A name that is looked up and never found must not be waited for.
+        runtime.shutdown_background();
     }
 
     /// The next thing that happens to a message: one has arrived or failed, or the time of one has come.

@@ -398,6 +398,45 @@ def test_nothing_is_clipped(chromium, base, width, scheme, path):
     page.open(path).shows("#kind", "ONE TENANT")
     page.shows("#rows", "tenant")
     assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
+    page.tab.locator("#alerts").wait_for() if path == "/hostile" else None
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
     dark = page.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 19, 23)"
     assert dark == (scheme == "dark")
     page.context.close()
+
+
+def test_alerts_say_what_fires_what_did_and_who_was_told(page):
+    page.open("/one").shows("#alerts-rows", "firing")
+    first = page.tab.locator("#alerts-rows li").first.inner_text()
+    assert first.startswith("firing\n🚨 Sentinel: Tenant tenant_acme responsible for") and "since " in first, first
+    over = page.tab.locator("#alerts-rows li.over")
+    assert over.count() == 1 and over.inner_text().startswith("over\n✅ Sentinel: resolved after 4 minutes: Everyone is hit")
+    sinks = page.tab.locator("#alerts-sinks li").all_inner_texts()
+    assert sinks == [
+        "slack\n3 offered, 3 delivered, 0 pending",
+        "webhook pager\nretrying\n3 offered, 1 delivered, 2 pending\nlast error: 503",
+        "email <b>ops</b>\ndisabled\n3 offered, 1 delivered, 2 pending\nlast error: 550",
+    ], sinks
+    # Ids are text here too.
+    page.open("/hostile").shows("#alerts-rows", IMG)
+    assert page.tab.locator("#alerts img, #alerts b").count() == 0
+
+
+def test_alerts_that_nobody_gets_and_none_at_all(page):
+    page.open("/quiet").shows("#alerts-rows", "Nothing fires.")
+    assert page.text("#alerts-sinks") == "Nobody is told: no sink is configured."
+    page.open("/slow").shows("#kind", "ONE TENANT")
+    page.shows("#rows", "tenant")
+    assert page.tab.locator("#alerts").is_hidden()
+
+
+def test_alerts_that_cannot_be_had_take_nothing_else_away(page):
+    page.expected = ("503",)
+    detail = "the exporter has not answered within 250 ms"
+    page.tab.route("**/alerts", lambda route: route.fulfill(status=503, json={"status": 503, "detail": detail}))
+    page.open("/one").shows("#kind", "ONE TENANT")
+    page.shows("#alerts-trouble", "Cannot be shown: " + detail)
+    assert page.tab.locator("#trouble").is_hidden()
+    page.tab.unroute("**/alerts")
+    page.shows("#alerts-rows", "firing")
+    page.tab.locator("#alerts-trouble").wait_for(state="hidden")
