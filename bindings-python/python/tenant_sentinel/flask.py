@@ -17,6 +17,7 @@ from flask import Blueprint, Flask, Response, request
 from tenant_sentinel import _current, wsgi
 from tenant_sentinel._admin import whole
 from tenant_sentinel._current import KEY, watching
+from tenant_sentinel._tenant import given_name, given_sentinel
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
@@ -88,8 +89,8 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
     >>> Flask("service").register_blueprint(view, url_prefix="/sentinel")
     """
-    view_of = sentinel.admin(public=public)
-    blueprint = Blueprint(name, __name__)
+    view_of = given_sentinel(sentinel).admin(public=public)
+    blueprint = Blueprint(given_name(name), __name__)
     # Also of what the framework answers by itself, such as OPTIONS.
     blueprint.before_request(_current.discard)
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]

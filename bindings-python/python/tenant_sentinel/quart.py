@@ -18,6 +18,7 @@ from quart import Blueprint, Quart, Response, request, websocket
 from tenant_sentinel import _current
 from tenant_sentinel._admin import whole
 from tenant_sentinel._current import current
+from tenant_sentinel._tenant import given_name, given_sentinel
 from tenant_sentinel.asgi import SentinelMiddleware
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
     requests do not count.
     """
-    view_of = sentinel.admin(public=public)
-    blueprint = Blueprint(name, __name__)
+    view_of = given_sentinel(sentinel).admin(public=public)
+    blueprint = Blueprint(given_name(name), __name__)
 
     async def uncounted() -> None:
         # No plain function: a thread pool is where Quart would call it.
