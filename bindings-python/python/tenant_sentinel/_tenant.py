@@ -40,13 +40,13 @@ def templates(exclude: Iterable[str]) -> frozenset[str]:
     if isinstance(exclude, str):
         return frozenset((exclude,))
     try:
-        given = frozenset(exclude)
+        given = list(exclude)
     except Exception:
         # No iterable, or one that fails.
-        given = None
-    if given is None or not all(isinstance(template, str) for template in given):
+        given = [None]  # type: ignore[list-item]
+    if not all(isinstance(template, str) for template in given):
         raise config_error("exclude", exclude, "route templates, such as ['/health']")
-    return given
+    return frozenset(given)
 
 
 def given_sentinel(sentinel: Any) -> Sentinel:

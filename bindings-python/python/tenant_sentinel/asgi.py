@@ -77,6 +77,7 @@ class SentinelMiddleware:
         self.app = app
         self.sentinel = given_sentinel(sentinel)
         self.start = sentinel.start
+        self.start_by_header = sentinel._start_by_header
         header, self.tenant = header_or_function(tenant)
         self.header = None if header is None else header.encode()
         self.exclude = templates(exclude)
@@ -196,14 +197,19 @@ class _Request:
         self.done = self.aborted = False
         # As the framework's own hook said it.
         self.template: str | None = None
-        wanted, start, found = middleware.header, middleware.start, None
+        wanted, start = middleware.header, middleware.start
         if wanted is not None and "headers" in scope:
-            for name, value in scope["headers"]:
-                if name == wanted:
-                    # Now and not at the end, so that one that hangs is seen as this tenant's.
-                    found = value
-                    break
-        self.guard = start(found)
+            headers = scope["headers"]
+            start_by_header = middleware.start_by_header
+            # Now and not at the end, so that one that hangs is seen as this tenant's.
+            guard = start_by_header(headers, wanted)
+            if guard is None:
+                # Not as servers give them.
+                same = (value for name, value in headers if isinstance(name, bytes | bytearray) and name == wanted)
+                guard = start(next(same, None))
+        else:
+            guard = start()
+        self.guard = guard
         scope[KEY] = self
         return True
 

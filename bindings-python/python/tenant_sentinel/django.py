@@ -66,14 +66,31 @@ def _setting(name: str, default: Any) -> Any:
     return given.get(name, default)
 
 
+def _imported(field: str, path: str) -> Any:
+    try:
+        return import_string(path)
+    except Exception as error:
+        raise config_error(field, path, "the path of what can be imported") from error
+
+
+def _made(options: Any) -> Sentinel:
+    if not isinstance(options, Mapping):
+        raise config_error("options", options, "a dict of what Sentinel takes")
+    try:
+        return Sentinel(**options)
+    except TypeError as error:
+        # Without the values: one is a secret.
+        raise config_error("options", list(options), f"what Sentinel takes ({error})") from None
+
+
 def sentinel() -> Sentinel:
     """Give the sentinel of this process, as ``settings.TENANT_SENTINEL`` describes it."""
     global _sentinel
     with _lock:
         if _sentinel is None:
             given = _setting("sentinel", None)
-            given = import_string(given) if isinstance(given, str) else given
-            _sentinel = Sentinel(**_setting("options", {})) if given is None else given_sentinel(given)
+            given = _imported("sentinel", given) if isinstance(given, str) else given
+            _sentinel = _made(_setting("options", {})) if given is None else given_sentinel(given)
         return _sentinel
 
 
@@ -89,7 +106,7 @@ class SentinelMiddleware:
         self.sentinel = sentinel()
         tenant = _setting("tenant", None)
         # A header's name has no dot.
-        header, self.tenant = header_or_function(import_string(tenant) if isinstance(tenant, str) and "." in tenant else tenant)
+        header, self.tenant = header_or_function(_imported("tenant", tenant) if isinstance(tenant, str) and "." in tenant else tenant)
         self.header = None if header is None else "HTTP_" + header.upper().replace("-", "_")
         self.exclude = templates(_setting("exclude", ()))
         self._is_async = iscoroutinefunction(get_response)
