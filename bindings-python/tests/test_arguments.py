@@ -56,12 +56,18 @@ def quart_app(**arguments):
 
 
 ADAPTERS = {
-    "asgi": (lambda **given: asgi.SentinelMiddleware(answers, **{"sentinel": SENTINEL} | given), "sentinel tenant exclude endpoint"),
+    "asgi": (
+        lambda **given: asgi.SentinelMiddleware(answers, **{"sentinel": SENTINEL} | given),
+        "sentinel tenant exclude endpoint",
+    ),
     "fastapi": (
         lambda **given: fastapi.SentinelMiddleware(answers, **{"sentinel": SENTINEL} | given),
         "sentinel tenant exclude endpoint",
     ),
-    "wsgi": (lambda **given: wsgi.SentinelMiddleware(serves, **{"sentinel": SENTINEL} | given), "sentinel tenant exclude endpoint"),
+    "wsgi": (
+        lambda **given: wsgi.SentinelMiddleware(serves, **{"sentinel": SENTINEL} | given),
+        "sentinel tenant exclude endpoint",
+    ),
     "flask": (flask_app, "sentinel tenant exclude"),
     "quart": (quart_app, "sentinel tenant exclude"),
     "asgi admin": (lambda **given: asgi.admin(**{"sentinel": SENTINEL} | given), "sentinel public"),
@@ -201,7 +207,9 @@ LINE = st.one_of(st.text(), st.text(st.characters(categories=["Cs", "Lu"])), ANY
     st.sampled_from(VIEWS),
     st.one_of(st.sampled_from(["GET", "HEAD", "POST", "OPTIONS"]), LINE),
     st.one_of(st.sampled_from(["/", "/report", "/tenant", "/stats", "/report/%ff", "/../"]), LINE),
-    st.one_of(st.sampled_from(["by=errors", "limit=%", "limit=99999999999999999999", "window=&&=&scope=host", "id=%ed%a0%80"]), LINE),
+    st.one_of(
+        st.sampled_from(["by=errors", "limit=%", "limit=99999999999999999999", "window=&&=&scope=host", "id=%ed%a0%80"]), LINE
+    ),
     st.one_of(st.none(), st.just(b"Bearer correct-horse-battery"), st.binary(), ANYTHING),
 )
 def test_the_admin_view_answers_or_names_the_argument(view, method, path, query, authorization):
@@ -256,3 +264,20 @@ def test_the_first_header_of_that_name_says_the_tenant(kind, pair, text):
     headers = kind([pair((text(name), text(value))) for name, value in headers])
     Host(asgi.SentinelMiddleware(answers, sentinel, tenant="X-Tenant-Id")).run(headers=headers)
     assert sentinel.tenant("first")["requests"] == totals(sentinel)[0] == 1
+
+
+def test_a_redirect_of_django_to_the_admin_view_does_not_count(django):
+    from django.http import HttpResponse
+    from django.test import Client, override_settings
+    from django.urls import include, path
+
+    sentinel = Sentinel()
+    middleware = ["tenant_sentinel.django.SentinelMiddleware", "django.middleware.common.CommonMiddleware"]
+    with django({"sentinel": sentinel}):
+        view = path("sentinel/", include(django_adapter.admin(public=True)))
+        urls = (view, path("other/", lambda request: HttpResponse("ok")))
+        with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=middleware, ALLOWED_HOSTS=["*"]):
+            assert [Client().get(path).status_code for path in ("/sentinel", "/sentinel/")] == [301, 200]
+            assert totals(sentinel)[0] == 0
+            assert [Client().get(path).status_code for path in ("/other", "/other/", "/nowhere")] == [301, 200, 404]
+    assert totals(sentinel)[0] == 3

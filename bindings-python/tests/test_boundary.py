@@ -16,10 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tenant_sentinel
-from anything import ANYTHING, Hostile
+from anything import ANYTHING, Hostile, Text
 from service import within
 from tenant_sentinel import ConfigError, Sentinel
-
 
 SHARED = Sentinel()
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import answered
+from tenant_sentinel._admin import answered, marked
 from tenant_sentinel._current import KEY, Watched, current, watching
-from tenant_sentinel._routes import endpoint_of
+from tenant_sentinel._routes import endpoint_of, redirects_to_view
 from tenant_sentinel._tenant import (
     at_once,
     found_later,
@@ -253,6 +253,8 @@ class _Request:
                 self.template = middleware.endpoint(middleware.subject(scope))
             if self.template is None:
                 self.template = endpoint_of(scope, self.root)
+                if self.template is None and 300 < self.status < 309 and redirects_to_view(scope, self.root):
+                    return False
             return self.template not in middleware.exclude
         except BaseException as error:
             middleware.sentinel.adapter_failed()
@@ -413,4 +415,4 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 
-    return app
+    return marked(app)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from flask import Blueprint, Flask, Response, request
 
 from tenant_sentinel import _current, wsgi
-from tenant_sentinel._admin import whole
+from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import KEY, watching
 from tenant_sentinel._tenant import given_name, given_sentinel
 
@@ -53,6 +53,9 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
         if watched is None or watched.done:
             return None
         rule = request.url_rule
+        if rule is None and redirects_to_view(app, request):
+            watched.discard()
+            return None
         if rule is not None:
             watched.template = request.environ.get("SCRIPT_NAME", "").rstrip("/") + rule.rule
         # Who is further out, for the same sentinel, has a function of its own.
@@ -104,4 +107,5 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
         status, headers, body = whole(view_of, request.method, "/" + quote(path, errors="surrogatepass"), query, given)
         return Response(body, status, headers)
 
+    marked(view)
     return blueprint

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from quart import Blueprint, Quart, Response, request, websocket
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import whole
+from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import current
 from tenant_sentinel._tenant import given_name, given_sentinel
 from tenant_sentinel.asgi import SentinelMiddleware
@@ -37,6 +37,8 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     def read(asked: Any) -> None:
         # The scope does not say the rule; the request does.
         watched, rule = current.get(), asked.url_rule
+        if rule is None and redirects_to_view(app, asked):
+            _current.discard()
         while watched is not None and rule is not None:
             watched.template = rule.rule
             watched = watched.outer
@@ -79,4 +81,5 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
         status, headers, body = await asyncio.to_thread(whole, view_of, request.method, below, query, given)
         return Response(body, status, headers=dict(headers))
 
+    marked(view)
     return blueprint
