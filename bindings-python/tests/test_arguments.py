@@ -41,7 +41,6 @@ def flask_app(**arguments):
     from flask import Flask
 
     app = Flask("service")
-    arguments = {"sentinel": SENTINEL} | arguments
     flask.init_app(app, arguments.pop("sentinel"), **arguments)
     return app
 
@@ -50,31 +49,25 @@ def quart_app(**arguments):
     from quart import Quart
 
     app = Quart("service")
-    arguments = {"sentinel": SENTINEL} | arguments
     quart.init_app(app, arguments.pop("sentinel"), **arguments)
     return app
 
 
+def made(make, *below):
+    return lambda **given: make(*below, **{"sentinel": SENTINEL} | given)
+
+
 ADAPTERS = {
-    "asgi": (
-        lambda **given: asgi.SentinelMiddleware(answers, **{"sentinel": SENTINEL} | given),
-        "sentinel tenant exclude endpoint",
-    ),
-    "fastapi": (
-        lambda **given: fastapi.SentinelMiddleware(answers, **{"sentinel": SENTINEL} | given),
-        "sentinel tenant exclude endpoint",
-    ),
-    "wsgi": (
-        lambda **given: wsgi.SentinelMiddleware(serves, **{"sentinel": SENTINEL} | given),
-        "sentinel tenant exclude endpoint",
-    ),
-    "flask": (flask_app, "sentinel tenant exclude"),
-    "quart": (quart_app, "sentinel tenant exclude"),
-    "asgi admin": (lambda **given: asgi.admin(**{"sentinel": SENTINEL} | given), "sentinel public"),
-    "fastapi admin": (lambda **given: fastapi.admin(**{"sentinel": SENTINEL} | given), "sentinel public"),
-    "wsgi admin": (lambda **given: wsgi.admin(**{"sentinel": SENTINEL} | given), "sentinel public"),
-    "flask admin": (lambda **given: flask.admin(**{"sentinel": SENTINEL} | given), "sentinel public name"),
-    "quart admin": (lambda **given: quart.admin(**{"sentinel": SENTINEL} | given), "sentinel public name"),
+    "asgi": (made(asgi.SentinelMiddleware, answers), "sentinel tenant exclude endpoint"),
+    "fastapi": (made(fastapi.SentinelMiddleware, answers), "sentinel tenant exclude endpoint"),
+    "wsgi": (made(wsgi.SentinelMiddleware, serves), "sentinel tenant exclude endpoint"),
+    "flask": (made(flask_app), "sentinel tenant exclude"),
+    "quart": (made(quart_app), "sentinel tenant exclude"),
+    "asgi admin": (made(asgi.admin), "sentinel public"),
+    "fastapi admin": (made(fastapi.admin), "sentinel public"),
+    "wsgi admin": (made(wsgi.admin), "sentinel public"),
+    "flask admin": (made(flask.admin), "sentinel public name"),
+    "quart admin": (made(quart.admin), "sentinel public name"),
 }
 KEYWORDS = [(adapter, field) for adapter, (_, fields) in ADAPTERS.items() for field in fields.split()]
 
@@ -207,9 +200,7 @@ LINE = st.one_of(st.text(), st.text(st.characters(categories=["Cs", "Lu"])), ANY
     st.sampled_from(VIEWS),
     st.one_of(st.sampled_from(["GET", "HEAD", "POST", "OPTIONS"]), LINE),
     st.one_of(st.sampled_from(["/", "/report", "/tenant", "/stats", "/report/%ff", "/../"]), LINE),
-    st.one_of(
-        st.sampled_from(["by=errors", "limit=%", "limit=99999999999999999999", "window=&&=&scope=host", "id=%ed%a0%80"]), LINE
-    ),
+    st.one_of(st.sampled_from(["by=errors", "limit=%", "limit=" + "9" * 20, "window=&&=&scope=host", "id=%ed%a0%80"]), LINE),
     st.one_of(st.none(), st.just(b"Bearer correct-horse-battery"), st.binary(), ANYTHING),
 )
 def test_the_admin_view_answers_or_names_the_argument(view, method, path, query, authorization):

@@ -180,8 +180,7 @@ class _Request:
 
     def begin(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive) -> bool:
         """Begins it, unless the sentinel is told of it already."""
-        # ``in`` and not ``get``, here and below: a call costs more than looking twice.
-        outer = scope[KEY] if KEY in scope else None
+        outer = scope.get(KEY)
         if outer is None or outer.done:
             # The server's own, which knows of the client; what watches further out has it.
             self.connection: Any = getattr(receive, "__self__", None)
@@ -193,13 +192,13 @@ class _Request:
         self.middleware = middleware
         self.scope: Any = scope
         # What of the path is in front of the app; mounts add to it.
-        self.root = scope["root_path"] if "root_path" in scope else ""
+        self.root = scope.get("root_path", "")
         self.done = self.aborted = False
         # As the framework's own hook said it.
         self.template: str | None = None
         wanted, start = middleware.header, middleware.start
-        if wanted is not None and "headers" in scope:
-            headers = scope["headers"]
+        headers = None if wanted is None else scope.get("headers")
+        if headers is not None:
             start_by_header = middleware.start_by_header
             # Now and not at the end, so that one that hangs is seen as this tenant's.
             guard = start_by_header(headers, wanted)

@@ -343,7 +343,8 @@ class _Request:
         request, middleware = self.request, self.middleware
         try:
             self.template = self._template()
-            if self.template in middleware.exclude or (self.template is None and status == MOVED and _is_view(request)):
+            redirected = self.template is None and status == MOVED and _is_view(request)
+            if redirected or self.template in middleware.exclude:
                 self.guard.discard()
                 self.request = self._task = None
                 return
