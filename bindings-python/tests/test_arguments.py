@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from anything import ANYTHING
+from anything import ANYTHING, Hostile
 from inside import Host, answers, totals
 from tenant_sentinel import ConfigError, Sentinel, asgi, fastapi, flask, quart, wsgi
 from tenant_sentinel import django as django_adapter
@@ -243,6 +243,12 @@ def test_flags_are_true_or_false(value):
 def test_headers_of_any_kind_are_answered(headers):
     host = Host(asgi.SentinelMiddleware(answers, SENTINEL, tenant="x-tenant-id"))
     host.run(headers=headers)
+    assert len(host.sent) == 2
+
+
+def test_a_header_is_compared_where_it_is_bytes():
+    host = Host(asgi.SentinelMiddleware(answers, SENTINEL, tenant="x-tenant-id"))
+    host.run(headers=[(Hostile(), b"acme")])
     assert len(host.sent) == 2
 
 

@@ -378,8 +378,9 @@ def test_a_redirect_to_the_admin_view_does_not_count(sentinel):
         app.add_middleware(asgi.SentinelMiddleware, sentinel=sentinel)
         asyncio.run(ask(app, "/sentinel", "/sentinel/"))
     asyncio.run(ask(starlette, "/in/a/sentinel", "/in/a/sentinel/report"))
-    flask = flask_app(sentinel).test_client()
-    statuses += [flask.get(path).status_code for path in ("/sentinel", "/sentinel/")]
+    for path in ("/sentinel", "/sentinel/"):
+        with flask_app(sentinel).test_client().get(path) as response:
+            statuses.append(response.status_code)
     served = Quart("service")
     quart.init_app(served, sentinel)
     served.register_blueprint(quart.admin(sentinel, public=True), url_prefix="/sentinel")

@@ -197,8 +197,8 @@ class _Request:
         # As the framework's own hook said it.
         self.template: str | None = None
         wanted, start = middleware.header, middleware.start
-        headers = None if wanted is None else scope.get("headers")
-        if headers is not None:
+        headers = scope.get("headers")
+        if wanted is not None and headers is not None:
             start_by_header = middleware.start_by_header
             # Now and not at the end, so that one that hangs is seen as this tenant's.
             guard = start_by_header(headers, wanted)
