@@ -93,8 +93,6 @@ def django():
 
     if not django_settings.configured:
         django_settings.configure()
-    if not hasattr(django_settings, "ALLOWED_HOSTS"):
-        django_settings.ALLOWED_HOSTS = ["*"]
 
     @contextlib.contextmanager
     def configured(given):
