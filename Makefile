@@ -77,7 +77,7 @@ replay: ## Make a stream in which one tenant starts to fail, replay it, print th
 test: $(VENV)/installed ## Install what is missing and run every test; stops at the first failure (under 25 minutes)
 	@tools/setup cargo
 	@printf '\n== Unit, integration and documentation tests ==\n'
-	$(CARGO) test $(LOCKED) --workspace
+	SENTINEL_TEST_ALL=1 $(CARGO) test $(LOCKED) --workspace
 	@printf '\n== Tests inside the examples ==\n'
 	$(CARGO) test $(LOCKED) --workspace --examples
 	@printf '\n== The admin view in a real browser, its document and bad input over a socket ==\n'

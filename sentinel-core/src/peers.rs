@@ -1,11 +1,12 @@
 //! What sentinels tell each other: blocks, requests in flight, and what is normal.
 
+use crate::alert::AlertsReport;
 use crate::block::Block;
 use crate::error::{ConfigError, MergeError};
 use crate::inheritance::Baseline;
 use crate::live::Live;
 use crate::rollup::Published;
-use crate::scope::Sharing;
+use crate::scope::{Sharing, Unavailable};
 use crate::sentinel::Sentinel;
 
 impl Sentinel {
@@ -90,6 +91,20 @@ impl Sentinel {
     /// How sharing with other processes goes; `None` where nothing is shared. See [`Sharing`].
     pub fn sharing(&self) -> Option<Sharing> {
         self.wider()?.sharing()
+    }
+
+    /// What there is to know about alerts; `None` where none are configured. The same from every process of a host.
+    ///
+    /// # Errors
+    /// [`Unavailable`], with the reason, when nobody can say now.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// assert_eq!(Sentinel::builder().build()?.alerts(), Ok(None));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn alerts(&self) -> Result<Option<AlertsReport>, Unavailable> {
+        self.wider().map_or(Ok(None), |wider| wider.alerts())
     }
 
     /// An empty sentinel for the merged view of many processes: same window, slots, clock and meaning of errors, and a budget

@@ -3,6 +3,7 @@
 //! The core knows its own. Who shares with others (the exporter) hands in a sentinel that holds the merged view; questions go
 //! there by default, and back here when it cannot answer.
 
+use crate::alert::AlertsReport;
 use crate::error::ConfigError;
 use crate::sentinel::Sentinel;
 use serde::Serialize;
@@ -147,4 +148,12 @@ pub trait Wider: fmt::Debug + Send + Sync {
 
     /// How it goes.
     fn sharing(&self) -> Option<Sharing>;
+
+    /// What there is to know about alerts; `None` where none are configured, as by default.
+    ///
+    /// # Errors
+    /// [`Unavailable`], with the reason.
+    fn alerts(&self) -> Result<Option<AlertsReport>, Unavailable> {
+        Ok(None)
+    }
 }

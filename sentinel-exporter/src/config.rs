@@ -1,5 +1,6 @@
 //! What the exporter is told, by code, `sentinel.toml` or the environment; and what is wrong with it.
 
+use crate::alerting::AlertOptions;
 use crate::read::{self, Given, ReadError};
 use sentinel_core::{ConfigError, parse_duration, parse_size};
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,7 @@ impl fmt::Display for Flush {
 /// assert_eq!(error.to_string(), "exporter.every: 90 s is not allowed; allowed: 0.5 s to 60 s");
 /// # Ok::<(), sentinel_exporter::ReadError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Options", into = "Options")]
 pub struct Config {
     /// The name under which the processes of a service meet: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot. Nothing is
@@ -83,11 +84,25 @@ pub struct Config {
     pub budget: usize,
     /// Where closed slots are written as JSON lines. Nowhere by default.
     pub flush: Option<Flush>,
+    /// Where what must survive a restart is kept: alerts that fire, and what is not told yet. An absolute path. Default: `dir`, which
+    /// does not survive a restart of the machine where it is in memory.
+    pub state_dir: Option<PathBuf>,
+    /// Alerts: the table `[alerts]` of the file. None by default.
+    pub alerts: Option<AlertOptions>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { service: None, dir: None, every: Duration::from_secs(2), tenants: 512, budget: 32 << 20, flush: None }
+        Self {
+            service: None,
+            dir: None,
+            every: Duration::from_secs(2),
+            tenants: 512,
+            budget: 32 << 20,
+            flush: None,
+            state_dir: None,
+            alerts: None,
+        }
     }
 }
 
@@ -107,7 +122,12 @@ impl Config {
     /// # Ok::<(), sentinel_exporter::ReadError>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, ReadError> {
-        read::options(text)?.config("exporter.").map_err(ReadError::Value)
+        let read::Document { exporter, alerts } = read::document(text)?;
+        let config = Self { alerts, ..exporter.config("exporter.")? };
+        if let Some(alerts) = config.alerts.clone() {
+            alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
+        }
+        Ok(config)
     }
 
     /// Reads a file, as [`Config::from_toml`] does its text.
@@ -125,7 +145,7 @@ impl Config {
         Self::from_toml(&read::text(path)?)
     }
 
-    /// Takes `SENTINEL_SERVICE`, `SENTINEL_DIR`, `SENTINEL_EXPORTER_EVERY`, `SENTINEL_EXPORTER_TENANTS`, `SENTINEL_EXPORTER_BUDGET`
+    /// Takes `SENTINEL_SERVICE`, `SENTINEL_DIR`, `SENTINEL_STATE_DIR`, `SENTINEL_EXPORTER_EVERY`, `SENTINEL_EXPORTER_TENANTS`, `SENTINEL_EXPORTER_BUDGET`
     /// and `SENTINEL_EXPORTER_FLUSH` where they are set and not empty.
     ///
     /// # Errors
@@ -165,8 +185,17 @@ impl Config {
         if let Some(service) = &self.service {
             check_service(service)?;
         }
-        if let Some(dir) = self.dir.as_ref().filter(|dir| !dir.is_absolute()) {
-            return Err(ConfigError::new("dir", format!("{:?}", dir.display().to_string()), "an absolute path"));
+        for (field, dir) in [("dir", &self.dir), ("state_dir", &self.state_dir)] {
+            if let Some(dir) = dir.as_ref().filter(|dir| !dir.is_absolute()) {
+                return Err(ConfigError::new(field, format!("{:?}", dir.display().to_string()), "an absolute path"));
+            }
+        }
+        if let Some(alerts) = self.alerts.clone() {
+            alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
+            // Otherwise each worker would tell people what it alone has seen.
+            if self.service.is_none() {
+                return Err(ConfigError::new("service", "none", "the name of the service that alerts are about"));
+            }
         }
         if !EVERY.contains(&self.every) {
             return Err(ConfigError::new("every", format!("{} s", self.every.as_secs_f64()), "0.5 s to 60 s"));
@@ -189,6 +218,7 @@ impl Config {
         match key {
             "service" => next.service = Some(text.into()),
             "dir" => next.dir = Some(text.into()),
+            "state_dir" => next.state_dir = Some(text.into()),
             "every" => next.every = parse_duration(text).map_err(named)?,
             "tenants" => {
                 let count = text.trim().parse();
@@ -202,9 +232,10 @@ impl Config {
     }
 }
 
-const VARIABLES: [(&str, &str); 6] = [
+const VARIABLES: [(&str, &str); 7] = [
     ("SENTINEL_SERVICE", "service"),
     ("SENTINEL_DIR", "dir"),
+    ("SENTINEL_STATE_DIR", "state_dir"),
     ("SENTINEL_EXPORTER_EVERY", "every"),
     ("SENTINEL_EXPORTER_TENANTS", "tenants"),
     ("SENTINEL_EXPORTER_BUDGET", "budget"),
@@ -246,12 +277,14 @@ pub(crate) struct Options {
     budget: Option<Given>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flush: Option<Given>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_dir: Option<Given>,
 }
 
 impl Options {
     /// The options, checked; `table` is what stands before a key in errors.
     fn config(self, table: &str) -> Result<Config, ConfigError> {
-        let Self { service, dir, every, tenants, budget, flush } = self;
+        let Self { service, dir, every, tenants, budget, flush, state_dir } = self;
         let mut config = Config::default();
         for (key, given) in [
             ("service", service),
@@ -260,6 +293,7 @@ impl Options {
             ("tenants", tenants),
             ("budget", budget),
             ("flush", flush),
+            ("state_dir", state_dir),
         ] {
             if let Some(Given(text)) = given {
                 config.set(key, &text).map_err(|error| named(&format!("{table}{key}"), error))?;
@@ -279,7 +313,8 @@ impl TryFrom<Options> for Config {
 
 impl From<Config> for Options {
     fn from(config: Config) -> Self {
-        let Config { service, dir, every, tenants, budget, flush } = config;
+        // Alerts are a table of their own, with secrets.
+        let Config { service, dir, every, tenants, budget, flush, state_dir, alerts: _ } = config;
         Self {
             service: service.map(Given),
             dir: dir.map(|dir| Given(dir.display().to_string())),
@@ -287,6 +322,7 @@ impl From<Config> for Options {
             tenants: Some(Given(tenants.to_string())),
             budget: Some(Given(budget.to_string())),
             flush: flush.map(|flush| Given(flush.to_string())),
+            state_dir: state_dir.map(|dir| Given(dir.display().to_string())),
         }
     }
 }
@@ -353,6 +389,7 @@ mod tests {
                 tenants,
                 budget,
                 flush: flush.map(|flush| flush.parse().unwrap()),
+                ..Config::default()
             };
             let table = toml::to_string(&config).unwrap();
             let read = Config::from_toml(&format!("[exporter]\n{table}"));

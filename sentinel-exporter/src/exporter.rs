@@ -1,17 +1,23 @@
 //! What a host holds: an exporter for a sentinel, and the thread behind it once somebody needs it.
 
+#[cfg(unix)]
+use crate::alerting::{Desk, Plan};
 use crate::config::Config;
-use crate::process::Process;
+use crate::process::{Process, Test};
 use crate::read::ReadError;
 #[cfg(unix)]
 use crate::rollup::{Directory, Place};
+use crate::sink::{Sink, Tried};
 use crate::thread::Work;
 #[cfg(unix)]
 use crate::view::View;
 use crate::watch::Watch;
 use arc_swap::ArcSwap;
+use sentinel_core::alert::AlertsReport;
 use sentinel_core::{Answer, ConfigError, Scope, Sentinel, Sharing, Unavailable, Wider, fork};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -57,6 +63,11 @@ struct Inner {
     file: Option<PathBuf>,
     #[cfg(unix)]
     place: Option<Place>,
+    #[cfg(unix)]
+    state: Option<Place>,
+    #[cfg(unix)]
+    plan: Option<Plan>,
+    sinks: Vec<Arc<dyn Sink>>,
     /// This process's; that of a parent is left alone.
     process: ArcSwap<Process>,
 }
@@ -111,6 +122,44 @@ impl Exporter {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn watching(sentinel: &Sentinel, config: Config, file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::with_sinks(sentinel, config, file, Vec::new())
+    }
+
+    /// As [`Exporter::watching`], with sinks of your own beside those that are configured. Their names are those of no other sink.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the option.
+    ///
+    /// ```
+    /// # use sentinel_core::{Sentinel, alert::Notice};
+    /// # use sentinel_exporter::{Config, Exporter, sink::{Sending, Sink}};
+    /// # use std::sync::Arc;
+    /// #[derive(Debug)]
+    /// struct Siren;
+    ///
+    /// impl Sink for Siren {
+    ///     // …
+    /// #   fn name(&self) -> &str { "siren" }
+    /// #   fn kind(&self) -> &'static str { "siren" }
+    /// #   fn send<'a>(&'a self, _: &'a Notice) -> Sending<'a> { Box::pin(async { Ok(()) }) }
+    /// }
+    /// # let dir = tempfile::tempdir()?;
+    /// # std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    /// # let dir = dir.path().to_path_buf();
+    ///
+    /// let sentinel = Sentinel::builder().build()?;
+    /// let config = Config { service: Some("checkout".into()), dir: Some(dir), ..Config::default() };
+    /// let exporter = Exporter::with_sinks(&sentinel, config, None, vec![Arc::new(Siren)])?;
+    /// let tried = exporter.test_alert(Some("siren"), std::time::Duration::from_secs(10))?;
+    /// assert_eq!((tried[0].name.as_str(), &tried[0].error), ("siren", &None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_sinks(
+        sentinel: &Sentinel,
+        config: Config,
+        file: Option<&Path>,
+        sinks: Vec<Arc<dyn Sink>>,
+    ) -> Result<Self, ConfigError> {
         let config = config.validated()?;
         // Refused now, and not on the thread.
         sentinel.aggregator(config.budget)?;
@@ -119,12 +168,24 @@ impl Exporter {
             Some(service) => Some(Place::new(config.dir.as_deref(), service)?),
             None => None,
         };
+        #[cfg(unix)]
+        let state = match (&config.service, &config.state_dir) {
+            (Some(service), Some(dir)) => Some(Place::new(Some(dir), service)?),
+            _ => place.clone(),
+        };
+        #[cfg(unix)]
+        let plan = Plan::of(&config, &sinks)?;
         let inner = Arc::new(Inner {
             sentinel: sentinel.clone(),
             config,
             file: file.map(Into::into),
             #[cfg(unix)]
             place,
+            #[cfg(unix)]
+            state,
+            #[cfg(unix)]
+            plan,
+            sinks,
             process: ArcSwap::from_pointee(Process::new(fork::generation())),
         });
         let wider: Weak<Inner> = Arc::downgrade(&inner);
@@ -160,6 +221,49 @@ impl Exporter {
     /// ```
     pub fn publish(&self) -> bool {
         self.inner.process().ask(ANSWER_WITHIN).is_ok()
+    }
+
+    /// Sends an alert that is about nothing to every sink, or to one by its name, and waits for how that goes, not longer than
+    /// `within`; 10 s are enough for any of them. From any process, whoever leads.
+    ///
+    /// # Errors
+    /// [`TestError`]: there is no such sink, or nobody who could send.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// # use sentinel_exporter::{Config, Exporter};
+    /// let sentinel = Sentinel::builder().build()?;
+    /// let error = Exporter::new(&sentinel, Config::default())?.test_alert(None, std::time::Duration::ZERO).unwrap_err();
+    /// assert_eq!(error.to_string(), "sink: none is not allowed; allowed: one that is configured, and there is none");
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn test_alert(&self, sink: Option<&str>, within: Duration) -> Result<Vec<Tried>, TestError> {
+        let none = |known: &[String]| {
+            let value = sink.map_or_else(|| "none".into(), |name| format!("{name:?}"));
+            let known =
+                if known.is_empty() { "one that is configured, and there is none".into() } else { known.join(", ") };
+            ConfigError::new("sink", value, known)
+        };
+        let inner = &self.inner;
+        if !inner.may_alert() {
+            return Err(none(&[]).into());
+        }
+        inner.start();
+        let (answers, heard) = mpsc::channel();
+        let end = Instant::now() + within;
+        inner.process().test(Test { sink: sink.map(Into::into), answers }).map_err(Unavailable)?;
+        let mut tried = BTreeMap::new();
+        // Until the last one who could answer is gone.
+        while let Ok(one) = heard.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            tried.insert(one.name.clone(), one);
+        }
+        if tried.is_empty() {
+            let known = inner.process().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)?;
+            let known: Vec<String> =
+                known.iter().flat_map(|alerts| &alerts.sinks).map(|sink| sink.name.clone()).collect();
+            return Err(none(&known).into());
+        }
+        Ok(tried.into_values().collect())
     }
 
     /// Publishes what is left and ends the thread; waits for that, not longer than `within`. Says whether it has ended. What was
@@ -203,16 +307,24 @@ impl Inner {
             return;
         }
         let work = Work::new(self.sentinel.clone(), Arc::clone(&process), self.config.clone());
-        let plan = Plan {
+        let furniture = Furniture {
             file: self.file.clone(),
             #[cfg(unix)]
             place: self.place.clone(),
+            #[cfg(unix)]
+            desk: self.state.clone().map(|state| Desk::new(state, self.plan.clone(), self.sinks.clone())),
         };
-        let body = move || plan.furnish(work).run();
+        let body = move || furniture.furnish(work).run();
         // A thread that cannot be had is a scope that cannot be had; the host goes on.
         if let Err(error) = std::thread::Builder::new().name("sentinel-exporter".into()).spawn(body) {
             process.not_begun(format!("the exporter's thread cannot be started: {error}"));
         }
+    }
+
+    /// Alerts are configured, or a file may come to configure some.
+    fn may_alert(&self) -> bool {
+        let Config { service, alerts, .. } = &self.config;
+        cfg!(unix) && service.is_some() && (alerts.is_some() || self.file.is_some() || !self.sinks.is_empty())
     }
 
     fn close(&self, within: Duration) -> bool {
@@ -221,14 +333,35 @@ impl Inner {
     }
 }
 
+/// Why no test alert was sent.
+///
+/// ```
+/// use sentinel_core::Unavailable;
+/// use sentinel_exporter::TestError;
+///
+/// assert_eq!(TestError::from(Unavailable("the exporter is closed".into())).to_string(), "the exporter is closed");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TestError {
+    /// There is no such sink.
+    #[error(transparent)]
+    Sink(#[from] ConfigError),
+    /// There is nobody who could send.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 /// What the thread opens.
-struct Plan {
+struct Furniture {
     file: Option<PathBuf>,
     #[cfg(unix)]
     place: Option<Place>,
+    #[cfg(unix)]
+    desk: Option<Desk>,
 }
 
-impl Plan {
+impl Furniture {
     fn furnish(self, mut work: Work) -> Work {
         work.watch(self.file.as_deref().map(Watch::new));
         #[cfg(unix)]
@@ -237,6 +370,7 @@ impl Plan {
             if let Ok(merged) = work.sentinel.aggregator(work.config.budget) {
                 work.view = Some(View::new(merged, Box::new(Directory::new(place.clone()))));
                 work.leader = Some(crate::leader::Leader::new(place));
+                work.desk = self.desk;
             }
         }
         work
@@ -276,6 +410,14 @@ impl Wider for Inner {
         self.start();
         let (sentinel, note) = self.process().ask(ANSWER_WITHIN).map_err(Unavailable)?;
         Ok(Some(Answer { scope: Scope::Host, sentinel, note }))
+    }
+
+    fn alerts(&self) -> Result<Option<AlertsReport>, Unavailable> {
+        if !self.may_alert() {
+            return Ok(None);
+        }
+        self.start();
+        self.process().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)
     }
 
     fn sharing(&self) -> Option<Sharing> {

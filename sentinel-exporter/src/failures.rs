@@ -23,6 +23,10 @@ pub(crate) enum Failure {
     Thread,
     /// The configuration file.
     Config,
+    /// What alerts must not forget cannot be written down.
+    Alerts,
+    /// It was left half written, by a process that ended.
+    Torn,
     Panic,
 }
 
@@ -40,6 +44,8 @@ impl Failure {
             Self::Outside => "outside_window",
             Self::Thread => "thread",
             Self::Config => "config",
+            Self::Alerts => "alerts",
+            Self::Torn => "torn",
             Self::Panic => "panic",
         }
     }

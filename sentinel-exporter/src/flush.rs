@@ -7,6 +7,7 @@ use crate::config::Flush;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::{Errno, write};
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -30,7 +31,7 @@ pub enum FlushError {
     /// It was not taken, or not all of it: the disk or the pipe is full, or the reader has gone.
     #[error("{target}: {written} of {bytes} bytes were written: {kind}")]
     Write {
-        /// The file, or `stdout`.
+        /// The file, `stdout` or `stderr`.
         target: String,
         /// Bytes that were written. The next line begins on a line of its own.
         written: usize,
@@ -45,6 +46,24 @@ pub enum FlushError {
         /// Where.
         at: usize,
     },
+}
+
+/// Where lines go.
+#[derive(Debug)]
+enum Target {
+    Stdout,
+    Stderr,
+    File(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::Stderr => f.write_str("stderr"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// Writes lines where a [`Flush`] says.
@@ -63,7 +82,7 @@ pub enum FlushError {
 /// ```
 #[derive(Debug)]
 pub struct Flusher {
-    target: Flush,
+    target: Target,
     /// The file while it is where its path says.
     file: Option<(File, Identity)>,
     /// The last line was not written to its end.
@@ -81,6 +100,23 @@ impl Flusher {
     /// ```
     #[must_use]
     pub fn new(target: Flush) -> Self {
+        Self::to(match target {
+            Flush::Stdout => Target::Stdout,
+            Flush::File(path) => Target::File(path),
+        })
+    }
+
+    /// Writes to the standard error.
+    pub(crate) fn stderr() -> Self {
+        Self::to(Target::Stderr)
+    }
+
+    /// Writes to the end of a file.
+    pub(crate) fn file(path: PathBuf) -> Self {
+        Self::to(Target::File(path))
+    }
+
+    fn to(target: Target) -> Self {
         Self { target, file: None, broken: false, written: 0, failed: 0 }
     }
 
@@ -129,7 +165,7 @@ impl Flusher {
             return Err(FlushError::NotALine { at });
         }
         let mut bytes = Vec::with_capacity(line.len() + 2);
-        if let Flush::File(path) = &self.target {
+        if let Target::File(path) = &self.target {
             let known = self.file.take().filter(|(_, identity)| identity_of(path) == Some(*identity));
             let (file, new) = match known {
                 Some(known) => (known, false),
@@ -143,10 +179,11 @@ impl Flusher {
         }
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
-        let result = match &self.file {
-            Some((file, _)) => write_all(file.as_fd(), &bytes),
-            // Not the library's own handle: its lock may be held by whoever waits for a full pipe.
-            None => write_ready(rustix::stdio::stdout(), &bytes),
+        let result = match (&self.file, &self.target) {
+            (Some((file, _)), _) => write_all(file.as_fd(), &bytes),
+            // Not the library's own handles: their locks may be held by whoever waits for a full pipe.
+            (None, Target::Stderr) => write_ready(rustix::stdio::stderr(), &bytes),
+            (None, _) => write_ready(rustix::stdio::stdout(), &bytes),
         };
         result.map_err(|(written, error)| {
             self.broken = written > usize::from(self.broken) || self.broken && written == 0;

@@ -16,6 +16,7 @@
 //! - [`Config`] is what it is told, [`Watch`] a configuration file that changes;
 //! - [`Flusher`] writes closed slots as JSON lines, for other systems.
 
+mod alerting;
 mod config;
 mod exporter;
 mod failures;
@@ -23,6 +24,8 @@ mod failures;
 mod flock;
 #[cfg(unix)]
 mod flush;
+#[cfg(unix)]
+mod journal;
 #[cfg(unix)]
 mod leader;
 mod process;
@@ -33,8 +36,9 @@ mod thread;
 mod view;
 mod watch;
 
+pub use alerting::AlertOptions;
 pub use config::{Config, Flush};
-pub use exporter::Exporter;
+pub use exporter::{Exporter, TestError};
 #[cfg(unix)]
 pub use flush::{FlushError, Flusher};
 #[cfg(unix)]

@@ -1,7 +1,10 @@
 //! What one process's exporter thread and those who ask it tell each other. A forked child has another one, and never touches this.
 
 use crate::failures::{Failure, Failures};
+use crate::sink::Tried;
+use sentinel_core::alert::AlertsReport;
 use sentinel_core::{Scope, Sentinel, Sharing};
+use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -58,6 +61,21 @@ pub(crate) struct State {
     pub(crate) sources: usize,
     pub(crate) published_ms: Option<i64>,
     pub(crate) collected_ms: Option<i64>,
+    /// What is known of alerts; `None` where none are configured.
+    pub(crate) alerts: Option<Result<AlertsReport, String>>,
+    /// Somebody wants to know that.
+    alerts_wanted: bool,
+    /// Test alerts that nobody has sent yet.
+    tests: Vec<Test>,
+}
+
+/// Somebody tries whether alerts arrive.
+#[derive(Debug)]
+pub(crate) struct Test {
+    /// At this sink alone.
+    pub(crate) sink: Option<String>,
+    /// How it goes, each sink at first as one that has not answered.
+    pub(crate) answers: Sender<Tried>,
 }
 
 impl State {
@@ -91,6 +109,9 @@ impl Process {
             sources: 1,
             published_ms: None,
             collected_ms: None,
+            alerts: None,
+            alerts_wanted: false,
+            tests: Vec::new(),
         };
         Self { generation, state: Mutex::new(state), changed: Condvar::new(), wake: Notify::new() }
     }
@@ -112,7 +133,39 @@ impl Process {
 
     /// The view, with all that was recorded here and published elsewhere until now; waits for it, but not longer than `within`.
     pub(crate) fn ask(&self, within: Duration) -> Result<(Sentinel, Option<String>), String> {
+        let state = self.wait(within, |_| {})?;
+        Ok((state.view.clone()?, state.note.clone()))
+    }
+
+    /// What is known of alerts now; waits as [`Process::ask`] does.
+    pub(crate) fn ask_alerts(&self, within: Duration) -> Result<Option<AlertsReport>, String> {
+        let state = self.wait(within, |state| state.alerts_wanted = true)?;
+        state.alerts.clone().transpose()
+    }
+
+    /// Whether somebody wants to know of alerts, since it was asked last.
+    pub(crate) fn alerts_wanted(&self) -> bool {
+        std::mem::take(&mut self.state().alerts_wanted)
+    }
+
+    /// Has a test alert sent.
+    pub(crate) fn test(&self, test: Test) -> Result<(), String> {
         let mut state = self.state();
+        if state.phase != Phase::Running {
+            return Err(state.gone());
+        }
+        state.tests.push(test);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub(crate) fn tests(&self) -> Vec<Test> {
+        std::mem::take(&mut self.state().tests)
+    }
+
+    fn wait(&self, within: Duration, want: impl FnOnce(&mut State)) -> Result<MutexGuard<'_, State>, String> {
+        let mut state = self.state();
+        want(&mut state);
         if state.phase != Phase::Running {
             return Err(state.gone());
         }
@@ -132,7 +185,7 @@ impl Process {
         if state.phase != Phase::Running {
             return Err(state.gone());
         }
-        Ok((state.view.clone()?, state.note.clone()))
+        Ok(state)
     }
 
     /// Asks it to end, and waits for that until `deadline`. Says whether it has.

@@ -1,5 +1,6 @@
 //! From a file's text to options: what is wrong is named by its line, or by the path of its key.
 
+use crate::alerting::AlertOptions;
 use crate::config::Options;
 use sentinel_core::ConfigError;
 use serde::de::{self, Visitor};
@@ -85,27 +86,40 @@ impl<'de> Deserialize<'de> for Given {
 /// The whole file. Other tables come with what they configure; until then they are mistakes.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Document {
-    exporter: Options,
+pub(crate) struct Document {
+    pub(crate) exporter: Options,
+    pub(crate) alerts: Option<AlertOptions>,
 }
 
-/// The options in a text, not checked yet.
-pub(crate) fn options(text: &str) -> Result<Options, ReadError> {
+/// What a text says, not checked yet.
+pub(crate) fn document(text: &str) -> Result<Document, ReadError> {
     let wrong = |error: &toml::de::Error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
         ReadError::Text { line, message: error.message().into() }
     };
     let document = toml::Deserializer::parse(text).map_err(|error| wrong(&error))?;
-    let document: Document = serde_path_to_error::deserialize(document).map_err(|error| {
+    serde_path_to_error::deserialize(document).map_err(|error| {
         // serde says "unknown field `x`, expected one of …" and "invalid type: …, expected …".
         let message = error.inner().message();
+        let path = error.path().to_string();
+        if let Some(error) = typed(&path, message) {
+            return error.into();
+        }
         match message.split_once(", expected ") {
-            Some((value, allowed)) => ConfigError::new(&error.path().to_string(), value, allowed).into(),
+            Some((value, allowed)) => ConfigError::new(&path, value, allowed).into(),
             None => wrong(error.inner()),
         }
-    })?;
-    Ok(document.exporter)
+    })
+}
+
+/// An error of ours that serde has carried as text, with the path to it.
+fn typed(path: &str, message: &str) -> Option<ConfigError> {
+    let (field, rest) = message.split_once(": ")?;
+    let (value, allowed) = rest.split_once(" is not allowed; allowed: ")?;
+    // A value that does not know what it is called.
+    let field = if field == "duration" { path.into() } else { format!("{path}.{field}") };
+    Some(ConfigError::new(&field, value, allowed))
 }
 
 /// The text of a file.
@@ -155,7 +169,11 @@ mod tests {
             ("[exporter]\nflush = ''", "exporter.flush: \"\" is not allowed; allowed: stdout, or a path"),
             ("[exporter]\nevry = 2", "exporter.evry: unknown field `evry` is not allowed; allowed: one of `service`"),
             ("exporter = 2", "exporter: invalid type: integer `2` is not allowed"),
-            ("[alerts]\nx = 1", "alerts: unknown field `alerts` is not allowed; allowed: `exporter`"),
+            ("[alerts]\nx = 1", "alerts.x: unknown field `x` is not allowed; allowed: one of `verdict`"),
+            ("[alerts]\ntenant_errors = { at_least = 0 }", "alerts.tenant_errors.at_least: 0 is not allowed"),
+            ("[alerts]\ngrouping = { first = 'soon' }", "alerts.grouping.first: "),
+            ("[[alerts.sinks]]\ntype = 'pager'", "alerts.sinks[0].type: \"pager\" is not allowed; allowed: slack, "),
+            ("[[alerts.sinks]]\ntype = 'slack'\nurl = 3", "alerts.sinks[0].url: "),
             ("[[targets]]\nurl = ''", "targets: unknown field `targets` is not allowed"),
             ("\n[exporter]\nevery = ", "line 3: "),
             ("\n[exporter]\nevery = 1\nevery = 2", "line 4: duplicate key"),

@@ -2,6 +2,8 @@
 //!
 //! Its runtime is its own and nobody else ever enters it; a forked child forgets it together with the thread.
 
+#[cfg(unix)]
+use crate::alerting::{Desk, Sent};
 use crate::config::Config;
 use crate::failures::{Failure, Failures};
 #[cfg(unix)]
@@ -24,6 +26,9 @@ const BEAT: Duration = Duration::from_secs(1);
 const HAND_ON: Duration = Duration::from_mins(1);
 /// A slot is flushed when it has ended this long ago: its last requests have come.
 const SETTLED_MS: i64 = 2_000;
+/// How long messages that are on their way are waited for at the end.
+#[cfg(unix)]
+const LAST_MESSAGES: Duration = Duration::from_millis(300);
 /// Panics in a row after which it ends.
 const MOST_PANICS: u32 = 3;
 
@@ -38,6 +43,9 @@ pub(crate) struct Work {
     pub(crate) view: Option<View>,
     #[cfg(unix)]
     pub(crate) leader: Option<Leader>,
+    /// Where alerts are looked after, when they can be.
+    #[cfg(unix)]
+    pub(crate) desk: Option<Desk>,
     #[cfg(unix)]
     flusher: Option<Flusher>,
     /// What was seen for flushing, and the last slot that was flushed: each is, once.
@@ -47,6 +55,7 @@ pub(crate) struct Work {
     ending: BTreeMap<i64, Block>,
     published: Option<Instant>,
     collected: Option<Instant>,
+    judged: Option<Instant>,
     published_ms: Option<i64>,
     collected_ms: Option<i64>,
     /// Why the last time failed, if it did.
@@ -69,11 +78,14 @@ impl Work {
             view: None,
             #[cfg(unix)]
             leader: None,
+            #[cfg(unix)]
+            desk: None,
             to_flush: Published::default(),
             flushed_ms: i64::MIN,
             ending: BTreeMap::new(),
             published: None,
             collected: None,
+            judged: None,
             published_ms: None,
             collected_ms: None,
             unpublished: None,
@@ -96,7 +108,7 @@ impl Work {
     pub(crate) fn run(mut self) {
         let process = Arc::clone(&self.process);
         let _closed = Closed(&process);
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
                 process.state().failures.error(Failure::Panic, &error);
@@ -108,25 +120,78 @@ impl Work {
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut panics = 0;
             loop {
-                let is_beat = tokio::select! {
-                    _ = beat.tick() => true,
-                    () = process.wake.notified() => false,
+                let woken = tokio::select! {
+                    _ = beat.tick() => Woken::Beat,
+                    () = process.wake.notified() => Woken::Asked,
+                    woken = self.messages() => woken,
                 };
                 let last = process.state().phase != Phase::Running;
-                let turn = catch_unwind(AssertUnwindSafe(|| self.turn(is_beat, last)));
+                let turn = catch_unwind(AssertUnwindSafe(|| self.turn(&woken, last)));
                 panics = if turn.is_ok() { 0 } else { panics + 1 };
                 if turn.is_err() {
                     self.failures.count(Failure::Panic);
                 }
                 self.tell();
                 if last || panics >= MOST_PANICS {
+                    self.end().await;
                     return;
                 }
             }
         });
     }
 
-    fn turn(&mut self, is_beat: bool, last: bool) {
+    /// The next thing that happens to a message: one has arrived or failed, or the time of one has come.
+    async fn messages(&mut self) -> Woken {
+        #[cfg(unix)]
+        if let Some(desk) = &mut self.desk {
+            let wakes = desk.wakes();
+            let time = async {
+                match wakes {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            return tokio::select! {
+                sent = desk.sent() => Woken::Sent(sent),
+                () = time => Woken::Time,
+            };
+        }
+        std::future::pending().await
+    }
+
+    /// Messages that are on their way may still arrive; then somebody else may lead.
+    async fn end(&mut self) {
+        #[cfg(unix)]
+        if let Some(desk) = &mut self.desk {
+            let now_ms = || self.sentinel.now_ms();
+            desk.finish(LAST_MESSAGES, now_ms, &mut self.failures).await;
+            desk.lead(false, &mut self.failures);
+        }
+        self.close();
+        self.tell();
+    }
+
+    fn turn(&mut self, woken: &Woken, last: bool) {
+        let now_ms = self.sentinel.now_ms();
+        #[cfg(unix)]
+        if let Some(desk) = &mut self.desk {
+            if let Woken::Sent(sent) = woken {
+                desk.heard(sent, now_ms, &mut self.failures);
+            }
+            self.process.tests().iter().for_each(|test| desk.test(test, now_ms));
+        }
+        let is_beat = matches!(woken, Woken::Beat);
+        if is_beat || last || matches!(woken, Woken::Asked) {
+            self.look(is_beat, last);
+        }
+        #[cfg(unix)]
+        if let Some(desk) = self.desk.as_mut().filter(|_| !last) {
+            desk.send(self.sentinel.now_ms());
+        }
+    }
+
+    /// Publishes and collects, when it is time for it or somebody asks.
+    fn look(&mut self, is_beat: bool, last: bool) {
         let question = self.process.question();
         self.process.state().beat = Some(Instant::now());
         if is_beat {
@@ -148,6 +213,17 @@ impl Work {
         if question.is_some() || !last && every(self.collected, period) {
             self.collect();
         }
+        // By its own time: who asks all the time must not keep it from that.
+        if is_beat && leads && !last && every(self.judged, self.config.every) {
+            self.judged = Some(Instant::now());
+            self.judge();
+        }
+        #[cfg(unix)]
+        if self.process.alerts_wanted()
+            && let Some(desk) = &mut self.desk
+        {
+            desk.read();
+        }
         self.tell();
         if let Some(question) = question {
             self.process.answer(question);
@@ -160,8 +236,19 @@ impl Work {
             view.hand_on(&mut self.failures);
         }
         self.flush(last);
-        if last {
-            self.close();
+    }
+
+    /// Alerts, by what is known of the whole host.
+    fn judge(&mut self) {
+        #[cfg(unix)]
+        if let (Some(desk), Some(view)) = (&mut self.desk, &self.view) {
+            let trouble = self.unpublished.clone().or_else(|| self.uncollected.clone());
+            let seen = match trouble {
+                Some(why) => Err(why),
+                None if self.collected_ms.is_some() => Ok((view.merged(), view.note(&self.sentinel))),
+                None => return,
+            };
+            desk.judge(&self.sentinel, seen, &mut self.failures);
         }
     }
 
@@ -212,6 +299,10 @@ impl Work {
         let mut state = self.process.state();
         state.failures = self.failures.clone();
         (state.published_ms, state.collected_ms) = (self.published_ms, self.collected_ms);
+        #[cfg(unix)]
+        if let Some(desk) = &self.desk {
+            state.alerts = desk.report();
+        }
         if let Some(view) = &self.view {
             state.sources = view.sources();
             state.note = view.note(&self.sentinel);
@@ -230,6 +321,9 @@ impl Work {
             if let Some(error) = leader.error() {
                 self.failures.error(Failure::Lead, error);
             }
+            if let Some(desk) = &mut self.desk {
+                desk.lead(leader.leads(), &mut self.failures);
+            }
         }
     }
 
@@ -242,10 +336,13 @@ impl Work {
             Reload::Unchanged => {}
             Reload::Invalid(error) => self.failures.error(Failure::Config, &error),
             Reload::Changed(config) => {
-                let before = std::mem::replace(&mut self.file, config);
+                let before = std::mem::replace(&mut self.file, *config);
                 let (file, used) = (&self.file, &mut self.config);
-                if (&file.service, &file.dir, file.budget) != (&before.service, &before.dir, before.budget) {
-                    let note = "service, dir and budget hold from the next start on";
+                let fixed = |config: &Config| {
+                    (config.service.clone(), config.dir.clone(), config.state_dir.clone(), config.budget)
+                };
+                if fixed(file) != fixed(&before) {
+                    let note = "service, dir, state_dir and budget hold from the next start on";
                     self.failures.error(Failure::Config, &note);
                 }
                 if file.every != before.every {
@@ -261,6 +358,16 @@ impl Work {
                         self.flusher = used.flush.clone().map(Flusher::new);
                     }
                     self.ending.clear();
+                }
+                #[cfg(unix)]
+                if file.alerts != before.alerts
+                    && let Some(desk) = &mut self.desk
+                {
+                    used.alerts.clone_from(&file.alerts);
+                    match desk.plan(used) {
+                        Ok(plan) => desk.configure(plan, &mut self.failures),
+                        Err(error) => self.failures.error(Failure::Config, &error),
+                    }
                 }
             }
         }
@@ -297,6 +404,20 @@ impl Work {
         }
         self.process.state().leader = false;
     }
+}
+
+/// Why it does something now.
+enum Woken {
+    /// A second has passed.
+    Beat,
+    /// Somebody wants something.
+    Asked,
+    /// An attempt to send a message has ended.
+    #[cfg(unix)]
+    Sent(Sent),
+    /// Something may be sent again.
+    #[cfg(unix)]
+    Time,
 }
 
 /// However the thread ends, whoever waits for that is told.

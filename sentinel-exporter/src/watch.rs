@@ -18,12 +18,12 @@ const FRESH: Duration = Duration::from_secs(2);
 /// assert!(matches!(watch.poll(), Reload::Invalid(_)));
 /// assert_eq!(watch.poll(), Reload::Unchanged);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reload {
     /// What it was; also when it is still invalid, or says the same in other words.
     Unchanged,
     /// This holds from now on.
-    Changed(Config),
+    Changed(Box<Config>),
     /// It cannot be used, since this look; what ran before runs on.
     Invalid(ReadError),
 }
@@ -123,7 +123,7 @@ impl Watch {
                     return Reload::Unchanged;
                 }
                 self.config = config.clone();
-                Reload::Changed(config)
+                Reload::Changed(Box::new(config))
             }
             Err(error) if self.error.as_ref() == Some(&error) => Reload::Unchanged,
             Err(error) => {
@@ -174,7 +174,7 @@ mod tests {
             assert_eq!(again, Reload::Unchanged, "{text:?}");
             (reload, watch.config().tenants, watch.error().is_some())
         };
-        let tenants = |tenants| Reload::Changed(Config { tenants, ..Config::default() });
+        let tenants = |tenants| Reload::Changed(Box::new(Config { tenants, ..Config::default() }));
         assert_eq!(poll(Some("[exporter]\ntenants = 64")), (tenants(64), 64, false));
         // The same size, the same moment, another number.
         assert_eq!(poll(Some("[exporter]\ntenants = 65")), (tenants(65), 65, false));

@@ -7,6 +7,7 @@
 //! | `/report?by=&limit=&window=&series=&scope=` | a [`Report`](crate::Report) | yes |
 //! | `/tenants/{id}?window=` | a [`TenantReport`](crate::TenantReport), the id as reports show it | yes |
 //! | `/stats` | the ledger and the memory | yes |
+//! | `/alerts` | an [`AlertsReport`](crate::alert::AlertsReport); 404 where no alerts are configured | yes |
 //! | `/metrics` | fleet totals for Prometheus, no series per tenant | yes |
 //! | `/openapi.json` | this table, as an `OpenAPI` 3.1 document | no |
 //!
@@ -247,6 +248,14 @@ impl Admin {
                 };
                 Ok(Response::new(200, JSON, body_of(&stats)?))
             }
+            Route::Alerts => {
+                Params::read(request.query, &[])?;
+                match self.sentinel.alerts() {
+                    Ok(Some(alerts)) => Ok(Response::new(200, JSON, body_of(&alerts)?)),
+                    Ok(None) => Err(Problem::new(404, "no alerts are configured")),
+                    Err(why) => Err(Problem::new(503, why.to_string())),
+                }
+            }
             Route::Metrics => {
                 Params::read(request.query, &[])?;
                 let text = metrics::text(&self.sentinel).into_bytes();
@@ -287,6 +296,7 @@ enum Route {
     Report,
     Tenant(Vec<u8>),
     Stats,
+    Alerts,
     Metrics,
 }
 
@@ -309,11 +319,12 @@ impl Route {
             "/openapi.json" => Ok(Self::OpenApi),
             "/report" => Ok(Self::Report),
             "/stats" => Ok(Self::Stats),
+            "/alerts" => Ok(Self::Alerts),
             "/metrics" => Ok(Self::Metrics),
             _ => Err(Problem::new(
                 404,
                 format!(
-                    "nothing at {}; there are /, /report, /tenants/{{id}}, /stats, /metrics and /openapi.json",
+                    "nothing at {}; there are /, /report, /tenants/{{id}}, /stats, /alerts, /metrics and /openapi.json",
                     quoted(path)
                 ),
             )),
@@ -381,6 +392,7 @@ impl Problem {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            503 => "Service Unavailable",
             _ => "Internal Server Error",
         };
         let mut body = json!({ "type": "about:blank", "title": title, "status": self.status, "detail": self.detail });

@@ -35,6 +35,7 @@ mod facts;
 mod group;
 mod key;
 mod message;
+mod overview;
 mod reading;
 mod rule;
 mod state;
@@ -44,6 +45,7 @@ pub use facts::{Accused, Facts, Row};
 pub use group::{Listed, Notice, Status};
 pub use key::{AlertId, Key, Subject};
 pub use message::Message;
+pub use overview::{AlertsReport, Followed, Over, SinkReport, SinkState};
 pub use rule::{Grouping, Rule, Rules, Severity, TenantErrors, TenantLatency, TenantShare, Verdicts};
 pub use state::{Alert, Counts, Entry, Evidence, Phase, State, Transition, Why};
 

@@ -26,10 +26,11 @@ pub use error::{PlaceError, StoreError};
 pub use frame::{Kind, check_block, frame, unframe};
 pub use name::Name;
 #[cfg(unix)]
+pub(crate) use place::Opened;
+#[cfg(unix)]
 pub use place::Place;
 pub use skipped::{Reason, Skipped};
-#[cfg(unix)]
-pub(crate) use writing::refused;
+pub(crate) use writing::{create, failed, refused, remove};
 
 /// One slot of one source, as it is published.
 ///

@@ -45,6 +45,10 @@ pub enum Name {
     Baseline,
     /// Locked by the leader.
     Leader,
+    /// What alerts must not forget: see the journal.
+    Alerts,
+    /// Locked by who writes what must survive.
+    State,
 }
 
 impl Name {
@@ -60,6 +64,8 @@ impl Name {
         let parsed = match text {
             "baseline" => Self::Baseline,
             "leader.lock" => Self::Leader,
+            "alerts.journal" => Self::Alerts,
+            "state.lock" => Self::State,
             _ => Self::of_a_source(text)?,
         };
         // A number has many spellings; a file has one name.
@@ -94,6 +100,8 @@ impl fmt::Display for Name {
             Self::Temporary { source, number } => write!(f, ".{source:016x}.{number}.tmp"),
             Self::Baseline => f.write_str("baseline"),
             Self::Leader => f.write_str("leader.lock"),
+            Self::Alerts => f.write_str("alerts.journal"),
+            Self::State => f.write_str("state.lock"),
         }
     }
 }

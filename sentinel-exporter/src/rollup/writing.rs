@@ -76,7 +76,7 @@ pub(crate) fn remove(dir: BorrowedFd<'_>, name: Name) -> Result<(), Errno> {
 }
 
 /// A new file, whatever lies under its name.
-fn create(dir: BorrowedFd<'_>, name: &str, access: OFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn create(dir: BorrowedFd<'_>, name: &str, access: OFlags) -> Result<OwnedFd, Errno> {
     let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(dir, name, flags, PRIVATE) {
         // A former attempt's.

@@ -2,15 +2,42 @@
 //!
 //! Retrying, order, pace and counting are the outbox's; a sink only tries, and says what came of it.
 
+mod address;
+mod config;
+mod dial;
+mod email;
+mod email_config;
+mod event;
+mod fault;
+mod http;
+#[cfg(unix)]
+mod log;
+pub(crate) mod options;
 mod secret;
+mod slack;
+mod smtp;
+mod webhook;
 
+pub use config::{LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
+pub use email::Email;
+pub use email_config::{EmailConfig, Encryption};
+#[cfg(unix)]
+pub use log::Log;
 pub use secret::Secret;
+pub use slack::Slack;
+pub use webhook::Webhook;
 
 use sentinel_core::alert::Notice;
+use serde::Serialize;
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 use thiserror::Error;
+
+/// Less than the 10 s after which a sink is given up, so that it can say what it was waiting for.
+const TIMEOUT: Duration = Duration::from_millis(9_500);
+/// What an error says instead of a secret.
+const HIDDEN: &str = "a value that is not shown";
 
 /// A message on its way.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
@@ -41,6 +68,25 @@ pub enum Failed {
         /// What happened.
         why: String,
     },
+}
+
+/// How a test alert went at a sink.
+///
+/// ```
+/// use sentinel_exporter::sink::Tried;
+///
+/// let tried = Tried { name: "ops".into(), kind: "slack".into(), error: None };
+/// assert_eq!(serde_json::to_string(&tried)?, r#"{"name":"ops","kind":"slack","error":null}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// What the sink is called.
+    pub name: String,
+    /// What kind it is.
+    pub kind: String,
+    /// Why it was not taken; `None` when it was.
+    pub error: Option<String>,
 }
 
 /// A way to tell people, which anybody may implement. Called on the exporter's own runtime, one message at a time.

@@ -67,6 +67,30 @@ impl<'de> Deserialize<'de> for Secret {
             }
 
             // Not serde's own words about a value: they would show it.
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+                Err(not_text())
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+                Err(not_text())
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+                Err(not_text())
+            }
+
+            fn visit_i128<E: de::Error>(self, _: i128) -> Result<Secret, E> {
+                Err(not_text())
+            }
+
+            fn visit_u128<E: de::Error>(self, _: u128) -> Result<Secret, E> {
+                Err(not_text())
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+                Err(not_text())
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
                 let Some((key, place)) = map.next_entry::<String, String>()? else {
                     return Err(de::Error::custom("an empty table, expected env or file"));
@@ -89,6 +113,11 @@ impl<'de> Deserialize<'de> for Secret {
 
         deserializer.deserialize_any(Given)
     }
+}
+
+/// A password of digits is a number to who reads it.
+fn not_text<E: de::Error>() -> E {
+    E::custom(format_args!("{}, expected text, {{ env = \"NAME\" }} or {{ file = \"/path\" }}", super::HIDDEN))
 }
 
 /// A file's text without the line break that editors put at its end.
@@ -131,6 +160,7 @@ mod tests {
             (r#"{"env":"CARGO_PKG_NAME","file":"/x"}"#, "more than one place"),
             ("{}", "an empty table"),
             ("3", "expected text, { env"),
+            ("[]", "expected text, { env"),
         ] {
             let error = of(json).unwrap_err();
             assert!(error.contains(why), "{json}: {error}");
@@ -140,5 +170,8 @@ mod tests {
     #[test]
     fn nothing_shows_it() {
         assert!(!format!("{:?}", Some(Secret::new("canary"))).contains("canary"));
+        for number in ["112233", "-112233", "112233.5", "11223344556677889900112233", "[112233]"] {
+            assert!(!of(number).unwrap_err().contains("112233"), "{number}");
+        }
     }
 }

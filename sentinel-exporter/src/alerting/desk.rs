@@ -1,0 +1,225 @@
+//! Messages on their way: the part of alerting that lives on the exporter's runtime.
+
+use super::look::look;
+use super::{Alerting, Plan};
+use crate::config::Config;
+use crate::failures::{Failure, Failures};
+use crate::process::Test;
+use crate::rollup::Place;
+use crate::sink::{Failed, Sink, Tried};
+use sentinel_core::alert::{AlertsReport, Facts, Notice};
+use sentinel_core::{ConfigError, Sentinel};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Longest that one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+const NO_ANSWER: &str = "no answer in time";
+
+/// An attempt that has ended.
+pub(crate) struct Sent {
+    sink: String,
+    result: Result<(), Failed>,
+}
+
+/// What one process does about alerts: nothing but to know of them, until it leads.
+pub(crate) struct Desk {
+    place: Place,
+    plan: Option<Plan>,
+    /// Sinks that code has made: they are there whatever a file says.
+    made: Vec<Arc<dyn Sink>>,
+    /// While it leads.
+    alerting: Option<Alerting>,
+    on_their_way: JoinSet<Sent>,
+    /// Of what it counts time from.
+    began: Instant,
+    /// What whoever leads has written, or why that is not known.
+    read: Option<Result<AlertsReport, String>>,
+    /// Why it cannot do what a leader has to.
+    hindered: Option<String>,
+}
+
+impl Desk {
+    pub(crate) fn new(place: Place, plan: Option<Plan>, made: Vec<Arc<dyn Sink>>) -> Self {
+        let (alerting, on_their_way, began) = (None, JoinSet::new(), Instant::now());
+        Self { place, plan, made, alerting, on_their_way, began, read: None, hindered: None }
+    }
+
+    /// What a configuration says is to be done here.
+    pub(crate) fn plan(&self, config: &Config) -> Result<Option<Plan>, ConfigError> {
+        Plan::of(config, &self.made)
+    }
+
+    /// Other rules and sinks, or none any more.
+    pub(crate) fn configure(&mut self, plan: Option<Plan>, failures: &mut Failures) {
+        if let (Some(alerting), Some(plan)) = (&mut self.alerting, &plan) {
+            alerting.configure(plan);
+            let forgotten = alerting.forget();
+            self.note(forgotten.map_err(|error| error.to_string()), failures);
+        }
+        self.plan = plan;
+        self.read = None;
+    }
+
+    /// Takes over from whoever led, or leaves it to whoever leads now.
+    pub(crate) fn lead(&mut self, leads: bool, failures: &mut Failures) {
+        if self.alerting.as_ref().is_some_and(|alerting| !alerting.is_there()) || !leads {
+            self.stop();
+        }
+        let Some(plan) = self.plan.as_ref().filter(|_| leads) else {
+            self.stop();
+            return;
+        };
+        if self.alerting.is_some() {
+            return;
+        }
+        let opened = Alerting::open(&self.place, plan).and_then(|mut alerting| {
+            if alerting.torn() > 0 {
+                failures.count(Failure::Torn);
+            }
+            alerting.forget()?;
+            self.alerting = Some(alerting);
+            Ok(())
+        });
+        self.note(opened.map_err(|error| error.to_string()), failures);
+    }
+
+    /// What is on its way goes again, by whoever leads next.
+    fn stop(&mut self) {
+        if self.alerting.take().is_some() {
+            self.on_their_way.abort_all();
+        }
+    }
+
+    /// Judges what is known of the host now.
+    pub(crate) fn judge(
+        &mut self,
+        own: &Sentinel,
+        view: Result<(&Sentinel, Option<String>), String>,
+        failures: &mut Failures,
+    ) {
+        let Some(alerting) = &self.alerting else { return };
+        let facts = look(own, view, alerting.rules(), alerting.state());
+        self.judge_by(&facts, own.now_ms(), failures);
+    }
+
+    pub(crate) fn judge_by(&mut self, facts: &Facts, now_ms: i64, failures: &mut Failures) {
+        let Some(alerting) = &mut self.alerting else { return };
+        let stepped = alerting.step(now_ms, Some(facts));
+        self.note(stepped.map_err(|error| error.to_string()), failures);
+    }
+
+    /// Sends what is to be sent now.
+    pub(crate) fn send(&mut self, now_ms: i64) {
+        let at = self.began.elapsed();
+        let Some(alerting) = &mut self.alerting else { return };
+        for (sink, notice) in alerting.next(at, now_ms) {
+            self.on_their_way.spawn(async move {
+                let name = sink.name().to_string();
+                Sent { sink: name, result: attempt(sink, notice).await }
+            });
+        }
+    }
+
+    /// When there may be something to send again.
+    pub(crate) fn wakes(&self) -> Option<Instant> {
+        self.alerting.as_ref()?.wakes().map(|at| self.began + at)
+    }
+
+    /// The next attempt that ends; never, while there is none.
+    pub(crate) async fn sent(&mut self) -> Sent {
+        loop {
+            match self.on_their_way.join_next().await {
+                Some(Ok(sent)) => return sent,
+                // It was given up.
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// How an attempt has ended.
+    pub(crate) fn heard(&mut self, sent: &Sent, now_ms: i64, failures: &mut Failures) {
+        let Some(alerting) = &mut self.alerting else { return };
+        let result = sent.result.as_ref().copied();
+        let done = alerting.done(&sent.sink, result, (self.began.elapsed(), now_ms), fastrand::f64());
+        self.note(done.map_err(|error| error.to_string()), failures);
+    }
+
+    /// Waits for what is on its way, not for longer than `within`, and begins nothing more.
+    pub(crate) async fn finish(&mut self, within: Duration, now_ms: impl Fn() -> i64, failures: &mut Failures) {
+        let end = tokio::time::Instant::now() + within;
+        while !self.on_their_way.is_empty() {
+            let Ok(sent) = tokio::time::timeout_at(end, self.sent()).await else { return };
+            self.heard(&sent, now_ms(), failures);
+        }
+    }
+
+    /// Sends one that is about nothing to who is asked for, whoever leads.
+    pub(crate) fn test(&mut self, test: &Test, now_ms: i64) {
+        let Some(plan) = &self.plan else { return };
+        let notice = Arc::new(Notice::test(&plan.service, now_ms));
+        for sink in plan.sinks.iter().filter(|sink| test.sink.as_ref().is_none_or(|name| name == sink.name())) {
+            let (sink, notice, answers) = (Arc::clone(sink), Arc::clone(&notice), test.answers.clone());
+            let tried = |error| Tried { name: sink.name().into(), kind: sink.kind().into(), error };
+            // Who has asked may have gone.
+            let _ = answers.send(tried(Some(NO_ANSWER.into())));
+            let arrived = tried(None);
+            tokio::spawn(async move {
+                let error = attempt(sink, notice).await.err().map(|failed| failed.to_string());
+                let _ = answers.send(Tried { error, ..arrived });
+            });
+        }
+    }
+
+    /// Looks at what whoever leads has written, unless that is this process.
+    pub(crate) fn read(&mut self) {
+        if let (None, Some(plan)) = (&self.alerting, &self.plan) {
+            self.read = Some(Alerting::read(&self.place, plan).map_err(|error| error.to_string()));
+        }
+    }
+
+    /// What there is to know; `None` where no alerts are configured.
+    pub(crate) fn report(&self) -> Option<Result<AlertsReport, String>> {
+        self.plan.as_ref()?;
+        let Some(alerting) = &self.alerting else {
+            return Some(self.read.clone().unwrap_or_else(|| Err("nobody has looked yet".into())));
+        };
+        let mut report = alerting.report();
+        report.note.clone_from(&self.hindered);
+        Some(Ok(report))
+    }
+
+    fn note(&mut self, done: Result<(), String>, failures: &mut Failures) {
+        if let Err(why) = &done {
+            failures.error(Failure::Alerts, why);
+        }
+        self.hindered = done.err();
+    }
+}
+
+/// Tries it once, whatever the sink does.
+async fn attempt(sink: Arc<dyn Sink>, notice: Arc<Notice>) -> Result<(), Failed> {
+    let later = |why: &str| Err(Failed::Later { why: why.into(), after: None });
+    let sending = tokio::spawn(async move { timeout(ATTEMPT, sink.send(&notice)).await });
+    let abort = Abort(sending.abort_handle());
+    let ended = sending.await;
+    drop(abort);
+    match ended {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => later(NO_ANSWER),
+        Err(_) => later("the sink has panicked"),
+    }
+}
+
+/// Who waits no more takes what is waited for with it.
+struct Abort(tokio::task::AbortHandle);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,265 @@
+//! Alerts of a host, by the process that leads: look, judge, write down, send.
+//!
+//! ```text
+//! view ─► facts ─► Alerts::step ─► journal ─► queue a sink ─► sink ─► journal
+//!         look     sentinel-core   (on disk before anything is sent)
+//! ```
+//!
+//! Nothing here waits or sends: [`Alerting::next`] says what to send, and [`Alerting::done`] is told what came of it.
+
+#[cfg(unix)]
+mod desk;
+#[cfg(unix)]
+mod look;
+mod options;
+#[cfg(unix)]
+mod queue;
+#[cfg(all(test, unix))]
+mod tests;
+
+#[cfg(unix)]
+pub(crate) use desk::{Desk, Sent};
+pub use options::AlertOptions;
+
+use crate::config::Config;
+use crate::journal::{Journal, Values};
+use crate::rollup::{Name, Place, StoreError};
+use crate::sink::{Failed, Sink};
+use queue::Queue;
+use sentinel_core::ConfigError;
+use sentinel_core::alert::{Alert, Alerts, AlertsReport, Facts, Notice, Over, Rules, State};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Alerts that are over and still shown.
+const RECENT: usize = 20;
+/// How often what changes all the time is written down, while there is an alert.
+const WRITTEN_EVERY_MS: i64 = 10_000;
+
+/// Names of what the journal holds; a sink's queue is `sink/` and its name.
+const STATE: &str = "state";
+const RECENTLY: &str = "recent";
+const SINK: &str = "sink/";
+
+/// What the leader of a service on a host does about alerts.
+#[derive(Debug)]
+pub(crate) struct Alerting {
+    service: String,
+    alerts: Alerts,
+    sinks: Vec<Arc<dyn Sink>>,
+    queues: Vec<Queue>,
+    state: State,
+    recent: VecDeque<Alert>,
+    journal: Journal,
+    written_ms: i64,
+}
+
+impl Alerting {
+    /// Goes on where whoever led before has stopped.
+    pub(crate) fn open(place: &Place, plan: &Plan) -> Result<Self, StoreError> {
+        let journal = Journal::open(place, Name::Alerts)?;
+        let values = journal.values();
+        let (state, recent) = (state(values), recent(values));
+        let mut alerting = Self {
+            service: plan.service.clone(),
+            alerts: plan.alerts.clone(),
+            sinks: Vec::new(),
+            queues: Vec::new(),
+            state,
+            recent,
+            journal,
+            written_ms: i64::MIN,
+        };
+        alerting.configure(plan);
+        Ok(alerting)
+    }
+
+    /// Other rules, other sinks: what waits for a sink that stays, waits on; a sink that has refused something is tried again.
+    pub(crate) fn configure(&mut self, plan: &Plan) {
+        self.alerts = plan.alerts.clone();
+        self.sinks.clone_from(&plan.sinks);
+        let mut before = std::mem::take(&mut self.queues);
+        self.queues = plan
+            .sinks
+            .iter()
+            .map(|sink| {
+                if let Some(at) = before.iter().position(|queue| queue.name() == sink.name()) {
+                    let mut queue = before.swap_remove(at);
+                    queue.configure(sink.kind(), sink.pace());
+                    return queue;
+                }
+                let mut queue = Queue::new(sink.name(), sink.kind(), sink.pace());
+                if let Some(bytes) = self.journal.values().get(&key(sink.name())) {
+                    queue.resume(bytes);
+                }
+                queue
+            })
+            .collect();
+    }
+
+    /// Judges what is known now, and writes down what follows before anybody can be told.
+    ///
+    /// # Errors
+    /// It could not be written down. People are told all the same, and may be told again by whoever leads next.
+    pub(crate) fn step(&mut self, now_ms: i64, facts: Option<&Facts>) -> Result<(), StoreError> {
+        let (state, outcome) = self.alerts.step(std::mem::take(&mut self.state), now_ms, facts);
+        self.state = state;
+        let over = outcome.transitions.iter().filter(|transition| transition.resolves());
+        let over: Vec<Alert> = over.filter_map(|transition| transition.alert.clone()).collect();
+        let due = self.state.entries().next().is_some() && now_ms.abs_diff(self.written_ms) >= WRITTEN_EVERY_MS as u64;
+        if outcome.transitions.is_empty() && outcome.notice.is_none() && !due {
+            return Ok(());
+        }
+        let mut batch = vec![(STATE.to_string(), Some(self.state.encode()))];
+        if !over.is_empty() {
+            self.recent.extend(over);
+            let many = self.recent.len().saturating_sub(RECENT);
+            self.recent.drain(..many);
+            batch.push((RECENTLY.into(), Some(encode(&self.recent))));
+        }
+        if let Some(notice) = outcome.notice {
+            for queue in &mut self.queues {
+                queue.offer(notice.clone());
+                batch.push((key(queue.name()), Some(queue.encode())));
+            }
+        }
+        self.written_ms = now_ms;
+        self.journal.put(batch)
+    }
+
+    /// What is to be sent now, and where. Each is to be followed by [`Alerting::done`].
+    pub(crate) fn next(&mut self, at: Duration, now_ms: i64) -> Vec<(Arc<dyn Sink>, Arc<Notice>)> {
+        let pairs = self.sinks.iter().zip(&mut self.queues);
+        pairs.filter_map(|(sink, queue)| Some((Arc::clone(sink), queue.next(at, now_ms)?))).collect()
+    }
+
+    /// When it is worth asking again.
+    pub(crate) fn wakes(&self) -> Option<Duration> {
+        self.queues.iter().filter_map(Queue::wakes).min()
+    }
+
+    /// What came of it. `random` is 0 to 1.
+    ///
+    /// # Errors
+    /// It could not be written down: whoever leads next sends it again.
+    pub(crate) fn done(
+        &mut self,
+        sink: &str,
+        result: Result<(), &Failed>,
+        (at, now_ms): (Duration, i64),
+        random: f64,
+    ) -> Result<(), StoreError> {
+        let Some(queue) = self.queues.iter_mut().find(|queue| queue.name() == sink) else {
+            return Ok(());
+        };
+        let before = queue.report();
+        queue.done(result, at, now_ms, random);
+        if queue.report() == before {
+            return Ok(());
+        }
+        let batch = vec![(key(sink), Some(queue.encode()))];
+        self.journal.put(batch)
+    }
+
+    /// Forgets sinks that are not configured any more, with what waited for them.
+    pub(crate) fn forget(&mut self) -> Result<(), StoreError> {
+        let known: Vec<String> = self.queues.iter().map(|queue| key(queue.name())).collect();
+        let gone: Vec<(String, Option<Vec<u8>>)> = self
+            .journal
+            .values()
+            .keys()
+            .filter(|name| name.starts_with(SINK) && !known.contains(name))
+            .map(|name| (name.clone(), None))
+            .collect();
+        if gone.is_empty() { Ok(()) } else { self.journal.put(gone) }
+    }
+
+    /// Whether others still read what it writes.
+    pub(crate) fn is_there(&self) -> bool {
+        self.journal.is_there()
+    }
+
+    /// Bytes that whoever led before has left half written.
+    pub(crate) fn torn(&self) -> u64 {
+        self.journal.torn()
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        self.alerts.rules()
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn report(&self) -> AlertsReport {
+        let mut report = AlertsReport::new(&self.service, &self.state);
+        report.leader = true;
+        report.recent = self.recent.iter().rev().cloned().map(Over::from).collect();
+        report.sinks = self.queues.iter().map(Queue::report).collect();
+        report
+    }
+
+    /// What the one that leads has written down.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn read(place: &Place, plan: &Plan) -> Result<AlertsReport, StoreError> {
+        let values = Journal::read(place, Name::Alerts)?;
+        let mut report = AlertsReport::new(&plan.service, &state(&values));
+        report.recent = recent(&values).into_iter().rev().map(Over::from).collect();
+        let sink = |sink: &Arc<dyn Sink>| match values.get(&key(sink.name())) {
+            Some(bytes) => Queue::read(sink.name(), bytes),
+            None => Queue::new(sink.name(), sink.kind(), Duration::ZERO).report(),
+        };
+        report.sinks = plan.sinks.iter().map(sink).collect();
+        Ok(report)
+    }
+}
+
+/// What there is to do, checked and made.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) service: String,
+    pub(crate) alerts: Alerts,
+    pub(crate) sinks: Vec<Arc<dyn Sink>>,
+}
+
+impl Plan {
+    /// Of what is configured, and sinks that code has made; `None` where there is neither.
+    pub(crate) fn of(config: &Config, made: &[Arc<dyn Sink>]) -> Result<Option<Self>, ConfigError> {
+        let options = config.alerts.clone().or_else(|| (!made.is_empty()).then(AlertOptions::default));
+        let Some((service, options)) = config.service.as_deref().zip(options) else { return Ok(None) };
+        let of = || {
+            let sinks = options.sinks(made)?;
+            Ok(Self { service: service.into(), alerts: Alerts::new(service, options.rules())?, sinks })
+        };
+        of().map(Some).map_err(|error: ConfigError| {
+            ConfigError::new(&format!("alerts.{}", error.field), error.value, error.allowed)
+        })
+    }
+}
+
+fn key(sink: &str) -> String {
+    format!("{SINK}{sink}")
+}
+
+fn state(values: &Values) -> State {
+    // What cannot be read back was not written by this version: what fires then fires anew.
+    values.get(STATE).and_then(|bytes| State::decode(bytes).ok()).unwrap_or_default()
+}
+
+fn encode(alerts: &VecDeque<Alert>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for bytes in alerts.iter().map(Alert::encode) {
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&bytes);
+    }
+    out
+}
+
+fn recent(values: &Values) -> VecDeque<Alert> {
+    let bytes = values.get(RECENTLY).map_or(&[][..], Vec::as_slice);
+    queue::parts(bytes).filter_map(|part| Alert::decode(part).ok()).take(RECENT).collect()
+}

@@ -1,0 +1,96 @@
+//! Which alerts there are, and where people are told: the table `[alerts]`.
+
+use crate::sink::{Sink, SinkConfig};
+use sentinel_core::ConfigError;
+use sentinel_core::alert::{Grouping, Rules, TenantErrors, TenantLatency, TenantShare, Verdicts};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Sinks of a service.
+const MOST: usize = 16;
+
+/// Options of alerts. In `sentinel.toml` they are the table `[alerts]`; see [`Rules`] for what each rule takes, and
+/// [`SinkConfig`] for each sink.
+///
+/// ```
+/// use sentinel_exporter::Config;
+///
+/// let config = Config::from_toml(r#"
+///     [exporter]
+///     service = "checkout"
+///     [alerts]
+///     tenant_errors = { at_least = 500 }
+///     [[alerts.sinks]]
+///     type = "slack"
+///     url = { env = "CARGO_PKG_NAME" } # or the address itself
+/// "#);
+/// // The variable holds no address.
+/// assert_eq!(config.unwrap_err().to_string().split(':').next(), Some("alerts.sinks[0].url"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertOptions {
+    /// Alerts about the verdicts: on by default.
+    pub verdict: Verdicts,
+    /// A tenant has many errors: off by default.
+    pub tenant_errors: Option<TenantErrors>,
+    /// A tenant has a large share of all failures: off by default.
+    pub tenant_share: Option<TenantShare>,
+    /// A tenant is much slower than it normally is: off by default.
+    pub tenant_latency: Option<TenantLatency>,
+    /// How alerts are put together, and how often they are told again.
+    pub grouping: Grouping,
+    /// Where people are told: 16 at most, each by a name of its own. Without any, alerts are there to be asked for.
+    pub sinks: Vec<SinkConfig>,
+}
+
+impl AlertOptions {
+    /// The rules alone.
+    pub(crate) fn rules(&self) -> Rules {
+        let Self { verdict, tenant_errors, tenant_share, tenant_latency, grouping, sinks: _ } = self.clone();
+        Rules { verdict, tenant_errors, tenant_share, tenant_latency, grouping }
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the option, as `sinks[1].url`.
+    ///
+    /// ```
+    /// use sentinel_exporter::AlertOptions;
+    ///
+    /// let options: AlertOptions = serde_json::from_str(r#"{"sinks": [{"type": "log"}, {"type": "log"}]}"#)?;
+    /// assert_eq!(options.validated().unwrap_err().field, "sinks[1].name");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        self.rules().validated()?;
+        self.sinks(&[])?;
+        Ok(self)
+    }
+
+    /// The sinks, made, after those that code has made.
+    pub(crate) fn sinks(&self, made: &[Arc<dyn Sink>]) -> Result<Vec<Arc<dyn Sink>>, ConfigError> {
+        let many = self.sinks.len() + made.len();
+        if many > MOST {
+            return Err(ConfigError::new("sinks", many.to_string(), format!("at most {MOST}")));
+        }
+        let mut all = made.to_vec();
+        for (at, config) in self.sinks.iter().enumerate() {
+            let named = |error: ConfigError| {
+                ConfigError::new(&format!("sinks[{at}].{}", error.field), error.value, error.allowed)
+            };
+            all.push(config.build().map_err(named)?);
+        }
+        let mut names = BTreeSet::new();
+        for (at, sink) in all.iter().enumerate() {
+            if !names.insert(sink.name()) {
+                let field = format!("sinks[{}].name", at.saturating_sub(made.len()));
+                return Err(ConfigError::new(&field, format!("{:?}", sink.name()), "a name that no other sink has"));
+            }
+        }
+        drop(names);
+        Ok(all)
+    }
+}

@@ -1,0 +1,504 @@
+//! The notices for one sink: in order, one at a time, tried again and again but not for ever, every one accounted for.
+//!
+//! Pure: what may be sent now, and what follows from how that went. `at` is a time that only goes forward, `now_ms` is Unix ms.
+
+use crate::sink::Failed;
+use sentinel_core::alert::{Notice, SinkReport, SinkState};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Notices that wait at most, and their bytes.
+const MOST: usize = 64;
+const MOST_BYTES: usize = 1 << 20;
+/// Nobody wants to be told after so long.
+const EXPIRED_MS: i64 = 24 * 3_600_000;
+/// The first pause is random up to this, each further one up to twice as much.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_mins(5);
+/// The other side may not ask for more.
+const LONGEST_ASKED: Duration = Duration::from_hours(1);
+/// Bytes of an error that is kept.
+const MOST_SAID: usize = 200;
+
+/// Why a notice never got there.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    /// It is told together with a later one.
+    Combined,
+    Expired,
+    Overflow,
+    Refused,
+    /// It could not be read back.
+    Damaged,
+}
+
+impl Lost {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Combined => "combined",
+            Self::Expired => "expired",
+            Self::Overflow => "overflow",
+            Self::Refused => "refused",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// One sink's.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    name: String,
+    kind: String,
+    pace: Duration,
+    waiting: VecDeque<Waiting>,
+    /// The first one is on its way.
+    sending: bool,
+    /// Attempts in a row that failed.
+    failed: u32,
+    not_before: Duration,
+    account: Account,
+}
+
+#[derive(Debug, Clone)]
+struct Waiting {
+    notice: Arc<Notice>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn new(notice: Notice) -> Self {
+        let bytes = notice.encode().len();
+        Self { notice: Arc::new(notice), bytes }
+    }
+}
+
+/// What is told of it, and what survives a restart.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Account {
+    offered: u64,
+    delivered: u64,
+    dropped: BTreeMap<String, u64>,
+    delivered_ms: Option<i64>,
+    last_error: Option<String>,
+    disabled: bool,
+    retrying: bool,
+}
+
+impl Account {
+    fn lose(&mut self, why: Lost) {
+        let count = self.dropped.entry(why.name().into()).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(name: &str, kind: &str, pace: Duration) -> Self {
+        Self {
+            name: name.into(),
+            kind: kind.into(),
+            pace,
+            waiting: VecDeque::new(),
+            sending: false,
+            failed: 0,
+            not_before: Duration::ZERO,
+            account: Account::default(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Configured anew: one that has refused something is tried again.
+    pub(crate) fn configure(&mut self, kind: &str, pace: Duration) {
+        (self.kind, self.pace) = (kind.into(), pace);
+        (self.failed, self.not_before, self.account.disabled) = (0, Duration::ZERO, false);
+    }
+
+    /// One more to tell.
+    pub(crate) fn offer(&mut self, mut notice: Notice) {
+        self.account.offered = self.account.offered.saturating_add(1);
+        let (first, account) = (usize::from(self.sending), &mut self.account);
+        let mut number = 0;
+        self.waiting.retain_mut(|waiting| {
+            number += 1;
+            if number <= first {
+                return true;
+            }
+            let mut rest = Notice::clone(&waiting.notice);
+            let left = rest.combine(&mut notice);
+            if left && rest != *waiting.notice {
+                *waiting = Waiting::new(rest);
+            } else if !left {
+                account.lose(Lost::Combined);
+            }
+            left
+        });
+        self.waiting.push_back(Waiting::new(notice));
+        self.bound();
+    }
+
+    /// The oldest ones go first; not the one on its way, and not the last one.
+    fn bound(&mut self) {
+        let first = usize::from(self.sending);
+        let bytes = |waiting: &VecDeque<Waiting>| waiting.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        while self.waiting.len() > first + 1 && (self.waiting.len() > MOST || bytes(&self.waiting) > MOST_BYTES) {
+            self.waiting.remove(first);
+            self.account.lose(Lost::Overflow);
+        }
+    }
+
+    /// What is to be sent now; it is on its way then, until [`Queue::done`].
+    pub(crate) fn next(&mut self, at: Duration, now_ms: i64) -> Option<Arc<Notice>> {
+        if self.sending {
+            return None;
+        }
+        while self.waiting.front().is_some_and(|first| now_ms.saturating_sub(first.notice.at_ms) > EXPIRED_MS) {
+            self.waiting.pop_front();
+            self.account.lose(Lost::Expired);
+        }
+        let first = self.waiting.front().filter(|_| !self.account.disabled && at >= self.not_before)?;
+        self.sending = true;
+        Some(Arc::clone(&first.notice))
+    }
+
+    /// When it is worth asking again; `None` when something else has to happen first.
+    pub(crate) fn wakes(&self) -> Option<Duration> {
+        (!self.sending && !self.account.disabled && !self.waiting.is_empty()).then_some(self.not_before)
+    }
+
+    /// How that went. `random` is 0 to 1.
+    pub(crate) fn done(&mut self, result: Result<(), &Failed>, at: Duration, now_ms: i64, random: f64) {
+        if !std::mem::take(&mut self.sending) {
+            return;
+        }
+        let account = &mut self.account;
+        let Err(failed) = result else {
+            self.waiting.pop_front();
+            account.delivered = account.delivered.saturating_add(1);
+            account.delivered_ms = Some(now_ms);
+            (account.last_error, account.retrying, account.disabled) = (None, false, false);
+            (self.failed, self.not_before) = (0, at + self.pace);
+            return;
+        };
+        let why = failed.to_string();
+        account.last_error = Some(why[..why.floor_char_boundary(MOST_SAID)].into());
+        if let Failed::Later { after, .. } = failed {
+            // Full jitter: many that fail together do not come back together.
+            let limit = LONGEST.min(FIRST.saturating_mul(1 << self.failed.min(20)));
+            let asked = after.unwrap_or_default().min(LONGEST_ASKED);
+            self.not_before = at + limit.mul_f64(random.clamp(0.0, 1.0)).max(asked).max(self.pace);
+            self.failed = self.failed.saturating_add(1);
+            account.retrying = true;
+        } else {
+            // It may be this one: the others wait until somebody has looked.
+            self.waiting.pop_front();
+            account.lose(Lost::Refused);
+            (account.disabled, account.retrying) = (true, false);
+        }
+    }
+
+    pub(crate) fn report(&self) -> SinkReport {
+        let Account { offered, delivered, dropped, delivered_ms, last_error, disabled, retrying } =
+            self.account.clone();
+        let mut report = SinkReport::new(&self.name, &self.kind);
+        report.state = match (disabled, retrying) {
+            (true, _) => SinkState::Disabled,
+            (_, true) => SinkState::Retrying,
+            _ => SinkState::Ok,
+        };
+        (report.offered, report.delivered, report.dropped) = (offered, delivered, dropped);
+        report.pending = self.waiting.len() as u64;
+        (report.delivered_ms, report.last_error) = (delivered_ms, last_error);
+        report
+    }
+
+    /// What whoever leads next goes on with. A message that is on its way is among them: it comes twice rather than never.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let head = serde_json::to_vec(&Head { kind: self.kind.clone(), account: self.account.clone() });
+        let mut out = Vec::new();
+        for part in std::iter::once(head.unwrap_or_default()).chain(self.waiting.iter().map(|one| one.notice.encode()))
+        {
+            out.extend_from_slice(&(part.len() as u32).to_le_bytes());
+            out.extend_from_slice(&part);
+        }
+        out
+    }
+
+    /// Goes on with it. One that was refused is tried again: somebody may have mended it.
+    pub(crate) fn resume(&mut self, bytes: &[u8]) {
+        let mut parts = parts(bytes);
+        let head: Option<Head> = parts.next().and_then(|head| serde_json::from_slice(head).ok());
+        self.account = head.unwrap_or_default().account;
+        self.account.disabled = false;
+        for part in parts {
+            match Notice::decode(part) {
+                Ok(notice) => self.waiting.push_back(Waiting::new(notice)),
+                Err(_) => self.account.lose(Lost::Damaged),
+            }
+        }
+        self.bound();
+        let Account { offered, delivered, dropped, .. } = &mut self.account;
+        *offered = (*offered).max(*delivered + dropped.values().sum::<u64>() + self.waiting.len() as u64);
+    }
+
+    /// As somebody else has written it, for who only wants to know.
+    pub(crate) fn read(name: &str, bytes: &[u8]) -> SinkReport {
+        let head: Option<Head> = parts(bytes).next().and_then(|head| serde_json::from_slice(head).ok());
+        let Head { kind, account } = head.unwrap_or_default();
+        let mut report = Self { account, ..Self::new(name, &kind, Duration::ZERO) }.report();
+        report.pending = parts(bytes).count().saturating_sub(1) as u64;
+        report
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Head {
+    kind: String,
+    account: Account,
+}
+
+/// What was written length by length.
+pub(super) fn parts(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_at_checked(4)?;
+        let (part, rest) = rest.split_at_checked(u32::from_le_bytes(length.try_into().ok()?) as usize)?;
+        bytes = rest;
+        Some(part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sentinel_core::Kind;
+    use sentinel_core::alert::{Accused, Alerts, Facts, Grouping, Rules, State, Verdicts};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn later(after: Option<Duration>) -> Failed {
+        Failed::Later { why: "503".into(), after }
+    }
+
+    fn refused() -> Failed {
+        Failed::Refused { why: "404".into() }
+    }
+
+    fn test(at_ms: i64) -> Notice {
+        Notice::test("shop", at_ms)
+    }
+
+    fn queue() -> Queue {
+        Queue::new("ops", "slack", SECOND)
+    }
+
+    fn account(queue: &Queue) -> (u64, u64, u64, u64) {
+        let report = queue.report();
+        (report.offered, report.delivered, report.dropped.values().sum(), report.pending)
+    }
+
+    /// One that fires, and the one after it, which says that this is over.
+    fn fired_and_over() -> (Notice, Notice) {
+        let grouping = Grouping { first: Duration::ZERO, then: Duration::ZERO, ..Grouping::default() };
+        let verdict = Verdicts { keep_firing_for: Duration::ZERO, ..Verdicts::default() };
+        let alerts = Alerts::new("shop", Rules { verdict, grouping, ..Rules::default() }).unwrap();
+        let facts = Facts::new(0, 600_000).with_verdict(Accused { kind: Kind::Everyone, ..Accused::default() });
+        let (state, fired) = alerts.step(State::default(), 0, Some(&facts));
+        let over = alerts.step(state, 60_000, Some(&Facts::new(60_000, 600_000))).1;
+        (fired.notice.unwrap(), over.notice.unwrap())
+    }
+
+    #[test]
+    fn one_at_a_time_in_order_and_not_faster_than_its_pace() {
+        let mut queue = queue();
+        (1..=3).for_each(|at| queue.offer(test(at)));
+        assert_eq!(queue.next(Duration::ZERO, 3).unwrap().at_ms, 1);
+        assert!(queue.next(Duration::ZERO, 3).is_none() && queue.wakes().is_none());
+        queue.done(Ok(()), Duration::ZERO, 3, 0.0);
+        assert_eq!(queue.wakes(), Some(SECOND));
+        assert!(queue.next(SECOND / 2, 3).is_none());
+        assert_eq!(queue.next(SECOND, 3).unwrap().at_ms, 2);
+        assert_eq!(account(&queue), (3, 1, 0, 2));
+    }
+
+    #[test]
+    fn pauses_grow_and_are_random_and_what_is_asked_for_is_kept() {
+        let mut queue = Queue::new("ops", "webhook", Duration::ZERO);
+        queue.offer(test(0));
+        let mut at = Duration::ZERO;
+        for (random, pause) in [(1.0, 1), (1.0, 2), (0.5, 2), (1.0, 8), (0.0, 0), (1.0, 32)] {
+            assert!(queue.next(at, 0).is_some());
+            queue.done(Err(&later(None)), at, 0, random);
+            assert_eq!(queue.wakes(), Some(at + pause * SECOND));
+            at += pause * SECOND;
+        }
+        for _ in 0..30 {
+            assert!(queue.next(at, 0).is_some());
+            queue.done(Err(&later(None)), at, 0, 1.0);
+            at = queue.wakes().unwrap();
+        }
+        assert!(queue.next(at, 0).is_some());
+        queue.done(Err(&later(None)), at, 0, 1.0);
+        assert_eq!(queue.wakes(), Some(at + LONGEST));
+        at += LONGEST;
+        for (asked, kept) in [(30 * SECOND, 30 * SECOND), (48 * LONGEST_ASKED, LONGEST_ASKED)] {
+            assert!(queue.next(at, 0).is_some());
+            queue.done(Err(&later(Some(asked))), at, 0, 0.0);
+            assert_eq!(queue.wakes(), Some(at + kept));
+            assert!(queue.next(at + kept - SECOND, 0).is_none());
+            at += kept;
+        }
+        assert_eq!((queue.report().state, queue.report().last_error.as_deref()), (SinkState::Retrying, Some("503")));
+        assert!(queue.next(at, 0).is_some());
+        queue.done(Ok(()), at, 5, 1.0);
+        let report = queue.report();
+        assert_eq!((report.state, report.last_error, report.delivered_ms), (SinkState::Ok, None, Some(5)));
+    }
+
+    #[test]
+    fn who_refuses_gets_nothing_more_until_somebody_has_looked() {
+        let mut queue = queue();
+        (1..=3).for_each(|at| queue.offer(test(at)));
+        assert!(queue.next(Duration::ZERO, 0).is_some());
+        queue.done(Err(&refused()), Duration::ZERO, 0, 0.0);
+        assert!(queue.next(100 * SECOND, 0).is_none() && queue.wakes().is_none());
+        let report = queue.report();
+        assert_eq!((report.state, report.last_error.as_deref(), report.pending), (SinkState::Disabled, Some("404"), 2));
+        assert_eq!(report.dropped["refused"], 1);
+        let bytes = queue.encode();
+        assert_eq!(Queue::read("ops", &bytes), queue.report());
+        // Another configuration, or another leader.
+        queue.configure("slack", SECOND);
+        assert_eq!(queue.next(Duration::ZERO, 0).unwrap().at_ms, 2);
+        let mut next = super::tests::queue();
+        next.resume(&bytes);
+        assert_eq!(next.next(Duration::ZERO, 0).unwrap().at_ms, 2);
+    }
+
+    #[test]
+    fn what_fired_and_is_over_before_it_was_told_is_told_once() {
+        let (fired, over) = fired_and_over();
+        let mut queue = queue();
+        queue.offer(fired.clone());
+        assert!(queue.next(Duration::ZERO, 0).is_some());
+        queue.done(Err(&later(None)), Duration::ZERO, 0, 1.0);
+        queue.offer(over.clone());
+        let told = queue.next(SECOND, 60_000).unwrap();
+        assert!(told.message().title.starts_with("✅ Sentinel: fired and resolved within"), "{}", told.message().title);
+        assert_eq!((told.id, &queue.report().dropped["combined"]), (over.id, &1));
+        queue.done(Ok(()), SECOND, 60_000, 0.0);
+        assert_eq!(account(&queue), (2, 1, 1, 0));
+        // The one on its way may arrive: it is told, and then that it is over.
+        let mut queue = super::tests::queue();
+        queue.offer(fired.clone());
+        assert!(queue.next(Duration::ZERO, 0).is_some());
+        queue.offer(over.clone());
+        queue.done(Ok(()), Duration::ZERO, 0, 0.0);
+        let told = queue.next(SECOND, 60_000).unwrap();
+        assert_eq!(*told, over);
+    }
+
+    #[test]
+    fn what_nobody_wants_to_know_any_more_is_dropped() {
+        let mut queue = queue();
+        queue.offer(test(0));
+        queue.offer(test(EXPIRED_MS));
+        assert_eq!(queue.next(Duration::ZERO, EXPIRED_MS + 1).unwrap().at_ms, EXPIRED_MS);
+        assert_eq!(queue.report().dropped["expired"], 1);
+        assert_eq!(account(&queue), (2, 0, 1, 1));
+    }
+
+    /// All sinks dead for an hour, and a notice a second: what waits stays within its bounds, and so does what is written down.
+    #[test]
+    fn it_is_bounded() {
+        let mut queue = queue();
+        let mut at = Duration::ZERO;
+        for number in 0..3_600 {
+            queue.offer(test(number));
+            if queue.next(at, number).is_some() {
+                queue.done(Err(&later(None)), at, number, 1.0);
+            }
+            at += SECOND;
+            let bytes: usize = queue.waiting.iter().map(|waiting| waiting.bytes).sum();
+            assert!(queue.waiting.len() <= MOST && bytes <= MOST_BYTES);
+        }
+        assert_eq!(account(&queue), (3_600, 0, 3_600 - MOST as u64, MOST as u64));
+        assert_eq!(queue.report().dropped["overflow"], 3_600 - MOST as u64);
+        // The last ones are there, in order.
+        assert_eq!(queue.waiting.front().unwrap().notice.at_ms, 3_600 - MOST as i64);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Offer(bool),
+        Next,
+        Done(u8),
+        Restart,
+        Wait(u32),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            any::<bool>().prop_map(Act::Offer),
+            Just(Act::Next),
+            (0..3_u8).prop_map(Act::Done),
+            Just(Act::Restart),
+            (0..400_000_u32).prop_map(Act::Wait),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens: each is accounted for once, and what is read back by another process is what this one says.
+        #[test]
+        fn nothing_is_lost_or_counted_twice(acts in proptest::collection::vec(act(), 1..200), random in 0.0..1.0_f64) {
+            let (fired, over) = fired_and_over();
+            let (mut queue, mut at, mut now_ms) = (queue(), Duration::ZERO, 0);
+            let mut offers = 0;
+            for act in acts {
+                match act {
+                    Act::Offer(fires) => {
+                        offers += 1;
+                        queue.offer(if fires { fired.clone() } else { over.clone() });
+                    }
+                    Act::Next => drop(queue.next(at, now_ms)),
+                    Act::Done(0) => queue.done(Ok(()), at, now_ms, random),
+                    Act::Done(1) => queue.done(Err(&later(None)), at, now_ms, random),
+                    Act::Done(_) => queue.done(Err(&refused()), at, now_ms, random),
+                    Act::Restart => {
+                        let bytes = queue.encode();
+                        let waiting: Vec<_> = queue.waiting.iter().map(|one| Arc::clone(&one.notice)).collect();
+                        queue = super::tests::queue();
+                        queue.resume(&bytes);
+                        let read: Vec<_> = queue.waiting.iter().map(|one| Arc::clone(&one.notice)).collect();
+                        prop_assert_eq!(waiting, read);
+                    }
+                    Act::Wait(ms) => {
+                        at += Duration::from_millis(ms.into());
+                        now_ms += i64::from(ms);
+                    }
+                }
+                let (offered, delivered, dropped, pending) = account(&queue);
+                prop_assert_eq!((offered, delivered + dropped + pending), (offers, offers));
+                prop_assert_eq!(pending as usize, queue.waiting.len());
+                prop_assert_eq!(Queue::read("ops", &queue.encode()), queue.report());
+                if let Some(wakes) = queue.wakes() {
+                    prop_assert!(wakes <= at + LONGEST_ASKED);
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_resumed(bytes: Vec<u8>) {
+            let mut queue = queue();
+            queue.resume(&bytes);
+            let (offered, delivered, dropped, pending) = account(&queue);
+            prop_assert_eq!(offered, delivered + dropped + pending);
+            let _ = Queue::read("ops", &bytes);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Mail, handed in to a server by SMTP.
+
+use super::dial::Trust;
+use super::email_config::EmailConfig;
+use super::smtp::Server;
+use super::{Failed, Sending, Sink, TIMEOUT};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lettre::Message;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
+use lettre::message::{Mailbox, Mailboxes};
+use lettre::transport::smtp::authentication::Credentials;
+use sentinel_core::ConfigError;
+use sentinel_core::alert::Notice;
+use std::time::Duration;
+
+/// Characters of a subject; all of the title is in the text.
+const SUBJECT: usize = 250;
+
+/// Tells people by mail.
+///
+/// ```
+/// use sentinel_exporter::sink::{Email, EmailConfig, Sink};
+///
+/// let email = Email::new(&EmailConfig::new("mail.example", "sentinel@shop.example", ["ops@shop.example"]))?;
+/// assert_eq!((email.name(), email.kind()), ("email", "email"));
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Email {
+    name: String,
+    from: Mailbox,
+    to: Mailboxes,
+    server: Server,
+}
+
+impl Email {
+    /// Opens no connection yet.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the option.
+    ///
+    /// ```
+    /// # use sentinel_exporter::sink::{Email, EmailConfig};
+    /// let config = EmailConfig::new("mail.example", "sentinel@shop.example", ["ops@shop.example", "ops"]);
+    /// assert_eq!(Email::new(&config).unwrap_err().field, "to[1]");
+    /// ```
+    pub fn new(config: &EmailConfig) -> Result<Self, ConfigError> {
+        let config = config.clone().validated()?;
+        let credentials = config.username.zip(config.password);
+        Ok(Self {
+            name: config.name.unwrap_or_else(|| "email".into()),
+            from: mailbox("from", &config.from)?,
+            to: mailboxes(&config.to)?,
+            server: Server {
+                host: config.host,
+                port: config.port.unwrap_or_else(|| config.encryption.port()),
+                encryption: config.encryption,
+                credentials: credentials.map(|(user, password)| Credentials::new(user, password.reveal().into())),
+                trust: Trust::new(config.ca_file.as_deref())?,
+                timeout: TIMEOUT,
+            },
+        })
+    }
+
+    /// Gives up after another time than 9.5 s.
+    ///
+    /// ```
+    /// # use sentinel_exporter::sink::{Email, EmailConfig};
+    /// # let email = Email::new(&EmailConfig::new("mail.example", "sentinel@shop.example", ["ops@shop.example"]))?;
+    /// let email = email.within(std::time::Duration::from_secs(3));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.server.timeout = timeout;
+        self
+    }
+
+    fn message(&self, notice: &Notice) -> Option<Message> {
+        let message = notice.message();
+        // The same at each attempt, so that mail that came twice is seen to be one; the name of a sink is of harmless characters.
+        let id = format!("<{}.{}@{}>", notice.id, self.name, self.from.email.domain());
+        let mut builder = Message::builder().from(self.from.clone()).raw_header(subject(&message.title));
+        for to in self.to.iter() {
+            builder = builder.to(to.clone());
+        }
+        builder
+            .date_now()
+            .message_id(Some(id))
+            // So that nobody's absence notice answers it.
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()))
+            .header(MIME_VERSION_1_0)
+            .header(ContentType::TEXT_PLAIN)
+            .body(message.text() + "\n")
+            .ok()
+    }
+}
+
+impl Sink for Email {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "email"
+    }
+
+    fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a> {
+        Box::pin(async move {
+            let Some(message) = self.message(notice) else {
+                return Err(Failed::Later { why: "the notice cannot be written as mail".into(), after: None });
+            };
+            self.server.send(message.envelope(), &message.formatted()).await
+        })
+    }
+}
+
+/// All of it is encoded, not only what is not ASCII as the library does: an id may look like a word that is encoded already, and would
+/// be shown as what that says.
+fn subject(title: &str) -> HeaderValue {
+    let line = one_line(title);
+    // A line of a header has 78 characters, of which a word with its frame has 72.
+    let mut words: Vec<String> = vec![String::new()];
+    for c in line.chars() {
+        if words.last().is_some_and(|word| word.len() + c.len_utf8() > 45) {
+            words.push(String::new());
+        }
+        words.last_mut().into_iter().for_each(|word| word.push(c));
+    }
+    let words: Vec<String> = words.iter().map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word))).collect();
+    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str("Subject"), line, words.join("\r\n "))
+}
+
+/// A header is one line, whatever data is in it.
+fn one_line(title: &str) -> String {
+    let plain = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
+    if title.chars().count() <= SUBJECT {
+        return title.chars().map(plain).collect();
+    }
+    title.chars().map(plain).take(SUBJECT - 1).chain(['…']).collect()
+}
+
+/// An address, with a name or without.
+pub(crate) fn mailbox(field: &str, text: &str) -> Result<Mailbox, ConfigError> {
+    // A server need not know others; and what looks like one address should be one.
+    let plain = |mailbox: &Mailbox| mailbox.email.to_string().is_ascii() && !text.contains(char::is_control);
+    let allowed = "an address, as ops@shop.example or Ops <ops@shop.example>";
+    let parsed = text.parse().ok().filter(plain);
+    parsed.ok_or_else(|| ConfigError::new(field, format!("{text:?}"), allowed))
+}
+
+fn mailboxes(to: &[String]) -> Result<Mailboxes, ConfigError> {
+    let mut all = Mailboxes::new();
+    for (index, text) in to.iter().enumerate() {
+        all.push(mailbox(&format!("to[{index}]"), text)?);
+    }
+    Ok(all)
+}

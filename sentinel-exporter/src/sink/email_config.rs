@@ -1,0 +1,141 @@
+//! What a mail sink is told.
+
+use super::config::{check_file, check_name};
+use super::email::mailbox;
+use super::{Secret, address};
+use sentinel_core::ConfigError;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Recipients of a mail.
+const RECIPIENTS: usize = 50;
+
+/// How the way to a mail server is encrypted.
+///
+/// ```
+/// assert_eq!(sentinel_exporter::sink::Encryption::default().port(), 587);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// Begun in the clear and encrypted before anything is said, or not used at all: port 587.
+    #[default]
+    Starttls,
+    /// From the first byte: port 465.
+    Tls,
+    /// Not at all: port 25. A password is sent so to this host alone.
+    None,
+}
+
+impl Encryption {
+    /// The port where it is usual.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_exporter::sink::Encryption::Tls.port(), 465);
+    /// ```
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Starttls => 587,
+            Self::Tls => 465,
+            Self::None => 25,
+        }
+    }
+}
+
+/// Options of [`Email`](super::Email).
+///
+/// ```
+/// use sentinel_exporter::sink::{EmailConfig, Secret};
+///
+/// let config = EmailConfig::new("mail.example", "Sentinel <sentinel@shop.example>", ["ops@shop.example"]);
+/// let config = EmailConfig { username: Some("sentinel".into()), password: Some(Secret::new("hunter2")), ..config };
+/// assert!(!format!("{:?}", config.validated()?).contains("hunter2"));
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmailConfig {
+    /// What it is called, `email` by default: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    pub name: Option<String>,
+    /// The server that mail is handed in to.
+    pub host: String,
+    /// Its port; by default the usual one.
+    pub port: Option<u16>,
+    /// How the way there is encrypted.
+    pub encryption: Encryption,
+    /// Whom to sign in as.
+    pub username: Option<String>,
+    /// With which password.
+    pub password: Option<Secret>,
+    /// Who sends: an address, with a name or without.
+    pub from: String,
+    /// Who is told: 1 to 50 addresses.
+    pub to: Vec<String>,
+    /// Issuers of certificates that are believed besides the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl EmailConfig {
+    /// By this server, without signing in.
+    ///
+    /// ```
+    /// # use sentinel_exporter::sink::{EmailConfig, Encryption};
+    /// let config = EmailConfig::new("mail.example", "sentinel@shop.example", ["ops@shop.example"]);
+    /// assert_eq!(config.encryption, Encryption::Starttls);
+    /// ```
+    pub fn new<T: Into<String>>(host: &str, from: &str, to: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            name: None,
+            host: host.into(),
+            port: None,
+            encryption: Encryption::default(),
+            username: None,
+            password: None,
+            from: from.into(),
+            to: to.into_iter().map(Into::into).collect(),
+            ca_file: None,
+        }
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the option.
+    ///
+    /// ```
+    /// # use sentinel_exporter::sink::{EmailConfig, Encryption, Secret};
+    /// let config = EmailConfig::new("mail.example", "sentinel@shop.example", ["ops@shop.example"]);
+    /// let clear = EmailConfig { encryption: Encryption::None, ..config };
+    /// assert!(clear.clone().validated().is_ok());
+    /// let error = EmailConfig { username: Some("sentinel".into()), password: Some(Secret::new("x")), ..clear }.validated().unwrap_err();
+    /// assert_eq!(error.field, "encryption");
+    /// ```
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        check_name(self.name.as_deref())?;
+        check_file(self.ca_file.as_deref())?;
+        let host = &self.host;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+        if host.is_empty() || host.len() > 253 || !host.bytes().all(plain) {
+            return Err(ConfigError::new("host", format!("{host:?}"), "a host name, or an IP address"));
+        }
+        if self.port == Some(0) {
+            return Err(ConfigError::new("port", "0", "1 to 65535"));
+        }
+        mailbox("from", &self.from)?;
+        if !(1..=RECIPIENTS).contains(&self.to.len()) {
+            return Err(ConfigError::new("to", format!("{} addresses", self.to.len()), format!("1 to {RECIPIENTS}")));
+        }
+        for (index, to) in self.to.iter().enumerate() {
+            mailbox(&format!("to[{index}]"), to)?;
+        }
+        match (&self.username, &self.password) {
+            (Some(_), None) => return Err(ConfigError::new("password", "none", "one, since there is a username")),
+            (None, Some(_)) => return Err(ConfigError::new("username", "none", "one, since there is a password")),
+            (Some(_), Some(_)) if self.encryption == Encryption::None && !address::is_loopback(host) => {
+                let allowed = "starttls or tls, since there is a password and another host";
+                return Err(ConfigError::new("encryption", "\"none\"", allowed));
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,85 @@
+//! A notice as JSON, for other programs: what a webhook posts, and a line of the log.
+
+use super::Failed;
+use sentinel_core::alert::Notice;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+/// The notice, and what it says to people. Ids in both are as they are shown, which leads back to them.
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(flatten)]
+    notice: &'a Notice,
+    title: String,
+    text: String,
+}
+
+/// The same bytes for the same notice, whenever it is tried: receivers may compare.
+pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
+    let message = notice.message();
+    let event = Event {
+        kind: if notice.test { "sentinel.test" } else { "sentinel.alert" },
+        timestamp: rfc3339(notice.at_ms),
+        data: Data { notice, text: message.text(), title: message.title },
+    };
+    serde_json::to_vec(&event).map_err(|_| Failed::Later { why: "the notice cannot be written".into(), after: None })
+}
+
+/// Unix ms as `2023-11-14T22:13:20.000Z`, from the year 0 to 9999.
+fn rfc3339(ms: i64) -> String {
+    let ms = ms.clamp(-62_167_219_200_000, 253_402_300_799_999);
+    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    // Years that begin in March, so that a leap day is the last of its year; eras of 400 years all have the same days.
+    let from_march = days + 719_468;
+    let (era, day) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (seconds, ms) = (of_day / 1_000, of_day % 1_000);
+    format!(
+        "{:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}.{ms:03}Z",
+        era * 400 + year + carry,
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_moment_is_a_date_and_a_time() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_700_000_000_000, "2023-11-14T22:13:20.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999Z"),
+            (i64::MIN, "0000-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(rfc3339(ms), text);
+        }
+        // Against another implementation, a day a step.
+        for day in 0..60_000 {
+            let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400 + 3_661);
+            let ours = rfc3339(day as i64 * 86_400_000 + 3_661_000);
+            let date = httpdate::fmt_http_date(moment);
+            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+            let month = months.iter().position(|month| *month == &date[8..11]).unwrap() + 1;
+            assert_eq!(ours, format!("{}-{month:02}-{}T{}.000Z", &date[12..16], &date[5..7], &date[17..25]));
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! One request by HTTP/1.1, its answer, and what the answer means for a message.
+//!
+//! No redirect is followed: it could lead a secret, or a request, to anybody. No proxy is taken from the environment. Nothing is
+//! decompressed. All of it has one deadline, and what is read has caps.
+
+use super::address::Address;
+use super::dial::{Stream, Trust, dial, secure};
+use super::fault::Fault;
+use super::{Failed, TIMEOUT};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::Builder;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, timeout_at};
+
+/// Bytes of an answer's head, and headers in it.
+const HEAD: usize = 32 << 10;
+const HEADERS: usize = 100;
+/// Bytes of an answer's body.
+const BODY: usize = 64 << 10;
+/// An answer's body explains what its head has said already: it is not waited for longer.
+const BODY_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait that anybody may ask for.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// What an answer is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Its head.
+    Head,
+    /// Its body too, unless all is well.
+    Trouble,
+}
+
+/// An answer to a request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// For so long nothing should be sent.
+    pub(crate) after: Option<Duration>,
+    /// What came of its body, where that was asked for.
+    pub(crate) body: Vec<u8>,
+}
+
+/// Sends requests, each by a connection of its own: messages are rare.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    trust: Trust,
+    timeout: Duration,
+}
+
+impl Client {
+    pub(crate) fn new(trust: Trust) -> Self {
+        Self { trust, timeout: TIMEOUT }
+    }
+
+    pub(crate) fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Posts JSON.
+    pub(crate) async fn post(
+        &self,
+        to: &Address,
+        headers: &[(&'static str, String)],
+        json: Vec<u8>,
+        read: Read,
+    ) -> Result<Answer, Fault> {
+        let by = Instant::now() + self.timeout;
+        let mut request = Request::new(Full::new(Bytes::from(json)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = to.path.clone();
+        let map = request.headers_mut();
+        let agent = concat!("tenant-sentinel/", env!("CARGO_PKG_VERSION"));
+        let own = [(HOST.as_str(), to.authority.as_str()), (CONTENT_TYPE.as_str(), "application/json")];
+        let own = own.into_iter().chain([(USER_AGENT.as_str(), agent), (CONNECTION.as_str(), "close")]);
+        for (name, value) in own.chain(headers.iter().map(|(name, value)| (*name, value.as_str()))) {
+            let name = hyper::header::HeaderName::from_bytes(name.as_bytes()).map_err(|_| Fault::BadAnswer)?;
+            map.insert(name, HeaderValue::from_str(value).map_err(|_| Fault::BadAnswer)?);
+        }
+        self.exchange(to, request, read, by).await
+    }
+
+    async fn exchange(
+        &self,
+        to: &Address,
+        request: Request<Full<Bytes>>,
+        read: Read,
+        by: Instant,
+    ) -> Result<Answer, Fault> {
+        let stream = dial(&to.host, to.port, by).await?;
+        let stream = if to.tls { secure(stream, &to.host, &self.trust, by).await? } else { Stream::Plain(stream) };
+        let mut builder = Builder::new();
+        builder.max_buf_size(HEAD).max_headers(HEADERS);
+        let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+        let talk = async {
+            let response = timeout_at(by, sender.send_request(request)).await.map_err(|_| Fault::TimedOut)??;
+            let status = response.status();
+            let after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
+            let mut body = Vec::new();
+            if read == Read::Trouble && !status.is_success() {
+                let by = by.min(Instant::now() + BODY_WAIT);
+                // However it ends: the head has said what counts.
+                let _ = timeout_at(by, take(response.into_body(), &mut body)).await;
+            }
+            Ok(Answer { status, after, body })
+        };
+        tokio::pin!(talk);
+        tokio::select! {
+            biased;
+            answer = &mut talk => return answer,
+            // It may end before all that it has read is taken.
+            _ = connection => {}
+        }
+        talk.await
+    }
+}
+
+/// Reads a body up to its end, the cap or what breaks it.
+async fn take(mut body: Incoming, into: &mut Vec<u8>) -> Result<(), Fault> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            let room = BODY - into.len();
+            into.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() > room {
+                return Err(Fault::TooLarge);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `Retry-After`: seconds, or a date.
+fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Too many digits are too long.
+        text.parse().map_or(LONGEST, Duration::from_secs)
+    } else {
+        httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST))
+}
+
+impl Answer {
+    /// What it means for a message; `word` is what more is known of a refusal.
+    pub(crate) fn judged(&self, word: Option<&str>) -> Result<(), Failed> {
+        if self.status.is_success() {
+            return Ok(());
+        }
+        // The reason is by the standard, not the server's.
+        let reason = self.status.canonical_reason().map_or_else(String::new, |reason| format!(" {reason}"));
+        let code = self.status.as_u16();
+        let word = word.map_or_else(String::new, |word| format!(" ({word})"));
+        if matches!(code, 408 | 429) || self.status.is_server_error() {
+            return Err(Failed::Later { why: format!("{code}{reason}{word}"), after: self.after });
+        }
+        let word = if self.status.is_redirection() { ": redirects are not followed".into() } else { word };
+        Err(Failed::Refused { why: format!("{code}{reason}{word}") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date_and_an_hour_at_most() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
+        let of = |text: &'static str| retry_after(&HeaderValue::from_static(text), now).map(|wait| wait.as_secs());
+        for (text, wait) in [
+            ("0", Some(0)),
+            (" 7 ", Some(7)),
+            ("3600", Some(3_600)),
+            ("3601", Some(3_600)),
+            ("99999999999999999999999999", Some(3_600)),
+            ("Sun, 06 Nov 1994 08:50:00 GMT", Some(23)),
+            ("Sunday, 06-Nov-94 08:49:38 GMT", Some(1)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(3_600)),
+            ("-1", None),
+            ("1.5", None),
+            ("", None),
+            ("soon", None),
+        ] {
+            assert_eq!(of(text), wait, "{text:?}");
+        }
+        assert_eq!(retry_after(&HeaderValue::from_bytes(b"\xff").unwrap(), now), None);
+    }
+
+    #[test]
+    fn a_status_says_whether_it_is_tried_again() {
+        for code in 200..600 {
+            let status = StatusCode::from_u16(code).unwrap();
+            let judged = Answer { status, after: None, body: Vec::new() }.judged(None);
+            match code {
+                200..300 => assert_eq!(judged, Ok(())),
+                408 | 429 | 500.. => assert!(matches!(judged, Err(Failed::Later { .. })), "{code}"),
+                _ => assert!(matches!(judged, Err(Failed::Refused { .. })), "{code}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What is said to a mail server. Its answers are codes here; its words could be anything, a password that it was told among them.
+
+use super::Failed;
+use super::dial::{Stream, Trust, dial, secure};
+use super::email_config::Encryption;
+use super::fault::{self, Fault};
+use lettre::address::Envelope;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Bytes that a server may say in one conversation, and before it is encrypted.
+const MOST: usize = 128 << 10;
+const MOST_PLAIN: usize = 16 << 10;
+/// A server that does not say goodbye is left.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Where mail is handed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) encryption: Encryption,
+    /// Shows itself to nobody.
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) trust: Trust,
+    pub(crate) timeout: Duration,
+}
+
+/// What was asked when the server said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Greeting,
+    Credentials,
+    Sender,
+    Recipient,
+    Message,
+}
+
+impl Asked {
+    fn failed(self, error: &Error) -> Failed {
+        let Some(code) = error.status().map(u16::from) else {
+            let fault = fault::source(error).map_or(Fault::BadAnswer, Fault::from);
+            return fault.into();
+        };
+        let asked = match self {
+            Self::Greeting => "the greeting",
+            Self::Credentials => "the credentials",
+            Self::Sender => "the sender",
+            Self::Recipient => "a recipient",
+            Self::Message => "the message",
+        };
+        let why = format!("{code} for {asked}");
+        // What is refused of one message, or while a mailbox is full, says nothing of the next.
+        let lasts = !matches!(self, Self::Greeting | Self::Message) && code != 552;
+        if error.is_permanent() && lasts { Failed::Refused { why } } else { Failed::Later { why, after: None } }
+    }
+}
+
+impl Server {
+    /// Hands in one message.
+    pub(crate) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), Failed> {
+        let by = Instant::now() + self.timeout;
+        timeout_at(by, self.talk(envelope, message, by)).await.unwrap_or(Err(Fault::TimedOut.into()))
+    }
+
+    async fn talk(&self, envelope: &Envelope, message: &[u8], by: Instant) -> Result<(), Failed> {
+        let mut stream = dial(&self.host, self.port, by).await?;
+        let (stream, greeting) = match self.encryption {
+            Encryption::None => (Stream::Plain(stream), &b""[..]),
+            Encryption::Tls => (secure(stream, &self.host, &self.trust, by).await?, &b""[..]),
+            Encryption::Starttls => {
+                ask_for_tls(&mut stream).await?;
+                // The library begins with a greeting; this server has greeted already.
+                (secure(stream, &self.host, &self.trust, by).await?, &b"220 now encrypted\r\n"[..])
+            }
+        };
+        let stream = Box::new(Bounded { stream, greeting, left: MOST });
+        let us = ClientId::default();
+        let greeted = AsyncSmtpConnection::connect_with_transport(stream, &us).await;
+        let mut connection = greeted.map_err(|error| Asked::Greeting.failed(&error))?;
+        if let Some(credentials) = &self.credentials {
+            let known = [Mechanism::Plain, Mechanism::Login];
+            if connection.server_info().get_auth_mechanism(&known).is_none() {
+                let why = "the server offers no PLAIN or LOGIN to sign in".into();
+                return Err(Failed::Later { why, after: None });
+            }
+            connection.auth(&known, credentials).await.map_err(|error| Asked::Credentials.failed(&error))?;
+        }
+        let sender = Mail::new(envelope.from().cloned(), Vec::new());
+        connection.command(sender).await.map_err(|error| Asked::Sender.failed(&error))?;
+        for recipient in envelope.to() {
+            let recipient = Rcpt::new(recipient.clone(), Vec::new());
+            connection.command(recipient).await.map_err(|error| Asked::Recipient.failed(&error))?;
+        }
+        connection.command(Data).await.map_err(|error| Asked::Message.failed(&error))?;
+        connection.message(message).await.map_err(|error| Asked::Message.failed(&error))?;
+        // It was taken: nothing that follows makes it a failure.
+        let _ = timeout(GOODBYE.min(by.saturating_duration_since(Instant::now())), connection.quit()).await;
+        Ok(())
+    }
+}
+
+/// The part of the conversation that anybody on the way can read and change: nothing but what leads to an encrypted one.
+async fn ask_for_tls(stream: &mut TcpStream) -> Result<(), Failed> {
+    let mut left = MOST_PLAIN;
+    let (code, _) = reply(stream, &mut left).await?;
+    if code != 220 {
+        return Err(Failed::Later { why: format!("{code} for the greeting"), after: None });
+    }
+    say(stream, format!("EHLO {}\r\n", ClientId::default()).as_bytes()).await?;
+    let (code, text) = reply(stream, &mut left).await?;
+    let offered = |line: &[u8]| line.get(4..).is_some_and(|word| word.trim_ascii().eq_ignore_ascii_case(b"STARTTLS"));
+    if code != 250 || !text.split(|byte| *byte == b'\n').any(offered) {
+        return Err(Fault::NoStartTls.into());
+    }
+    say(stream, b"STARTTLS\r\n").await?;
+    match reply(stream, &mut left).await? {
+        (220, _) => Ok(()),
+        (code, _) => Err(Failed::Later { why: format!("{code} for STARTTLS"), after: None }),
+    }
+}
+
+async fn say(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), Fault> {
+    stream.write_all(bytes).await.map_err(|error| Fault::from(&error))
+}
+
+/// A reply of one or more lines. Not a byte more is taken from the stream, and none may have come: it would be taken for a part of
+/// the encrypted conversation.
+async fn reply(stream: &mut TcpStream, left: &mut usize) -> Result<(u16, Vec<u8>), Fault> {
+    let mut chunk = [0; 1_024];
+    let mut text = Vec::new();
+    loop {
+        let length = stream.read(&mut chunk).await.map_err(|error| Fault::from(&error))?;
+        if length == 0 {
+            return Err(Fault::Closed);
+        }
+        *left = left.checked_sub(length).ok_or(Fault::TooLarge)?;
+        text.extend_from_slice(&chunk[..length]);
+        let mut end = 0;
+        let last = text.split_inclusive(|byte| *byte == b'\n').find(|line| {
+            end += line.len();
+            line.ends_with(b"\n") && line.get(3) != Some(&b'-')
+        });
+        let Some(last) = last else { continue };
+        let code = last.get(..3).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+        let code = code.ok_or(Fault::BadAnswer)?;
+        return if end == text.len() { Ok((code, text)) } else { Err(Fault::BadAnswer) };
+    }
+}
+
+/// A connection that is read up to a limit; the library reads a line until it ends.
+#[derive(Debug)]
+struct Bounded {
+    stream: Stream,
+    /// Read before it.
+    greeting: &'static [u8],
+    left: usize,
+}
+
+impl AsyncTokioStream for Bounded {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.tcp().peer_addr()
+    }
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.greeting.is_empty() {
+            let (now, later) = self.greeting.split_at(self.greeting.len().min(buf.remaining()));
+            buf.put_slice(now);
+            self.greeting = later;
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let length = buf.filled().len() - before;
+        self.left = self.left.checked_sub(length).ok_or_else(|| io::Error::other(Fault::TooLarge))?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,53 @@
+//! Sinks against servers that behave badly, and ids that want to be more than ids.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+mod answers;
+mod certificates;
+mod configs;
+mod ids;
+mod lines;
+mod mail;
+mod notices;
+mod secrets;
+mod server;
+mod smtp;
+mod tls;
+mod words;
+
+use sentinel_core::alert::Notice;
+use sentinel_exporter::sink::{Failed, Secret, Sink, Slack, SlackConfig, Webhook, WebhookConfig};
+use std::time::{Duration, Instant};
+
+/// What a sink may take here, and what a busy machine may add to it.
+const TIMEOUT: Duration = Duration::from_millis(1_200);
+const SLACK: Duration = Duration::from_secs(4);
+
+/// As the exporter does it: on a runtime of one thread. Nothing may take longer than it is given.
+fn send(sink: &dyn Sink, notice: &Notice) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let began = Instant::now();
+    let sent = runtime.block_on(sink.send(notice));
+    let took = began.elapsed();
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    assert!(took < TIMEOUT + SLACK, "{took:?}: {sent:?}");
+    sent
+}
+
+fn slack(url: &str) -> Slack {
+    Slack::new(&SlackConfig::new(Secret::new(url))).unwrap().within(TIMEOUT)
+}
+
+fn webhook(url: &str) -> Webhook {
+    Webhook::new(&WebhookConfig::new(Secret::new(url))).unwrap().within(TIMEOUT)
+}
+
+fn later(why: &str) -> Result<(), Failed> {
+    Err(Failed::Later { why: why.into(), after: None })
+}
+
+fn refused(why: &str) -> Result<(), Failed> {
+    Err(Failed::Refused { why: why.into() })
+}
