@@ -10,6 +10,9 @@ BENCH  ?=
 # Seeds of each scenario in `make incidents` and `make soak`.
 SEEDS      ?= 20
 SOAK_SEEDS ?= 3
+# Of each kind in `make soak-python`.
+FORKS      ?= 10000
+EXITS      ?= 300
 # Seconds of each target in `make fuzz`, and the toolchain that fuzzing needs.
 FUZZ_SECONDS   ?= 120
 FUZZ_TOOLCHAIN ?= nightly
@@ -42,7 +45,7 @@ EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo replay test test-python test-node incidents soak bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
+.PHONY: help demo replay test test-python test-node incidents soak soak-python bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
@@ -121,6 +124,11 @@ incidents: ## Measure the verdicts on every made incident against the targets, S
 
 soak: $(VENV)/installed ## The longer runs: the comparison with the reference on every scenario, SOAK_SEEDS of each (hours)
 	$(PYTHON) tests/reference/compare.py --all --seeds $(SOAK_SEEDS)
+
+# With the wheel that test-python or bench-python has installed.
+soak-python: $(PY)/installed ## The longer runs of the Python package: FORKS forks and EXITS exits under load (an hour; after test-python)
+	FORKS=$(FORKS) EXITS=$(EXITS) $(PY)/bin/python -B -m pytest -q -s -p no:cacheprovider -k 'forks or exits or multiprocessing' \
+		bindings-python/tests/test_fork.py bindings-python/tests/test_host_processes.py
 
 bench-python: $(PY)/installed bindings-python/bench/requirements.txt ## Measure the Python package beside its peers; prints a table
 	@tools/setup cargo

@@ -65,11 +65,18 @@ events = [(draw.choice(ids), draw.choice(ENDPOINTS)) for _ in range(CALLS)]
 for tenant, endpoint in events[: 2 * TENANTS]:
     record(tenant, endpoint, 200, 12.5)
 
-start = time.process_time_ns()
-for _tenant, _endpoint in events:
-    pass
-loop = time.process_time_ns() - start
-start = time.process_time_ns()
-for tenant, endpoint in events:
-    record(tenant, endpoint, 200, 12.5)
-print(json.dumps({"ns": (time.process_time_ns() - start - loop) / CALLS}))
+
+def nanoseconds(events):
+    """Of each call. In a function, as a service has it: to look up a module's own names takes as long as half a call."""
+    start = time.process_time_ns()
+    for _tenant, _endpoint in events:
+        pass
+    loop = time.process_time_ns() - start
+    call = record
+    start = time.process_time_ns()
+    for tenant, endpoint in events:
+        call(tenant, endpoint, 200, 12.5)
+    return (time.process_time_ns() - start - loop) / len(events)
+
+
+print(json.dumps({"ns": nanoseconds(events)}))

@@ -74,6 +74,11 @@ pub(crate) fn text(field: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyRe
     text.to_str().map(Into::into).map_err(|_| refused(field, value, allowed))
 }
 
+/// `True` or `False`.
+pub(crate) fn flag(field: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value.cast::<PyBool>().map(|flag| flag.is_true()).map_err(|_| refused(field, value, "True or False"))
+}
+
 /// A path: text, or what has `__fspath__`.
 pub(crate) fn path(field: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     value.extract().map_err(|_| refused(field, value, "a path"))

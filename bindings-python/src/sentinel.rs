@@ -6,10 +6,11 @@ use crate::detached::detached;
 use crate::errors::{config_error, internal_error, read_error};
 use crate::exporters;
 use crate::guard::Guard;
-use crate::options::{count, duration, parsed, path, refused, size, text};
+use crate::options::{count, duration, flag, parsed, path, refused, size, text};
 use crate::panics::guarded;
 use crate::values::of_json;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
 use sentinel_core::{Event, Latency, Query, Scope};
 use sentinel_exporter::{Config, Exporter};
 use serde::Serialize;
@@ -266,6 +267,21 @@ impl Sentinel {
         Guard::new(&self.core, request.flatten())
     }
 
+    /// For adapters: `start`, with the value of the first of an ASGI request's headers that has this name. `None` where these are not
+    /// what servers make of them, a list of tuples of bytes: then nothing has begun.
+    #[pyo3(signature = (headers, name))]
+    fn _start_by_header(&self, headers: &Bound<'_, PyAny>, name: &Bound<'_, PyAny>) -> Option<Guard> {
+        let name = name.cast_exact::<PyBytes>().ok()?.as_bytes();
+        for header in headers.cast_exact::<PyList>().ok()? {
+            let header = header.cast_exact::<PyTuple>().ok()?;
+            let found = header.get_borrowed_item(0).ok()?;
+            if found.cast_exact::<PyBytes>().ok()?.as_bytes() == name {
+                return Some(self.start(Some(&header.get_item(1).ok()?)));
+            }
+        }
+        Some(self.start(None))
+    }
+
     /// Who is worst, and the verdicts: everything recorded so far is in it. A dict of the shape that `/report` has over HTTP.
     /// Takes milliseconds with many tenants; other threads run meanwhile.
     ///
@@ -281,7 +297,7 @@ impl Sentinel {
     /// >>> sentinel.record("acme", "/v1/process", 500, 12.5)
     /// >>> sentinel.report(by="errors", limit=3, window="2m")["totals"]["errors"]
     /// 1
-    #[pyo3(signature = (by=None, limit=None, window=None, scope=None, *, series=false))]
+    #[pyo3(signature = (by=None, limit=None, window=None, scope=None, *, series=None), text_signature = "($self, by=None, limit=None, window=None, scope=None, *, series=False)")]
     fn report<'py>(
         &self,
         py: Python<'py>,
@@ -289,9 +305,12 @@ impl Sentinel {
         limit: Option<&Bound<'py, PyAny>>,
         window: Option<&Bound<'py, PyAny>>,
         scope: Option<&Bound<'py, PyAny>>,
-        series: bool,
+        series: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut query = Query { series, window: window_of(window)?, ..Query::default() };
+        let mut query = Query { window: window_of(window)?, ..Query::default() };
+        if let Some(value) = series {
+            query.series = flag("series", value)?;
+        }
         if let Some(value) = by {
             query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
         }
@@ -405,8 +424,9 @@ impl Sentinel {
     /// >>> status, headers, body = Sentinel().admin().respond("GET", "/report")
     /// >>> status
     /// 403
-    #[pyo3(signature = (*, public=false))]
-    fn admin(&self, py: Python<'_>, public: bool) -> PyResult<Admin> {
+    #[pyo3(signature = (*, public=None), text_signature = "($self, *, public=False)")]
+    fn admin(&self, py: Python<'_>, public: Option<&Bound<'_, PyAny>>) -> PyResult<Admin> {
+        let public = public.map_or(Ok(false), |value| flag("public", value))?;
         let made = self.guarded("admin", || {
             let admin = self.core.admin();
             match &self.admin_token {

@@ -18,7 +18,8 @@ def test_the_modules(name):
     if name == "django":
         from django.conf import settings
 
-        settings.configure()
+        if not settings.configured:
+            settings.configure()
     module = importlib.import_module(f"tenant_sentinel.{name}".rstrip("."))
     assert doctest.testmod(module).failed == 0
 

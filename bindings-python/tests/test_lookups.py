@@ -353,3 +353,46 @@ def test_options_on_the_admin_view_of_flask_do_not_count(sentinel):
     assert client.options("/sentinel/report").status_code == 200
     assert client.get("/sentinel/report").status_code == 200
     assert totals(sentinel)[0] == 0
+
+
+def test_a_redirect_to_the_admin_view_does_not_count(sentinel):
+    from fastapi import FastAPI
+    from quart import Quart
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from tenant_sentinel import quart
+
+    async def ask(app, *paths):
+        for path in paths:
+            host = Host(app)
+            await host.ask(path, server=("localhost", 80), scheme="http", raw_path=path.encode(), http_version="1.1")
+            statuses.append(host.sent[0]["status"])
+
+    statuses, view, other = [], asgi.admin(sentinel, public=True), Mount("/other", app=answers)
+    below = Mount("/in/{org}", routes=[Mount("/sentinel", app=view), other])
+    starlette = Starlette(routes=[Mount("/sentinel", app=view), below, other])
+    api = FastAPI()
+    api.mount("/sentinel", view)
+    for app in (starlette, api):
+        app.add_middleware(asgi.SentinelMiddleware, sentinel=sentinel)
+        asyncio.run(ask(app, "/sentinel", "/sentinel/"))
+    asyncio.run(ask(starlette, "/in/a/sentinel", "/in/a/sentinel/report"))
+    for path in ("/sentinel", "/sentinel/"):
+        with flask_app(sentinel).test_client().get(path) as response:
+            statuses.append(response.status_code)
+    served = Quart("service")
+    quart.init_app(served, sentinel)
+    served.register_blueprint(quart.admin(sentinel, public=True), url_prefix="/sentinel")
+
+    async def ask_quart():
+        for path in ("/sentinel", "/sentinel/"):
+            statuses.append((await served.test_client().get(path)).status_code)
+
+    asyncio.run(ask_quart())
+    assert statuses == [307, 200] * 3 + [308, 200] * 2
+    assert totals(sentinel)[0] == 0
+    # Any other redirect does, and so does what is not there.
+    asyncio.run(ask(starlette, "/other", "/in/a/other", "/nowhere", "/sentinels"))
+    assert statuses[-4:] == [307, 307, 404, 404]
+    assert totals(sentinel)[0] == 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
+from tenant_sentinel._admin import is_view
+
 Scope = MutableMapping[str, Any]
 
 
@@ -13,7 +15,9 @@ def endpoint_of(scope: Scope, root: str) -> str | None:
     route = scope.get("route")
     if route is None:
         # Litestar leaves the template itself; a Starlette of old the endpoint only.
-        return scope.get("path_template") or _sought(scope, root)
+        if scope.get("path_template"):
+            return scope["path_template"]  # type: ignore[no-any-return]
+        return _sought(scope, root) if "endpoint" in scope else None
     context = scope["fastapi"].get("effective_route_context") if "fastapi" in scope else None
     if context is not None and context.original_route is route:
         # The route of a router that was included: only this knows the prefix of the inclusion.
@@ -59,6 +63,25 @@ def _sought(scope: Scope, root: str) -> str | None:
     if endpoint is None or router is None:
         return None
     return _with_endpoint(router.routes, endpoint, scope["path"].removeprefix(root))
+
+
+def redirects_to_view(scope: Scope, root: str) -> bool:
+    """Whether a slash at its end is all that the path lacks to be that of an admin view."""
+    return _view_at(getattr(scope.get("router"), "routes", ()), scope["path"].removeprefix(root) + "/")
+
+
+def _view_at(routes: Iterable[Any], path: str) -> bool:
+    for route in routes:
+        regex = getattr(route, "path_regex", None)
+        match = regex.match(path) if regex is not None else None
+        if match is None:
+            continue
+        rest = match.groupdict().get("path", "")
+        if is_view(getattr(route, "app", None)):
+            return not rest
+        if _view_at(getattr(route, "routes", None) or (), f"/{rest}"):
+            return True
+    return False
 
 
 def _with_endpoint(routes: Iterable[Any], endpoint: Any, path: str) -> str | None:

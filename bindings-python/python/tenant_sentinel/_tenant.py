@@ -28,7 +28,8 @@ def header_or_function(tenant: TenantFrom) -> tuple[str | None, Callable[[Any], 
     if tenant is None:
         return None, None
     if isinstance(tenant, str) and _TOKEN.fullmatch(tenant):
-        return tenant.lower(), None
+        # That of `str`, whatever a subclass makes of it.
+        return str.lower(tenant), None
     if callable(tenant):
         return None, tenant
     raise config_error("tenant", tenant, "a header name: letters, digits and -; or a function of the request")
@@ -39,12 +40,13 @@ def templates(exclude: Iterable[str]) -> frozenset[str]:
     if isinstance(exclude, str):
         return frozenset((exclude,))
     try:
-        given = frozenset(exclude)
-    except TypeError:
-        given = None
-    if given is None or not all(isinstance(template, str) for template in given):
+        given = list(exclude)
+    except Exception:
+        # No iterable, or one that fails.
+        given = [None]  # type: ignore[list-item]
+    if not all(isinstance(template, str) for template in given):
         raise config_error("exclude", exclude, "route templates, such as ['/health']")
-    return given
+    return frozenset(given)
 
 
 def given_sentinel(sentinel: Any) -> Sentinel:
@@ -52,6 +54,13 @@ def given_sentinel(sentinel: Any) -> Sentinel:
     if not isinstance(sentinel, Sentinel):
         raise config_error("sentinel", sentinel, "a tenant_sentinel.Sentinel")
     return sentinel
+
+
+def given_name(name: Any) -> str:
+    """That of a blueprint."""
+    if not isinstance(name, str) or not name or "." in name:
+        raise config_error("name", name, "text without a dot")
+    return name
 
 
 def given_endpoint(endpoint: Any) -> Callable[[Any], str | None] | None:

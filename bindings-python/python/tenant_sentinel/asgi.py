@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import answered
+from tenant_sentinel._admin import answered, marked
 from tenant_sentinel._current import KEY, Watched, current, watching
-from tenant_sentinel._routes import endpoint_of
+from tenant_sentinel._routes import endpoint_of, redirects_to_view
 from tenant_sentinel._tenant import (
     at_once,
     found_later,
@@ -36,7 +36,7 @@ from tenant_sentinel._tenant import (
 )
 
 if TYPE_CHECKING:
-    from tenant_sentinel._native import Sentinel
+    from tenant_sentinel._native import Guard, Sentinel
     from tenant_sentinel._types import TenantFrom
 
 Scope = MutableMapping[str, Any]
@@ -49,6 +49,9 @@ UPGRADED = 101
 FORBIDDEN = 403
 ABORTED = 499
 FAILED = 500
+
+# They are looked up once, and not for each request.
+_enter, _leave = current.set, current.reset
 
 
 class SentinelMiddleware:
@@ -74,10 +77,12 @@ class SentinelMiddleware:
         self.app = app
         self.sentinel = given_sentinel(sentinel)
         self.start = sentinel.start
+        self.start_by_header = sentinel._start_by_header
         header, self.tenant = header_or_function(tenant)
         self.header = None if header is None else header.encode()
         self.exclude = templates(exclude)
         self.endpoint = given_endpoint(endpoint)
+        self._http, self._websocket = (_Http, _WebSocket) if self.tenant is None else (_LookingHttp, _LookingWebSocket)
 
     def subject(self, scope: Scope) -> Any:
         """What ``tenant`` and ``endpoint`` are called with."""
@@ -85,18 +90,43 @@ class SentinelMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and tell of it."""
+        # Read and then called: as methods, attributes of an object take three times as long.
+        app, http = self.app, self._http
         kind = scope["type"]
-        if kind != "http" and kind != "websocket":
-            await self.app(scope, receive, self._lifespan(send) if kind == "lifespan" else send)
+        if kind == "http":
+            request: _Request = http()
+        elif kind == "websocket":
+            request = self._websocket()
+        else:
+            await app(scope, receive, self._lifespan(send) if kind == "lifespan" else send)
             return
-        request = self._watch(kind, scope, receive)
-        if request is None:
-            await self.app(scope, receive, send)
-            return
-        token = current.set(request)
         try:
-            # The request holds neither of them: a child task that keeps the context would keep them with it.
-            await self.app(scope, partial(request.receive, receive), partial(request.send, send))
+            begun = request.begin(self, scope, receive)
+        except Exception:
+            self.sentinel.adapter_failed()
+            begun = False
+        if not begun:
+            await app(scope, receive, send)
+            return
+
+        # The request holds neither of them: a child task that keeps the context would keep them with it.
+        def receiving() -> Awaitable[Message]:
+            return request.receive(receive)
+
+        def sending(message: Message) -> Awaitable[None]:
+            # No coroutine of its own for what needs none.
+            kind = message["type"]
+            if kind == "http.response.start":
+                request.status = message["status"]
+                if "headers" in message:
+                    request.headers = message["headers"]
+            elif kind in _ANSWERS and not request.done:
+                return request.send(send, message, kind)
+            return send(message)
+
+        token = _enter(request)
+        try:
+            await app(scope, receiving, sending)
         except BaseException as error:
             if not request.done:
                 request.ended(error)
@@ -106,25 +136,10 @@ class SentinelMiddleware:
                 request.ended(None)
         finally:
             try:  # noqa: SIM105 - a context manager costs a tenth of all the rest
-                current.reset(token)
+                _leave(token)
             except ValueError:
                 # A coroutine that is closed may be so in another context.
                 pass
-
-    def _watch(self, kind: str, scope: Scope, receive: Receive) -> _Request | None:
-        """Begin a request; ``None`` when the sentinel is told of it already, or when that fails."""
-        try:
-            outer = scope.get(KEY)
-            if outer is not None:
-                if outer.done:
-                    outer = None
-                elif watching(outer, self.sentinel) is not None:
-                    return None
-            request = scope[KEY] = (_Http if kind == "http" else _WebSocket)(self, scope, receive, outer)
-        except Exception:
-            self.sentinel.adapter_failed()
-            return None
-        return request
 
     def _lifespan(self, send: Send) -> Send:
         """Where the sentinel shares with other processes: heard of from the start, and published at the end."""
@@ -139,47 +154,69 @@ class SentinelMiddleware:
         return told
 
 
+# What the adapter waits for. The rest it hands on as it comes.
+_ANSWERS = frozenset(
+    (
+        "http.response.body",
+        "http.response.pathsend",
+        "websocket.accept",
+        "websocket.close",
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    )
+)
+
+
 class _Request:
     """One request, until it is told of: once, however it ends."""
 
-    # How every request begins; not set for each, which is half of what one of these costs.
-    aborted = done = named = _complete = False
-    status = _streamed = 0
-    tenant: Any = None
+    # How requests begin. What every request reads is set in `begin` instead: from the class it takes three times as long.
+    complete = named = False
+    status = streamed = 0
+    headers: Iterable[tuple[bytes, bytes]] | None = None
     outer: Watched | None = None
-    # As the framework's own hook said it.
-    template: str | None = None
-    _headers: Iterable[tuple[bytes, bytes]] = ()
+    middleware: SentinelMiddleware
+    guard: Guard
 
-    def __init__(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, outer: Watched | None) -> None:
-        self.middleware = middleware
-        self.scope: Any = scope
-        # The server's own, which knows of the client; what watches further out has it.
-        if outer is None:
+    def begin(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive) -> bool:
+        """Begins it, unless the sentinel is told of it already."""
+        outer = scope.get(KEY)
+        if outer is None or outer.done:
+            # The server's own, which knows of the client; what watches further out has it.
             self.connection: Any = getattr(receive, "__self__", None)
+        elif watching(outer, middleware.sentinel) is not None:
+            return False
         else:
             self.outer = outer
             self.connection = getattr(outer, "connection", None)
+        self.middleware = middleware
+        self.scope: Any = scope
         # What of the path is in front of the app; mounts add to it.
-        self._root = scope.get("root_path", "")
-        if middleware.tenant is not None:
-            self._since = perf_counter()
-        wanted = middleware.header
-        if wanted is not None:
-            for name, value in scope.get("headers", ()):
-                if name == wanted:
-                    # Now and not at the end, so that one that hangs is seen as this tenant's.
-                    self.guard = middleware.start(value)
-                    return
-        self.guard = middleware.start()
+        self.root = scope.get("root_path", "")
+        self.done = self.aborted = False
+        # As the framework's own hook said it.
+        self.template: str | None = None
+        wanted, start = middleware.header, middleware.start
+        headers = scope.get("headers")
+        if wanted is not None and headers is not None:
+            start_by_header = middleware.start_by_header
+            # Now and not at the end, so that one that hangs is seen as this tenant's.
+            guard = start_by_header(headers, wanted)
+            if guard is None:
+                # Not as servers give them.
+                same = (value for name, value in headers if isinstance(name, bytes | bytearray) and name == wanted)
+                guard = start(next(same, None))
+        else:
+            guard = start()
+        self.guard = guard
+        scope[KEY] = self
+        return True
 
     @property
     def sentinel(self) -> Sentinel:
         return self.middleware.sentinel
 
     def set_tenant(self, tenant_id: Any) -> None:
-        self.named = True
-        self.tenant = tenant_id
         self.guard.tenant(tenant_id)
 
     def discard(self) -> None:
@@ -190,7 +227,7 @@ class _Request:
     async def receive(self, receive: Receive) -> Message:
         raise NotImplementedError
 
-    def send(self, send: Send, message: Message) -> Awaitable[None]:
+    def send(self, send: Send, message: Message, kind: str) -> Awaitable[None]:
         raise NotImplementedError
 
     def ended(self, error: BaseException | None) -> None:
@@ -199,15 +236,56 @@ class _Request:
         self.finish(ABORTED if self.aborted or cancelled else FAILED)
 
     def finish(self, status: int) -> None:
-        """Tells of it, with its template and its tenant as they are known now; the tenant may come later. Waits for nothing."""
+        """Tells of it, with its template and its tenant as they are known now. Waits for nothing."""
+        self.done = True
+        if self.counts():
+            self.guard.finish(self.template, status)
+        else:
+            self.guard.discard()
+
+    def counts(self) -> bool:
+        """Looks for its template, as it is known now: whether it is none that is excluded."""
+        middleware, scope = self.middleware, self.scope
+        self.scope = self.connection = self.headers = None
+        try:
+            if middleware.endpoint is not None:
+                self.template = middleware.endpoint(middleware.subject(scope))
+            if self.template is None:
+                self.template = endpoint_of(scope, self.root)
+                if self.template is None and 300 < self.status < 309 and redirects_to_view(scope, self.root):
+                    return False
+            return self.template not in middleware.exclude
+        except BaseException as error:
+            middleware.sentinel.adapter_failed()
+            if is_the_hosts(error):
+                raise
+        return True
+
+
+class _Looking(_Request):
+    """A request whose tenant a function finds, when the answer is complete."""
+
+    tenant: Any = None
+
+    def begin(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive) -> bool:
+        self.since = perf_counter()
+        return super().begin(middleware, scope, receive)
+
+    def set_tenant(self, tenant_id: Any) -> None:
+        self.named = True
+        self.tenant = tenant_id
+        self.guard.tenant(tenant_id)
+
+    def finish(self, status: int) -> None:
+        """Tells of it, with its template as it is known now; the tenant may come later. Waits for nothing."""
+        if self.named:
+            super().finish(status)
+            return
         self.done = True
         middleware = self.middleware
-        function = middleware.tenant
-        if function is None or self.named:
-            self.tell(status)
-            return
+        function: Any = middleware.tenant
         # The answer is complete; what the function takes is not its.
-        latency = (perf_counter() - self._since) * 1_000
+        latency = (perf_counter() - self.since) * 1_000
         try:
             found = function(middleware.subject(self.scope))
             if isawaitable(found):
@@ -222,34 +300,15 @@ class _Request:
             return
         self.tell(status, latency, True, found)
 
-    def tell(self, status: int, latency: float | None = None, found: bool = True, tenant: Any = None) -> None:
-        """Tells of it, with its template as it is known now; with a latency if that is over, and the tenant then known."""
-        middleware = self.middleware
-        sentinel = middleware.sentinel
+    def tell(self, status: int, latency: float, found: bool, tenant: Any = None) -> None:
+        """Tells of it, once the function is done."""
+        sentinel = self.middleware.sentinel
         if not found:
             sentinel.adapter_failed()
-        scope = self.scope
-        self.scope = self.connection = None
-        self._headers = ()
-        template = self.template
-        try:
-            if middleware.endpoint is not None:
-                template = middleware.endpoint(middleware.subject(scope))
-            if template is None:
-                template = endpoint_of(scope, self._root)
-            if template in middleware.exclude:
-                self.guard.discard()
-                return
-        except BaseException as error:
-            sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
-        if latency is None:
-            self.guard.finish(template, status)
-        else:
+        self.guard.discard()
+        if self.counts():
             # What was said meanwhile goes before what was found.
-            self.guard.discard()
-            sentinel.record(self.tenant if self.named else tenant, template, status, latency)
+            sentinel.record(self.tenant if self.named else tenant, self.template, status, latency)
 
 
 class _Http(_Request):
@@ -258,29 +317,17 @@ class _Http(_Request):
     async def receive(self, receive: Receive) -> Message:
         message = await receive()
         # Once the answer is complete, it is what servers say of every request.
-        if message["type"] == "http.disconnect" and not self._complete:
+        if message["type"] == "http.disconnect" and not self.complete:
             self.aborted = True
         return message
 
-    def send(self, send: Send, message: Message) -> Awaitable[None]:
-        # No coroutine of its own for what needs none: each costs as much as all the rest of this.
-        if self.done:
-            return send(message)
-        kind = message["type"]
-        if kind == "http.response.body" or kind == "http.response.pathsend":
-            return self._send_body(send, message, kind)
-        if kind == "http.response.start":
-            self.status = message["status"]
-            self._headers = message.get("headers", ())
-        return send(message)
-
-    async def _send_body(self, send: Send, message: Message, kind: str) -> None:
-        last = not message.get("more_body") or kind == "http.response.pathsend"
+    async def send(self, send: Send, message: Message, kind: str) -> None:
+        self.complete = last = "more_body" not in message or not message["more_body"] or kind == "http.response.pathsend"
         # Both of uvicorn's protocols say when the client is gone. Nothing is received for it: what comes is the app's, whoever of
         # it reads.
-        if getattr(self.connection, "disconnected", False) is True and (last or not self._streamed) and not self._has_all():
-            self.aborted = True
-        self._complete = last
+        connection = self.connection
+        if connection is not None and getattr(connection, "disconnected", False) is True and (last or not self.streamed):
+            self.aborted = self.aborted or not self._has_all()
         try:
             await send(message)
         except OSError:
@@ -292,17 +339,17 @@ class _Http(_Request):
         if last:
             self.finish(ABORTED if self.aborted else self.status)
         else:
-            if not self._streamed and self._header(b"content-type").startswith(b"text/event-stream"):
+            if not self.streamed and self._header(b"content-type").startswith(b"text/event-stream"):
                 self.finish(self.status)
-            self._streamed += len(message.get("body", b""))
+            self.streamed += len(message.get("body", b""))
 
     def _header(self, wanted: bytes) -> bytes:
-        return next((bytes(value) for name, value in self._headers if name.lower() == wanted), b"")
+        return next((bytes(value) for name, value in self.headers or () if name.lower() == wanted), b"")
 
     def _has_all(self) -> bool:
         """Whether the client got as much as it was told to expect."""
         length = self._header(b"content-length")
-        return length.isdigit() and 0 < int(length) <= self._streamed
+        return length.isdigit() and 0 < int(length) <= self.streamed
 
 
 class _WebSocket(_Request):
@@ -314,11 +361,10 @@ class _WebSocket(_Request):
             self.aborted = True
         return message
 
-    async def send(self, send: Send, message: Message) -> None:
+    async def send(self, send: Send, message: Message, kind: str) -> None:
         await send(message)
         if self.done:
             return
-        kind = message["type"]
         if kind == "websocket.accept":
             self.finish(UPGRADED)
         elif kind == "websocket.close":
@@ -327,6 +373,14 @@ class _WebSocket(_Request):
             self.status = message["status"]
         elif kind == "websocket.http.response.body" and not message.get("more_body", False):
             self.finish(self.status)
+
+
+class _LookingHttp(_Looking, _Http):
+    pass
+
+
+class _LookingWebSocket(_Looking, _WebSocket):
+    pass
 
 
 def admin(sentinel: Sentinel, *, public: bool = False) -> App:
@@ -338,7 +392,7 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
     """
-    view = sentinel.admin(public=public)
+    view = given_sentinel(sentinel).admin(public=public)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         _current.discard()
@@ -360,4 +414,4 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 
-    return app
+    return marked(app)

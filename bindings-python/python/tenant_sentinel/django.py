@@ -33,12 +33,12 @@ from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import URLPattern, re_path
+from django.urls import Resolver404, URLPattern, re_path, resolve
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import answered
+from tenant_sentinel._admin import answered, is_view, marked
 from tenant_sentinel._current import KEY, Watched, current, watching
 from tenant_sentinel._errors import config_error
 from tenant_sentinel._native import Sentinel
@@ -48,6 +48,7 @@ __all__ = ["SentinelMiddleware", "admin", "sentinel"]
 
 ABORTED = 499
 FAILED = 500
+MOVED = 301
 
 _lock = threading.Lock()
 _sentinel: Sentinel | None = None
@@ -66,14 +67,31 @@ def _setting(name: str, default: Any) -> Any:
     return given.get(name, default)
 
 
+def _imported(field: str, path: str) -> Any:
+    try:
+        return import_string(path)
+    except Exception as error:
+        raise config_error(field, path, "the path of what can be imported") from error
+
+
+def _made(options: Any) -> Sentinel:
+    if not isinstance(options, Mapping):
+        raise config_error("options", options, "a dict of what Sentinel takes")
+    try:
+        return Sentinel(**options)
+    except TypeError as error:
+        # Without the values: one is a secret.
+        raise config_error("options", list(options), f"what Sentinel takes ({error})") from None
+
+
 def sentinel() -> Sentinel:
     """Give the sentinel of this process, as ``settings.TENANT_SENTINEL`` describes it."""
     global _sentinel
     with _lock:
         if _sentinel is None:
             given = _setting("sentinel", None)
-            given = import_string(given) if isinstance(given, str) else given
-            _sentinel = Sentinel(**_setting("options", {})) if given is None else given_sentinel(given)
+            given = _imported("sentinel", given) if isinstance(given, str) else given
+            _sentinel = _made(_setting("options", {})) if given is None else given_sentinel(given)
         return _sentinel
 
 
@@ -89,7 +107,9 @@ class SentinelMiddleware:
         self.sentinel = sentinel()
         tenant = _setting("tenant", None)
         # A header's name has no dot.
-        header, self.tenant = header_or_function(import_string(tenant) if isinstance(tenant, str) and "." in tenant else tenant)
+        header, self.tenant = header_or_function(
+            _imported("tenant", tenant) if isinstance(tenant, str) and "." in tenant else tenant
+        )
         self.header = None if header is None else "HTTP_" + header.upper().replace("-", "_")
         self.exclude = templates(_setting("exclude", ()))
         self._is_async = iscoroutinefunction(get_response)
@@ -323,7 +343,8 @@ class _Request:
         request, middleware = self.request, self.middleware
         try:
             self.template = self._template()
-            if self.template in middleware.exclude:
+            redirected = self.template is None and status == MOVED and _is_view(request)
+            if redirected or self.template in middleware.exclude:
                 self.guard.discard()
                 self.request = self._task = None
                 return
@@ -372,6 +393,14 @@ def _with_database(function: Callable[[HttpRequest], Any], request: HttpRequest)
         close_old_connections()
 
 
+def _is_view(request: Any) -> bool:
+    """Whether a slash at its end is all that the path lacks to be that of the admin view."""
+    try:
+        return is_view(resolve(request.path_info + "/", getattr(request, "urlconf", None)).func)
+    except Resolver404:
+        return False
+
+
 @lru_cache(maxsize=4_096)
 def _template_of(route: str) -> str:
     """A route as it is written in the urlconf, with a slash in front and without the anchors of regular expressions.
@@ -400,4 +429,4 @@ def admin(*, public: bool = False) -> list[URLPattern]:
         status, headers, body = answered(view_of, method, "/" + quote(path, errors="surrogatepass"), query, given)
         return HttpResponse(body, status=status, headers=dict(headers))
 
-    return [re_path(r"^(?P<path>.*)$", view, name="tenant_sentinel")]
+    return [re_path(r"^(?P<path>.*)$", marked(view), name="tenant_sentinel")]

@@ -15,8 +15,9 @@ from urllib.parse import quote
 from flask import Blueprint, Flask, Response, request
 
 from tenant_sentinel import _current, wsgi
-from tenant_sentinel._admin import whole
+from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import KEY, watching
+from tenant_sentinel._tenant import given_name, given_sentinel
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
@@ -52,6 +53,9 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
         if watched is None or watched.done:
             return None
         rule = request.url_rule
+        if rule is None and redirects_to_view(app, request):
+            watched.discard()
+            return None
         if rule is not None:
             watched.template = request.environ.get("SCRIPT_NAME", "").rstrip("/") + rule.rule
         # Who is further out, for the same sentinel, has a function of its own.
@@ -88,8 +92,8 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
     >>> Flask("service").register_blueprint(view, url_prefix="/sentinel")
     """
-    view_of = sentinel.admin(public=public)
-    blueprint = Blueprint(name, __name__)
+    view_of = given_sentinel(sentinel).admin(public=public)
+    blueprint = Blueprint(given_name(name), __name__)
     # Also of what the framework answers by itself, such as OPTIONS.
     blueprint.before_request(_current.discard)
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -103,4 +107,5 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
         status, headers, body = whole(view_of, request.method, "/" + quote(path, errors="surrogatepass"), query, given)
         return Response(body, status, headers)
 
+    marked(view)
     return blueprint

@@ -16,8 +16,9 @@ from urllib.parse import quote
 from quart import Blueprint, Quart, Response, request, websocket
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import whole
+from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import current
+from tenant_sentinel._tenant import given_name, given_sentinel
 from tenant_sentinel.asgi import SentinelMiddleware
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     def read(asked: Any) -> None:
         # The scope does not say the rule; the request does.
         watched, rule = current.get(), asked.url_rule
+        if rule is None and redirects_to_view(app, asked):
+            _current.discard()
         while watched is not None and rule is not None:
             watched.template = rule.rule
             watched = watched.outer
@@ -58,8 +61,8 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
     requests do not count.
     """
-    view_of = sentinel.admin(public=public)
-    blueprint = Blueprint(name, __name__)
+    view_of = given_sentinel(sentinel).admin(public=public)
+    blueprint = Blueprint(given_name(name), __name__)
 
     async def uncounted() -> None:
         # No plain function: a thread pool is where Quart would call it.
@@ -78,4 +81,5 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
         status, headers, body = await asyncio.to_thread(whole, view_of, request.method, below, query, given)
         return Response(body, status, headers=dict(headers))
 
+    marked(view)
     return blueprint

@@ -266,7 +266,7 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
     """
-    view_of = sentinel.admin(public=public)
+    view_of = given_sentinel(sentinel).admin(public=public)
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         _current.discard()

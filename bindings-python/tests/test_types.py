@@ -1,0 +1,129 @@
+"""What the `TypedDict`s say is what the reports have: no key more and none less, and of what type."""
+
+import time
+import types
+import typing
+
+import pytest
+
+from service import within
+from tenant_sentinel import Sentinel, _types
+
+
+def differs(value, said, where, seen):
+    """What is not as it is said; the shapes that were met go into `seen`."""
+    if isinstance(said, typing.ForwardRef | str):
+        said = getattr(_types, getattr(said, "__forward_arg__", said))
+    if typing.is_typeddict(said):
+        if type(value) is not dict:
+            yield f"{where} is no dict"
+            return
+        seen.setdefault(said, set()).update(value)
+        missing, more = said.__required_keys__ - value.keys(), value.keys() - said.__annotations__.keys()
+        yield from (f"{where}.{key} is missing" for key in missing)
+        yield from (f"{where}.{key} is not said" for key in more)
+        hints = typing.get_type_hints(said)
+        for key in value.keys() & hints.keys():
+            yield from differs(value[key], hints[key], f"{where}.{key}", seen)
+        return
+    origin, inner = typing.get_origin(said), typing.get_args(said)
+    if origin in (typing.Union, types.UnionType):
+        found = [list(differs(value, one, where, seen)) for one in inner]
+        if all(found):
+            yield min(found, key=len)[0]
+    elif origin is typing.Literal:
+        if value not in inner:
+            yield f"{where} is {value!r}, of {inner}"
+    elif origin is list:
+        if type(value) is not list:
+            yield f"{where} is no list"
+        else:
+            for number, item in enumerate(value):
+                yield from differs(item, inner[0], f"{where}[{number}]", seen)
+    elif origin is dict:
+        for key, item in value.items():
+            yield from differs(key, inner[0], where, seen)
+            yield from differs(item, inner[1], f"{where}.{key}", seen)
+    elif type(value) is not said:
+        yield f"{where} is a {type(value).__name__}, no {said.__name__}"
+
+
+def shapes():
+    """All that the module describes; what others only extend is met in them."""
+    return {shape for name, shape in vars(_types).items() if typing.is_typeddict(shape) and not name.startswith("_")}
+
+
+@pytest.fixture(scope="module")
+def met(tmp_path_factory):
+    """A host, an incident, and all that can be asked then: (what, its answer, its shape)."""
+    place = tmp_path_factory.mktemp("host")
+    place.chmod(0o700)
+    now = int(time.time() * 1_000)
+    with Sentinel(service="shop", dir=place, window="30s", slot="1s") as sentinel:
+        quiet = Sentinel()
+        for age in range(28, 0, -1):
+            for number in range(40):
+                sentinel.record(f"tenant-{number % 10}", "/v1/process", 200, 5.0, now - age * 1_000)
+
+        def named():
+            for number in range(40):
+                fails = number % 10 == 0
+                sentinel.record(f"tenant-{number % 10}", "/v1/process", 503 if fails else 200, 500.0 if fails else 5.0)
+            return sentinel.verdict()["kind"] == "one_tenant"
+
+        within(named)
+        sentinel.record("tenant-0", "/v1/process", 99, -1.0)
+        pending = sentinel.start("tenant-0")
+        assert sentinel.publish()
+        yield (
+            sentinel,
+            [
+                ("report", sentinel.report(series=True), _types.Report),
+                ("report of this process", sentinel.report(by="latency", scope="process"), _types.Report),
+                ("quiet report", quiet.report(), _types.Report),
+                ("tenant", sentinel.tenant("tenant-0"), _types.TenantReport),
+                ("verdict", sentinel.verdict(), _types.Verdict),
+                ("latency verdict", sentinel.latency_verdict(), _types.Verdict),
+                ("quiet verdict", quiet.verdict(), _types.Verdict),
+                ("stats", sentinel.stats(), _types.Stats),
+                ("memory", sentinel.memory(), _types.Memory),
+                ("sharing", sentinel.sharing(), _types.Sharing),
+            ],
+        )
+        pending.discard()
+
+
+def test_the_answers_are_as_they_are_said_to_be(met):
+    seen = {}
+    assert [wrong for what, answer, shape in met[1] for wrong in differs(answer, shape, what, seen)] == []
+    # Nothing is described that there was not, or this shows nothing of it.
+    assert shapes() - seen.keys() == set()
+    unseen = {(shape.__name__, key) for shape, keys in seen.items() for key in shape.__annotations__.keys() - keys}
+    assert unseen <= {("TenantReport", "series")}, unseen
+
+
+def test_the_incident_has_all_that_may_be_none(met):
+    report = met[1][0][1]
+    verdict = report["verdict"]
+    assert (verdict["kind"], verdict["tenants"]) == ("one_tenant", ["tenant-0"])
+    worst = report["tenants"][0]
+    # Of the row of one process, what is in flight is there; the deviation takes longer.
+    assert {key for key, part in verdict.items() if part is None} <= {"endpoint"}
+    assert {key for key, part in worst.items() if part is None} <= {"latency_deviation"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda report: report.pop("totals"), "report.totals is missing"),
+        (lambda report: report.update(more=1), "report.more is not said"),
+        (lambda report: report["totals"].update(requests=1.0), "report.totals.requests is a float, no int"),
+        (lambda report: report["tenants"][0]["bound"].update(slow=None), "report.tenants[0].bound.slow is a NoneType, no int"),
+        (lambda report: report["verdict"].update(kind="what"), "report.verdict.kind is 'what', of "),
+    ],
+)
+def test_a_difference_is_seen(met, change, says):
+    report = met[0].report(series=True)
+    change(report)
+    (found,) = differs(report, _types.Report, "report", {})
+    assert found.startswith(says)
