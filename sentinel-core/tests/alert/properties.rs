@@ -4,7 +4,8 @@ use crate::{START, WINDOW, errors_rule, latency_rule, names, share_rule};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sentinel_core::alert::{
-    AlertId, Alerts, Facts, Grouping, Key, Outcome, Phase, Row, Rules, State, Status, Transition, Verdicts,
+    Alert, AlertId, Alerts, Facts, Grouping, Key, Notice, Outcome, Phase, Row, Rules, State, Status, Transition,
+    Verdicts,
 };
 use sentinel_core::{DecodeError, Kind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,8 +209,59 @@ proptest! {
     }
 
     #[test]
+    fn notices_and_alerts_are_read_back(rules in rules(), steps in steps(), at: prop::sample::Index, byte: u8) {
+        let alerts = Alerts::new("shop", rules).unwrap();
+        let (_, outcomes) = run(&alerts, State::default(), START, &steps);
+        for outcome in outcomes {
+            for alert in outcome.transitions.iter().filter_map(|transition| transition.alert.as_ref()) {
+                prop_assert_eq!(&Alert::decode(&alert.encode()).unwrap(), alert);
+            }
+            if let Some(notice) = outcome.notice {
+                let mut bytes = notice.encode();
+                prop_assert_eq!(&Notice::decode(&bytes).unwrap(), &notice);
+                // Another byte, with a checksum that fits: refused, or another notice that can be told.
+                let body = bytes.len() - 4;
+                bytes.truncate(body);
+                bytes[5 + at.index(body - 5)] = byte;
+                bytes.extend_from_slice(&crc32(&bytes).to_le_bytes());
+                if let Ok(other) = Notice::decode(&bytes) {
+                    prop_assert_eq!(Notice::decode(&other.encode()), Ok(other.clone()));
+                    prop_assert!(!other.message().title.is_empty());
+                }
+            }
+        }
+    }
+
+    /// Two that nobody was told, in that order: what is told of each alert in the end is the same as by both, and each begins or ends
+    /// at most once in what is left.
+    #[test]
+    fn two_notices_told_as_one_say_the_same(rules in rules(), steps in steps()) {
+        let alerts = Alerts::new("shop", rules).unwrap();
+        let (_, outcomes) = run(&alerts, State::default(), START, &steps);
+        let notices: Vec<Notice> = outcomes.into_iter().filter_map(|outcome| outcome.notice).collect();
+        for pair in notices.windows(2) {
+            let [first, second] = pair else { continue };
+            let (mut left, mut later) = (first.clone(), second.clone());
+            let any = left.combine(&mut later);
+            prop_assert_eq!(any, !left.listed.is_empty() || left.more > 0);
+            let over: BTreeSet<_> = second.listed.iter().filter(|one| one.status == Status::Resolved).map(|one| one.alert.id).collect();
+            for one in &first.listed {
+                let taken = one.status == Status::Firing && over.contains(&one.alert.id);
+                prop_assert_eq!(left.listed.contains(one), !taken);
+            }
+            prop_assert_eq!(left.firing, first.firing - (first.listed.len() - left.listed.len()));
+            for (told, was) in later.listed.iter().zip(&second.listed) {
+                let taken = first.listed.iter().any(|one| one.status == Status::Firing && one.alert.id == was.alert.id) && was.status == Status::Resolved;
+                prop_assert_eq!(told.alert.told, was.alert.told && !taken);
+                prop_assert_eq!(told.alert.id, was.alert.id);
+            }
+            prop_assert_eq!(later.id, second.id);
+        }
+    }
+
+    #[test]
     fn any_bytes_are_a_state_or_an_error(bytes in vec(any::<u8>(), 0..400)) {
-        let _ = State::decode(&bytes);
+        let _ = (State::decode(&bytes), Notice::decode(&bytes), Alert::decode(&bytes));
         // Behind the right beginning and the right end.
         let mut framed = [&State::default().encode()[..5], &bytes].concat();
         framed.extend_from_slice(&crc32(&framed).to_le_bytes());
