@@ -1,9 +1,11 @@
 //! Writes the first seeds of each target's corpus: `cargo run --example seeds` in `fuzz/`.
 
-use sentinel_core::{Block, Clock, Event, Latency, Sentinel};
+use sentinel_core::alert::{Accused, Alerts, Facts, Grouping, Notice, Row, Rules, State, TenantErrors};
+use sentinel_core::{Block, Clock, Event, Kind as Verdict, Latency, Sentinel};
 use sentinel_exporter::rollup::{Kind, Name, frame};
 use sentinel_fuzz::{SLOT_MS, START};
 use std::path::Path;
+use std::time::Duration;
 use std::{fs, io};
 
 /// Blocks of a small fleet: tenants, endpoints, errors, latencies of many sizes, a tail.
@@ -73,6 +75,30 @@ fn files() -> Vec<Vec<u8>> {
     ]
 }
 
+/// What alerts leave behind: states, notices and alerts of a tenant that fails, of everyone, and of what is over.
+fn alerts() -> Vec<Vec<u8>> {
+    let grouping = Grouping { first: Duration::ZERO, then: Duration::ZERO, ..Grouping::default() };
+    let rules = Rules { grouping, tenant_errors: Some(TenantErrors::default()), ..Rules::default() };
+    let alerts = Alerts::new("shop", rules).expect("valid");
+    let (mut state, mut out) = (State::default(), vec![State::default().encode(), Notice::test("shop", START).encode()]);
+    for second in 0..300 {
+        let now = START + second * 1_000;
+        let mut facts = Facts::new(now, 600_000);
+        if second < 60 {
+            facts.row(b"ac\nme", Row { requests: 900, errors: 300, ..Row::default() });
+            let kind = if second < 30 { Verdict::OneTenant } else { Verdict::Everyone };
+            facts = facts.with_verdict(Accused { kind, tenants: vec![b"acme".to_vec()], ..Accused::default() });
+        }
+        let (next, outcome) = alerts.step(state, now, Some(&facts));
+        if let Some(notice) = outcome.notice {
+            out.extend([next.encode(), notice.encode()]);
+        }
+        out.extend(outcome.transitions.iter().filter_map(|transition| Some(transition.alert.as_ref()?.encode())));
+        state = next;
+    }
+    out
+}
+
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let write = |target: &str, name: String, bytes: &[u8]| {
@@ -85,6 +111,9 @@ fn main() -> io::Result<()> {
         }
     }
     write("codec", "seed-empty".into(), &[])?;
+    for (i, bytes) in alerts().iter().enumerate() {
+        write("alerts", format!("seed-{i}"), bytes)?;
+    }
     for (i, file) in files().iter().enumerate() {
         write("rollup_file", format!("seed-{i}"), file)?;
     }
