@@ -13,6 +13,8 @@ SOAK_SEEDS ?= 3
 # Of each kind in `make soak-python`.
 FORKS      ?= 10000
 EXITS      ?= 300
+# Processes that `make soak-alerts` kills.
+KILLS      ?= 1000
 # Seconds of each target in `make fuzz`, and the toolchain that fuzzing needs.
 FUZZ_SECONDS   ?= 120
 FUZZ_TOOLCHAIN ?= nightly
@@ -45,7 +47,7 @@ EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo replay test test-python test-node incidents soak soak-python bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
+.PHONY: help demo replay test test-python test-node incidents soak soak-alerts soak-python bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
@@ -150,6 +152,10 @@ bench-node: $(NODE)/node_modules/installed ## Measure the Node package beside it
 	node $(NODE)/bench/main.js --out target/bench-node.jsonl $(BENCH)
 
 # What is found stays in target/fuzz; the corpus in the tree is only read. An input that breaks something ends it.
+soak-alerts: ## Kill KILLS leaders at random moments while tenants fail and recover: each is told, once
+	@tools/setup cargo
+	KILLS=$(KILLS) $(CARGO) test $(LOCKED) --package tenant-sentinel-exporter --lib kills -- --nocapture
+
 fuzz: $(FUZZ) ## Fuzz the admin view, the codec, merges, the replay's lines and rollup files, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
 	@tools/setup cargo fuzz
 	@for target in $(FUZZ_TARGETS); do \

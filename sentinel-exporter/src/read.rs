@@ -200,6 +200,22 @@ mod tests {
         }
     }
 
+    /// As users paste it; without the variables, which a test has not.
+    #[test]
+    fn what_the_readme_shows_is_read() {
+        let readme = include_str!("../../README.md")
+            .replace("{ env = \"SLACK_URL\" }", "\"https://hooks.slack.com/services/x\"");
+        let readme =
+            readme.replace("{ env = \"WEBHOOK_SECRET\" }", "\"whsec_c2VudGluZWwtZXhhbXBsZS1zaWduaW5nLWtleQ==\"");
+        let readme = readme.replace("{ env = \"SMTP_PASSWORD\" }", "\"password\"");
+        let shown = readme.split("```toml").skip(1).filter_map(|block| block.split("```").next());
+        let configs: Vec<Config> =
+            shown.filter(|toml| toml.contains("[exporter]")).map(|toml| Config::from_toml(toml).unwrap()).collect();
+        let sinks: Vec<usize> =
+            configs.iter().map(|config| config.alerts.as_ref().map_or(0, |alerts| alerts.sinks.len())).collect();
+        assert_eq!(sinks, [4, 0]);
+    }
+
     #[test]
     fn numbers_and_text_are_one() {
         for text in ["every = 1", "every = 1.0", "every = '1'", "every = '1s'", "every = '1000ms'"] {
