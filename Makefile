@@ -117,7 +117,7 @@ test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its
 test-node: $(NODE)/node_modules/installed ## Build the Node package, run its tests, check its types, install its tarball where nothing else is
 	@tools/setup cargo node
 	cd $(NODE) && npm run --silent build -- $(LOCKED_NAPI)
-	cd $(NODE) && node --test test/*.test.js
+	cd $(NODE) && node --test --test-concurrency=2 test/*.test.js
 	$(NODE)/test/types.sh
 	$(NODE)/test/installed.sh
 
