@@ -5,9 +5,10 @@ use crate::timing::median;
 use crate::view::{Made, events, record_for};
 use sentinel_core::{Clock, Event, Latency, Published, Query, Scope, Sentinel};
 use sentinel_exporter::rollup::{Directory, Place, Publication, RollupStore, Slot};
-use sentinel_exporter::{Config, Exporter};
+use sentinel_exporter::{AlertOptions, Config, Exporter};
 use serde_json::{Value, json};
 use std::hint::black_box;
+use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +47,8 @@ impl Drop for Shared {
 /// Answers, and seconds with a busy exporter and without.
 pub(crate) fn run(rounds: usize, seconds: usize) -> Result<Value, Failure> {
     let (publish, answer, cold) = host(rounds)?;
-    let beside = beside_exporter(seconds)?;
+    let beside = beside_exporter(seconds, false)?;
+    let alerting = beside_exporter(seconds, true)?;
     Ok(json!({
         "publish_ms": median(&publish),
         "publish_worst_ms": publish.iter().copied().fold(0.0, f64::max),
@@ -55,9 +57,13 @@ pub(crate) fn run(rounds: usize, seconds: usize) -> Result<Value, Failure> {
         "first_answer_ms": cold,
         "record_ns": beside.record_ns.0,
         "record_beside_exporter_ns": beside.record_ns.1,
-        "exporter_percent": beside.record_ns.0.zip(beside.record_ns.1).map(|(one, other)| (other / one - 1.0) * 100.0),
+        "exporter_percent": beside.percent(),
         "longest_us": beside.longest_us.0,
         "longest_beside_exporter_us": beside.longest_us.1,
+        "record_beside_dead_sinks_ns": alerting.record_ns.1,
+        "dead_sinks_percent": alerting.percent(),
+        "longest_without_us": alerting.longest_us.0,
+        "longest_beside_dead_sinks_us": alerting.longest_us.1,
     }))
 }
 
@@ -146,14 +152,34 @@ struct Beside {
     longest_us: (Option<f64>, Option<f64>),
 }
 
+impl Beside {
+    fn percent(&self) -> Option<f64> {
+        self.record_ns.0.zip(self.record_ns.1).map(|(one, other)| (other / one - 1.0) * 100.0)
+    }
+}
+
+/// Every tenant with an error fires and is told at once, to who is not there and to who takes a connection and says nothing.
+fn dead_sinks() -> Result<(AlertOptions, TcpListener), Failure> {
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let sink =
+        |name: &str, port: u16| json!({ "type": "webhook", "name": name, "url": format!("http://127.0.0.1:{port}/") });
+    let options = serde_json::from_value(json!({
+        "tenant_errors": { "at_least": 1, "for": 0, "keep_firing_for": 0 },
+        "grouping": { "first": 0, "then": 0 },
+        "sinks": [sink("gone", 1), sink("silent", silent.local_addr()?.port())],
+    }))?;
+    Ok((options, silent))
+}
+
 /// Nanoseconds a request, and the longest of single calls, by turns without sharing and with an exporter that publishes as it does by
-/// default, is asked once a second, and has fifteen others to read.
-fn beside_exporter(seconds: usize) -> Result<Beside, Failure> {
+/// default, is asked once a second, and has fifteen others to read; with alerts that nobody takes as well, if `alerting`.
+fn beside_exporter(seconds: usize, alerting: bool) -> Result<Beside, Failure> {
     let shared = Shared::new()?;
     let events = events()?;
     // Both ticked, as who shares is: what is compared is the sharing.
     let (alone, sharing) = (Sentinel::builder().build()?, Sentinel::builder().build()?);
-    let config = shared.config(Config::default().every);
+    let (dead, _silent) = dead_sinks()?;
+    let config = Config { alerts: alerting.then_some(dead), ..shared.config(Config::default().every) };
     let ticking = Exporter::new(&alone, Config::default())?;
     let exporter = Exporter::new(&sharing, config.clone())?;
     let others = (1..WORKERS).map(|_| Sentinel::builder().build()).collect::<Result<Vec<_>, _>>()?;

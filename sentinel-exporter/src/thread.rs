@@ -167,7 +167,7 @@ impl Work {
         if let Some(desk) = &mut self.desk {
             let now_ms = || self.sentinel.now_ms();
             desk.finish(LAST_MESSAGES, now_ms, &mut self.failures).await;
-            desk.lead(false, &mut self.failures);
+            desk.lead(false, self.sentinel.now_ms(), &mut self.failures);
         }
         self.close();
         self.tell();
@@ -225,6 +225,7 @@ impl Work {
             && let Some(desk) = &mut self.desk
         {
             desk.read();
+            self.process.state().alerts = desk.report();
         }
         self.tell();
         if let Some(question) = question {
@@ -301,10 +302,6 @@ impl Work {
         let mut state = self.process.state();
         state.failures = self.failures.clone();
         (state.published_ms, state.collected_ms) = (self.published_ms, self.collected_ms);
-        #[cfg(unix)]
-        if let Some(desk) = &self.desk {
-            state.alerts = desk.report();
-        }
         if let Some(view) = &self.view {
             state.sources = view.sources();
             state.note = view.note(&self.sentinel);
@@ -324,7 +321,7 @@ impl Work {
                 self.failures.error(Failure::Lead, error);
             }
             if let Some(desk) = &mut self.desk {
-                desk.lead(leader.leads(), &mut self.failures);
+                desk.lead(leader.leads(), self.sentinel.now_ms(), &mut self.failures);
             }
         }
     }
@@ -367,7 +364,7 @@ impl Work {
                 {
                     used.alerts.clone_from(&file.alerts);
                     match desk.plan(used) {
-                        Ok(plan) => desk.configure(plan, &mut self.failures),
+                        Ok(plan) => desk.configure(plan, self.sentinel.now_ms(), &mut self.failures),
                         Err(error) => self.failures.error(Failure::Config, &error),
                     }
                 }

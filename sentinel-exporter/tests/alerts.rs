@@ -1,15 +1,17 @@
 //! Alerts of real exporters: one of the workers judges what all have seen, one message comes, and every worker knows of it.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::unnecessary_literal_bound)] // as the trait has it
 
 #[allow(dead_code)] // each binary uses its part
 mod common;
 
 use common::{PATIENCE, Process, private, role, say};
 use sentinel_core::alert::{AlertsReport, Notice, Phase, SinkState};
-use sentinel_core::{Event, Sentinel};
+use sentinel_core::{Event, Query, Sentinel};
 use sentinel_exporter::sink::{Failed, Sending, Sink};
 use sentinel_exporter::{AlertOptions, Config, Exporter, TestError};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -203,7 +205,7 @@ fn every_worker_knows_of_an_alert_and_of_how_it_was_sent() {
     assert_eq!(here.alerts[0].title, there.alerts[0].title);
     assert_eq!(here.alerts[0].title, "🚨 Sentinel: Tenant acme has 12 5xx in the last 10 minutes (endpoint /v1)");
     assert!(other.took.lock().unwrap().is_empty());
-    assert_eq!(leader.sentinel.sharing().unwrap().failures, Default::default());
+    assert_eq!(leader.sentinel.sharing().unwrap().failures, BTreeMap::default());
     // Over the admin view as well.
     let admin = other.sentinel.admin().public();
     let response = admin.respond(&sentinel_core::admin::Request::get("/alerts", ""));
@@ -222,7 +224,7 @@ fn a_sink_that_fails_hangs_or_panics_hurts_nobody() {
         // Answers come meanwhile.
         for _ in 0..10 {
             let asked = Instant::now();
-            assert_eq!(worker.sentinel.report(Default::default()).totals.requests, 12);
+            assert_eq!(worker.sentinel.report(Query::default()).totals.requests, 12);
             assert!(asked.elapsed() < Duration::from_secs(1));
         }
         if mood != Mood::Hangs {

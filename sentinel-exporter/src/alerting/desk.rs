@@ -54,10 +54,10 @@ impl Desk {
     }
 
     /// Other rules and sinks, or none any more.
-    pub(crate) fn configure(&mut self, plan: Option<Plan>, failures: &mut Failures) {
+    pub(crate) fn configure(&mut self, plan: Option<Plan>, now_ms: i64, failures: &mut Failures) {
         if let (Some(alerting), Some(plan)) = (&mut self.alerting, &plan) {
             alerting.configure(plan);
-            let forgotten = alerting.forget();
+            let forgotten = alerting.forget(now_ms);
             self.note(forgotten.map_err(|error| error.to_string()), failures);
         }
         self.plan = plan;
@@ -65,7 +65,7 @@ impl Desk {
     }
 
     /// Takes over from whoever led, or leaves it to whoever leads now.
-    pub(crate) fn lead(&mut self, leads: bool, failures: &mut Failures) {
+    pub(crate) fn lead(&mut self, leads: bool, now_ms: i64, failures: &mut Failures) {
         if self.alerting.as_ref().is_some_and(|alerting| !alerting.is_there()) || !leads {
             self.stop();
         }
@@ -80,7 +80,7 @@ impl Desk {
             if alerting.torn() > 0 {
                 failures.count(Failure::Torn);
             }
-            alerting.forget()?;
+            alerting.forget(now_ms)?;
             self.alerting = Some(alerting);
             Ok(())
         });

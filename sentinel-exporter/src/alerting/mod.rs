@@ -103,7 +103,8 @@ impl Alerting {
     /// # Errors
     /// It could not be written down. People are told all the same, and may be told again by whoever leads next.
     pub(crate) fn step(&mut self, now_ms: i64, facts: Option<&Facts>) -> Result<(), StoreError> {
-        let (state, outcome) = self.alerts.step(std::mem::take(&mut self.state), now_ms, facts);
+        // Of a copy: a defect in there must not cost what is known.
+        let (state, outcome) = self.alerts.step(self.state.clone(), now_ms, facts);
         self.state = state;
         let over = outcome.transitions.iter().filter(|transition| transition.resolves());
         let over: Vec<Alert> = over.filter_map(|transition| transition.alert.clone()).collect();
@@ -162,15 +163,16 @@ impl Alerting {
         self.journal.put(batch)
     }
 
-    /// Forgets sinks that are not configured any more, with what waited for them.
-    pub(crate) fn forget(&mut self) -> Result<(), StoreError> {
+    /// Forgets sinks that are not configured here, when nobody wants to know any more what waits for them: while a service is deployed,
+    /// who leads next may be one that knows them.
+    pub(crate) fn forget(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let known: Vec<String> = self.queues.iter().map(|queue| key(queue.name())).collect();
         let gone: Vec<(String, Option<Vec<u8>>)> = self
             .journal
             .values()
-            .keys()
-            .filter(|name| name.starts_with(SINK) && !known.contains(name))
-            .map(|name| (name.clone(), None))
+            .iter()
+            .filter(|(name, queue)| name.starts_with(SINK) && !known.contains(name) && Queue::is_over(queue, now_ms))
+            .map(|(name, _)| (name.clone(), None))
             .collect();
         if gone.is_empty() { Ok(()) } else { self.journal.put(gone) }
     }

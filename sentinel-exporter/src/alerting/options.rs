@@ -7,6 +7,8 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// The longest name of a sink, in bytes.
+const LONGEST: usize = 64;
 /// Sinks of a service.
 const MOST: usize = 16;
 
@@ -85,8 +87,12 @@ impl AlertOptions {
         }
         let mut names = BTreeSet::new();
         for (at, sink) in all.iter().enumerate() {
+            let field = format!("sinks[{}].name", at.saturating_sub(made.len()));
+            if !(1..=LONGEST).contains(&sink.name().len()) {
+                let value = format!("{} bytes", sink.name().len());
+                return Err(ConfigError::new(&field, value, format!("1 to {LONGEST} bytes")));
+            }
             if !names.insert(sink.name()) {
-                let field = format!("sinks[{}].name", at.saturating_sub(made.len()));
                 return Err(ConfigError::new(&field, format!("{:?}", sink.name()), "a name that no other sink has"));
             }
         }
