@@ -65,8 +65,6 @@ struct Inner {
     place: Option<Place>,
     #[cfg(unix)]
     state: Option<Place>,
-    #[cfg(unix)]
-    plan: Option<Plan>,
     sinks: Vec<Arc<dyn Sink>>,
     /// This process's; that of a parent is left alone.
     process: ArcSwap<Process>,
@@ -174,7 +172,8 @@ impl Exporter {
             _ => place.clone(),
         };
         #[cfg(unix)]
-        let plan = Plan::of(&config, &sinks)?;
+        // Refused now; made on the thread, of each process its own: a forked child must not have what the parent has locked.
+        Plan::of(&config, &sinks)?;
         let inner = Arc::new(Inner {
             sentinel: sentinel.clone(),
             config,
@@ -183,8 +182,6 @@ impl Exporter {
             place,
             #[cfg(unix)]
             state,
-            #[cfg(unix)]
-            plan,
             sinks,
             process: ArcSwap::from_pointee(Process::new(fork::generation())),
         });
@@ -261,6 +258,11 @@ impl Exporter {
             let known = inner.process().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)?;
             let known: Vec<String> =
                 known.iter().flat_map(|alerts| &alerts.sinks).map(|sink| sink.name.clone()).collect();
+            if known.iter().any(|name| sink.is_none_or(|sink| sink == name)) {
+                return Err(
+                    Unavailable(format!("the exporter has not answered within {} ms", within.as_millis())).into()
+                );
+            }
             return Err(none(&known).into());
         }
         Ok(tried.into_values().collect())
@@ -312,7 +314,9 @@ impl Inner {
             #[cfg(unix)]
             place: self.place.clone(),
             #[cfg(unix)]
-            desk: self.state.clone().map(|state| Desk::new(state, self.plan.clone(), self.sinks.clone())),
+            state: self.state.clone(),
+            #[cfg(unix)]
+            sinks: self.sinks.clone(),
         };
         let body = move || furniture.furnish(work).run();
         // A thread that cannot be had is a scope that cannot be had; the host goes on.
@@ -358,7 +362,9 @@ struct Furniture {
     #[cfg(unix)]
     place: Option<Place>,
     #[cfg(unix)]
-    desk: Option<Desk>,
+    state: Option<Place>,
+    #[cfg(unix)]
+    sinks: Vec<Arc<dyn Sink>>,
 }
 
 impl Furniture {
@@ -369,8 +375,12 @@ impl Furniture {
             // Its budget was found good before.
             if let Ok(merged) = work.sentinel.aggregator(work.config.budget) {
                 work.view = Some(View::new(merged, Box::new(Directory::new(place.clone()))));
-                work.leader = Some(crate::leader::Leader::new(place));
-                work.desk = self.desk;
+                work.leader = Some(crate::leader::Leader::new(place.clone()));
+                work.desk = self.state.map(|state| {
+                    let mut desk = Desk::new(place, state, self.sinks);
+                    work.plan(&mut desk);
+                    desk
+                });
             }
         }
         work

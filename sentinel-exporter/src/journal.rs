@@ -7,13 +7,13 @@
 //! SNTJ 1 0 0 0 │ length u32 │ crc32 u32 │ (name length u8, name, value length u32, value)… │ length …
 //! ```
 
-use crate::flock::FileLock;
+use crate::flock::{FileLock, Identity};
 use crate::rollup::{Name, Opened, Place, StoreError, create, failed, refused, remove};
-use rustix::fs::{Mode, OFlags, ftruncate, openat, renameat};
+use rustix::fs::{AtFlags, Mode, OFlags, fdatasync, fstat, openat, renameat, statat};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 const HEADER: [u8; 8] = *b"SNTJ\x01\0\0\0";
@@ -30,65 +30,49 @@ const GONE: u32 = u32::MAX;
 /// Values by name.
 pub(crate) type Values = BTreeMap<String, Vec<u8>>;
 
-/// A journal that this process writes; nobody else does while it is open.
+/// A journal that this process writes; nobody else does while it is open. What it holds is what was put, whether that could be written
+/// or not: what could not is written with what comes next.
 ///
 /// A value is removed by putting `None`.
 #[derive(Debug)]
 pub(crate) struct Journal {
     place: Place,
     name: Name,
-    open: Open,
+    dir: OwnedFd,
+    lock: FileLock,
+    /// The file, and where its next frame begins; `None`: it has to be made anew.
+    file: Option<(File, usize)>,
     values: Values,
     /// Bytes at its end that were no whole frame when it was opened.
     torn: u64,
-}
-
-#[derive(Debug)]
-struct Open {
-    dir: OwnedFd,
-    file: File,
-    /// Where the next frame begins.
-    length: usize,
-    /// Something may stand behind that.
-    half: bool,
-    lock: FileLock,
+    /// Why it could not be read then.
+    unread: Option<StoreError>,
 }
 
 impl Journal {
-    /// Opens it, or makes it. A file that cannot be read at all is put aside, as `.bad`.
+    /// Opens it. A file that holds something else is put aside, as `.bad`; one that cannot be read is made anew.
+    ///
+    /// # Errors
+    /// Another process has it, or there is no place for it.
     pub(crate) fn open(place: &Place, name: Name) -> Result<Self, StoreError> {
         let Opened { fd: dir, .. } = place.open()?;
-        let private = Mode::RUSR | Mode::WUSR;
-        let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let lock = FileLock::take(|| openat(&dir, Name::State.to_string(), flags | OFlags::RDONLY, private))
+        let flags = OFlags::RDONLY | OFlags::CREATE | OPEN;
+        let lock = FileLock::take(|| openat(&dir, Name::State.to_string(), flags, Mode::RUSR | Mode::WUSR))
             .map_err(|error| refused(Name::State, error))?;
-        let make = || openat(&dir, name.to_string(), flags | OFlags::RDWR, private);
-        let mut file = File::from(make().map_err(|error| failed(name, "open", error))?);
-        let bytes = content(&file, name)?;
-        let (values, length) = if let Some(parsed) = parse(&bytes) {
-            parsed
-        } else {
-            renameat(&dir, name.to_string(), &dir, format!("{name}.bad"))
-                .map_err(|error| failed(name, "put aside", error))?;
-            file = File::from(make().map_err(|error| failed(name, "make", error))?);
-            (Values::new(), 0)
+        let (file, values, torn, unread) = match load(&dir, name) {
+            Ok(Some((file, values, length, 0))) => (Some((file, length)), values, 0, None),
+            // Without what is torn, from the next time on.
+            Ok(Some((_, values, _, torn))) => (None, values, torn, None),
+            Ok(None) => (None, Values::new(), 0, None),
+            Err(error) => (None, Values::new(), 0, Some(error)),
         };
-        let torn = (bytes.len() - length.min(bytes.len())) as u64;
-        let mut journal =
-            Self { place: place.clone(), name, open: Open { dir, file, length, half: false, lock }, values, torn };
-        if journal.open.length < HEADER.len() {
-            journal.begin()?;
-        } else if torn > 0 {
-            journal.cut()?;
-        }
-        Ok(journal)
+        Ok(Self { place: place.clone(), name, dir, lock, file, values, torn, unread })
     }
 
     /// What another process has written, up to now.
     pub(crate) fn read(place: &Place, name: Name) -> Result<Values, StoreError> {
         let Opened { fd: dir, .. } = place.open()?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match openat(&dir, name.to_string(), flags, Mode::empty()) {
+        match openat(&dir, name.to_string(), OFlags::RDONLY | OPEN, Mode::empty()) {
             Ok(fd) => Ok(parse(&content(&File::from(fd), name)?).unwrap_or_default().0),
             Err(Errno::NOENT) => Ok(Values::new()),
             Err(error) => Err(failed(name, "open", error)),
@@ -105,27 +89,33 @@ impl Journal {
         self.torn
     }
 
-    /// Whether it is still the file that others read: somebody may have removed the directory.
-    pub(crate) fn is_there(&self) -> bool {
-        self.open.lock.is_ours()
-            && self.place.open().is_ok_and(|opened| self.open.lock.is_at(&opened.fd, &Name::State.to_string()))
+    /// Why what was there could not be read.
+    pub(crate) fn unread(&self) -> Option<&StoreError> {
+        self.unread.as_ref()
+    }
+
+    /// Whether this process still is the one that writes: somebody may have removed the directory. A file that is gone is made anew with
+    /// the next batch.
+    pub(crate) fn is_held(&mut self) -> bool {
+        let Ok(Opened { fd: dir, .. }) = self.place.open() else { return false };
+        let named = statat(&dir, self.name.to_string(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| Identity::from(&stat));
+        let is_named = |file: &File| fstat(file).is_ok_and(|stat| named == Ok(Identity::from(&stat)));
+        self.file = self.file.take().filter(|(file, _)| is_named(file));
+        self.lock.is_ours() && self.lock.is_at(&dir, &Name::State.to_string())
+    }
+
+    /// Whether what it holds is not written.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.file.is_none() && !self.values.is_empty()
     }
 
     /// Writes all of this or nothing; when it returns, the end of this process does not take it away. That of the system may: waiting for
     /// a disk would keep who asks waiting for seconds where it is busy.
+    ///
+    /// # Errors
+    /// It could not be written. It is held all the same.
     pub(crate) fn put(&mut self, batch: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
         let frame = self.frame(batch.iter().map(|(name, value)| (name.as_str(), value.as_deref())))?;
-        if self.open.length + frame.len() > MOST {
-            return Err(self.too_large(self.open.length + frame.len(), MOST));
-        }
-        if self.open.half {
-            self.cut()?;
-        }
-        // What is half there must not stand before what comes next.
-        self.open.half = true;
-        self.open.file.write_all(&frame).map_err(|error| self.cannot("write", &error))?;
-        self.open.half = false;
-        self.open.length += frame.len();
         for (name, value) in batch {
             match value {
                 Some(value) => self.values.insert(name, value),
@@ -133,19 +123,23 @@ impl Journal {
             };
         }
         let held: usize = self.values.iter().map(|(name, value)| name.len() + value.len() + 5).sum();
-        if self.open.length > SMALL.max(TIMES * held) {
-            // Where there is no room for two, the old one does; the next one tries again.
-            let _ = self.compact();
+        // What is half there must not stand before what comes next: until it is whole there is no file.
+        if let Some((mut file, length)) = self.file.take() {
+            let after = length + frame.len();
+            if after <= SMALL.max(TIMES * held).min(MOST) {
+                file.write_all(&frame).map_err(|error| self.cannot("write", &error))?;
+                self.file = Some((file, after));
+                return Ok(());
+            }
         }
-        Ok(())
+        self.renew()
     }
 
     /// As if the disk were full from now on.
     #[cfg(test)]
     pub(crate) fn fill(&mut self) {
-        if let Ok(full) = File::options().write(true).open("/dev/full") {
-            self.open.file = full;
-        }
+        let length = self.file.take().map_or(0, |(_, length)| length);
+        self.file = File::options().write(true).open("/dev/full").ok().map(|full| (full, length));
     }
 
     fn frame<'a>(&self, batch: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Result<Vec<u8>, StoreError> {
@@ -176,43 +170,45 @@ impl Journal {
         StoreError::TooLarge { file: self.name.to_string(), bytes, most }
     }
 
-    /// Makes the file end with its last whole frame.
-    fn cut(&mut self) -> Result<(), StoreError> {
-        ftruncate(&self.open.file, self.open.length as u64).map_err(|error| failed(self.name, "cut", error))?;
-        let sought = self.open.file.seek(SeekFrom::Start(self.open.length as u64));
-        sought.map_err(|error| self.cannot("cut", &error))?;
-        self.open.half = false;
-        Ok(())
-    }
-
-    /// An empty one.
-    fn begin(&mut self) -> Result<(), StoreError> {
-        self.open.length = 0;
-        self.cut()?;
-        self.open.file.write_all(&HEADER).map_err(|error| self.cannot("write", &error))?;
-        self.open.length = HEADER.len();
-        Ok(())
-    }
-
-    /// A new file of one frame in the place of this one.
-    fn compact(&mut self) -> Result<(), StoreError> {
+    /// A new file of one frame in the place of what is there.
+    fn renew(&mut self) -> Result<(), StoreError> {
         let frame = self.frame(self.values.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))))?;
         let bytes = [&HEADER[..], &frame].concat();
         let temporary = Name::Temporary { source: u64::from(std::process::id()), number: 0 };
         let hidden = temporary.to_string();
-        let new =
-            create(self.open.dir.as_fd(), &hidden, OFlags::RDWR).map_err(|error| failed(self.name, "make", error))?;
+        let new = create(self.dir.as_fd(), &hidden, OFlags::RDWR).map_err(|error| failed(self.name, "make", error))?;
         let mut new = File::from(new);
-        let written = new.write_all(&bytes);
-        let moved =
-            written.and_then(|()| Ok(renameat(&self.open.dir, &hidden, &self.open.dir, self.name.to_string())?));
+        // It takes the place of one that was whole: a crash of the system must not leave an empty one.
+        let written = new.write_all(&bytes).and_then(|()| Ok(fdatasync(&new)?));
+        let moved = written.and_then(|()| Ok(renameat(&self.dir, &hidden, &self.dir, self.name.to_string())?));
         if let Err(error) = moved {
-            let _ = remove(self.open.dir.as_fd(), temporary);
-            return Err(self.cannot("replace", &error));
+            let _ = remove(self.dir.as_fd(), temporary);
+            return Err(self.cannot("write", &error));
         }
-        // The one that was written, whatever has the name by now.
-        (self.open.file, self.open.length, self.open.half) = (new, bytes.len(), false);
+        self.file = Some((new, bytes.len()));
         Ok(())
+    }
+}
+
+const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// The file, what it holds, where its last whole frame ends, and how many bytes follow that; `None` where there is none.
+fn load(dir: &OwnedFd, name: Name) -> Result<Option<(File, Values, usize, u64)>, StoreError> {
+    let file = match openat(dir, name.to_string(), OFlags::RDWR | OFlags::APPEND | OPEN, Mode::empty()) {
+        Ok(fd) => File::from(fd),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(failed(name, "open", error)),
+    };
+    let bytes = content(&file, name)?;
+    match parse(&bytes) {
+        // Whoever made it was stopped at once.
+        Some((_, 0)) => Ok(None),
+        Some((values, length)) => Ok(Some((file, values, length, (bytes.len() - length) as u64))),
+        None => {
+            renameat(dir, name.to_string(), dir, format!("{name}.bad"))
+                .map_err(|error| failed(name, "put aside", error))?;
+            Ok(None)
+        }
     }
 }
 
@@ -316,7 +312,7 @@ mod tests {
         assert_eq!(journal.values(), &wanted);
         assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), wanted);
         assert!(matches!(Journal::open(&place, Name::Alerts), Err(StoreError::Lock { .. })));
-        assert!(journal.is_there());
+        assert!(journal.is_held());
         drop(journal);
         assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values(), &wanted);
     }
@@ -360,27 +356,48 @@ mod tests {
         let place = place(dir.path());
         let mut journal = Journal::open(&place, Name::Alerts).unwrap();
         put(&mut journal, "a", Some(b"1"));
-        let full = std::mem::replace(&mut journal.open.file, File::options().write(true).open("/dev/full").unwrap());
+        journal.fill();
         assert!(journal.put(vec![("a".into(), Some(b"2".to_vec()))]).is_err());
-        assert_eq!(journal.values()["a"], b"1");
-        assert!(journal.put(vec![("a".into(), Some(b"2".to_vec()))]).is_err());
-        journal.open.file = full;
-        journal.open.file.write_all(b"half of it").unwrap();
+        assert!(journal.is_behind());
+        assert_eq!(Journal::read(&place, Name::Alerts).unwrap()["a"], b"1");
+        // There is room again: what could not be written is written with the next.
         put(&mut journal, "b", Some(b"3"));
+        assert!(!journal.is_behind());
         drop(journal);
-        assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values().len(), 2);
+        let wanted = Values::from([("a".into(), b"2".to_vec()), ("b".into(), b"3".to_vec())]);
+        assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values(), &wanted);
         let long = "x".repeat(300);
         let mut journal = Journal::open(&place, Name::Alerts).unwrap();
         assert!(matches!(journal.put(vec![(long, None)]), Err(StoreError::TooLarge { bytes: 300, most: 255, .. })));
+    }
+
+    /// As large as many dead sinks make it: it is made anew rather than refused.
+    #[test]
+    fn it_never_grows_beyond_what_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+        for number in 0..100 {
+            put(&mut journal, &format!("sink/{}", number % 16), Some(&vec![1; 1 << 20]));
+        }
+        assert!(std::fs::metadata(file(&place)).unwrap().len() <= MOST as u64);
+        drop(journal);
+        assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values().len(), 16);
     }
 
     #[test]
     fn who_has_lost_the_directory_knows_it() {
         let dir = tempfile::tempdir().unwrap();
         let place = place(dir.path());
-        let journal = Journal::open(&place, Name::Alerts).unwrap();
+        let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+        put(&mut journal, "a", Some(b"1"));
+        // The file alone: it is there again with what was in it.
+        std::fs::remove_file(file(&place)).unwrap();
+        assert!(journal.is_held());
+        put(&mut journal, "b", Some(b"2"));
+        assert_eq!(Journal::read(&place, Name::Alerts).unwrap().len(), 2);
         std::fs::remove_dir_all(place.path()).unwrap();
-        assert!(!journal.is_there());
+        assert!(!journal.is_held());
     }
 
     type Batch = Vec<(String, Option<Vec<u8>>)>;
@@ -399,10 +416,11 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let place = place(dir.path());
             let mut journal = Journal::open(&place, Name::Alerts).unwrap();
-            let (mut ends, mut states) = (vec![HEADER.len()], vec![Values::new()]);
+            // An empty file is made with the first batch.
+            let (mut ends, mut states) = (vec![], vec![]);
             for batch in &batches {
                 journal.put(batch.clone()).unwrap();
-                ends.push(journal.open.length);
+                ends.push(journal.file.as_ref().unwrap().1);
                 states.push(journal.values.clone());
             }
             drop(journal);
@@ -414,7 +432,10 @@ mod tests {
                 bytes.truncate(at);
             }
             std::fs::write(file(&place), &bytes).unwrap();
-            let whole = ends.iter().rposition(|end| *end <= at).unwrap();
+            let Some(whole) = ends.iter().rposition(|end| *end <= at) else {
+                prop_assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), Values::new());
+                return Ok(());
+            };
             prop_assert_eq!(&Journal::read(&place, Name::Alerts).unwrap(), &states[whole]);
             let mut journal = Journal::open(&place, Name::Alerts).unwrap();
             prop_assert_eq!(journal.values(), &states[whole]);

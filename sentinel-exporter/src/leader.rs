@@ -24,6 +24,7 @@ use std::os::fd::AsFd;
 #[derive(Debug)]
 pub struct Leader {
     place: Place,
+    name: Name,
     lock: Option<FileLock>,
     error: Option<StoreError>,
 }
@@ -38,7 +39,12 @@ impl Leader {
     /// ```
     #[must_use]
     pub fn new(place: Place) -> Self {
-        Self { place, lock: None, error: None }
+        Self::of(place, Name::Leader)
+    }
+
+    /// One of those that contend for another lock: not all processes may do what it is for.
+    pub(crate) fn of(place: Place, name: Name) -> Self {
+        Self { place, name, lock: None, error: None }
     }
 
     /// Leads from here on, when nobody else does, and says whether. Called at each tick, before anything that one process of a host
@@ -98,7 +104,7 @@ impl Leader {
     }
 
     fn try_lead(&mut self) -> Result<(), StoreError> {
-        let name = Name::Leader.to_string();
+        let name = self.name.to_string();
         let held = self.lock.take();
         let opened = self.place.open()?;
         let dir = opened.fd.as_fd();
@@ -115,7 +121,7 @@ impl Leader {
             // Removed between the two: who comes next makes another.
             Ok(lock) if lock.is_at(dir, &name) => self.lock = Some(lock),
             Ok(_) | Err(Refused::Held) => {}
-            Err(error) => return Err(crate::rollup::refused(Name::Leader, error)),
+            Err(error) => return Err(crate::rollup::refused(self.name, error)),
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 const LATE: &str = "the exporter has not answered";
 /// How long is waited for a thread that has left a question unanswered.
 const WHILE_STUCK: Duration = Duration::from_millis(5);
+/// Test alerts that wait, at most.
+const MOST_TESTS: usize = 16;
 /// Between two attempts to start the thread.
 const BACKOFF: Duration = Duration::from_secs(10);
 /// A thread that has not begun a turn for this long is stuck.
@@ -153,6 +155,9 @@ impl Process {
         let mut state = self.state();
         if state.phase != Phase::Running {
             return Err(state.gone());
+        }
+        if state.tests.len() >= MOST_TESTS {
+            return Err(format!("{MOST_TESTS} test alerts wait to be sent"));
         }
         state.tests.push(test);
         self.wake.notify_one();

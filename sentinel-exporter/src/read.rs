@@ -2,6 +2,7 @@
 
 use crate::alerting::AlertOptions;
 use crate::config::Options;
+use crate::sink::HIDDEN;
 use sentinel_core::ConfigError;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -126,7 +127,10 @@ fn of_path(path: &str, message: &str) -> Option<ConfigError> {
     }
     // serde says "unknown field `x`, expected one of …" and "invalid type: …, expected …".
     let (value, allowed) = message.split_once(", expected ")?;
-    Some(ConfigError::new(path, value, allowed))
+    // A secret that stands in the wrong place is one all the same.
+    let hides =
+        path.starts_with("alerts") && (value.starts_with("invalid type: string") || path.starts_with("alerts.sinks"));
+    Some(ConfigError::new(path, if hides { HIDDEN } else { value }, allowed))
 }
 
 /// An error of ours that serde has carried as text, with the path to it.

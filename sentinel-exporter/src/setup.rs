@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::exporter::Exporter;
 use crate::read::ReadError;
 use sentinel_core::{ConfigError, Sentinel};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What a constructor takes for sharing and alerts. What is `None` is as the environment says or the file, in that order.
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// assert_eq!(error.to_string(), "alerts.tenant_errors.at_least: 0 is not allowed; allowed: 1 to 2^53");
 /// # Ok::<(), sentinel_core::ConfigError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Setup {
     /// [`Config::service`]
     pub service: Option<String>,
@@ -30,6 +31,21 @@ pub struct Setup {
     pub config: Option<PathBuf>,
     /// [`Config::alerts`] as JSON, in place of what the file says of them.
     pub alerts: Option<String>,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // There are secrets in the alerts.
+        let Self { service, dir, state_dir, config, alerts } = self;
+        let alerts = alerts.as_ref().map(|_| "…");
+        f.debug_struct("Setup")
+            .field("service", service)
+            .field("dir", dir)
+            .field("state_dir", state_dir)
+            .field("config", config)
+            .field("alerts", &alerts)
+            .finish()
+    }
 }
 
 impl Setup {
@@ -72,6 +88,30 @@ fn read_error(file: &Path, error: ReadError) -> ConfigError {
         error => {
             let allowed = "a file in the form that the documentation gives";
             ConfigError::new("config", format!("{:?} ({error})", file.display().to_string()), allowed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shows_a_secret() {
+        let sentinel = Sentinel::builder().build().unwrap();
+        for alerts in [
+            r#""https://canary""#,
+            r#"{"sinks": "https://canary"}"#,
+            r#"{"sinks": ["https://canary"]}"#,
+            r#"{"sinks": {"url": "https://canary"}}"#,
+            r#"{"sinks": [{"type": "email", "host": "smtp://u:canary@h", "from": "a@example.com", "to": "b@example.com"}]}"#,
+            r#"{"verdict": "https://canary"}"#,
+            r#"{"tenant_errors": {"at_least": "canary"}}"#,
+        ] {
+            let setup = Setup { service: Some("shop".into()), alerts: Some(alerts.into()), ..Setup::default() };
+            assert!(!format!("{setup:?}").contains("canary"));
+            let error = setup.exporter(&sentinel).unwrap_err();
+            assert!(!error.to_string().contains("canary"), "{error}");
         }
     }
 }

@@ -104,6 +104,12 @@ impl Work {
         }
     }
 
+    /// What is to be done about alerts.
+    #[cfg(unix)]
+    pub(crate) fn plan(&mut self, desk: &mut Desk) {
+        plan(desk, &self.config, self.sentinel.now_ms(), &mut self.failures);
+    }
+
     /// The thread's body.
     pub(crate) fn run(mut self) {
         let process = Arc::clone(&self.process);
@@ -167,7 +173,7 @@ impl Work {
         if let Some(desk) = &mut self.desk {
             let now_ms = || self.sentinel.now_ms();
             desk.finish(LAST_MESSAGES, now_ms, &mut self.failures).await;
-            desk.lead(false, self.sentinel.now_ms(), &mut self.failures);
+            desk.step_down();
         }
         self.close();
         self.tell();
@@ -211,12 +217,16 @@ impl Work {
         }
         // Who leads looks at the whole host all the time; others keep up slot by slot, and look when they are asked.
         let leads = self.process.state().leader;
-        let period = if leads { self.config.every } else { self.sentinel.slot() };
+        #[cfg(unix)]
+        let alerts = self.desk.as_ref().is_some_and(Desk::leads);
+        #[cfg(not(unix))]
+        let alerts = false;
+        let period = if leads || alerts { self.config.every } else { self.sentinel.slot() };
         if question.is_some() || !last && every(self.collected, period) {
             self.collect();
         }
         // By its own time: who asks all the time must not keep it from that.
-        if is_beat && leads && !last && every(self.judged, self.config.every) {
+        if is_beat && alerts && !last && every(self.judged, self.config.every) {
             self.judged = Some(Instant::now());
             self.judge();
         }
@@ -225,7 +235,9 @@ impl Work {
             && let Some(desk) = &mut self.desk
         {
             desk.read();
-            self.process.state().alerts = desk.report();
+            // Not while anybody waits for the lock.
+            let report = desk.report();
+            self.process.state().alerts = report;
         }
         self.tell();
         if let Some(question) = question {
@@ -321,7 +333,7 @@ impl Work {
                 self.failures.error(Failure::Lead, error);
             }
             if let Some(desk) = &mut self.desk {
-                desk.lead(leader.leads(), self.sentinel.now_ms(), &mut self.failures);
+                desk.lead(self.sentinel.now_ms(), &mut self.failures);
             }
         }
     }
@@ -363,10 +375,8 @@ impl Work {
                     && let Some(desk) = &mut self.desk
                 {
                     used.alerts.clone_from(&file.alerts);
-                    match desk.plan(used) {
-                        Ok(plan) => desk.configure(plan, self.sentinel.now_ms(), &mut self.failures),
-                        Err(error) => self.failures.error(Failure::Config, &error),
-                    }
+                    let now_ms = self.sentinel.now_ms();
+                    plan(desk, used, now_ms, &mut self.failures);
                 }
             }
         }
@@ -402,6 +412,14 @@ impl Work {
             leader.close();
         }
         self.process.state().leader = false;
+    }
+}
+
+#[cfg(unix)]
+fn plan(desk: &mut Desk, config: &Config, now_ms: i64, failures: &mut Failures) {
+    match desk.plan(config) {
+        Ok(plan) => desk.configure(plan, now_ms, failures),
+        Err(error) => failures.error(Failure::Config, &error),
     }
 }
 

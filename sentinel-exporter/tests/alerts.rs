@@ -81,8 +81,8 @@ fn child() {
     hit(&sentinel, "acme", role.parse().unwrap());
     exporter.publish();
     loop {
-        let sharing = sentinel.sharing().unwrap();
-        say(if sharing.leader { "leads" } else { "follows" });
+        let leads = sentinel.alerts().is_ok_and(|alerts| alerts.unwrap().leader);
+        say(if leads { "leads" } else { "follows" });
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -194,7 +194,7 @@ fn every_worker_knows_of_an_alert_and_of_how_it_was_sent() {
     let (_guard, dir) = private();
     let leader = worker(config(&dir, TEN), Mood::Takes);
     leader.exporter.start();
-    wait(PATIENCE, || leader.sentinel.sharing().unwrap().leader);
+    wait(PATIENCE, || report_of(&leader.sentinel).leader);
     let other = worker(config(&dir, TEN), Mood::Takes);
     hit(&other.sentinel, "acme", 12);
     wait(PATIENCE, || leader.took.lock().unwrap().len() == 1);
@@ -211,6 +211,21 @@ fn every_worker_knows_of_an_alert_and_of_how_it_was_sent() {
     let response = admin.respond(&sentinel_core::admin::Request::get("/alerts", ""));
     let json: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!((response.status, &json["alerts"][0]["subject"]["tenant_id"]), (200, &"acme".into()));
+}
+
+/// A job of the same service, started first, that has no alerts.
+#[test]
+fn a_process_without_alerts_does_not_keep_the_others_quiet() {
+    let (_guard, dir) = private();
+    let job = Sentinel::builder().build().unwrap();
+    let _exporter = Exporter::new(&job, Config { alerts: None, ..config(&dir, TEN) }).unwrap();
+    hit(&job, "acme", 12);
+    wait(PATIENCE, || job.sharing().unwrap().leader);
+    let worker = worker(config(&dir, TEN), Mood::Takes);
+    worker.exporter.start();
+    wait(PATIENCE, || !worker.took.lock().unwrap().is_empty());
+    assert!(worker.took.lock().unwrap()[0].contains("Tenant acme has 12 5xx"));
+    assert_eq!(job.alerts(), Ok(None));
 }
 
 #[test]
@@ -274,7 +289,7 @@ fn a_test_alert_says_how_it_went_from_any_worker() {
     let (_guard, dir) = private();
     let leader = worker(config(&dir, TEN), Mood::Takes);
     leader.exporter.start();
-    wait(PATIENCE, || leader.sentinel.sharing().unwrap().leader);
+    wait(PATIENCE, || report_of(&leader.sentinel).leader);
     let other = worker(config(&dir, TEN), Mood::Takes);
     let tried = other.exporter.test_alert(None, PATIENCE).unwrap();
     assert_eq!((tried[0].name.as_str(), tried[0].kind.as_str(), &tried[0].error), ("moody", "moody", &None));

@@ -1,11 +1,12 @@
 //! Messages on their way: the part of alerting that lives on the exporter's runtime.
 
 use super::look::look;
-use super::{Alerting, Plan};
+use super::{Alerting, Attempt, Plan};
 use crate::config::Config;
 use crate::failures::{Failure, Failures};
+use crate::leader::Leader;
 use crate::process::Test;
-use crate::rollup::Place;
+use crate::rollup::{Name, Place};
 use crate::sink::{Failed, Sink, Tried};
 use sentinel_core::alert::{AlertsReport, Facts, Notice};
 use sentinel_core::{ConfigError, Sentinel};
@@ -21,13 +22,15 @@ const NO_ANSWER: &str = "no answer in time";
 
 /// An attempt that has ended.
 pub(crate) struct Sent {
-    sink: String,
+    ticket: u64,
     result: Result<(), Failed>,
 }
 
 /// What one process does about alerts: nothing but to know of them, until it leads.
 pub(crate) struct Desk {
-    place: Place,
+    /// Where what must survive is.
+    state: Place,
+    leader: Leader,
     plan: Option<Plan>,
     /// Sinks that code has made: they are there whatever a file says.
     made: Vec<Arc<dyn Sink>>,
@@ -43,9 +46,11 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(place: Place, plan: Option<Plan>, made: Vec<Arc<dyn Sink>>) -> Self {
-        let (alerting, on_their_way, began) = (None, JoinSet::new(), Instant::now());
-        Self { place, plan, made, alerting, on_their_way, began, read: None, hindered: None }
+    /// Of the processes that meet at `place`, with what must survive in `state`.
+    pub(crate) fn new(place: Place, state: Place, made: Vec<Arc<dyn Sink>>) -> Self {
+        let leader = Leader::of(place, Name::Alerting);
+        let (on_their_way, began) = (JoinSet::new(), Instant::now());
+        Self { state, leader, plan: None, made, alerting: None, on_their_way, began, read: None, hindered: None }
     }
 
     /// What a configuration says is to be done here.
@@ -64,33 +69,54 @@ impl Desk {
         self.read = None;
     }
 
-    /// Takes over from whoever led, or leaves it to whoever leads now.
-    pub(crate) fn lead(&mut self, leads: bool, now_ms: i64, failures: &mut Failures) {
-        if self.alerting.as_ref().is_some_and(|alerting| !alerting.is_there()) || !leads {
-            self.stop();
-        }
-        let Some(plan) = self.plan.as_ref().filter(|_| leads) else {
-            self.stop();
-            return;
-        };
-        if self.alerting.is_some() {
+    /// Takes over from whoever led, or leaves it to whoever leads now. Only who knows what to alert about contends for that: any
+    /// other process of the service would keep everybody quiet.
+    pub(crate) fn lead(&mut self, now_ms: i64, failures: &mut Failures) {
+        if self.plan.is_none() {
+            self.step_down();
             return;
         }
-        let opened = Alerting::open(&self.place, plan).and_then(|mut alerting| {
-            if alerting.torn() > 0 {
-                failures.count(Failure::Torn);
+        let leads = self.leader.lead();
+        if !leads || self.alerting.as_mut().is_some_and(|alerting| !alerting.is_held()) {
+            self.stop();
+            self.hindered = self.leader.error().map(ToString::to_string);
+        }
+        if let Some(error) = self.leader.error() {
+            failures.error(Failure::Alerts, error);
+        }
+        let Some(plan) = self.plan.as_ref().filter(|_| leads && self.alerting.is_none()) else { return };
+        match Alerting::open(&self.state, plan) {
+            Ok(mut alerting) => {
+                if alerting.torn() > 0 {
+                    failures.count(Failure::Torn);
+                }
+                if let Some(error) = alerting.unread() {
+                    failures.error(Failure::Alerts, error);
+                }
+                let forgotten = alerting.forget(now_ms);
+                self.alerting = Some(alerting);
+                self.note(forgotten.map_err(|error| error.to_string()), failures);
             }
-            alerting.forget(now_ms)?;
-            self.alerting = Some(alerting);
-            Ok(())
-        });
-        self.note(opened.map_err(|error| error.to_string()), failures);
+            Err(error) => self.note(Err(error.to_string()), failures),
+        }
+    }
+
+    /// Whether this process is the one that alerts people.
+    pub(crate) fn leads(&self) -> bool {
+        self.alerting.is_some()
+    }
+
+    /// Leaves it to others.
+    pub(crate) fn step_down(&mut self) {
+        self.stop();
+        self.leader.close();
     }
 
     /// What is on its way goes again, by whoever leads next.
     fn stop(&mut self) {
         if self.alerting.take().is_some() {
-            self.on_their_way.abort_all();
+            // What has ended by now is not heard either: it would be taken for another one.
+            self.on_their_way = JoinSet::new();
         }
     }
 
@@ -116,11 +142,8 @@ impl Desk {
     pub(crate) fn send(&mut self, now_ms: i64) {
         let at = self.began.elapsed();
         let Some(alerting) = &mut self.alerting else { return };
-        for (sink, notice) in alerting.next(at, now_ms) {
-            self.on_their_way.spawn(async move {
-                let name = sink.name().to_string();
-                Sent { sink: name, result: attempt(sink, notice).await }
-            });
+        for Attempt { ticket, sink, notice } in alerting.next(at, now_ms) {
+            self.on_their_way.spawn(async move { Sent { ticket, result: attempt(sink, notice).await } });
         }
     }
 
@@ -145,7 +168,7 @@ impl Desk {
     pub(crate) fn heard(&mut self, sent: &Sent, now_ms: i64, failures: &mut Failures) {
         let Some(alerting) = &mut self.alerting else { return };
         let result = sent.result.as_ref().copied();
-        let done = alerting.done(&sent.sink, result, (self.began.elapsed(), now_ms), fastrand::f64());
+        let done = alerting.done(sent.ticket, result, (self.began.elapsed(), now_ms), fastrand::f64());
         self.note(done.map_err(|error| error.to_string()), failures);
     }
 
@@ -178,17 +201,20 @@ impl Desk {
     /// Looks at what whoever leads has written, unless that is this process.
     pub(crate) fn read(&mut self) {
         if let (None, Some(plan)) = (&self.alerting, &self.plan) {
-            self.read = Some(Alerting::read(&self.place, plan).map_err(|error| error.to_string()));
+            self.read = Some(Alerting::read(&self.state, plan).map_err(|error| error.to_string()));
         }
     }
 
     /// What there is to know; `None` where no alerts are configured.
     pub(crate) fn report(&self) -> Option<Result<AlertsReport, String>> {
         self.plan.as_ref()?;
-        let Some(alerting) = &self.alerting else {
-            return Some(self.read.clone().unwrap_or_else(|| Err("nobody has looked yet".into())));
+        let mut report = match &self.alerting {
+            Some(alerting) => alerting.report(),
+            None => match self.read.clone().unwrap_or_else(|| Err("nobody has looked yet".into())) {
+                Ok(report) => report,
+                Err(why) => return Some(Err(why)),
+            },
         };
-        let mut report = alerting.report();
         report.note.clone_from(&self.hindered);
         Some(Ok(report))
     }

@@ -1,10 +1,13 @@
 //! What the leader judges alerts by: its view of the host, or what it knows itself while it has none.
 
-use sentinel_core::alert::{Facts, Rules, State};
+use sentinel_core::alert::{Facts, Rules, State, Subject};
 use sentinel_core::{By, Query, Scope, Sentinel};
+use std::collections::BTreeSet;
 
 /// Tenants of a look, those with the most errors; and as many that are the slowest.
 const TENANTS: usize = 1_000;
+/// Tenants that are asked for one by one.
+const FEW: usize = 8;
 
 /// The facts of now. `view` is of the whole host, with what it leaves out; or why there is none.
 pub(crate) fn look(
@@ -22,12 +25,59 @@ pub(crate) fn look(
     if rules.tenant_latency.is_some() {
         facts.rows(&sentinel.report(query(By::Latency)));
     }
-    // Who is no longer among them has to be known as long as there is an alert about him.
-    for id in state.tenants() {
-        if facts.find(id).is_none() {
-            facts.tenant(id, sentinel.tenant_within(Some(Scope::Process), id, None).as_ref());
-        }
+    // Who is no longer among them has to be known as long as there is an alert about him. One by one while they are few: each is a look
+    // of its own.
+    let missing =
+        |facts: &Facts| state.tenants().filter(|id| facts.find(id).is_none()).map(Into::into).collect::<Vec<Vec<u8>>>();
+    let mut absent = missing(&facts);
+    if absent.len() > FEW {
+        let shown: BTreeSet<String> = absent.iter().map(|id| Subject::Tenant(id.clone()).shown()).collect();
+        let mut all = sentinel.report(Query { limit: usize::MAX, ..query(By::Errors) });
+        all.tenants.retain(|row| shown.contains(&row.tenant_id));
+        facts.rows(&all);
+        // The others are nowhere.
+        missing(&facts).iter().for_each(|id| facts.tenant(id, None));
+        absent.clear();
+    }
+    for id in absent {
+        facts.tenant(&id, sentinel.tenant_within(Some(Scope::Process), &id, None).as_ref());
     }
     (facts.partial, facts.note) = (partial, note);
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sentinel_core::alert::{Alerts, TenantErrors};
+    use sentinel_core::{Clock, Event};
+
+    /// However many are followed and not listed any more, each is known as it is: by one look for all of them as by one each.
+    #[test]
+    fn who_is_followed_is_known_whether_listed_or_not() {
+        const START: i64 = 1_700_000_400_000;
+        for (followed, others) in [(4, 1_500), (300, 1_500)] {
+            let sentinel = Sentinel::builder().places(4_096).stripes(1).clock(Clock::manual(START)).build().unwrap();
+            let rules = Rules {
+                tenant_errors: Some(TenantErrors { at_least: 1, ..TenantErrors::default() }),
+                ..Rules::default()
+            };
+            let alerts = Alerts::new("shop", rules.clone()).unwrap();
+            let mut facts = Facts::new(START, 600_000);
+            let ids: Vec<String> = (0..followed).map(|i| format!("quiet\n{i}")).collect();
+            ids.iter()
+                .for_each(|id| facts.row(id.as_bytes(), sentinel_core::alert::Row { errors: 5, ..Default::default() }));
+            let (state, _) = alerts.step(State::default(), START, Some(&facts));
+            assert_eq!(state.tenants().count(), followed);
+            let hit = |tenant: &str, status| {
+                sentinel.record(Event { tenant: tenant.as_bytes(), endpoint: "/", status, ..Event::default() })
+            };
+            // All but one of them are there, with less than the others have.
+            ids.iter().skip(1).for_each(|id| hit(id, 500));
+            (0..others).for_each(|i| (0..3).for_each(|_| hit(&format!("loud-{i}"), 500)));
+            let facts = look(&sentinel, Ok((&sentinel, None)), &rules, &state);
+            assert_eq!(facts.find(ids[0].as_bytes()).map(|row| row.errors), Some(0));
+            assert!(ids.iter().skip(1).all(|id| facts.find(id.as_bytes()).is_some_and(|row| row.errors == 1)));
+        }
+    }
 }

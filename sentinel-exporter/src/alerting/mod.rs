@@ -53,6 +53,16 @@ pub(crate) struct Alerting {
     recent: VecDeque<Alert>,
     journal: Journal,
     written_ms: i64,
+    /// Attempts so far: each has a number of its own.
+    tickets: u64,
+}
+
+/// A message that is to be sent.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) ticket: u64,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) notice: Arc<Notice>,
 }
 
 impl Alerting {
@@ -70,6 +80,7 @@ impl Alerting {
             recent,
             journal,
             written_ms: i64::MIN,
+            tickets: 0,
         };
         alerting.configure(plan);
         Ok(alerting)
@@ -108,7 +119,8 @@ impl Alerting {
         self.state = state;
         let over = outcome.transitions.iter().filter(|transition| transition.resolves());
         let over: Vec<Alert> = over.filter_map(|transition| transition.alert.clone()).collect();
-        let due = self.state.entries().next().is_some() && now_ms.abs_diff(self.written_ms) >= WRITTEN_EVERY_MS as u64;
+        let changes = self.state.entries().next().is_some() || self.journal.is_behind();
+        let due = changes && now_ms.abs_diff(self.written_ms) >= WRITTEN_EVERY_MS as u64;
         if outcome.transitions.is_empty() && outcome.notice.is_none() && !due {
             return Ok(());
         }
@@ -130,9 +142,15 @@ impl Alerting {
     }
 
     /// What is to be sent now, and where. Each is to be followed by [`Alerting::done`].
-    pub(crate) fn next(&mut self, at: Duration, now_ms: i64) -> Vec<(Arc<dyn Sink>, Arc<Notice>)> {
-        let pairs = self.sinks.iter().zip(&mut self.queues);
-        pairs.filter_map(|(sink, queue)| Some((Arc::clone(sink), queue.next(at, now_ms)?))).collect()
+    pub(crate) fn next(&mut self, at: Duration, now_ms: i64) -> Vec<Attempt> {
+        let mut attempts = Vec::new();
+        for (sink, queue) in self.sinks.iter().zip(&mut self.queues) {
+            self.tickets += 1;
+            if let Some(notice) = queue.next(self.tickets, at, now_ms) {
+                attempts.push(Attempt { ticket: self.tickets, sink: Arc::clone(sink), notice });
+            }
+        }
+        attempts
     }
 
     /// When it is worth asking again.
@@ -146,12 +164,13 @@ impl Alerting {
     /// It could not be written down: whoever leads next sends it again.
     pub(crate) fn done(
         &mut self,
-        sink: &str,
+        ticket: u64,
         result: Result<(), &Failed>,
         (at, now_ms): (Duration, i64),
         random: f64,
     ) -> Result<(), StoreError> {
-        let Some(queue) = self.queues.iter_mut().find(|queue| queue.name() == sink) else {
+        // One that was given up meanwhile says nothing of what is on its way now.
+        let Some(queue) = self.queues.iter_mut().find(|queue| queue.is_sending(ticket)) else {
             return Ok(());
         };
         let before = queue.report();
@@ -159,7 +178,7 @@ impl Alerting {
         if queue.report() == before {
             return Ok(());
         }
-        let batch = vec![(key(sink), Some(queue.encode()))];
+        let batch = vec![(key(queue.name()), Some(queue.encode()))];
         self.journal.put(batch)
     }
 
@@ -177,9 +196,14 @@ impl Alerting {
         if gone.is_empty() { Ok(()) } else { self.journal.put(gone) }
     }
 
-    /// Whether others still read what it writes.
-    pub(crate) fn is_there(&self) -> bool {
-        self.journal.is_there()
+    /// Whether it is still this process that writes.
+    pub(crate) fn is_held(&mut self) -> bool {
+        self.journal.is_held()
+    }
+
+    /// Why what whoever led before has left could not be read.
+    pub(crate) fn unread(&self) -> Option<&StoreError> {
+        self.journal.unread()
     }
 
     /// Bytes that whoever led before has left half written.

@@ -19,6 +19,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(5);
 /// The other side may not ask for more.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
+/// Attempts in a row that fail before a later message gets its turn.
+const PATIENT: u32 = 6;
 /// Bytes of an error that is kept.
 const MOST_SAID: usize = 200;
 
@@ -53,8 +55,8 @@ pub(crate) struct Queue {
     kind: String,
     pace: Duration,
     waiting: VecDeque<Waiting>,
-    /// The first one is on its way.
-    sending: bool,
+    /// The first one is on its way, under this number.
+    sending: Option<u64>,
     /// Attempts in a row that failed.
     failed: u32,
     not_before: Duration,
@@ -101,7 +103,7 @@ impl Queue {
             kind: kind.into(),
             pace,
             waiting: VecDeque::new(),
-            sending: false,
+            sending: None,
             failed: 0,
             not_before: Duration::ZERO,
             account: Account::default(),
@@ -116,12 +118,14 @@ impl Queue {
     pub(crate) fn configure(&mut self, kind: &str, pace: Duration) {
         (self.kind, self.pace) = (kind.into(), pace);
         (self.failed, self.not_before, self.account.disabled) = (0, Duration::ZERO, false);
+        // Wherever it was on its way to, that may be the wrong place: it is sent again, by the same id.
+        self.sending = None;
     }
 
     /// One more to tell.
     pub(crate) fn offer(&mut self, mut notice: Notice) {
         self.account.offered = self.account.offered.saturating_add(1);
-        let (first, account) = (usize::from(self.sending), &mut self.account);
+        let (first, account) = (usize::from(self.sending.is_some()), &mut self.account);
         let mut number = 0;
         self.waiting.retain_mut(|waiting| {
             number += 1;
@@ -143,7 +147,7 @@ impl Queue {
 
     /// The oldest ones go first; not the one on its way, and not the last one.
     fn bound(&mut self) {
-        let first = usize::from(self.sending);
+        let first = usize::from(self.sending.is_some());
         let bytes = |waiting: &VecDeque<Waiting>| waiting.iter().map(|waiting| waiting.bytes).sum::<usize>();
         while self.waiting.len() > first + 1 && (self.waiting.len() > MOST || bytes(&self.waiting) > MOST_BYTES) {
             self.waiting.remove(first);
@@ -152,27 +156,40 @@ impl Queue {
     }
 
     /// What is to be sent now; it is on its way then, until [`Queue::done`].
-    pub(crate) fn next(&mut self, at: Duration, now_ms: i64) -> Option<Arc<Notice>> {
-        if self.sending {
+    pub(crate) fn next(&mut self, ticket: u64, at: Duration, now_ms: i64) -> Option<Arc<Notice>> {
+        if self.sending.is_some() {
             return None;
         }
         while self.waiting.front().is_some_and(|first| now_ms.saturating_sub(first.notice.at_ms) > EXPIRED_MS) {
             self.waiting.pop_front();
             self.account.lose(Lost::Expired);
         }
-        let first = self.waiting.front().filter(|_| !self.account.disabled && at >= self.not_before)?;
-        self.sending = true;
+        if self.account.disabled || at < self.not_before {
+            return None;
+        }
+        // It may be this message that is not taken, whatever it is that it says: the others get their turn.
+        if self.failed >= PATIENT {
+            let many = self.waiting.len().min(2);
+            self.waiting.make_contiguous()[..many].reverse();
+        }
+        let first = self.waiting.front()?;
+        self.sending = Some(ticket);
         Some(Arc::clone(&first.notice))
+    }
+
+    /// Whether this attempt is the one under way.
+    pub(crate) fn is_sending(&self, ticket: u64) -> bool {
+        self.sending == Some(ticket)
     }
 
     /// When it is worth asking again; `None` when something else has to happen first.
     pub(crate) fn wakes(&self) -> Option<Duration> {
-        (!self.sending && !self.account.disabled && !self.waiting.is_empty()).then_some(self.not_before)
+        (self.sending.is_none() && !self.account.disabled && !self.waiting.is_empty()).then_some(self.not_before)
     }
 
     /// How that went. `random` is 0 to 1.
     pub(crate) fn done(&mut self, result: Result<(), &Failed>, at: Duration, now_ms: i64, random: f64) {
-        if !std::mem::take(&mut self.sending) {
+        if self.sending.take().is_none() {
             return;
         }
         let account = &mut self.account;
@@ -181,6 +198,8 @@ impl Queue {
             account.delivered = account.delivered.saturating_add(1);
             account.delivered_ms = Some(now_ms);
             (account.last_error, account.retrying, account.disabled) = (None, false, false);
+            // What was left behind is next, in its order.
+            self.waiting.make_contiguous().sort_by_key(|waiting| waiting.notice.at_ms);
             (self.failed, self.not_before) = (0, at + self.pace);
             return;
         };
@@ -323,12 +342,12 @@ mod tests {
     fn one_at_a_time_in_order_and_not_faster_than_its_pace() {
         let mut queue = queue();
         (1..=3).for_each(|at| queue.offer(test(at)));
-        assert_eq!(queue.next(Duration::ZERO, 3).unwrap().at_ms, 1);
-        assert!(queue.next(Duration::ZERO, 3).is_none() && queue.wakes().is_none());
+        assert_eq!(queue.next(1, Duration::ZERO, 3).unwrap().at_ms, 1);
+        assert!(queue.next(1, Duration::ZERO, 3).is_none() && queue.wakes().is_none());
         queue.done(Ok(()), Duration::ZERO, 3, 0.0);
         assert_eq!(queue.wakes(), Some(SECOND));
-        assert!(queue.next(SECOND / 2, 3).is_none());
-        assert_eq!(queue.next(SECOND, 3).unwrap().at_ms, 2);
+        assert!(queue.next(1, SECOND / 2, 3).is_none());
+        assert_eq!(queue.next(1, SECOND, 3).unwrap().at_ms, 2);
         assert_eq!(account(&queue), (3, 1, 0, 2));
     }
 
@@ -338,29 +357,29 @@ mod tests {
         queue.offer(test(0));
         let mut at = Duration::ZERO;
         for (random, pause) in [(1.0, 1), (1.0, 2), (0.5, 2), (1.0, 8), (0.0, 0), (1.0, 32)] {
-            assert!(queue.next(at, 0).is_some());
+            assert!(queue.next(1, at, 0).is_some());
             queue.done(Err(&later(None)), at, 0, random);
             assert_eq!(queue.wakes(), Some(at + pause * SECOND));
             at += pause * SECOND;
         }
         for _ in 0..30 {
-            assert!(queue.next(at, 0).is_some());
+            assert!(queue.next(1, at, 0).is_some());
             queue.done(Err(&later(None)), at, 0, 1.0);
             at = queue.wakes().unwrap();
         }
-        assert!(queue.next(at, 0).is_some());
+        assert!(queue.next(1, at, 0).is_some());
         queue.done(Err(&later(None)), at, 0, 1.0);
         assert_eq!(queue.wakes(), Some(at + LONGEST));
         at += LONGEST;
         for (asked, kept) in [(30 * SECOND, 30 * SECOND), (48 * LONGEST_ASKED, LONGEST_ASKED)] {
-            assert!(queue.next(at, 0).is_some());
+            assert!(queue.next(1, at, 0).is_some());
             queue.done(Err(&later(Some(asked))), at, 0, 0.0);
             assert_eq!(queue.wakes(), Some(at + kept));
-            assert!(queue.next(at + kept.mul_f64(0.9), 0).is_none());
+            assert!(queue.next(1, at + kept.mul_f64(0.9), 0).is_none());
             at += kept;
         }
         assert_eq!((queue.report().state, queue.report().last_error.as_deref()), (SinkState::Retrying, Some("503")));
-        assert!(queue.next(at, 0).is_some());
+        assert!(queue.next(1, at, 0).is_some());
         queue.done(Ok(()), at, 5, 1.0);
         let report = queue.report();
         assert_eq!((report.state, report.last_error, report.delivered_ms), (SinkState::Ok, None, Some(5)));
@@ -370,9 +389,9 @@ mod tests {
     fn who_refuses_gets_nothing_more_until_somebody_has_looked() {
         let mut queue = queue();
         (1..=3).for_each(|at| queue.offer(test(at)));
-        assert!(queue.next(Duration::ZERO, 0).is_some());
+        assert!(queue.next(1, Duration::ZERO, 0).is_some());
         queue.done(Err(&refused()), Duration::ZERO, 0, 0.0);
-        assert!(queue.next(100 * SECOND, 0).is_none() && queue.wakes().is_none());
+        assert!(queue.next(1, 100 * SECOND, 0).is_none() && queue.wakes().is_none());
         let report = queue.report();
         assert_eq!((report.state, report.last_error.as_deref(), report.pending), (SinkState::Disabled, Some("404"), 2));
         assert_eq!(report.dropped["refused"], 1);
@@ -380,10 +399,29 @@ mod tests {
         assert_eq!(Queue::read("ops", &bytes), queue.report());
         // Another configuration, or another leader.
         queue.configure("slack", SECOND);
-        assert_eq!(queue.next(Duration::ZERO, 0).unwrap().at_ms, 2);
+        assert_eq!(queue.next(1, Duration::ZERO, 0).unwrap().at_ms, 2);
         let mut next = super::tests::queue();
         next.resume(&bytes);
-        assert_eq!(next.next(Duration::ZERO, 0).unwrap().at_ms, 2);
+        assert_eq!(next.next(1, Duration::ZERO, 0).unwrap().at_ms, 2);
+    }
+
+    /// A message that is never taken, for whatever it says, keeps nobody else from being told.
+    #[test]
+    fn one_that_is_never_taken_lets_the_others_pass() {
+        let mut queue = Queue::new("ops", "email", Duration::ZERO);
+        (1..=3).for_each(|at| queue.offer(test(at)));
+        let (mut at, mut told, mut tried) = (Duration::ZERO, Vec::new(), 0);
+        for _ in 0..40 {
+            let Some(notice) = queue.next(1, at, 3) else { break };
+            tried += 1;
+            let poison = later(None);
+            let result = if notice.at_ms == 1 { Err(&poison) } else { Ok(()) };
+            told.extend(result.is_ok().then_some(notice.at_ms));
+            queue.done(result, at, 3, 1.0);
+            at = queue.wakes().unwrap_or(at);
+        }
+        assert_eq!((told, tried), (vec![2, 3], 40));
+        assert_eq!((account(&queue), queue.waiting[0].notice.at_ms), ((3, 2, 0, 1), 1));
     }
 
     #[test]
@@ -391,10 +429,10 @@ mod tests {
         let (fired, over) = fired_and_over();
         let mut queue = queue();
         queue.offer(fired.clone());
-        assert!(queue.next(Duration::ZERO, 0).is_some());
+        assert!(queue.next(1, Duration::ZERO, 0).is_some());
         queue.done(Err(&later(None)), Duration::ZERO, 0, 1.0);
         queue.offer(over.clone());
-        let told = queue.next(SECOND, 60_000).unwrap();
+        let told = queue.next(1, SECOND, 60_000).unwrap();
         assert!(told.message().title.starts_with("✅ Sentinel: fired and resolved within"), "{}", told.message().title);
         assert_eq!((told.id, &queue.report().dropped["combined"]), (over.id, &1));
         queue.done(Ok(()), SECOND, 60_000, 0.0);
@@ -402,10 +440,10 @@ mod tests {
         // The one on its way may arrive: it is told, and then that it is over.
         let mut queue = super::tests::queue();
         queue.offer(fired.clone());
-        assert!(queue.next(Duration::ZERO, 0).is_some());
+        assert!(queue.next(1, Duration::ZERO, 0).is_some());
         queue.offer(over.clone());
         queue.done(Ok(()), Duration::ZERO, 0, 0.0);
-        let told = queue.next(SECOND, 60_000).unwrap();
+        let told = queue.next(1, SECOND, 60_000).unwrap();
         assert_eq!(*told, over);
     }
 
@@ -414,7 +452,7 @@ mod tests {
         let mut queue = queue();
         queue.offer(test(0));
         queue.offer(test(EXPIRED_MS));
-        assert_eq!(queue.next(Duration::ZERO, EXPIRED_MS + 1).unwrap().at_ms, EXPIRED_MS);
+        assert_eq!(queue.next(1, Duration::ZERO, EXPIRED_MS + 1).unwrap().at_ms, EXPIRED_MS);
         assert_eq!(queue.report().dropped["expired"], 1);
         assert_eq!(account(&queue), (2, 0, 1, 1));
     }
@@ -426,7 +464,7 @@ mod tests {
         let mut at = Duration::ZERO;
         for number in 0..3_600 {
             queue.offer(test(number));
-            if queue.next(at, number).is_some() {
+            if queue.next(1, at, number).is_some() {
                 queue.done(Err(&later(None)), at, number, 1.0);
             }
             at += SECOND;
@@ -471,7 +509,7 @@ mod tests {
                         offers += 1;
                         queue.offer(if fires { fired.clone() } else { over.clone() });
                     }
-                    Act::Next => drop(queue.next(at, now_ms)),
+                    Act::Next => drop(queue.next(1, at, now_ms)),
                     Act::Done(0) => queue.done(Ok(()), at, now_ms, random),
                     Act::Done(1) => queue.done(Err(&later(None)), at, now_ms, random),
                     Act::Done(_) => queue.done(Err(&refused()), at, now_ms, random),

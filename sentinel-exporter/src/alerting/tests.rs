@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::unnecessary_literal_bound, clippy::needless_pass_by_value)] // a test fails by panicking; as the trait has it
 
 use super::*;
-use crate::leader::Leader;
 use crate::sink::Sending;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sentinel_core::Kind;
@@ -73,19 +72,22 @@ fn it_is_on_disk_before_it_is_sent_and_whoever_leads_next_goes_on() {
     assert_eq!(known.sinks.iter().map(|sink| sink.pending).collect::<Vec<_>>(), [1, 1]);
     let sent = first.next(Duration::ZERO, START);
     assert_eq!(sent.len(), 2);
-    first.done("a", Ok(()), (Duration::ZERO, START), 0.0).unwrap();
+    first.done(sent[0].ticket, Ok(()), (Duration::ZERO, START), 0.0).unwrap();
     // Killed while the other one is on its way.
     drop(first);
     let mut second = Alerting::open(&place, &plan).unwrap();
     let again = second.next(Duration::ZERO, START + 5_000);
-    assert_eq!(again.iter().map(|(sink, notice)| (sink.name(), notice.id)).collect::<Vec<_>>(), [("b", sent[1].1.id)]);
-    second.done("b", Ok(()), (Duration::ZERO, START), 0.0).unwrap();
+    assert_eq!(
+        again.iter().map(|one| (one.sink.name(), one.notice.id)).collect::<Vec<_>>(),
+        [("b", sent[1].notice.id)]
+    );
+    second.done(again[0].ticket, Ok(()), (Duration::ZERO, START), 0.0).unwrap();
     // It goes on: nobody is told again.
     second.step(START + 6_000, Some(&hit(START + 6_000, "acme"))).unwrap();
     assert!(second.next(Duration::from_secs(9), START + 6_000).is_empty());
     second.step(START + 7_000, Some(&quiet(START + 7_000))).unwrap();
     let over = second.next(Duration::from_secs(9), START + 7_000);
-    assert_eq!(over[0].1.listed[0].status, Status::Resolved);
+    assert_eq!(over[0].notice.listed[0].status, Status::Resolved);
     let (here, there) = (second.report(), Alerting::read(&place, &plan).unwrap());
     assert_eq!((here.recent.len(), &here.recent, &here.sinks), (1, &there.recent, &there.sinks));
     assert_eq!(here.alerts, there.alerts);
@@ -103,12 +105,19 @@ fn a_sink_that_is_gone_is_forgotten_and_one_that_is_new_begins() {
     // Whoever leads next may still have it, for as long as anybody wants to know.
     alerting.forget(START + 24 * 3_600_000).unwrap();
     assert_eq!(names(&alerting), ["sink/a", "sink/b", "state"]);
-    assert_eq!(alerting.next(Duration::ZERO, START).iter().map(|(sink, _)| sink.name()).collect::<Vec<_>>(), ["b"]);
+    let sent = alerting.next(Duration::ZERO, START);
+    assert_eq!(sent.iter().map(|one| one.sink.name()).collect::<Vec<_>>(), ["b"]);
     alerting.forget(START + 24 * 3_600_000 + 1).unwrap();
     assert_eq!(names(&alerting), ["sink/b", "state"]);
-    // One that is not there any more says how it went.
-    alerting.done("a", Ok(()), (Duration::ZERO, START), 0.0).unwrap();
-    assert_eq!(alerting.report().sinks.iter().map(|sink| sink.pending).collect::<Vec<_>>(), [1, 0]);
+    // Configured anew while one is on its way: how that went says nothing of the one that is sent again.
+    alerting.configure(&plan([Arc::new(Named("b")), Arc::new(Named("c"))]));
+    let again = alerting.next(Duration::ZERO, START);
+    alerting.done(sent[0].ticket, Err(&Failed::Refused { why: "404".into() }), (Duration::ZERO, START), 0.0).unwrap();
+    let report = alerting.report();
+    assert_eq!(report.sinks.iter().map(|sink| sink.pending).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(report.sinks[0].last_error, None);
+    alerting.done(again[0].ticket, Ok(()), (Duration::ZERO, START), 0.0).unwrap();
+    assert_eq!(alerting.report().sinks[0].delivered, 1);
 }
 
 #[test]
@@ -118,7 +127,68 @@ fn people_are_told_although_it_cannot_be_written_down() {
     let mut alerting = Alerting::open(&place, &plan).unwrap();
     alerting.journal.fill();
     assert!(alerting.step(START, Some(&hit(START, "acme"))).is_err());
-    assert_eq!(alerting.next(Duration::ZERO, START).len(), 1);
+    let sent = alerting.next(Duration::ZERO, START);
+    assert_eq!(sent.len(), 1);
+    // There is room again: whoever leads next knows what was told.
+    alerting.done(sent[0].ticket, Ok(()), (Duration::ZERO, START), 0.0).unwrap();
+    let known = Alerting::read(&place, &plan).unwrap();
+    assert_eq!((known.alerts.len(), known.sinks[0].delivered), (1, 1));
+    alerting.journal.fill();
+    assert!(alerting.step(START + 1_000, Some(&quiet(START + 1_000))).is_err());
+    // Nothing happens any more, and it is written all the same.
+    alerting.step(START + 12_000, Some(&quiet(START + 12_000))).unwrap();
+    assert_eq!(Alerting::read(&place, &plan).unwrap().alerts, []);
+}
+
+#[test]
+fn who_cannot_write_at_all_says_so_and_judges_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (place, plan) = (place(dir.path()), plan([Arc::new(Named("a"))]));
+    drop(Alerting::open(&place, &plan).unwrap());
+    // What is there cannot be read, nor anything put in its place.
+    let blocked = place.path().join("alerts.journal");
+    std::fs::create_dir_all(blocked.join("not empty")).unwrap();
+    let mut failures = crate::failures::Failures::default();
+    let mut desk = Desk::new(place.clone(), place, Vec::new());
+    desk.configure(Some(plan), START, &mut failures);
+    desk.lead(START, &mut failures);
+    desk.judge_by(&hit(START, "acme"), START, &mut failures);
+    let report = desk.report().unwrap().unwrap();
+    assert_eq!((report.alerts.len(), report.sinks[0].pending), (1, 1));
+    assert!(report.note.is_some_and(|note| note.starts_with("alerts.journal: cannot write it")));
+    assert!(failures.counts()["alerts"] >= 2);
+}
+
+#[test]
+fn two_hosts_cannot_share_what_must_survive() {
+    let (one, other, state) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut failures = crate::failures::Failures::default();
+    let mut desk = |dir: &tempfile::TempDir| {
+        let mut desk = Desk::new(place(dir.path()), place(state.path()), Vec::new());
+        desk.configure(Some(plan([Arc::new(Named("a"))])), START, &mut failures);
+        desk.lead(START, &mut failures);
+        desk
+    };
+    let (first, mut second) = (desk(&one), desk(&other));
+    assert!(first.leads() && !second.leads());
+    second.read();
+    let note = second.report().unwrap().unwrap().note.unwrap();
+    assert_eq!(note, "state.lock: no lock: another process holds it");
+}
+
+#[test]
+fn who_has_nothing_to_alert_about_leaves_it_to_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut failures = crate::failures::Failures::default();
+    let mut desk = |plan| {
+        let mut desk = Desk::new(place(dir.path()), place(dir.path()), Vec::new());
+        desk.configure(plan, START, &mut failures);
+        desk.lead(START, &mut failures);
+        desk
+    };
+    let (bare, knowing) = (desk(None), desk(Some(plan([]))));
+    assert!(!bare.leads() && knowing.leads());
 }
 
 /// Nobody takes anything for an hour, while more tenants fail and recover than can be followed.
@@ -149,9 +219,9 @@ fn an_hour_of_dead_sinks_takes_a_bounded_place() {
         } else if second % 20 == 10 {
             alerting.step(now_ms, Some(&quiet(now_ms))).unwrap();
         }
-        for (sink, _) in alerting.next(at, now_ms) {
+        for Attempt { ticket, .. } in alerting.next(at, now_ms) {
             attempts += 1;
-            alerting.done(sink.name(), Err(&dead), (at, now_ms), 1.0).unwrap();
+            alerting.done(ticket, Err(&dead), (at, now_ms), 1.0).unwrap();
         }
     }
     assert!((20..200).contains(&attempts), "{attempts}");
@@ -206,15 +276,14 @@ fn one_of_them() {
     let Some(dir) = std::env::var_os(DIR).map(std::path::PathBuf::from) else { return };
     let place = place(&dir);
     let plan = plan([Arc::new(Wire(std::fs::read_to_string(dir.join("address")).unwrap()))]);
-    let mut leader = Leader::new(place.clone());
-    let mut desk = Desk::new(place, Some(plan), Vec::new());
     let mut failures = crate::failures::Failures::default();
+    let mut desk = Desk::new(place.clone(), place, Vec::new());
+    desk.configure(Some(plan), START, &mut failures);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         loop {
             let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
-            let leads = leader.lead();
-            desk.lead(leads, now_ms, &mut failures);
+            desk.lead(now_ms, &mut failures);
             let failing = std::fs::read_to_string(dir.join("failing")).unwrap();
             let facts = if failing.is_empty() { quiet(now_ms) } else { hit(now_ms, &failing) };
             desk.judge_by(&facts, now_ms, &mut failures);

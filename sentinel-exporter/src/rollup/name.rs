@@ -45,6 +45,8 @@ pub enum Name {
     Baseline,
     /// Locked by the leader.
     Leader,
+    /// Locked by the one that alerts people.
+    Alerting,
     /// What alerts must not forget: see the journal.
     Alerts,
     /// Locked by who writes what must survive.
@@ -64,6 +66,7 @@ impl Name {
         let parsed = match text {
             "baseline" => Self::Baseline,
             "leader.lock" => Self::Leader,
+            "alerts.lock" => Self::Alerting,
             "alerts.journal" => Self::Alerts,
             "state.lock" => Self::State,
             _ => Self::of_a_source(text)?,
@@ -100,6 +103,7 @@ impl fmt::Display for Name {
             Self::Temporary { source, number } => write!(f, ".{source:016x}.{number}.tmp"),
             Self::Baseline => f.write_str("baseline"),
             Self::Leader => f.write_str("leader.lock"),
+            Self::Alerting => f.write_str("alerts.lock"),
             Self::Alerts => f.write_str("alerts.journal"),
             Self::State => f.write_str("state.lock"),
         }

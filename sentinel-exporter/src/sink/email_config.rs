@@ -1,5 +1,6 @@
 //! What a mail sink is told.
 
+use super::HIDDEN;
 use super::config::{check_file, check_name};
 use super::email::mailbox;
 use super::{Secret, address};
@@ -115,7 +116,9 @@ impl EmailConfig {
         let host = &self.host;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
         if host.is_empty() || host.len() > 253 || !host.bytes().all(plain) {
-            return Err(ConfigError::new("host", format!("{host:?}"), "a host name, or an IP address"));
+            // An address that somebody has put there may have a password in it.
+            let value = if host.contains(['@', '/']) { HIDDEN.into() } else { format!("{host:?}") };
+            return Err(ConfigError::new("host", value, "a host name, or an IP address"));
         }
         if self.port == Some(0) {
             return Err(ConfigError::new("port", "0", "1 to 65535"));

@@ -99,9 +99,17 @@ impl Server {
         }
         let sender = Mail::new(envelope.from().cloned(), Vec::new());
         connection.command(sender).await.map_err(|error| Asked::Sender.failed(&error))?;
+        // One address that is no more keeps the others from nothing: it is their failure when none is taken.
+        let (mut taken, mut refused) = (false, None);
         for recipient in envelope.to() {
-            let recipient = Rcpt::new(recipient.clone(), Vec::new());
-            connection.command(recipient).await.map_err(|error| Asked::Recipient.failed(&error))?;
+            match connection.command(Rcpt::new(recipient.clone(), Vec::new())).await {
+                Ok(_) => taken = true,
+                Err(error) if error.status().is_some() => refused = refused.or(Some(Asked::Recipient.failed(&error))),
+                Err(error) => return Err(Asked::Recipient.failed(&error)),
+            }
+        }
+        if let Some(refused) = refused.filter(|_| !taken) {
+            return Err(refused);
         }
         connection.command(Data).await.map_err(|error| Asked::Message.failed(&error))?;
         connection.message(message).await.map_err(|error| Asked::Message.failed(&error))?;
