@@ -87,6 +87,23 @@ fn codes_say_whether_it_is_tried_again() {
     assert_eq!(plain("QUIT", "554 canary\r\n"), Ok(()));
 }
 
+/// A mailbox that is no more, or is full, keeps the others from nothing.
+#[test]
+fn one_recipient_does_not_stop_the_mail_to_the_others() {
+    for refusal in ["550 no such user\r\n", "451 later\r\n"] {
+        let good = but("nothing", "");
+        let (server, said) = scripted(move |line| if line.contains("gone@") { refusal.into() } else { good(line) });
+        let of = |to: &[&str]| {
+            let config = EmailConfig::new("127.0.0.1", "sentinel@shop.example", to.iter().copied());
+            let port = Some(server.address.port());
+            Email::new(&EmailConfig { port, encryption: Encryption::None, ..config }).unwrap().within(TIMEOUT)
+        };
+        assert_eq!(send(&of(&["gone@shop.example", "ops@shop.example"]), &test()), Ok(()));
+        assert!(said.lock().unwrap().contains("RCPT TO:<ops@shop.example>"));
+        assert!(send(&of(&["gone@shop.example"]), &test()).is_err());
+    }
+}
+
 #[test]
 fn answers_that_are_none() {
     for to in ["", "EHLO", "AUTH", "RCPT", "DATA", "."] {
