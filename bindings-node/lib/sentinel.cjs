@@ -6,9 +6,9 @@ const { Native } = require('../native.cjs')
 const { Admin } = require('./admin.cjs')
 const { endpointOf, statusOf, tenantOf } = require('./boundary.cjs')
 const { ofJson } = require('./camel.cjs')
-const { checked, wrongType } = require('./errors.cjs')
+const { checked, checkedLater, wrongType } = require('./errors.cjs')
 const { Flight, Inner } = require('./inner.cjs')
-const { object, known, pairs, query } = require('./options.cjs')
+const { object, known, pairs, query, test } = require('./options.cjs')
 const { encoded } = require('./text.cjs')
 
 const ABORTED = 499
@@ -141,6 +141,15 @@ class Sentinel {
 
   sharing() {
     return this.#asked((native) => native.sharing())
+  }
+
+  alerts() {
+    return this.#asked((native) => native.alerts())
+  }
+
+  async testAlert(sink, options) {
+    const told = test(sink, options)
+    return checkedLater(async () => ofJson(await this.#inner.native.testAlert(told.sink, told.timeout)))
   }
 
   close() {

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::exporter::Exporter;
 use crate::read::ReadError;
+use crate::sink::HIDDEN;
 use sentinel_core::{ConfigError, Sentinel};
 use std::path::{Path, PathBuf};
 
@@ -55,14 +56,23 @@ impl Setup {
         config.service = service.or(config.service);
         config.dir = dir.or(config.dir);
         config.state_dir = state_dir.or(config.state_dir);
+        // What a file says is shown as it is; what a program was given may be somebody's secret, in the wrong place.
+        let shown: fn(ConfigError) -> ConfigError = if alerts.is_some() { hidden } else { |error| error };
         if let Some(json) = alerts {
-            config.alerts = Some(crate::read::alerts(&json)?);
+            config.alerts = Some(crate::read::alerts(&json).map_err(shown)?);
         }
         if config.service.is_none() && config.flush.is_none() && config.alerts.is_none() && file.is_none() {
             return Ok(None);
         }
-        Exporter::watching(sentinel, config, file.as_deref()).map(Some)
+        Exporter::watching(sentinel, config, file.as_deref()).map(Some).map_err(shown)
     }
+}
+
+/// Without any text that was written; numbers, and names that no option has, are shown.
+fn hidden(error: ConfigError) -> ConfigError {
+    let written = error.value.contains('"') || error.value.starts_with("unknown variant");
+    let below = error.field == "alerts" || error.field.starts_with("alerts.");
+    if below && written { ConfigError::new(&error.field, HIDDEN, error.allowed) } else { error }
 }
 
 /// An error of a value as it is; one of the file itself as one of the option that names it.
@@ -72,6 +82,36 @@ fn read_error(file: &Path, error: ReadError) -> ConfigError {
         error => {
             let allowed = "a file in the form that the documentation gives";
             ConfigError::new("config", format!("{:?} ({error})", file.display().to_string()), allowed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_below_alerts_is_shown() {
+        const CANARY: &str = "canary-7f3a";
+        for (field, json) in [
+            ("alerts", r#""CANARY""#),
+            ("alerts.sinks", r#"{"sinks": "CANARY"}"#),
+            ("alerts.sinks[0]", r#"{"sinks": ["CANARY"]}"#),
+            ("alerts.sinks[0].type", r#"{"sinks": [{"type": "CANARY"}]}"#),
+            ("alerts.sinks[0].url", r#"{"sinks": [{"type": "slack", "url": "CANARY"}]}"#),
+            ("alerts.sinks[0].name", r#"{"sinks": [{"type": "log", "name": "CANARY CANARY"}]}"#),
+            ("alerts.sinks[0].encryption", r#"{"sinks": [{"type": "email", "encryption": "CANARY"}]}"#),
+            ("alerts.sinks[1].name", r#"{"sinks": [{"type": "log", "name": "CANARY"}, {"type": "log", "name": "CANARY"}]}"#),
+            ("alerts.tenant_errors", r#"{"tenant_errors": "CANARY"}"#),
+            ("alerts.tenant_errors.at_least", r#"{"tenant_errors": {"at_least": "CANARY"}}"#),
+            ("alerts.tenant_errors.for", r#"{"tenant_errors": {"for": "CANARY"}}"#),
+            ("alerts.verdict.kinds[0]", r#"{"verdict": {"kinds": ["CANARY"]}}"#),
+        ] {
+            let sentinel = Sentinel::builder().build().unwrap();
+            let setup = Setup { alerts: Some(json.replace("CANARY", CANARY)), service: Some("shop".into()), ..Setup::default() };
+            let error = setup.exporter(&sentinel).unwrap_err();
+            assert_eq!(error.field, field, "{error}");
+            assert!(!error.to_string().contains(CANARY), "{error}");
         }
     }
 }

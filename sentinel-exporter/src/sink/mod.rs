@@ -37,7 +37,7 @@ use thiserror::Error;
 /// Less than the 10 s after which a sink is given up, so that it can say what it was waiting for.
 const TIMEOUT: Duration = Duration::from_millis(9_500);
 /// What an error says instead of a secret.
-const HIDDEN: &str = "a value that is not shown";
+pub(crate) const HIDDEN: &str = "a value that is not shown";
 
 /// A message on its way.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
