@@ -20,10 +20,14 @@ from hypothesis import strategies as st
 from receiver import receiving
 from service import TOKEN, Service, free_port, within
 from tenant_sentinel import ConfigError, Sentinel, _types
-from test_boundary import ANYTHING
+from test_boundary import Hostile
 
 CANARY = "canary-7f3a"
-TEN = {"tenant_errors": {"at_least": 10, "for": 0}, "verdict": {"errors": False, "latency": False}, "grouping": {"first": 0, "then": 0}}
+TEN = {
+    "tenant_errors": {"at_least": 10, "for": 0},
+    "verdict": {"errors": False, "latency": False},
+    "grouping": {"first": 0, "then": 0},
+}
 HERE = Path(__file__).parent
 
 
@@ -108,9 +112,10 @@ def test_one_message_of_four_workers(place, receiver):
             assert set(asked) == {503}
             within(lambda: receiver.messages)
 
-            def shows(limit):
-                target = f"/sentinel/alerts?limit={limit}"
-                status, headers, body = service.exchange(target, [("authorization", f"Bearer {TOKEN}")])
+            def shows(_):
+                status, headers, body = service.exchange("/sentinel/alerts", [("authorization", f"Bearer {TOKEN}")])
+                if status == 503:  # nobody can say within a quarter of a second
+                    return None
                 assert status == 200, body
                 report = json.loads(body)
                 # Of a verdict too, where it comes to that.
@@ -163,7 +168,7 @@ def test_a_test_says_how_it_goes_with_each_sink(place, receiver):
         assert len(receiver.messages) == 4
         with pytest.raises(ConfigError) as caught:
             one.test_alert("nobody")
-        assert (caught.value.field, caught.value.value, caught.value.allowed) == ("sink", '"nobody"', "dead, pager")
+        assert (caught.value.field, caught.value.value, caught.value.allowed) == ("sink", '"nobody"', "pager, dead")
         for given, field in [({"sink": 7}, "sink"), ({"timeout": "soon"}, "timeout"), ({"timeout": -1}, "timeout")]:
             with pytest.raises(ConfigError) as caught:
                 one.test_alert(**given)
@@ -189,10 +194,10 @@ def test_other_threads_run_meanwhile(place, receiver):
         receiver.answers.set()
         thread.join()
         assert results[0][0]["error"] is None
-        # Who does not wait hears nothing, and that is no list of successes.
+        # Who does not wait hears that nothing was heard.
         receiver.answers.clear()
-        with pytest.raises((ConfigError, RuntimeError)):
-            sentinel.test_alert(timeout=0.3)
+        (tried,) = sentinel.test_alert(timeout=0.5)
+        assert tried["error"] is not None
 
 
 ENDS = """
@@ -265,7 +270,8 @@ SLACK = {"type": "slack", "url": f"https://hooks.slack.com/{CANARY}"}
     ("field", "alerts"),
     [
         ("alerts", CANARY), ("alerts", 7), ("alerts", True), ("alerts", []), ("alerts", [SLACK]), ("alerts", {7: CANARY}),
-        ("alerts", {SLACK["url"]: 7}), ("alerts", {"x" * 33: 7}), ("alerts", {"\ud800": 7}), ("alerts.at_most", {"at_most": CANARY}),
+        ("alerts", {SLACK["url"]: 7}), ("alerts", {"x" * 33: 7}), ("alerts", {"\ud800": 7}),
+        ("alerts.at_most", {"at_most": CANARY}),
         ("alerts.sinks", {"sinks": CANARY}), ("alerts.sinks", {"sinks": SLACK}), ("alerts.sinks[0]", {"sinks": [CANARY]}),
         ("alerts.sinks[1].url", {"sinks": [SLACK, SLACK | {"name": "b", "url": CANARY}]}),
         ("alerts.sinks[0].url", {"sinks": [SLACK | {"url": f"http://hooks.slack.com/{CANARY}"}]}),
@@ -285,7 +291,7 @@ SLACK = {"type": "slack", "url": f"https://hooks.slack.com/{CANARY}"}
         ("alerts.tenant_errors.for", {"tenant_errors": {"for": CANARY}}),
         ("alerts.tenant_share.above", {"tenant_share": {"above": float("nan")}}),
         ("alerts.verdict.kinds[0]", {"verdict": {"kinds": [CANARY]}}),
-        ("alerts.sinks" + "[0]" * 6, {"sinks": CYCLE}), ("alerts.sinks" + "[0]" * 6, {"sinks": DEEP}),
+        ("alerts.sinks" + "[0]" * 7, {"sinks": CYCLE}), ("alerts.sinks" + "[0]" * 7, {"sinks": DEEP}),
         ("alerts.sinks[0].url", {"sinks": [SLACK | {"url": CANARY * 100_000}]}),
     ],
 )  # fmt: skip
@@ -314,8 +320,8 @@ def test_the_table_of_the_readme(place, monkeypatch):
     secret.write_text(f"whsec_{base64.b64encode(b'k' * 24).decode()}")
     monkeypatch.setenv("SLACK_URL", SLACK["url"])
     file = place / "sentinel.toml"
-    file.write_text(table.replace("/run/secrets/webhook", str(secret)))
-    with Sentinel(service="shop", dir=place, config=file) as sentinel:
+    file.write_text("[exporter]\nservice = 'shop'\n" + table.replace("/run/secrets/webhook", str(secret)))
+    with Sentinel(dir=place, config=file) as sentinel:
         names = [sink["name"] for sink in sentinel.alerts()["sinks"]]
         assert sorted(names) == ["email", "slack", "webhook"]
 
@@ -339,7 +345,11 @@ def test_a_secret_is_nowhere_to_be_seen(place):
     with shop(place, webhook(dead, secret=secret), {"type": "log", "to": str(place / "log")}) as sentinel:
         fail(sentinel)
         within(lambda: sentinel.alerts()["sinks"][0]["last_error"])
-        seen = [repr(sentinel), str(vars(type(sentinel))), *map(json.dumps, (sentinel.alerts(), sentinel.sharing(), sentinel.stats()))]
+        seen = [
+            repr(sentinel),
+            str(vars(type(sentinel))),
+            *map(json.dumps, (sentinel.alerts(), sentinel.sharing(), sentinel.stats())),
+        ]
         seen += [str(sentinel.test_alert()), within(lambda: (place / "log").exists() and (place / "log").read_text())]
         for text in seen:
             assert CANARY not in text
@@ -365,9 +375,21 @@ def test_every_form_of_a_value_is_read(place, receiver, monkeypatch):
         assert sentinel.alerts()["alerts"] == []
 
 
-NAMES = ["verdict", "tenant_errors", "tenant_share", "tenant_latency", "grouping", "sinks", "at_least", "for", "type", "url", "name",
-         "to", "host", "kinds", "secret", "ca_file", "env", "file", "max_size"]  # fmt: skip
-LEAVES = st.one_of(ANYTHING, st.sampled_from(["slack", "webhook", "log", "email", "2m", 0, 10, 0.5, receiving]))
+NAMES = ["verdict", "tenant_errors", "tenant_share", "tenant_latency", "grouping", "sinks", "at_least", "for", "type", "url",
+         "name", "to", "host", "kinds", "secret", "ca_file", "env", "file", "max_size"]  # fmt: skip
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.text(st.characters(categories=["Cs"])),
+    st.binary(),
+    st.uuids(),
+    st.datetimes(),
+    st.builds(Hostile),
+    st.sampled_from(["slack", "webhook", "log", "email", "2m", 0, 10, 0.5, receiving]),
+)
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(

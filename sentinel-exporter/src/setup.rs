@@ -68,11 +68,20 @@ impl Setup {
     }
 }
 
-/// Without any text that was written; numbers, and names that no option has, are shown.
+/// Without any text that was written: what is shown is numbers, kinds of values, and names of options and variables.
 fn hidden(error: ConfigError) -> ConfigError {
-    let written = error.value.contains('"') || error.value.starts_with("unknown variant");
     let below = error.field == "alerts" || error.field.starts_with("alerts.");
-    if below && written { ConfigError::new(&error.field, HIDDEN, error.allowed) } else { error }
+    if !below || is_shown(&error.value) { error } else { ConfigError::new(&error.field, HIDDEN, error.allowed) }
+}
+
+fn is_shown(value: &str) -> bool {
+    if let Some(variable) = value.strip_prefix("the variable ") {
+        let usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        return variable.len() <= 64 && variable.bytes().all(usual);
+    }
+    let number = value.strip_suffix(" s").unwrap_or(value).parse::<f64>().is_ok();
+    let ours = ["unknown field `", "invalid type: ", "invalid value: ", "missing field `"];
+    number || value == "none" || ours.iter().any(|begin| value.starts_with(begin)) && !value.contains('"')
 }
 
 /// An error of a value as it is; one of the file itself as one of the option that names it.
@@ -101,17 +110,46 @@ mod tests {
             ("alerts.sinks[0].url", r#"{"sinks": [{"type": "slack", "url": "CANARY"}]}"#),
             ("alerts.sinks[0].name", r#"{"sinks": [{"type": "log", "name": "CANARY CANARY"}]}"#),
             ("alerts.sinks[0].encryption", r#"{"sinks": [{"type": "email", "encryption": "CANARY"}]}"#),
-            ("alerts.sinks[1].name", r#"{"sinks": [{"type": "log", "name": "CANARY"}, {"type": "log", "name": "CANARY"}]}"#),
+            (
+                "alerts.sinks[1].name",
+                r#"{"sinks": [{"type": "log", "name": "CANARY"}, {"type": "log", "name": "CANARY"}]}"#,
+            ),
+            ("alerts.sinks[0].url", r#"{"sinks": [{"type": "slack", "url": {"env": "CANARY"}}]}"#),
+            ("alerts.sinks[0].url", r#"{"sinks": [{"type": "slack", "url": {"file": "/CANARY"}}]}"#),
+            (
+                "alerts.sinks[0].ca_file",
+                r#"{"sinks": [{"type": "slack", "url": "https://x.example/", "ca_file": "/CANARY"}]}"#,
+            ),
             ("alerts.tenant_errors", r#"{"tenant_errors": "CANARY"}"#),
             ("alerts.tenant_errors.at_least", r#"{"tenant_errors": {"at_least": "CANARY"}}"#),
             ("alerts.tenant_errors.for", r#"{"tenant_errors": {"for": "CANARY"}}"#),
             ("alerts.verdict.kinds[0]", r#"{"verdict": {"kinds": ["CANARY"]}}"#),
         ] {
             let sentinel = Sentinel::builder().build().unwrap();
-            let setup = Setup { alerts: Some(json.replace("CANARY", CANARY)), service: Some("shop".into()), ..Setup::default() };
+            let setup = Setup {
+                alerts: Some(json.replace("CANARY", CANARY)),
+                service: Some("shop".into()),
+                ..Setup::default()
+            };
             let error = setup.exporter(&sentinel).unwrap_err();
             assert_eq!(error.field, field, "{error}");
             assert!(!error.to_string().contains(CANARY), "{error}");
+        }
+        // What is no secret, and helps.
+        for (json, text) in [
+            (r#"{"grouping": {"first": "1h"}}"#, "alerts.grouping.first: 3600 s is not allowed; allowed: 0 to 600 s"),
+            (r#"{"verdict": 7}"#, "alerts.verdict: invalid type: integer `7` is not allowed"),
+            (r#"{"sinks": [{"type": "slack"}]}"#, "alerts.sinks[0].url: none is not allowed"),
+            (r#"{"sinks": [{"type": "slack", "uri": 7}]}"#, "alerts.sinks[0].uri: unknown field `uri` is not allowed"),
+            (
+                r#"{"sinks": [{"type": "slack", "url": {"env": "NOT_SET"}}]}"#,
+                "alerts.sinks[0].url: the variable NOT_SET is not allowed",
+            ),
+        ] {
+            let sentinel = Sentinel::builder().build().unwrap();
+            let setup = Setup { alerts: Some(json.into()), service: Some("shop".into()), ..Setup::default() };
+            let error = setup.exporter(&sentinel).unwrap_err().to_string();
+            assert!(error.starts_with(text), "{error}");
         }
     }
 }
