@@ -149,7 +149,13 @@ class Sentinel {
 
   async testAlert(sink, options) {
     const told = test(sink, options)
-    return checkedLater(async () => ofJson(await this.#inner.native.testAlert(told.sink, told.timeout)))
+    const { native } = this.#inner
+    return checkedLater(async () => {
+      const tested = (resolve, reject) => {
+        native.testAlert(told.sink, told.timeout, (error, json) => (error ? reject(error) : resolve(json)))
+      }
+      return ofJson(await new Promise(tested))
+    })
   }
 
   close() {

@@ -5,8 +5,7 @@ use crate::batch::Events;
 use crate::options;
 use crate::panics::{guarded, internal_error};
 use crate::shared::Shared;
-use crate::testing::Testing;
-use napi::bindgen_prelude::AsyncTask;
+use crate::testing::{self, Done};
 use napi_derive::napi;
 use sentinel_core::{ConfigError, Event, Guard, Latency, Unavailable};
 use sentinel_exporter::{Exporter, Setup};
@@ -297,11 +296,11 @@ impl Native {
         }
     }
 
-    /// Sends an alert that is about nothing, on a thread of Node's pool; how that went with each sink, as JSON.
-    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
-    pub fn test_alert(&self, sink: Option<String>, timeout: Option<String>) -> napi::Result<AsyncTask<Testing>> {
+    /// Sends an alert that is about nothing, and tells later how that went with each sink, as JSON.
+    #[napi(catch_unwind)]
+    pub fn test_alert(&self, sink: Option<String>, timeout: Option<String>, done: Done) -> napi::Result<()> {
         let within = options::timeout(timeout.as_deref()).map_err(options::refused)?;
-        Ok(AsyncTask::new(Testing::new(Arc::clone(&self.shared), sink, within)))
+        testing::start(Arc::clone(&self.shared), sink, within, done)
     }
 
     /// Judges, as of now.

@@ -341,7 +341,7 @@ class Alert(TypedDict):
 
 
 class FollowedAlert(TypedDict):
-    """An alert that is followed. ``known`` is false while it stays as it is for want of data; ``alert`` is there once it fires."""
+    """An alert that is followed. ``known`` is false while there is no data to judge it by; ``alert`` is there once it fires."""
 
     rule: Rule
     subject: Subject
