@@ -402,7 +402,7 @@ TREES = st.recursive(
 TABLES = st.dictionaries(st.sampled_from(NAMES[:6]), TREES, max_size=3)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.one_of(TREES, TABLES))
 def test_whatever_is_given_works_or_is_an_error_that_names_it(alerts):
     with tempfile.TemporaryDirectory() as place:

@@ -61,6 +61,8 @@ impl Setup {
         if let Some(json) = alerts {
             config.alerts = Some(crate::read::alerts(&json).map_err(shown)?);
         }
+        // What cannot be used is refused, whether it is needed or not.
+        let config = config.validated().map_err(shown)?;
         if config.service.is_none() && config.flush.is_none() && config.alerts.is_none() && file.is_none() {
             return Ok(None);
         }
@@ -98,6 +100,13 @@ fn read_error(file: &Path, error: ReadError) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_refused_where_nothing_asks_for_it() {
+        let sentinel = Sentinel::builder().build().unwrap();
+        let setup = Setup { dir: Some("here".into()), ..Setup::default() };
+        assert_eq!(setup.exporter(&sentinel).unwrap_err().field, "dir");
+    }
 
     #[test]
     fn no_text_below_alerts_is_shown() {
