@@ -211,6 +211,7 @@ test('what cannot be used is named and not shown', (t) => {
     ['TypeError', 'alerts.tenantErrors.atLeast', { tenantErrors: { atLeast: 10n } }],
     ['RangeError', 'alerts.tenantErrors.keepFiringFor', { tenantErrors: { keepFiringFor: CANARY } }],
     ['RangeError', 'alerts.tenantShare.above', { tenantShare: { above: NaN } }],
+    ['RangeError', 'alerts.tenantErrors', { tenantErrors: NaN }],
     ['RangeError', 'alerts.verdict.kinds[0]', { verdict: { kinds: [CANARY] } }],
     ['RangeError', `alerts.sinks${'[0]'.repeat(7)}`, { sinks: cycle }],
     ['RangeError', `alerts.sinks${'[0]'.repeat(7)}`, { sinks: deep }],
