@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::exporter::Exporter;
 use crate::read::ReadError;
 use crate::sink::HIDDEN;
-use sentinel_core::{ConfigError, Sentinel};
+use sentinel_core::{ConfigError, Sentinel, parse_duration};
 use std::path::{Path, PathBuf};
 
 /// What a constructor takes for sharing and alerts. What is `None` is as the environment says or the file, in that order.
@@ -70,7 +70,7 @@ impl Setup {
     }
 }
 
-/// Without any text that was written: what is shown is numbers, kinds of values, and names of options and variables.
+/// Without any text that was written: what is shown is numbers, durations, kinds of values, and names of options and variables.
 fn hidden(error: ConfigError) -> ConfigError {
     let below = error.field == "alerts" || error.field.starts_with("alerts.");
     if !below || is_shown(&error.value) { error } else { ConfigError::new(&error.field, HIDDEN, error.allowed) }
@@ -81,7 +81,7 @@ fn is_shown(value: &str) -> bool {
         let usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         return variable.len() <= 64 && variable.bytes().all(usual);
     }
-    let number = value.strip_suffix(" s").unwrap_or(value).parse::<f64>().is_ok();
+    let number = value.parse::<f64>().is_ok() || parse_duration(value).is_ok();
     let ours = ["unknown field `", "invalid type: ", "invalid value: ", "missing field `"];
     number || value == "none" || ours.iter().any(|begin| value.starts_with(begin)) && !value.contains('"')
 }
@@ -146,7 +146,7 @@ mod tests {
         }
         // What is no secret, and helps.
         for (json, text) in [
-            (r#"{"grouping": {"first": "1h"}}"#, "alerts.grouping.first: 3600 s is not allowed; allowed: 0 to 600 s"),
+            (r#"{"grouping": {"first": "1h"}}"#, "alerts.grouping.first: 1h is not allowed; allowed: 0s to 10m"),
             (r#"{"verdict": 7}"#, "alerts.verdict: invalid type: integer `7` is not allowed"),
             (r#"{"sinks": [{"type": "slack"}]}"#, "alerts.sinks[0].url: none is not allowed"),
             (r#"{"sinks": [{"type": "slack", "uri": 7}]}"#, "alerts.sinks[0].uri: unknown field `uri` is not allowed"),
