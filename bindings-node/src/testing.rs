@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Who is told: with an error, or with JSON. It keeps its environment alive until then.
-pub type Done = ThreadsafeFunction<String>;
+pub(crate) type Done = ThreadsafeFunction<String>;
 
 /// Tests under way at once, in all threads of Node.
 const MOST: usize = 16;
