@@ -7,6 +7,9 @@ const MOST = 80
 
 const camelField = (name) => (name.startsWith('SENTINEL_') ? name : name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()))
 
+/** Names of options in what the core says; those of the environment stay. */
+const camelNames = (text) => text.replace(/(?<=[a-z])_([a-z])/g, (_, letter) => letter.toUpperCase())
+
 function make(Class, field, value, allowed) {
   const error = new Class(`${field}: ${value} is not allowed; allowed: ${allowed}`)
   return Object.assign(error, { code: 'ERR_SENTINEL_CONFIG', field, value, allowed })
@@ -33,15 +36,33 @@ function shown(value) {
 const wrongType = (field, value, allowed) => make(TypeError, field, shown(value), allowed)
 const outOfRange = (field, value, allowed) => make(RangeError, field, shown(value), allowed)
 
-/** Runs what may be refused inside; the core's error comes as its parts, in JSON. */
+/** What must not be shown: it may be a secret. */
+const hidden = (Class, field, allowed) => make(Class, field, 'a value that is not shown', allowed)
+
+/** What was refused inside: the core's error comes as its parts, in JSON. */
+function refused(error) {
+  if (error?.code !== 'InvalidArg' || !error.message.startsWith('{')) return error
+  const { field, value, allowed } = JSON.parse(error.message)
+  const named = field.startsWith('alerts') ? camelNames : String
+  return make(RangeError, camelField(field), named(value), named(allowed))
+}
+
+/** Runs what may be refused inside. */
 function checked(run) {
   try {
     return run()
   } catch (error) {
-    if (error?.code !== 'InvalidArg' || !error.message.startsWith('{')) throw error
-    const { field, value, allowed } = JSON.parse(error.message)
-    throw make(RangeError, camelField(field), value, allowed)
+    throw refused(error)
   }
 }
 
-module.exports = { wrongType, outOfRange, checked }
+/** The same of what is answered later. */
+async function checkedLater(run) {
+  try {
+    return await run()
+  } catch (error) {
+    throw refused(error)
+  }
+}
+
+module.exports = { wrongType, outOfRange, hidden, checked, checkedLater }

@@ -34,9 +34,64 @@ export interface Options {
   service?: string
   /** Where they meet, an absolute path (`SENTINEL_DIR`). Default: a private directory in memory. */
   dir?: string
-  /** A `sentinel.toml` with the options of `[exporter]`; watched. */
+  /** A `sentinel.toml` with the options of `[exporter]` and `[alerts]`; watched. */
   config?: string
+  /**
+   * Whom to tell, and when; in place of `[alerts]` in the file. Needs a `service`. Default: nobody is told. `SENTINEL_SLACK_URL` and
+   * `SENTINEL_WEBHOOK_URL` (with `SENTINEL_WEBHOOK_SECRET`) each add a sink.
+   */
+  alerts?: AlertOptions
+  /**
+   * Where alerts that fire and messages that wait survive a restart, an absolute path (`SENTINEL_STATE_DIR`). Default: `dir`, which
+   * survives one of the service and, in memory, none of the machine.
+   */
+  stateDir?: string
 }
+
+/** Text that is never shown: itself, or where it is. */
+export type Secret = string | { env: string } | { file: string }
+
+/** What all rules have: for how long its condition must be there, and be over. */
+export interface Lasting {
+  /** Default: 30 s; of verdicts 0, which last before they are shown. */
+  for?: Duration
+  /** Default: 2 min. */
+  keepFiringFor?: Duration
+}
+
+/** Which alerts there are, and where people are told. */
+export interface AlertOptions {
+  /** About the verdicts; on by default. */
+  verdict?: Lasting & { errors?: boolean; latency?: boolean; kinds?: ('one_tenant' | 'few_tenants' | 'one_endpoint' | 'everyone')[] }
+  /** A tenant has at least so many errors in the window; over at half of that. */
+  tenantErrors?: Lasting & { atLeast?: number }
+  /** A tenant has at least such a share (0.01 to 0.99) of all failures, for certain. */
+  tenantShare?: Lasting & { above?: number }
+  /** A tenant's p95 is so many times what it normally is. */
+  tenantLatency?: Lasting & { factor?: number; minRequests?: number }
+  /** How alerts are put together, and how often they are told again. */
+  grouping?: { first?: Duration; then?: Duration; repeat?: Duration }
+  /** 16 at most, each by a name of its own; that of its type where none is given. */
+  sinks?: SinkOptions[]
+}
+
+/** Where people are told. `caFile`: certificates to trust besides the usual ones. */
+export type SinkOptions =
+  | { type: 'slack'; name?: string; url: Secret; caFile?: string }
+  | { type: 'webhook'; name?: string; url: Secret; secret?: Secret; caFile?: string }
+  | {
+      type: 'email'
+      name?: string
+      host: string
+      port?: number
+      encryption?: 'starttls' | 'tls' | 'none'
+      username?: string
+      password?: Secret
+      from: string
+      to: string | string[]
+      caFile?: string
+    }
+  | { type: 'log'; name?: string; to?: string; maxSize?: number | string; keep?: number }
 
 /** What each count may fall short by: `count <= true <= count + bound`. */
 export interface Bound {
@@ -155,6 +210,100 @@ export interface Sharing {
   collectedMs: number | null
   failures: Record<string, number>
   lastError: string | null
+}
+
+/** Whom an alert is about. */
+export type Subject = 'everyone' | { endpoint: string } | { tenantId: string }
+/** What an alert is about. */
+export type Rule = 'verdict_errors' | 'verdict_latency' | 'tenant_errors' | 'tenant_share' | 'tenant_latency'
+
+/** What an alert fired on; it stays as it was then. */
+export interface Evidence {
+  atMs: number
+  windowMs: number
+  kind: Kind | null
+  what: string
+  errors: number
+  of: number
+  requests: number
+  share: number | null
+  excessShare: number | null
+  rateWithout: number | null
+  rateNormal: number | null
+  p95Ms: number | null
+  normalP95Ms: number | null
+  endpoint: string | null
+  with: string[]
+  chronic: boolean
+  note: string | null
+}
+
+/** An alert that fires or has fired. Times are Unix ms. */
+export interface Alert {
+  id: string
+  rule: Rule
+  subject: Subject
+  severity: 'warning' | 'critical'
+  firedMs: number
+  resolvedMs: number | null
+  lastedMs: number
+  why: 'recovered' | 'rule_off' | null
+  told: boolean
+  evidence: Evidence
+}
+
+/** An alert that is followed. `known` is false where it stays as it is for want of data; `alert` is there once it has fired. */
+export interface FollowedAlert {
+  rule: Rule
+  subject: Subject
+  phase: 'pending' | 'firing' | 'recovering'
+  sinceMs: number
+  known: boolean
+  title: string
+  alert: Alert | null
+}
+
+/** An alert that is over. */
+export interface PastAlert extends Alert {
+  title: string
+}
+
+/** Whether notices reach people there: `offered` = `delivered` + the sum of `dropped` + `pending`. */
+export interface SinkReport {
+  name: string
+  kind: string
+  state: 'ok' | 'retrying' | 'disabled'
+  offered: number
+  delivered: number
+  /** By reason: `combined` (told together with a later one), `expired`, `overflow`, `refused`, `damaged`. */
+  dropped: Record<string, number>
+  pending: number
+  deliveredMs: number | null
+  lastError: string | null
+}
+
+/** What there is to know about alerts, the same from every process of a host. */
+export interface AlertsReport {
+  service: string
+  /** When the rules were last looked at. */
+  asOf: number | null
+  /** This process is the one that looks and sends. */
+  leader: boolean
+  /** The most important first. */
+  alerts: FollowedAlert[]
+  /** The latest first; 20 at most. */
+  recent: PastAlert[]
+  counts: { dropped: number; withoutPlace: number; missing: number; notices: number }
+  sinks: SinkReport[]
+  note: string | null
+}
+
+/** How it went with one sink. */
+export interface TriedSink {
+  name: string
+  kind: string
+  /** Why it was not taken; `null` when it was. */
+  error: string | null
 }
 
 /** Bytes in use, and what may be. */
@@ -310,6 +459,18 @@ export declare class Sentinel {
   publish(): boolean
   /** How sharing with other processes goes; `null` where nothing is shared. */
   sharing(): Sharing | null
+  /**
+   * What there is to know about alerts; `null` where none are configured.
+   *
+   * @throws {Error} with the reason, when nobody can say now: it is closed, or its thread has not answered within 250 ms.
+   */
+  alerts(): AlertsReport | null
+  /**
+   * Sends an alert that is about nothing to every sink, or to one by its name, and waits for how that goes, 10 s unless told otherwise
+   * and a minute at most; the event loop goes on meanwhile. Rejects with a {@link ConfigError} where there is no such sink, and with
+   * an `Error`, with the reason, when nobody could send.
+   */
+  testAlert(sink?: string | null, options?: { timeout?: Duration }): Promise<TriedSink[]>
   /** The admin view, to be mounted by an adapter. */
   admin(options?: AdminOptions): Admin
   /** For adapters: something of theirs failed. */

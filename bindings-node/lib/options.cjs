@@ -1,5 +1,6 @@
 'use strict'
 
+const { alerts } = require('./alerts.cjs')
 const { wrongType, outOfRange } = require('./errors.cjs')
 
 const DURATION = "seconds, or text such as '10m' or '90s'"
@@ -50,7 +51,9 @@ const NAMES = {
   adminToken: ['admin_token', token],
   service: ['service', text],
   dir: ['dir', text],
-  config: ['config', text]
+  config: ['config', text],
+  alerts: ['alerts', alerts],
+  stateDir: ['state_dir', text]
 }
 
 /** An object of options, or nothing. */
@@ -91,4 +94,11 @@ function query(given, names) {
   return { ...asked, window: optional(window, duration, 'window'), series: series === true, scope: optional(scope, text, 'scope') }
 }
 
-module.exports = { pairs, query, object, known }
+/** What a test of sinks is told: which one, and for how long. */
+function test(sink, given) {
+  const options = object('options', given)
+  known(options, ['timeout'])
+  return { sink: optional(sink, text, 'sink'), timeout: optional(options.timeout, duration, 'timeout') }
+}
+
+module.exports = { pairs, query, test, object, known }

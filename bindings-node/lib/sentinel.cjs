@@ -6,9 +6,9 @@ const { Native } = require('../native.cjs')
 const { Admin } = require('./admin.cjs')
 const { endpointOf, statusOf, tenantOf } = require('./boundary.cjs')
 const { ofJson } = require('./camel.cjs')
-const { checked, wrongType } = require('./errors.cjs')
+const { checked, checkedLater, wrongType } = require('./errors.cjs')
 const { Flight, Inner } = require('./inner.cjs')
-const { object, known, pairs, query } = require('./options.cjs')
+const { object, known, pairs, query, test } = require('./options.cjs')
 const { encoded } = require('./text.cjs')
 
 const ABORTED = 499
@@ -141,6 +141,21 @@ class Sentinel {
 
   sharing() {
     return this.#asked((native) => native.sharing())
+  }
+
+  alerts() {
+    return this.#asked((native) => native.alerts())
+  }
+
+  async testAlert(sink, options) {
+    const told = test(sink, options)
+    const { native } = this.#inner
+    return checkedLater(async () => {
+      const tested = (resolve, reject) => {
+        native.testAlert(told.sink, told.timeout, (error, json) => (error ? reject(error) : resolve(json)))
+      }
+      return ofJson(await new Promise(tested))
+    })
   }
 
   close() {

@@ -5,9 +5,10 @@ use crate::batch::Events;
 use crate::options;
 use crate::panics::{guarded, internal_error};
 use crate::shared::Shared;
+use crate::testing::{self, Done};
 use napi_derive::napi;
-use sentinel_core::{ConfigError, Event, Guard, Latency};
-use sentinel_exporter::Exporter;
+use sentinel_core::{ConfigError, Event, Guard, Latency, Unavailable};
+use sentinel_exporter::{Exporter, Setup};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -70,16 +71,16 @@ impl Native {
         let built = guarded("new", || {
             let mut builder = sentinel_core::Sentinel::builder().env()?;
             let mut token = std::env::var("SENTINEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty());
-            let mut shares = options::Shares::default();
+            let mut setup = Setup::default();
             for pair in given.chunks_exact(2) {
                 if pair[0] == "admin_token" {
                     token = Some(pair[1].clone());
-                } else if !shares.set(&pair[0], &pair[1]) {
+                } else if !options::set_up(&mut setup, &pair[0], &pair[1]) {
                     builder = options::set(builder, &pair[0], &pair[1])?;
                 }
             }
             let core = builder.build()?;
-            let exporter = shares.exporter(&core)?;
+            let exporter = setup.exporter(&core)?;
             if let Some(token) = &token {
                 core.admin().token(token)?;
             }
@@ -282,6 +283,24 @@ impl Native {
     #[napi(catch_unwind)]
     pub fn sharing(&self) -> napi::Result<String> {
         self.asked("sharing", || self.shared.core.sharing())
+    }
+
+    /// What there is to know about alerts, as JSON; `null` where none are configured.
+    #[napi(catch_unwind)]
+    pub fn alerts(&self) -> napi::Result<String> {
+        let told = self.guarded("alerts", || self.shared.core.alerts().map(|told| serde_json::to_string(&told)));
+        match told {
+            Some(Ok(Ok(json))) => Ok(json),
+            Some(Err(Unavailable(reason))) => Err(napi::Error::from_reason(reason)),
+            _ => Err(internal_error()),
+        }
+    }
+
+    /// Sends an alert that is about nothing, and tells later how that went with each sink, as JSON.
+    #[napi(catch_unwind)]
+    pub fn test_alert(&self, sink: Option<String>, timeout: Option<String>, done: Done) -> napi::Result<()> {
+        let within = options::timeout(timeout.as_deref()).map_err(options::refused)?;
+        testing::start(Arc::clone(&self.shared), sink, within, done)
     }
 
     /// Judges, as of now.

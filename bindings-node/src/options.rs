@@ -1,8 +1,8 @@
 //! What the constructor and the queries take, as text by name, and errors that name the field where that cannot be used.
 
 use sentinel_core::{Builder, By, ConfigError, Query, Scope, parse_duration, parse_size};
-use sentinel_exporter::{Config, Exporter, ReadError};
-use std::path::{Path, PathBuf};
+use sentinel_exporter::Setup;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Rows that a report lists, at most.
@@ -68,51 +68,22 @@ pub(crate) fn query(
     })
 }
 
-/// Options of what shares with other processes.
-#[derive(Default)]
-pub(crate) struct Shares {
-    service: Option<String>,
-    dir: Option<String>,
-    config: Option<String>,
+/// Sets one option of what shares with other processes and alerts; whether it is one of these.
+pub(crate) fn set_up(setup: &mut Setup, field: &str, text: &str) -> bool {
+    let path = || Some(PathBuf::from(text));
+    match field {
+        "service" => setup.service = Some(text.into()),
+        "dir" => setup.dir = path(),
+        "state_dir" => setup.state_dir = path(),
+        "config" => setup.config = path(),
+        "alerts" => setup.alerts = Some(text.into()),
+        _ => return false,
+    }
+    true
 }
 
-impl Shares {
-    /// Takes an option that is one of these.
-    pub(crate) fn set(&mut self, field: &str, text: &str) -> bool {
-        let option = match field {
-            "service" => &mut self.service,
-            "dir" => &mut self.dir,
-            "config" => &mut self.config,
-            _ => return false,
-        };
-        *option = Some(text.into());
-        true
-    }
-
-    /// What shares, where that is configured, here or in the environment.
-    pub(crate) fn exporter(self, core: &sentinel_core::Sentinel) -> Result<Option<Exporter>, ConfigError> {
-        let file = self.config.map(PathBuf::from);
-        let read = match &file {
-            Some(file) => Config::from_file(file).map_err(|error| read_error(file, error))?,
-            None => Config::default(),
-        };
-        let mut config = read.env()?;
-        config.service = self.service.or(config.service);
-        config.dir = self.dir.map(PathBuf::from).or(config.dir);
-        if config.service.is_none() && config.flush.is_none() && file.is_none() {
-            return Ok(None);
-        }
-        Exporter::watching(core, config, file.as_deref()).map(Some)
-    }
-}
-
-/// An error of a configuration file: of a value, or of the file itself.
-fn read_error(file: &Path, error: ReadError) -> ConfigError {
-    match error {
-        ReadError::Value(error) => error,
-        error => {
-            let allowed = "a file in the form that the documentation gives";
-            ConfigError::new("config", format!("{:?} ({error})", file.display().to_string()), allowed)
-        }
-    }
+/// How long a test of sinks may take: ten seconds, a minute at most.
+pub(crate) fn timeout(text: Option<&str>) -> Result<Duration, ConfigError> {
+    let within = text.map_or(Ok(Duration::from_secs(10)), |text| named("timeout", parse_duration(text)))?;
+    Ok(within.min(Duration::from_mins(1)))
 }

@@ -50,7 +50,8 @@ for (const [entry, ask] of [
   ['stats', (s) => s.stats()],
   ['memory', (s) => s.memory()],
   ['tick', (s) => s.tick()],
-  ['admin', (s) => s.admin()]
+  ['admin', (s) => s.admin()],
+  ['alerts', (s) => s.alerts()]
 ]) {
   test(`${entry} says that it failed`, () => {
     const s = new Sentinel()

@@ -22,17 +22,6 @@ pub(crate) fn config_error(py: Python<'_>, error: &sentinel_core::ConfigError) -
     raised
 }
 
-/// An error of a configuration file: of a value, or of the file itself.
-pub(crate) fn read_error(py: Python<'_>, path: &str, error: &sentinel_exporter::ReadError) -> PyErr {
-    match error {
-        sentinel_exporter::ReadError::Value(error) => config_error(py, error),
-        error => {
-            let allowed = "a file in the form that the documentation gives";
-            config_error(py, &sentinel_core::ConfigError::new("config", format!("{path:?} ({error})"), allowed))
-        }
-    }
-}
-
 /// For calls that must answer something.
 pub(crate) fn internal_error() -> PyErr {
     PyRuntimeError::new_err("tenant_sentinel failed inside; requests go on, nothing is answered")

@@ -1,7 +1,8 @@
 //! The native part of the Python package `tenant_sentinel`: what the core does, under the names that it has there.
 //!
 //! `sentinel` and `guard` are what an application calls, `admin` what its adapters mount, `boundary` what Python values mean,
-//! `options` what the constructor takes, `values` what comes out. `exporters` are the threads that share with other processes.
+//! `options` what the constructor takes, `alerts` the longest of it, `values` what comes out. `exporters` are the threads that share
+//! with other processes.
 //! `detached` is how other threads run meanwhile, `panics` sees to it that nothing of this takes the host down, `fork` that a
 //! child process starts from zero.
 
@@ -9,6 +10,7 @@
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
 
 mod admin;
+mod alerts;
 mod boundary;
 mod detached;
 mod errors;

@@ -76,7 +76,7 @@ pub(crate) fn text(field: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyRe
 
 /// `True` or `False`.
 pub(crate) fn flag(field: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    value.cast::<PyBool>().map(|flag| flag.is_true()).map_err(|_| refused(field, value, "True or False"))
+    value.cast::<PyBool>().map(PyBoolMethods::is_true).map_err(|_| refused(field, value, "True or False"))
 }
 
 /// A path: text, or what has `__fspath__`.

@@ -3,23 +3,28 @@
 use crate::admin::Admin;
 use crate::boundary;
 use crate::detached::detached;
-use crate::errors::{config_error, internal_error, read_error};
+use crate::errors::{config_error, internal_error};
 use crate::exporters;
 use crate::guard::Guard;
 use crate::options::{count, duration, flag, parsed, path, refused, size, text};
 use crate::panics::guarded;
 use crate::values::of_json;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use sentinel_core::{Event, Latency, Query, Scope};
-use sentinel_exporter::{Config, Exporter};
+use sentinel_core::{ConfigError, Event, Latency, Query, Scope, Unavailable};
+use sentinel_exporter::{Exporter, Setup, TestError};
 use serde::Serialize;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Ranks that a report lists, at most.
 const MOST_ROWS: usize = 100_000;
+/// How long a test of sinks takes: unless told otherwise, and at most.
+const TEST_WITHIN: Duration = Duration::from_secs(10);
+const LONGEST_TEST: Duration = Duration::from_mins(1);
 
 /// Which tenant is causing elevated errors or latency right now: one, a few, or everyone? Told of every request, it answers from
 /// the last ten minutes, in memory. It starts no thread and opens nothing, unless it shares with other processes (`service`); one
@@ -38,7 +43,11 @@ const MOST_ROWS: usize = 100_000;
 /// - `service`: the name under which the processes of a service on this host answer for each other: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 ///   Default: each answers for itself, and no thread is started.
 /// - `dir`: where they meet, an absolute path (`SENTINEL_DIR`). Default: a private directory in memory.
-/// - `config`: a `sentinel.toml` with the options of `[exporter]`; watched. No environment variable.
+/// - `config`: a `sentinel.toml` with the options of `[exporter]` and `[alerts]`; watched. No environment variable.
+/// - `alerts`: whom to tell, and when: a dict of the form of `[alerts]` in `sentinel.toml`, in place of that one. Needs a `service`.
+///   Default: nobody is told. `SENTINEL_SLACK_URL` and `SENTINEL_WEBHOOK_URL` (with `SENTINEL_WEBHOOK_SECRET`) each add a sink.
+/// - `state_dir`: where alerts that fire and messages that wait survive a restart, an absolute path (`SENTINEL_STATE_DIR`). Default:
+///   `dir`, which survives one of the service and, in memory, none of the machine.
 /// - `admin_token`: what the admin view asks for, 8 to 1,024 visible ASCII characters. Default: it shows nothing.
 ///
 /// Raises `ConfigError`, a `ValueError` that names the field, for what cannot be used.
@@ -74,8 +83,26 @@ impl Sentinel {
         entry: &str,
         ask: impl FnOnce() -> T + Send,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let asked = || of_json(py, &detached(py, || serde_json::to_string(&ask()))?);
-        self.guarded(entry, asked).and_then(Result::ok).ok_or_else(internal_error)
+        let Ok(answer) = self.attempted(py, entry, || Ok::<_, Infallible>(ask()))?;
+        Ok(answer)
+    }
+
+    /// The same of what may be refused.
+    fn attempted<'py, T: Serialize, E: Send>(
+        &self,
+        py: Python<'py>,
+        entry: &str,
+        ask: impl FnOnce() -> Result<T, E> + Send,
+    ) -> PyResult<Result<Bound<'py, PyAny>, E>> {
+        let attempt = || {
+            let json = detached(py, || ask().map(|answer| serde_json::to_string(&answer)));
+            json.map(|json| of_json(py, &json?))
+        };
+        match self.guarded(entry, attempt) {
+            Some(Ok(Ok(value))) => Ok(Ok(value)),
+            Some(Err(refused)) => Ok(Err(refused)),
+            _ => Err(internal_error()),
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -93,42 +120,26 @@ fn scope_of(value: &Bound<'_, PyAny>) -> PyResult<Scope> {
     parsed("scope", value, "'process' or 'host'")
 }
 
-/// What shares with other processes, where that is configured.
-fn exporter(
-    py: Python<'_>,
-    core: &sentinel_core::Sentinel,
-    service: Option<&Bound<'_, PyAny>>,
-    dir: Option<&Bound<'_, PyAny>>,
-    config: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Option<Arc<Exporter>>> {
-    let refuse = |error: &sentinel_core::ConfigError| config_error(py, error);
-    let file = config.map(|value| path("config", value)).transpose()?;
-    let read = match &file {
-        Some(file) => Config::from_file(file).map_err(|error| read_error(py, &file.to_string_lossy(), &error))?,
-        None => Config::default(),
-    };
-    let mut options = read.env().map_err(|error| refuse(&error))?;
-    if let Some(value) = service {
-        options.service = Some(text("service", value, "text")?);
+fn no_sink(sink: Option<&str>) -> ConfigError {
+    let sink = sink.map_or_else(|| "none".into(), |name| format!("{name:?}"));
+    ConfigError::new("sink", sink, "one that is configured, and there is none")
+}
+
+/// What shares with other processes and alerts, where that is configured.
+fn exporter(py: Python<'_>, core: &sentinel_core::Sentinel, setup: Setup) -> PyResult<Option<Arc<Exporter>>> {
+    let made = guarded("exporter", || setup.exporter(core)).ok_or_else(internal_error)?;
+    let exporter = made.map_err(|error| config_error(py, &error))?.map(Arc::new);
+    if let Some(exporter) = &exporter {
+        exporters::remember(exporter);
     }
-    if let Some(value) = dir {
-        options.dir = Some(path("dir", value)?);
-    }
-    let options = options.validated().map_err(|error| refuse(&error))?;
-    if options.service.is_none() && options.flush.is_none() && file.is_none() {
-        return Ok(None);
-    }
-    let made = guarded("exporter", || Exporter::watching(core, options, file.as_deref()));
-    let exporter = Arc::new(made.ok_or_else(internal_error)?.map_err(|error| refuse(&error))?);
-    exporters::remember(&exporter);
-    Ok(Some(exporter))
+    Ok(exporter)
 }
 
 #[pymethods]
 impl Sentinel {
     #[new]
     #[pyo3(signature = (*, window=None, slot=None, budget=None, errors=None, places=None, max_endpoints=None, stripes=None,
-                        slow_after=None, admin_token=None, service=None, dir=None, config=None))]
+                        slow_after=None, admin_token=None, service=None, dir=None, config=None, alerts=None, state_dir=None))]
     #[allow(clippy::too_many_arguments)] // keywords, each an option
     fn new(
         py: Python<'_>,
@@ -144,8 +155,10 @@ impl Sentinel {
         service: Option<&Bound<'_, PyAny>>,
         dir: Option<&Bound<'_, PyAny>>,
         config: Option<&Bound<'_, PyAny>>,
+        alerts: Option<&Bound<'_, PyAny>>,
+        state_dir: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let refuse = |error: &sentinel_core::ConfigError| config_error(py, error);
+        let refuse = |error: &ConfigError| config_error(py, error);
         let mut builder = sentinel_core::Sentinel::builder().env().map_err(|error| refuse(&error))?;
         if let Some(value) = window {
             builder = builder.window(duration("window", value)?);
@@ -175,7 +188,7 @@ impl Sentinel {
             // Not with its value: that is a secret.
             Some(value) => Some(
                 text("admin_token", value, "text")
-                    .map_err(|_| refuse(&sentinel_core::ConfigError::new("admin_token", "what is no text", "text")))?,
+                    .map_err(|_| refuse(&ConfigError::new("admin_token", "what is no text", "text")))?,
             ),
             None => std::env::var("SENTINEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty()),
         };
@@ -183,7 +196,21 @@ impl Sentinel {
         if let Some(token) = &admin_token {
             core.admin().token(token).map_err(|error| refuse(&error))?;
         }
-        let exporter = exporter(py, &core, service, dir, config)?;
+        let alerts = match alerts {
+            Some(given) => {
+                let json = guarded("alerts_option", || crate::alerts::json(given)).ok_or_else(internal_error)?;
+                Some(json.map_err(|error| refuse(&error))?)
+            }
+            None => None,
+        };
+        let setup = Setup {
+            service: service.map(|value| text("service", value, "text")).transpose()?,
+            dir: dir.map(|value| path("dir", value)).transpose()?,
+            state_dir: state_dir.map(|value| path("state_dir", value)).transpose()?,
+            config: config.map(|value| path("config", value)).transpose()?,
+            alerts,
+        };
+        let exporter = exporter(py, &core, setup)?;
         Ok(Self { core, exporter, admin_token, closed: AtomicBool::new(false) })
     }
 
@@ -472,6 +499,51 @@ impl Sentinel {
     /// True
     fn sharing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.asked(py, "sharing", || self.core.sharing())
+    }
+
+    /// What there is to know about alerts: those that are followed, those that are over, and whether people are reached. The same from
+    /// every process of a host; `None` where none are configured.
+    ///
+    /// Raises `RuntimeError`, with the reason, when nobody can say now: it is closed, or its thread has not answered within 250 ms.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().alerts() is None
+    /// True
+    fn alerts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let told = self.attempted(py, "alerts", || self.core.alerts())?;
+        told.map_err(|Unavailable(reason)| PyRuntimeError::new_err(reason))
+    }
+
+    /// Sends an alert that is about nothing to every sink, or to one by its name, and waits for how that goes, `timeout` at most (a
+    /// duration; one minute is the longest). Other threads run meanwhile. A list with a dict for each sink: `error` says why it was not
+    /// taken, and is `None` when it was.
+    ///
+    /// Raises `ConfigError` where there is no such sink, and `RuntimeError`, with the reason, when nobody could send.
+    ///
+    /// >>> from tempfile import TemporaryDirectory
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sink = {"type": "webhook", "name": "pager", "url": "http://127.0.0.1:9/"}
+    /// >>> with TemporaryDirectory() as place, Sentinel(service="shop", dir=place, alerts={"sinks": [sink]}) as sentinel:
+    /// ...     (tried,) = sentinel.test_alert("pager")
+    /// >>> tried["name"], tried["kind"], tried["error"] is None
+    /// ('pager', 'webhook', False)
+    #[pyo3(signature = (sink=None, *, timeout=None), text_signature = "($self, sink=None, *, timeout=10.0)")]
+    fn test_alert<'py>(
+        &self,
+        py: Python<'py>,
+        sink: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let sink = sink.map(|value| text("sink", value, "the name of a sink")).transpose()?;
+        let within = timeout.map_or(Ok(TEST_WITHIN), |value| duration("timeout", value))?.min(LONGEST_TEST);
+        let tried = self.attempted(py, "test_alert", || match &self.exporter {
+            Some(exporter) => exporter.test_alert(sink.as_deref(), within),
+            None => Err(no_sink(sink.as_deref()).into()),
+        })?;
+        tried.map_err(|error| match error {
+            TestError::Sink(error) => config_error(py, &error),
+            error => PyRuntimeError::new_err(error.to_string()),
+        })
     }
 
     /// Ends it: nothing is counted from here on, and what was counted is published where that is configured, within a second; it can

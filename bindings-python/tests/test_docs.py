@@ -46,9 +46,15 @@ def snippets():
         yield block.partition("```")[0]
 
 
-def test_the_readme(monkeypatch):
+def test_the_readme(monkeypatch, tmp_path, capsys):
+    tmp_path.chmod(0o700)
     monkeypatch.setenv("SENTINEL_ADMIN_TOKEN", "correct-horse-battery")
+    monkeypatch.setenv("SENTINEL_DIR", str(tmp_path))
     found = list(snippets())
     assert found
     for code in found:
         exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    said = capsys.readouterr().out
+    # What it says that it prints.
+    for line in (line for code in found for line in code.splitlines() if line.startswith("print(") and "  # [" in line):
+        assert line.partition("  # ")[2] in said

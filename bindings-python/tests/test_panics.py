@@ -24,6 +24,7 @@ ASKED = {
     "memory": lambda s: s.memory(),
     "tick": lambda s: s.tick(),
     "admin": lambda s: s.admin(),
+    "alerts": lambda s: s.alerts(),
     "new": lambda s: Sentinel(),
 }
 
@@ -72,6 +73,13 @@ def test_sharing_fails_alone(tmp_path, capfd):
     _native._fail_at("sharing")
     with pytest.raises(RuntimeError, match="failed inside"):
         sentinel.sharing()
+    for entry, options in [("exporter", {}), ("alerts_option", {"alerts": {}})]:
+        _native._fail_at(entry)
+        with pytest.raises(RuntimeError, match="failed inside"):
+            Sentinel(service="shop", dir=tmp_path, **options)
+    _native._fail_at("test_alert")
+    with pytest.raises(RuntimeError, match="failed inside"):
+        sentinel.test_alert()
     _native._fail_at("exporter")
     with pytest.raises(RuntimeError, match="failed inside"):
         Sentinel(service="shop", dir=tmp_path)

@@ -88,6 +88,7 @@ mod lookup;
 mod loom_tests;
 mod lump;
 mod packed;
+pub mod panics;
 mod part;
 mod peers;
 mod rank;

@@ -204,6 +204,16 @@ impl Config {
     /// assert_eq!(error.to_string(), "tenants: 3 is not allowed; allowed: 16 to 4096");
     /// ```
     pub fn validated(self) -> Result<Self, ConfigError> {
+        let config = self.values()?;
+        // Otherwise each worker would tell people what it alone has seen.
+        if config.alerts.is_some() && config.service.is_none() {
+            return Err(ConfigError::new("service", "none", "the name of the service that alerts are about"));
+        }
+        Ok(config)
+    }
+
+    /// Each value by itself: what one needs of another may still come.
+    fn values(self) -> Result<Self, ConfigError> {
         if let Some(service) = &self.service {
             check_service(service)?;
         }
@@ -214,10 +224,6 @@ impl Config {
         }
         if let Some(alerts) = self.alerts.clone() {
             alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
-            // Otherwise each worker would tell people what it alone has seen.
-            if self.service.is_none() {
-                return Err(ConfigError::new("service", "none", "the name of the service that alerts are about"));
-            }
         }
         if !EVERY.contains(&self.every) {
             return Err(ConfigError::new("every", format!("{} s", self.every.as_secs_f64()), "0.5 s to 60 s"));
@@ -249,7 +255,7 @@ impl Config {
             "budget" => next.budget = parse_size(text).map_err(named)?,
             _ => next.flush = Some(text.parse()?),
         }
-        *self = next.validated()?;
+        *self = next.values()?;
         Ok(())
     }
 }
@@ -395,6 +401,16 @@ mod tests {
         let error = Config::default().variables(wrong).unwrap_err();
         assert_eq!(error.field, "SENTINEL_SLACK_URL");
         assert!(!error.to_string().contains("canary"));
+    }
+
+    /// The file has alerts, a variable sets something, and the service comes as an argument.
+    #[test]
+    fn what_one_value_needs_of_another_may_come_later() {
+        let config = Config::from_toml("[alerts]").unwrap();
+        let get = |name: &str| (name == "SENTINEL_EXPORTER_EVERY").then(|| "1s".into());
+        let config = config.variables(get).unwrap();
+        assert_eq!(config.clone().validated().unwrap_err().field, "service");
+        assert!(Config { service: Some("shop".into()), ..config }.validated().is_ok());
     }
 
     #[test]

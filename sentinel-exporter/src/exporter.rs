@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 /// How long a question waits for the view of the host.
 const ANSWER_WITHIN: Duration = Duration::from_millis(250);
+/// Nobody waits longer for a test alert.
+const LONGEST_TEST: Duration = Duration::from_mins(10);
 /// How long a dropped exporter may take to publish what is left.
 const DROP_WITHIN: Duration = Duration::from_millis(500);
 
@@ -247,6 +249,7 @@ impl Exporter {
         }
         inner.start();
         let (answers, heard) = mpsc::channel();
+        let within = within.min(LONGEST_TEST);
         let end = Instant::now() + within;
         inner.process().test(Test { sink: sink.map(Into::into), answers }).map_err(Unavailable)?;
         let mut tried = BTreeMap::new();

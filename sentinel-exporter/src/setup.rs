@@ -3,7 +3,8 @@
 use crate::config::Config;
 use crate::exporter::Exporter;
 use crate::read::ReadError;
-use sentinel_core::{ConfigError, Sentinel};
+use crate::sink::HIDDEN;
+use sentinel_core::{ConfigError, Sentinel, parse_duration};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -71,14 +72,34 @@ impl Setup {
         config.service = service.or(config.service);
         config.dir = dir.or(config.dir);
         config.state_dir = state_dir.or(config.state_dir);
+        // What a file says is shown as it is; what a program was given may be somebody's secret, in the wrong place.
+        let shown: fn(ConfigError) -> ConfigError = if alerts.is_some() { hidden } else { |error| error };
         if let Some(json) = alerts {
-            config.alerts = Some(crate::read::alerts(&json)?);
+            config.alerts = Some(crate::read::alerts(&json).map_err(shown)?);
         }
+        // What cannot be used is refused, whether it is needed or not.
+        let config = config.validated().map_err(shown)?;
         if config.service.is_none() && config.flush.is_none() && config.alerts.is_none() && file.is_none() {
             return Ok(None);
         }
-        Exporter::watching(sentinel, config, file.as_deref()).map(Some)
+        Exporter::watching(sentinel, config, file.as_deref()).map(Some).map_err(shown)
     }
+}
+
+/// Without any text that was written: what is shown is numbers, durations, kinds of values, and names of options and variables.
+fn hidden(error: ConfigError) -> ConfigError {
+    let below = error.field == "alerts" || error.field.starts_with("alerts.");
+    if !below || is_shown(&error.value) { error } else { ConfigError::new(&error.field, HIDDEN, error.allowed) }
+}
+
+fn is_shown(value: &str) -> bool {
+    if let Some(variable) = value.strip_prefix("the variable ") {
+        let usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        return variable.len() <= 64 && variable.bytes().all(usual);
+    }
+    let number = value.parse::<f64>().is_ok() || parse_duration(value).is_ok();
+    let ours = ["unknown field `", "invalid type: ", "invalid value: ", "missing field `"];
+    number || value == "none" || ours.iter().any(|begin| value.starts_with(begin)) && !value.contains('"')
 }
 
 /// An error of a value as it is; one of the file itself as one of the option that names it.
@@ -97,21 +118,64 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_shows_a_secret() {
+    fn what_cannot_be_used_is_refused_where_nothing_asks_for_it() {
         let sentinel = Sentinel::builder().build().unwrap();
-        for alerts in [
-            r#""https://canary""#,
-            r#"{"sinks": "https://canary"}"#,
-            r#"{"sinks": ["https://canary"]}"#,
-            r#"{"sinks": {"url": "https://canary"}}"#,
-            r#"{"sinks": [{"type": "email", "host": "smtp://u:canary@h", "from": "a@example.com", "to": "b@example.com"}]}"#,
-            r#"{"verdict": "https://canary"}"#,
-            r#"{"tenant_errors": {"at_least": "canary"}}"#,
+        let setup = Setup { dir: Some("here".into()), ..Setup::default() };
+        assert_eq!(setup.exporter(&sentinel).unwrap_err().field, "dir");
+    }
+
+    #[test]
+    fn no_text_below_alerts_is_shown() {
+        const CANARY: &str = "canary-7f3a";
+        for (field, json) in [
+            ("alerts", r#""CANARY""#),
+            ("alerts.sinks", r#"{"sinks": "CANARY"}"#),
+            ("alerts.sinks[0]", r#"{"sinks": ["CANARY"]}"#),
+            ("alerts.sinks[0].type", r#"{"sinks": [{"type": "CANARY"}]}"#),
+            ("alerts.sinks[0].url", r#"{"sinks": [{"type": "slack", "url": "CANARY"}]}"#),
+            ("alerts.sinks[0].name", r#"{"sinks": [{"type": "log", "name": "CANARY CANARY"}]}"#),
+            ("alerts.sinks[0].encryption", r#"{"sinks": [{"type": "email", "encryption": "CANARY"}]}"#),
+            (
+                "alerts.sinks[1].name",
+                r#"{"sinks": [{"type": "log", "name": "CANARY"}, {"type": "log", "name": "CANARY"}]}"#,
+            ),
+            ("alerts.sinks[0].url", r#"{"sinks": [{"type": "slack", "url": {"env": "CANARY"}}]}"#),
+            ("alerts.sinks[0].url", r#"{"sinks": [{"type": "slack", "url": {"file": "/CANARY"}}]}"#),
+            (
+                "alerts.sinks[0].ca_file",
+                r#"{"sinks": [{"type": "slack", "url": "https://x.example/", "ca_file": "/CANARY"}]}"#,
+            ),
+            ("alerts.tenant_errors", r#"{"tenant_errors": "CANARY"}"#),
+            ("alerts.tenant_errors.at_least", r#"{"tenant_errors": {"at_least": "CANARY"}}"#),
+            ("alerts.tenant_errors.for", r#"{"tenant_errors": {"for": "CANARY"}}"#),
+            ("alerts.verdict.kinds[0]", r#"{"verdict": {"kinds": ["CANARY"]}}"#),
         ] {
-            let setup = Setup { service: Some("shop".into()), alerts: Some(alerts.into()), ..Setup::default() };
-            assert!(!format!("{setup:?}").contains("canary"));
+            let sentinel = Sentinel::builder().build().unwrap();
+            let setup = Setup {
+                alerts: Some(json.replace("CANARY", CANARY)),
+                service: Some("shop".into()),
+                ..Setup::default()
+            };
+            assert!(!format!("{setup:?}").contains(CANARY));
             let error = setup.exporter(&sentinel).unwrap_err();
-            assert!(!error.to_string().contains("canary"), "{error}");
+            assert_eq!(error.field, field, "{error}");
+            assert!(!error.to_string().contains(CANARY), "{error}");
+        }
+        // What is no secret, and helps.
+        for (json, text) in [
+            (r#"{"grouping": {"first": "1h"}}"#, "alerts.grouping.first: 1h is not allowed; allowed: 0s to 10m"),
+            (r#"{"verdict": 7}"#, "alerts.verdict: invalid type: integer `7` is not allowed"),
+            (r#"{"sinks": [{"type": "slack"}]}"#, "alerts.sinks[0].url: none is not allowed"),
+            (r#"{"sinks": [{"type": "slack", "uri": 7}]}"#, "alerts.sinks[0].uri: unknown field `uri` is not allowed"),
+            (
+                r#"{"sinks": [{"type": "slack", "url": {"env": "NOT_SET"}}]}"#,
+                "alerts.sinks[0].url: the variable NOT_SET is not allowed",
+            ),
+        ] {
+            let sentinel = Sentinel::builder().build().unwrap();
+            let setup = Setup { alerts: Some(json.into()), service: Some("shop".into()), ..Setup::default() };
+            let error = setup.exporter(&sentinel).unwrap_err().to_string();
+            assert!(error.starts_with(text), "{error}");
         }
     }
 }

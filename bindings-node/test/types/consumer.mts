@@ -20,6 +20,18 @@ const kind: 'quiet' | 'one_tenant' | 'few_tenants' | 'one_endpoint' | 'everyone'
 const inFlight: number = s.tenant('acme', { window: 60 })?.inFlight ?? 0
 const error: ConfigError['field'] = 'window'
 console.log(share, kind, inFlight, error, s.stats().dropped.noMemory)
+const alerting = new Sentinel({
+  service: 'shop',
+  stateDir: '/var/lib/shop',
+  alerts: { tenantErrors: { atLeast: 500, keepFiringFor: '2m' }, sinks: [{ type: 'slack', url: { env: 'SLACK_URL' } }, { type: 'log' }] }
+})
+const told: boolean | undefined = alerting.alerts()?.alerts[0]?.alert?.told
+const failures: (string | null)[] = (await alerting.testAlert('slack', { timeout: '5s' })).map(({ error }) => error)
+console.log(told, failures)
+// @ts-expect-error: a sink of Slack has a URL
+new Sentinel({ alerts: { sinks: [{ type: 'slack' }] } })
+// @ts-expect-error: names are in camelCase
+new Sentinel({ alerts: { tenant_errors: {} } })
 // @ts-expect-error: no such ranking
 s.report({ by: 'cost' })
 // @ts-expect-error: a status is a number

@@ -4,6 +4,8 @@ from typing import Any, final
 from typing_extensions import Self
 
 from tenant_sentinel._types import (
+    AlertOptions,
+    AlertsReport,
     By,
     Duration,
     Memory,
@@ -13,6 +15,7 @@ from tenant_sentinel._types import (
     Stats,
     TenantId,
     TenantReport,
+    TriedSink,
     Verdict,
 )
 
@@ -42,6 +45,8 @@ class Sentinel:
         service: str | None = None,
         dir: str | PathLike[str] | None = None,
         config: str | PathLike[str] | None = None,
+        alerts: AlertOptions | None = None,
+        state_dir: str | PathLike[str] | None = None,
     ) -> Self: ...
     def record(
         self,
@@ -80,6 +85,8 @@ class Sentinel:
     def start_exporter(self) -> None: ...
     def publish(self) -> bool: ...
     def sharing(self) -> Sharing | None: ...
+    def alerts(self) -> AlertsReport | None: ...
+    def test_alert(self, sink: str | None = None, *, timeout: Duration = 10.0) -> list[TriedSink]: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *_args: Any) -> None: ...

@@ -70,7 +70,7 @@ mod tests {
             let (state, _) = alerts.step(State::default(), START, Some(&facts));
             assert_eq!(state.tenants().count(), followed);
             let hit = |tenant: &str, status| {
-                sentinel.record(Event { tenant: tenant.as_bytes(), endpoint: "/", status, ..Event::default() })
+                sentinel.record(Event { tenant: tenant.as_bytes(), endpoint: "/", status, ..Event::default() });
             };
             // All but one of them are there, with less than the others have.
             ids.iter().skip(1).for_each(|id| hit(id, 500));

@@ -31,7 +31,7 @@ const MOST: usize = 16;
 /// assert_eq!(config.unwrap_err().to_string().split(':').next(), Some("alerts.sinks[0].url"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct AlertOptions {
     /// Alerts about the verdicts: on by default.
     pub verdict: Verdicts,
