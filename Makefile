@@ -84,7 +84,7 @@ test: $(VENV)/installed ## Install what is missing and run every test; stops at 
 	$(CARGO) test $(LOCKED) --workspace --examples
 	@printf '\n== The admin view in a real browser, its document and bad input over a socket ==\n'
 	@tools/setup browser
-	$(CARGO) build $(LOCKED) --package sentinel-examples --example admin_states --example axum_incident
+	$(CARGO) build $(LOCKED) --workspace --example admin_states --example axum_incident
 	$(PYTHON) -m pytest -q -p no:cacheprovider tests/browser
 	@printf '\n== Tests of the comparison with the reference ==\n'
 	$(PYTHON) tests/reference/test_compare.py

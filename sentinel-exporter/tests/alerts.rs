@@ -12,7 +12,8 @@ use sentinel_core::{Event, Query, Sentinel};
 use sentinel_exporter::sink::{Failed, Sending, Sink};
 use sentinel_exporter::{AlertOptions, Config, Exporter, TestError};
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -257,6 +258,99 @@ fn a_sink_that_fails_hangs_or_panics_hurts_nobody() {
         let failures = worker.sentinel.sharing().unwrap().failures;
         assert!(failures.keys().all(|name| *name == "late"), "{failures:?}");
     }
+}
+
+/// A webhook's server: answers each request as the test says, and notes when it came and its `webhook-id`.
+fn receiver(answers: Vec<&'static str>) -> (u16, Arc<Mutex<Vec<(Instant, String)>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&came);
+    std::thread::spawn(move || {
+        let mut answers = answers.into_iter();
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let (mut id, mut length) = (String::new(), 0);
+            for line in (&mut stream).lines() {
+                let line = line.unwrap().to_ascii_lowercase();
+                match line.split_once(": ") {
+                    Some(("webhook-id", value)) => id = value.into(),
+                    Some(("content-length", value)) => length = value.parse().unwrap(),
+                    _ if line.is_empty() => break,
+                    _ => {}
+                }
+            }
+            stream.read_exact(&mut vec![0; length]).unwrap();
+            noted.lock().unwrap().push((Instant::now(), id));
+            // Nothing more to say: it holds the connection and is silent.
+            let Some(answer) = answers.next() else {
+                std::thread::sleep(PATIENCE);
+                return;
+            };
+            let head = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = stream.get_mut().write_all(head.as_bytes());
+        }
+    });
+    (port, came)
+}
+
+fn hooked(dir: &Path, port: u16) -> Config {
+    let mut config = config(dir, TEN);
+    let sinks = format!(r#"[{{"type": "webhook", "url": "http://127.0.0.1:{port}/canary-path?canary-query"}}]"#);
+    config.alerts.as_mut().unwrap().sinks = serde_json::from_str(&sinks).unwrap();
+    config
+}
+
+#[test]
+fn a_server_that_is_busy_is_asked_again_when_it_says_and_one_that_refuses_is_left_alone() {
+    let (_guard, dir) = private();
+    let (port, came) = receiver(vec!["429 Slow\r\nretry-after: 2", "503 Busy", "200 OK", "404 Gone"]);
+    let sentinel = Sentinel::builder().build().unwrap();
+    let exporter = Exporter::new(&sentinel, hooked(&dir, port)).unwrap();
+    let sink = || report_of(&sentinel).sinks[0].clone();
+    let balances = || {
+        let sink = sink();
+        assert_eq!(sink.offered, sink.delivered + sink.dropped.values().sum::<u64>() + sink.pending, "{sink:?}");
+        sink
+    };
+    hit(&sentinel, "acme", 12);
+    wait(PATIENCE, || balances().delivered == 1);
+    {
+        let came = came.lock().unwrap();
+        assert_eq!(came.len(), 3);
+        assert!(came[1].0 - came[0].0 >= Duration::from_secs(2), "it said when");
+        assert!(came.iter().all(|(_, id)| *id == came[0].1), "one message, one id");
+    }
+    hit(&sentinel, "beta", 12);
+    wait(PATIENCE, || balances().state == SinkState::Disabled);
+    hit(&sentinel, "gamma", 12);
+    wait(PATIENCE, || balances().pending == 1);
+    assert_eq!(came.lock().unwrap().len(), 4);
+    let said =
+        serde_json::to_string(&report_of(&sentinel)).unwrap() + &format!("{exporter:?} {:?}", sentinel.sharing());
+    let written = std::fs::read(dir.join("shop/alerts.journal")).unwrap();
+    assert!(!said.contains("canary"), "{said}");
+    assert!(!written.windows(6).any(|part| part == b"canary"));
+}
+
+#[test]
+fn a_server_that_never_answers_is_not_waited_for_at_the_end() {
+    let (_guard, dir) = private();
+    let (port, came) = receiver(Vec::new());
+    let sentinel = Sentinel::builder().build().unwrap();
+    let exporter = Exporter::new(&sentinel, hooked(&dir, port)).unwrap();
+    hit(&sentinel, "acme", 12);
+    wait(PATIENCE, || came.lock().unwrap().len() == 1);
+    let closing = Instant::now();
+    assert!(exporter.close(Duration::from_secs(5)));
+    assert!(closing.elapsed() < Duration::from_secs(1), "{:?}", closing.elapsed());
+    // Whoever leads next sends it, by the same id.
+    let next = Sentinel::builder().build().unwrap();
+    let (port, again) = receiver(vec!["200 OK"]);
+    let exporter = Exporter::new(&next, hooked(&dir, port)).unwrap();
+    exporter.start();
+    wait(PATIENCE, || again.lock().unwrap().len() == 1);
+    assert_eq!(again.lock().unwrap()[0].1, came.lock().unwrap()[0].1);
 }
 
 #[test]

@@ -283,7 +283,11 @@ fn one_of_them() {
     runtime.block_on(async {
         loop {
             let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+            let led = desk.leads();
             desk.lead(now_ms, &mut failures);
+            if desk.leads() && !led {
+                std::fs::write(dir.join("leader"), std::process::id().to_string()).unwrap();
+            }
             let failing = std::fs::read_to_string(dir.join("failing")).unwrap();
             let facts = if failing.is_empty() { quiet(now_ms) } else { hit(now_ms, &failing) };
             desk.judge_by(&facts, now_ms, &mut failures);
@@ -356,12 +360,22 @@ fn kills_lose_no_alert_and_repeat_none_under_another_id() {
     let mut random = StdRng::seed_from_u64(8);
     let mut processes: Vec<Process> = (0..4).map(|_| Process::start(dir.path())).collect();
     let (mut killed, mut incidents) = (0, 0);
+    let mut leaders = 0;
     let mut until = |what: &str, processes: &mut Vec<Process>, killed: &mut usize| {
         let begun = Instant::now();
         while !told.lock().unwrap().iter().any(|line| line.contains(what)) {
             assert!(begun.elapsed() < Duration::from_mins(1), "nobody was told of {what}");
             std::thread::sleep(Duration::from_millis(random.random_range(5..80)));
-            let victim = random.random_range(0..processes.len());
+            // The leader, mostly.
+            let leader = std::fs::read_to_string(dir.path().join("leader")).ok().and_then(|pid| pid.parse().ok());
+            let leads = |process: &Process| Some(process.0.id()) == leader;
+            let victim = match processes.iter().position(leads).filter(|_| random.random_bool(0.7)) {
+                Some(leader) => {
+                    leaders += 1;
+                    leader
+                }
+                None => random.random_range(0..processes.len()),
+            };
             // Another one first: it is the one that leads next, or waits for that.
             let next = Process::start(dir.path());
             drop(std::mem::replace(&mut processes[victim], next));
@@ -400,7 +414,7 @@ fn kills_lose_no_alert_and_repeat_none_under_another_id() {
     #[allow(clippy::explicit_write)]
     writeln!(
         std::io::stderr(),
-        "{killed} killed: {incidents} incidents, {} notices, {again} came again",
+        "{killed} killed, {leaders} of them led: {incidents} incidents, {} notices, {again} came again",
         distinct.len()
     )
     .unwrap();
