@@ -48,9 +48,40 @@ def differs(value, said, where, seen):
         yield f"{where} is a {type(value).__name__}, no {said.__name__}"
 
 
+# What is said, not what is answered; and a verdict that this incident is not.
+NO_ANSWERS = {
+    _types.SecretEnv, _types.SecretFile, _types.Verdicts, _types.TenantErrors, _types.TenantShare, _types.TenantLatency,
+    _types.GroupingOptions, _types.SlackSink, _types.WebhookSink, _types.EmailSink, _types.LogSink, _types.AlertOptions,
+    _types.EndpointSubject,
+}  # fmt: skip
+
+
 def shapes():
-    """All that the module describes; what others only extend is met in them."""
-    return {shape for name, shape in vars(_types).items() if typing.is_typeddict(shape) and not name.startswith("_")}
+    """All answers that the module describes; what others only extend is met in them."""
+    every = {shape for name, shape in vars(_types).items() if typing.is_typeddict(shape) and not name.startswith("_")}
+    return every - NO_ANSWERS
+
+
+def alerts(place):
+    """What there is to know of an alert that fires, of one that is over, and of a test."""
+    place.chmod(0o700)
+    file = place / "sentinel.toml"
+    exporter = f"[exporter]\nservice = 'alerts'\ndir = '{place}'\nevery = '0.5s'\n"
+    rules = "[alerts]\nverdict = { errors = false, latency = false }\ngrouping = { first = 0, then = 0 }\n"
+    sink = f"[[alerts.sinks]]\ntype = 'log'\nto = '{place / 'told'}'\n"
+    file.write_text(exporter + rules + "tenant_errors = { at_least = 5, for = 0 }\n" + sink)
+    with Sentinel(config=file) as sentinel:
+        for _ in range(9):
+            sentinel.record("acme", "/v1", 503, 1.0)
+        told = within(lambda: sentinel.alerts()["sinks"][0]["delivered"] and sentinel.alerts())
+        tried = sentinel.test_alert()
+        file.write_text(exporter + rules + sink)
+        over = within(lambda: sentinel.alerts()["recent"] and sentinel.alerts())
+    return [
+        ("alerts", told, _types.AlertsReport),
+        ("alerts that are over", over, _types.AlertsReport),
+        ("test", tried, list[_types.TriedSink]),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +119,7 @@ def met(tmp_path_factory):
                 ("stats", sentinel.stats(), _types.Stats),
                 ("memory", sentinel.memory(), _types.Memory),
                 ("sharing", sentinel.sharing(), _types.Sharing),
+                *alerts(tmp_path_factory.mktemp("alerts")),
             ],
         )
         pending.discard()
@@ -99,7 +131,7 @@ def test_the_answers_are_as_they_are_said_to_be(met):
     # Nothing is described that there was not, or this shows nothing of it.
     assert shapes() - seen.keys() == set()
     unseen = {(shape.__name__, key) for shape, keys in seen.items() for key in shape.__annotations__.keys() - keys}
-    assert unseen <= {("TenantReport", "series")}, unseen
+    assert unseen <= {("TenantReport", "series"), ("EndpointSubject", "endpoint")}, unseen
 
 
 def test_the_incident_has_all_that_may_be_none(met):
