@@ -260,8 +260,11 @@ fn a_sink_that_fails_hangs_or_panics_hurts_nobody() {
     }
 }
 
+/// When each request came, and by which id.
+type Came = Arc<Mutex<Vec<(Instant, String)>>>;
+
 /// A webhook's server: answers each request as the test says, and notes when it came and its `webhook-id`.
-fn receiver(answers: Vec<&'static str>) -> (u16, Arc<Mutex<Vec<(Instant, String)>>>) {
+fn receiver(answers: Vec<&'static str>) -> (u16, Came) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let came = Arc::new(Mutex::new(Vec::new()));
