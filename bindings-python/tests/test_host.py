@@ -277,7 +277,9 @@ def test_the_snippet_of_the_readme(tmp_path):
 
             def counted(i):
                 report = service.data(f"/report?limit={100 + i}")
-                return report["scope"], report["totals"]["requests"], report["tenants"][0]["tenant_id"]
+                # A worker publishes first when its first request begins, before it is known that this one is for the view.
+                counted = [row["tenant_id"] for row in report["tenants"] if row["requests"]]
+                return report["scope"], report["totals"]["requests"], *counted
 
             def all_say():
                 return set(pool.map(counted, range(32))) == {("host", 40, tenant)}
