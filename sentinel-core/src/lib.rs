@@ -105,6 +105,7 @@ mod sync;
 mod tails;
 mod tenant;
 mod text;
+pub mod uptime;
 mod verdict;
 mod view;
 mod window;
