@@ -5,6 +5,7 @@
 
 use super::maintenance::Spans;
 use super::result::{CheckResult, Outcome};
+use crate::wire::MAX_COUNT;
 use serde::Serialize;
 
 /// What is known of a target in `[from_ms, to_ms)`. The four parts are the window, to the millisecond.
@@ -116,7 +117,8 @@ impl Availability {
 }
 
 /// The availability of `[from_ms, to_ms)` by raw results, which may come in any order and doubled; of one moment the worst counts. Before
-/// `since_ms`, when the check came to be, nothing is maintenance. A window that ends before it begins is empty.
+/// `since_ms`, when the check came to be, nothing is maintenance. A window that ends before it begins is empty; moments beyond ±2^53 are
+/// those.
 ///
 /// [`super::History`] computes the same of what it keeps.
 ///
@@ -134,7 +136,9 @@ pub fn availability(
     from_ms: i64,
     to_ms: i64,
 ) -> Availability {
-    let to_ms = to_ms.max(from_ms);
+    let limit = MAX_COUNT as i64;
+    let from_ms = from_ms.clamp(-limit, limit);
+    let to_ms = to_ms.clamp(from_ms, limit);
     let mut results: Vec<CheckResult> = results.iter().map(|result| result.bounded()).collect();
     results.sort_unstable();
     results.dedup_by(|later, kept| {

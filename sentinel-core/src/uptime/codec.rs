@@ -10,7 +10,7 @@ use crate::wire::{MAX_COUNT, Reader, Writer, invalid};
 use std::collections::VecDeque;
 
 const CHECK: [u8; 4] = *b"SNTU";
-const NETWORK: [u8; 4] = *b"SNTW";
+const SHARED: [u8; 4] = *b"SNTW";
 const VERSION: u8 = 1;
 
 impl Uptime {
@@ -61,31 +61,34 @@ impl Uptime {
         Ok(true)
     }
 
-    /// The bytes of what is known of this side's own network, for [`Uptime::restore_network`].
+    /// The bytes of what is known of all checks together (this side's own network, the clock), for [`Uptime::restore_shared`].
     ///
     /// ```
     /// use sentinel_core::uptime::Uptime;
-    /// assert!(Uptime::default().restore_network(&Uptime::default().encode_network()).is_ok());
+    /// assert!(Uptime::default().restore_shared(&Uptime::default().encode_shared()).is_ok());
     /// ```
-    pub fn encode_network(&self) -> Vec<u8> {
-        let mut out = Writer::new(NETWORK, VERSION, 16);
+    pub fn encode_shared(&self) -> Vec<u8> {
+        let mut out = Writer::new(SHARED, VERSION, 16);
         out.perhaps_ms(self.network.down_since_ms);
+        out.perhaps_ms(self.now_ms);
         out.finish()
     }
 
-    /// Takes back what [`Uptime::encode_network`] gave, after the checks: whoever resumes in an outage does not tell of it again.
+    /// Takes back what [`Uptime::encode_shared`] gave, after the checks: whoever resumes in an outage does not tell of it again, and who
+    /// resumes with a clock that was set back knows it.
     ///
     /// # Errors
     /// A [`DecodeError`] for bytes that are nothing of the kind.
     ///
     /// ```
-    /// assert!(sentinel_core::uptime::Uptime::default().restore_network(b"").is_err());
+    /// assert!(sentinel_core::uptime::Uptime::default().restore_shared(b"").is_err());
     /// ```
-    pub fn restore_network(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let mut input = Reader::open(bytes, NETWORK, VERSION)?;
-        let since = input.perhaps_ms()?;
+    pub fn restore_shared(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut input = Reader::open(bytes, SHARED, VERSION)?;
+        let (since, latest) = (input.perhaps_ms()?, input.perhaps_ms()?);
         input.end()?;
         self.network.down_since_ms = since;
+        self.now_ms = self.now_ms.max(latest);
         self.network.back.clear();
         for monitor in self.monitors.values_mut() {
             let lost = monitor.state.last.is_some_and(|last| last.cause == Some(Cause::OwnNetwork));
@@ -175,7 +178,7 @@ impl Reader<'_> {
     }
 
     fn perhaps_ms(&mut self) -> Result<Option<i64>, DecodeError> {
-        if self.bit("moment")? { self.signed().map(Some) } else { Ok(None) }
+        if self.bit("moment")? { self.instant("moment").map(Some) } else { Ok(None) }
     }
 
     fn history(&mut self) -> Result<History, DecodeError> {

@@ -122,7 +122,7 @@ pub struct After {
 pub struct Uptime {
     pub(super) monitors: BTreeMap<String, Monitor>,
     pub(super) network: Network,
-    now_ms: Option<i64>,
+    pub(super) now_ms: Option<i64>,
 }
 
 impl Uptime {

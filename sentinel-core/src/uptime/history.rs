@@ -178,8 +178,9 @@ impl History {
         self.hours.get_mut(place)
     }
 
-    /// The availability of `[from_ms, to_ms)`. Before [`History::raw_from_ms`] only whole hours are known, so a beginning there is moved
-    /// back, and an end there forward, to a full hour: the answer says for what window it is. Of more than 90 days the last ones.
+    /// The availability of `[from_ms, to_ms)`. Between the check's beginning and [`History::raw_from_ms`] only whole hours are known, so a
+    /// beginning there is moved back, and an end there forward, to a full hour: the answer says for what window it is. Of more than 90 days
+    /// the last ones.
     ///
     /// ```
     /// use sentinel_core::uptime::{CheckResult, History};
@@ -193,11 +194,11 @@ impl History {
         let limit = MAX_COUNT as i64;
         let (mut from, mut to) = (from_ms.clamp(-limit, limit), to_ms.clamp(-limit, limit));
         to = to.max(from);
-        if to < self.folded_ms && to > from {
+        if to < self.folded_ms && to > from.max(self.since_ms) {
             to = (to - 1).div_euclid(HOUR).saturating_add(1) * HOUR;
         }
         from = from.max((to.div_euclid(HOUR) - KEPT_HOURS) * HOUR);
-        if from < self.folded_ms && to > from {
+        if from < self.folded_ms && to > from && from > self.since_ms {
             from = from.div_euclid(HOUR) * HOUR;
         }
         let mut sum = Sum::default();
@@ -221,7 +222,7 @@ impl History {
         Availability::of(from, to, sum)
     }
 
-    /// From here on (Unix ms) windows may begin and end at any millisecond.
+    /// From here on (Unix ms) all results are raw: windows may begin and end at any millisecond.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::History::new(7).raw_from_ms(), 7);

@@ -2,6 +2,7 @@
 
 use crate::alert::duration;
 use crate::error::ConfigError;
+use crate::wire::MAX_COUNT;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
@@ -98,8 +99,8 @@ impl Maintenance {
     /// assert!(weekly.contains(0) && !weekly.contains(3_600_000) && weekly.contains(7 * 86_400_000));
     /// ```
     pub fn contains(&self, at_ms: i64) -> bool {
-        Spans::of(std::slice::from_ref(self), at_ms, at_ms.saturating_add(1)).overlap(at_ms, at_ms.saturating_add(1))
-            > 0
+        let at_ms = at_ms.clamp(-(MAX_COUNT as i64), MAX_COUNT as i64);
+        Spans::of(std::slice::from_ref(self), at_ms, at_ms + 1).overlap(at_ms, at_ms + 1) > 0
     }
 
     /// Checks every value; `field` is what it is called in the configuration.
@@ -142,7 +143,7 @@ impl Maintenance {
             Self::Weekly { days, at, length, offset } => {
                 let length = i64::try_from(length.as_millis()).unwrap_or(DAY).min(WEEK);
                 for day in days {
-                    let first = FIRST_MONDAY + *day as i64 * DAY + at - offset;
+                    let first = FIRST_MONDAY + *day as i64 * DAY + (*at).clamp(0, DAY) - (*offset).clamp(-DAY, DAY);
                     // The first one that ends after `from`.
                     let mut begins = first + (from - length - first).div_euclid(WEEK) * WEEK;
                     while begins < to {

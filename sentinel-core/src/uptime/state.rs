@@ -2,6 +2,7 @@
 
 use super::check::{Check, Confirm};
 use super::result::{Cause, CheckResult, Outcome};
+use crate::wire::MAX_COUNT;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::fmt;
@@ -245,7 +246,7 @@ impl State {
     /// It is asked again before its interval is over.
     pub(super) fn confirm_soon(&mut self, check: &Check, now_ms: i64) {
         let wait = check.confirm.every.min(check.interval);
-        self.confirm_ms = Some(now_ms.saturating_add(millis(wait)));
+        self.confirm_ms = Some(now_ms.saturating_add(millis(wait)).min(MAX_COUNT as i64));
     }
 
     /// It is down, or up, and that is confirmed.
@@ -255,7 +256,7 @@ impl State {
         self.cause = self.last.and_then(|last| last.cause);
         let mut news = to == Status::Down || from == Status::Down;
         let mut begins = false;
-        if from != Status::Unknown {
+        if news {
             self.turns.retain(|turn| now_ms.saturating_sub(*turn) < FLAPS_MS);
             if self.turns.len() == FLAPS {
                 self.turns.pop_front();
@@ -285,6 +286,7 @@ impl State {
 
     /// When the certificate that was seen expires, Unix ms.
     pub(super) fn certificate(&mut self, check: &Check, now_ms: i64, expires_ms: i64, out: &mut Vec<Change>) {
+        let expires_ms = expires_ms.clamp(-(MAX_COUNT as i64), MAX_COUNT as i64);
         self.expires_ms = Some(expires_ms);
         let soon = i64::from(check.certificate_days) * DAY_MS;
         let expiring = soon > 0 && expires_ms.saturating_sub(now_ms) <= soon;

@@ -59,9 +59,9 @@ proptest! {
         let bytes = whole.encode("shop").unwrap();
         prop_assert_eq!(resumed.restore("shop", &bytes), Ok(true));
         prop_assert_eq!(resumed.encode("shop").unwrap(), bytes);
+        prop_assert_eq!(resumed.restore_shared(&whole.encode_shared()), Ok(()));
         let known = |uptime: &Uptime, at| { let mut standing = uptime.standing("shop", at).unwrap(); standing.missed = 0; standing };
         for (at, found, expires) in &stream[stop..] {
-            // Who resumes does not know what the clock said before: the same clock goes on here.
             let (one, two) = (whole.record("shop", *at, *found, *expires), resumed.record("shop", *at, *found, *expires));
             prop_assert_eq!(one, two);
             prop_assert_eq!(known(&whole, *at), known(&resumed, *at));
@@ -88,7 +88,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_check_or_an_error(bytes in vec(any::<u8>(), 0..300), twenty: [u8; 20]) {
         let mut uptime = ready();
-        let _ = (uptime.restore("shop", &bytes), uptime.restore_network(&bytes));
+        let _ = (uptime.restore("shop", &bytes), uptime.restore_shared(&bytes));
         if let Ok(found) = CheckResult::from_bytes(&twenty) {
             prop_assert_eq!(found.to_bytes(), twenty);
         }
@@ -174,7 +174,7 @@ fn a_dead_network_is_resumed() {
     for name in world.uptime.names() {
         resumed.uptime.restore(name, &world.uptime.encode(name).unwrap()).unwrap();
     }
-    resumed.uptime.restore_network(&world.uptime.encode_network()).unwrap();
+    resumed.uptime.restore_shared(&world.uptime.encode_shared()).unwrap();
     assert_eq!(resumed.uptime.network(), world.uptime.network());
     resumed.now = world.now;
     resumed.run(900_000, 100, |_, at| if at < 720_000 { Outcome::Down } else { Outcome::Up });

@@ -50,9 +50,8 @@ fn oracle(results: &[CheckResult], maintenance: &[(i64, i64)], since: i64, from:
         let part = if ms >= since && maintenance.iter().any(|(begins, ends)| (*begins..*ends).contains(&ms)) {
             &mut out.maintenance_ms
         } else {
-            // The latest one that has begun; of one moment the worst.
-            let latest =
-                results.iter().filter(|result| result.at_ms <= ms).max_by_key(|result| (result.at_ms, result.outcome));
+            // The latest one that has begun; of one moment the worst: their order is that.
+            let latest = results.iter().filter(|result| result.at_ms <= ms).max();
             match latest
                 .filter(|result| ms < result.at_ms + 2 * i64::from(result.interval_ms))
                 .map(|result| result.outcome)
