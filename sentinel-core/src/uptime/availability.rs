@@ -154,6 +154,7 @@ pub fn availability(
 
 /// What is known of some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_field_names, reason = "the unit")]
 pub(super) struct Sum {
     pub(super) up_ms: u64,
     pub(super) down_ms: u64,

@@ -231,7 +231,7 @@ impl Check {
             return Err(ConfigError::new(&field("name"), format!("{shown:?}"), "1 to 64 bytes, no control characters"));
         }
         within(&field("interval"), self.interval, Duration::from_secs(1)..=Duration::from_hours(24))?;
-        let longest = Duration::from_secs(60).min(self.interval);
+        let longest = Duration::from_mins(1).min(self.interval);
         within(&field("timeout"), self.timeout(), Duration::from_millis(10)..=longest)?;
         let every = Duration::from_millis(100)..=Duration::from_secs(10);
         within(&field("confirm.every"), self.confirm.every, every)?;

@@ -12,6 +12,7 @@ pub(super) const HOUR: i64 = 3_600_000;
 
 /// An hour, or what has been added up of it: the rest of its milliseconds is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_field_names, reason = "the unit")]
 pub(super) struct Bucket {
     pub(super) up_ms: u32,
     pub(super) down_ms: u32,

@@ -42,6 +42,7 @@ pub struct UptimeReport {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each a field of its JSON")]
 pub struct CheckStanding {
     /// Its name.
     pub name: String,

@@ -93,28 +93,24 @@ impl Target {
             _ => return None,
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(rest) => {
-                let (host, port) = rest.split_once(']')?;
-                host.parse::<std::net::Ipv6Addr>().ok()?;
-                (host, port)
+        let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, port)
+        } else {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if !(1..=253).contains(&host.len()) || !host.bytes().all(name) {
+                return None;
             }
-            None => {
-                let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-                let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-                if !(1..=253).contains(&host.len()) || !host.bytes().all(name) {
-                    return None;
-                }
-                (host, port)
-            }
+            (host, port)
         };
         let given = match port.strip_prefix(':') {
             Some(digits) if (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Some(digits.parse::<u16>().ok().filter(|port| *port > 0)?)
             }
-            Some(_) => return None,
             None if port.is_empty() => None,
-            None => return None,
+            Some(_) | None => return None,
         };
         let port = given.or(usual)?;
         let path = match kind {

@@ -12,6 +12,9 @@ fn of(json: &serde_json::Value) -> Result<Check, String> {
     serde_json::from_value(json.clone()).map_err(|error| error.to_string())
 }
 
+type Edit<'a> = &'a dyn Fn(&mut Check);
+
+#[allow(clippy::needless_pass_by_value, reason = "each is made for it")]
 fn shop(more: serde_json::Value) -> Result<Check, String> {
     let mut all = json!({ "name": "shop", "target": "https://shop.example/" });
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -86,7 +89,6 @@ fn every_option_has_its_edges() {
     };
     let tcp = || Target::new("tcp://db:5432").unwrap();
     let text = |len: usize| Some("x".repeat(len));
-    type Edit<'a> = &'a dyn Fn(&mut Check);
     let good: [Edit<'_>; 12] = [
         &|check| check.name = "x".repeat(64),
         &|check| (check.interval, check.timeout) = (ms(1_000), Some(ms(1_000))),
