@@ -70,10 +70,12 @@ impl Monitor {
     }
 
     /// From now on nothing is known of it.
-    fn forget(&mut self, now_ms: i64, cause: Cause, out: &mut Vec<Change>) {
-        let mark = CheckResult::unknown(now_ms, self.check.interval_ms(), cause);
-        self.history.record(mark, &self.check.maintenance);
-        self.state.forget(&self.check, now_ms, out);
+    fn forget(&mut self, now_ms: i64, after: &mut After) {
+        let mark = CheckResult::unknown(now_ms, self.check.interval_ms(), Cause::Paused).bounded();
+        if self.history.record(mark, &self.check.maintenance) {
+            after.marks.push((self.check.name.clone(), mark));
+        }
+        self.state.forget(&self.check, now_ms, &mut after.changes);
         self.disowned = false;
     }
 
@@ -99,8 +101,10 @@ impl Monitor {
 pub struct After {
     /// What has changed.
     pub changes: Vec<Change>,
-    /// The results that were stored: the one given, as it counts. A log writes these down.
+    /// The result that was given, as it counts; none if it changes nothing. A log writes it down.
     pub stored: Option<CheckResult>,
+    /// Of a new configuration: from when on nothing is known of these checks. A log writes them down as results.
+    pub marks: Vec<(String, CheckResult)>,
     /// Failures from this moment on (Unix ms) are this side's own, of all checks: a log writes it down.
     pub disowned_ms: Option<i64>,
     /// Checks whose next probe is earlier now: those asked as witnesses.
@@ -143,7 +147,7 @@ impl Uptime {
                     let old = std::mem::replace(&mut monitor.check, check);
                     let paused = monitor.check.paused && !old.paused;
                     if paused || old.differs(&monitor.check) {
-                        monitor.forget(now_ms, Cause::Paused, &mut after.changes);
+                        monitor.forget(now_ms, &mut after);
                     }
                     monitor.host = hash(monitor.check.target.host());
                     let resumed = old.paused && !monitor.check.paused;
@@ -155,9 +159,11 @@ impl Uptime {
             };
             self.monitors.insert(monitor.check.name.clone(), monitor);
         }
+        let marks = after.marks.len();
         for mut gone in before.into_values() {
-            gone.forget(now_ms, Cause::Paused, &mut after.changes);
+            gone.forget(now_ms, &mut after);
         }
+        after.marks.truncate(marks); // nothing is kept of those
         after
     }
 
@@ -249,6 +255,28 @@ impl Uptime {
             self.fails(name, now_ms, step == Step::Nearly, &mut after);
         }
         after
+    }
+
+    /// Takes back a result that was [stored](After::stored), or a mark, from a log: in the order of the log, after [`Uptime::restore`]. Nothing is
+    /// told, and nobody is called down by it: the next failure does that. False if it changes nothing.
+    ///
+    /// ```
+    /// use sentinel_core::uptime::{Check, CheckResult, Checks, Target, Uptime};
+    ///
+    /// let mut uptime = Uptime::default();
+    /// uptime.configure(Checks::new(vec![Check::new("db", Target::new("tcp://db:5432")?)])?, 0);
+    /// assert!(uptime.replay("db", CheckResult::up(5_000, 60_000)));
+    /// assert!(!uptime.replay("db", CheckResult::up(5_000, 60_000)));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn replay(&mut self, name: &str, result: CheckResult) -> bool {
+        let Some(monitor) = self.monitors.get_mut(name) else { return false };
+        let result = result.bounded();
+        if !monitor.check.paused && monitor.state.last.is_none_or(|last| result.at_ms > last.at_ms) {
+            let calm = monitor.check.in_maintenance(result.at_ms);
+            monitor.state.record(&monitor.check, result.at_ms, result, calm, &mut Vec::new());
+        }
+        monitor.history.record(result, &monitor.check.maintenance)
     }
 
     /// A target that has failed as often as it takes, or nearly: then others are asked, if they have to be.

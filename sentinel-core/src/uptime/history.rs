@@ -169,6 +169,11 @@ impl History {
         }
         let place = usize::try_from(hour - self.first_hour).ok()?;
         if place >= self.hours.len() {
+            // Three days at a time: to double would keep room for half a year.
+            let more = place + 1 - self.hours.len();
+            if self.hours.capacity() <= place {
+                self.hours.reserve_exact(more.max(72));
+            }
             self.hours.resize(place + 1, Bucket::default());
         }
         while self.first_hour < oldest {

@@ -1,7 +1,7 @@
 //! What survives a process is what was there; any bytes are that or an error.
 
 use crate::windows::outcomes;
-use crate::{START, World, check, checks, result};
+use crate::{Line, START, World, check, checks, result};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sentinel_core::DecodeError;
@@ -141,6 +141,50 @@ fn what_is_not_a_check_says_why() {
     assert_eq!(uptime.restore("nobody", &bytes), Ok(false));
     let longer = sealed(&[&bytes[..bytes.len() - 4], &[0]].concat());
     assert!(matches!(uptime.restore("shop", &longer), Err(DecodeError::Invalid { field: "length", .. })));
+}
+
+/// Killed at any point: a snapshot and the log of what was stored after it give the availability of everything that was stored.
+#[test]
+fn a_snapshot_and_a_log_are_the_whole() {
+    let ten = || checks((0..10).map(|at| check(&format!("t{at}"))));
+    let mut whole = World::new(ten());
+    let dead = |at: i64| (1_200_000..1_500_000).contains(&at);
+    for snapshot in [0, 700_000, 1_300_000, 1_600_000] {
+        let mut world = World::new(ten());
+        world.run(
+            snapshot,
+            100,
+            |name, at| if dead(at) || name == "t3" && at > 600_000 { Outcome::Down } else { Outcome::Up },
+        );
+        let mut resumed = World::new(ten()).uptime;
+        for name in world.uptime.names() {
+            resumed.restore(name, &world.uptime.encode(name).unwrap()).unwrap();
+        }
+        resumed.restore_shared(&world.uptime.encode_shared()).unwrap();
+        whole = world;
+        whole.log.clear();
+        whole.run(
+            2_000_000,
+            100,
+            |name, at| if dead(at) || name == "t3" && at > 600_000 { Outcome::Down } else { Outcome::Up },
+        );
+        for line in &whole.log {
+            match line {
+                Line::Stored(name, found) => assert!(resumed.replay(name, *found)),
+                Line::Disowned(since) => resumed.disown(*since),
+            }
+        }
+        for name in whole.uptime.names() {
+            assert_eq!(
+                resumed.history(name).unwrap().results().collect::<Vec<_>>(),
+                whole.uptime.history(name).unwrap().results().collect::<Vec<_>>(),
+                "{name}"
+            );
+            assert_eq!(resumed.availability(name, START, whole.now), whole.uptime.availability(name, START, whole.now));
+        }
+    }
+    // Who was down is called down by the next failure, and nobody else is.
+    assert_eq!(whole.uptime.standing("t3", whole.now).unwrap().confirmed, Status::Down);
 }
 
 /// A history is kept for another target too, its state is not; nothing of the state for one that is paused.

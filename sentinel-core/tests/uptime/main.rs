@@ -86,16 +86,25 @@ struct World {
     probes: Vec<(String, CheckResult)>,
     changes: Vec<Change>,
     disowned: Vec<i64>,
+    log: Vec<Line>,
+}
+
+/// What a log keeps.
+enum Line {
+    Stored(String, CheckResult),
+    Disowned(i64),
 }
 
 impl World {
     fn new(all: Checks) -> Self {
         let mut uptime = Uptime::default();
         uptime.configure(all, START);
-        Self { uptime, now: START, probes: Vec::new(), changes: Vec::new(), disowned: Vec::new() }
+        Self { uptime, now: START, probes: Vec::new(), changes: Vec::new(), disowned: Vec::new(), log: Vec::new() }
     }
 
-    fn take(&mut self, after: After) {
+    fn take(&mut self, name: &str, after: After) {
+        self.log.extend(after.stored.map(|found| Line::Stored(name.into(), found)));
+        self.log.extend(after.disowned_ms.map(Line::Disowned));
         self.changes.extend(after.changes);
         self.disowned.extend(after.disowned_ms);
     }
@@ -120,7 +129,7 @@ impl World {
             on_their_way = rest;
             for (_, name, found) in done {
                 let after = self.uptime.record(&name, self.now, found, None);
-                self.take(after);
+                self.take(&name, after);
             }
             self.now += 100;
         }

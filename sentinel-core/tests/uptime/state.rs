@@ -109,6 +109,7 @@ fn who_is_paused_while_down_is_over() {
     assert_eq!(before, [(80, "down")]);
     let pause = uptime.configure(checks([Check { paused: true, ..check("shop") }]), START + 90_000);
     assert_eq!(told(&pause.changes), [("shop".into(), "unknown")]);
+    assert_eq!(pause.marks, [("shop".into(), CheckResult::unknown(START + 90_000, 60_000, Cause::Paused))]);
     assert_eq!(uptime.standing("shop", START + 95_000).unwrap().status, Status::Unknown);
     // A probe that was on its way does not count.
     assert!(uptime.record("shop", START + 95_000, CheckResult::up(START + 91_000, 60_000), None).stored.is_none());
