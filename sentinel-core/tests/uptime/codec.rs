@@ -125,6 +125,25 @@ proptest! {
     }
 }
 
+/// What is common takes less than half of it: 1,000 results with latency and status, a minute apart, give or take.
+#[test]
+fn a_common_result_takes_less_than_ten_bytes() {
+    let mut uptime = ready();
+    let empty = uptime.encode("shop").unwrap().len();
+    for at in 0..1_000_i64 {
+        let began = START + at * 60_000 + at * 7_919 % 200;
+        let latency_us = Some((20_000 + at * 104_729 % 300_000) as u32);
+        uptime.record(
+            "shop",
+            began,
+            CheckResult { latency_us, status: Some(200), ..CheckResult::up(began, 60_000) },
+            None,
+        );
+    }
+    let bytes = uptime.encode("shop").unwrap().len() - empty;
+    assert!(bytes < 10 * 1_000, "{bytes}");
+}
+
 #[test]
 fn what_is_not_a_check_says_why() {
     let bytes = ready().encode("shop").unwrap();
