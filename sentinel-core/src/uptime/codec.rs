@@ -2,7 +2,7 @@
 
 use super::engine::{Monitor, Uptime, hash};
 use super::history::{Bucket, HOUR, History, ResultCounts};
-use super::result::{Cause, CheckResult, MAX_INTERVAL_MS, Packed, outcome_of};
+use super::result::{Cause, CheckResult, MAX_INTERVAL_MS, Outcome, Packed, outcome_of};
 use super::state::{FLAPS, State, Status};
 use super::{KEPT_HOURS, KEPT_RESULTS};
 use crate::error::DecodeError;
@@ -140,7 +140,10 @@ impl Writer {
         let other = interval_ms != before.1;
         let flags = [other, latency_us.is_some(), status.is_some()];
         let bits = flags.iter().enumerate().fold(0, |bits, (at, flag)| bits | (u64::from(*flag) << (at + 2)));
-        self.numbers([outcome as u64 | bits, u64::from(Cause::tag(cause)), at_ms.wrapping_sub(before.0) as u64]);
+        self.numbers([outcome as u64 | bits, at_ms.wrapping_sub(before.0) as u64]);
+        if outcome != Outcome::Up {
+            self.number(u64::from(Cause::tag(cause)));
+        }
         if other {
             self.number(u64::from(interval_ms));
         }
@@ -201,7 +204,7 @@ impl Reader<'_> {
             }
             hours.extend(std::iter::repeat_n(Bucket { up_ms, down_ms, maintenance_ms }, run));
         }
-        let count = self.items("results", 3)?;
+        let count = self.items("results", 2)?;
         if count > KEPT_RESULTS {
             return Err(invalid("results", count as u64, "as many as are kept"));
         }
@@ -217,8 +220,8 @@ impl Reader<'_> {
 
     fn result(&mut self, before: &mut (i64, u32), first: bool) -> Result<CheckResult, DecodeError> {
         let bits = self.at_most("result", 31, "5 bits")?;
-        let (outcome, cause) = (outcome_of(bits & 3)?, Cause::of_tag(self.number()?)?);
-        let later = self.count("at_ms")?;
+        let (outcome, later) = (outcome_of(bits & 3)?, self.count("at_ms")?);
+        let cause = if outcome == Outcome::Up { None } else { Cause::of_tag(self.number()?)? };
         let at_ms = before.0 + later as i64;
         let has = |bit: u64| bits & (1 << bit) != 0;
         let interval_ms = if has(2) {
