@@ -70,8 +70,8 @@ impl Monitor {
     }
 
     /// From now on nothing is known of it.
-    fn forget(&mut self, now_ms: i64, after: &mut After) {
-        let mark = CheckResult::unknown(now_ms, self.check.interval_ms(), Cause::Paused).bounded();
+    fn forget(&mut self, now_ms: i64, cause: Cause, after: &mut After) {
+        let mark = CheckResult::unknown(now_ms, self.check.interval_ms(), cause).bounded();
         if self.history.record(mark, &self.check.maintenance) {
             after.marks.push((self.check.name.clone(), mark));
         }
@@ -147,7 +147,8 @@ impl Uptime {
                     let old = std::mem::replace(&mut monitor.check, check);
                     let paused = monitor.check.paused && !old.paused;
                     if paused || old.differs(&monitor.check) {
-                        monitor.forget(now_ms, &mut after);
+                        let cause = if paused { Cause::Paused } else { Cause::Changed };
+                        monitor.forget(now_ms, cause, &mut after);
                     }
                     monitor.host = hash(monitor.check.target.host());
                     let resumed = old.paused && !monitor.check.paused;
@@ -161,7 +162,7 @@ impl Uptime {
         }
         let marks = after.marks.len();
         for mut gone in before.into_values() {
-            gone.forget(now_ms, &mut after);
+            gone.forget(now_ms, Cause::Changed, &mut after);
         }
         after.marks.truncate(marks); // nothing is kept of those
         after
@@ -281,6 +282,9 @@ impl Uptime {
 
     /// A target that has failed as often as it takes, or nearly: then others are asked, if they have to be.
     fn fails(&mut self, name: &str, now_ms: i64, nearly: bool, after: &mut After) {
+        if self.network.down_since_ms.is_some() {
+            return; // a probe that began before that: the next one says more
+        }
         let Some((host, since_ms, held)) =
             self.monitors.get(name).map(|monitor| (monitor.host, monitor.state.streak_ms, monitor.state.held))
         else {

@@ -93,10 +93,20 @@ impl Expect {
                 return Err(Cause::Json);
             }
         }
-        if self.max_latency.is_some_and(|most| answer.latency > most) {
-            return Err(Cause::Latency);
-        }
-        Ok(())
+        self.in_time(answer.latency)
+    }
+
+    /// Of a check that is not HTTP: it took no longer than `max_latency`.
+    ///
+    /// # Errors
+    /// [`Cause::Latency`].
+    ///
+    /// ```
+    /// use sentinel_core::uptime::Expect;
+    /// assert_eq!(Expect::default().in_time(std::time::Duration::from_hours(1)), Ok(()));
+    /// ```
+    pub fn in_time(&self, latency: Duration) -> Result<(), Cause> {
+        if self.max_latency.is_some_and(|most| latency > most) { Err(Cause::Latency) } else { Ok(()) }
     }
 
     /// The body is looked at.

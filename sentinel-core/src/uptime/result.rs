@@ -64,11 +64,13 @@ pub enum Cause {
     OwnNetwork,
     /// Of an unknown result: the check was paused.
     Paused,
+    /// Of an unknown result: something else is checked from then on.
+    Changed,
 }
 
 impl Cause {
     /// The place in the list is what is written.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Dns,
         Self::Blocked,
         Self::Connect,
@@ -83,6 +85,7 @@ impl Cause {
         Self::Latency,
         Self::OwnNetwork,
         Self::Paused,
+        Self::Changed,
     ];
 
     /// As it is spelled everywhere.
@@ -106,6 +109,7 @@ impl Cause {
             Self::Latency => "latency",
             Self::OwnNetwork => "own_network",
             Self::Paused => "paused",
+            Self::Changed => "changed",
         }
     }
 

@@ -133,6 +133,23 @@ fn who_does_not_come_back_is_down() {
     assert!(down.since_ms - START >= DEAD.end);
 }
 
+/// Those whose third failure began before the network died, and is known after that: nobody is told twice.
+#[test]
+fn a_late_failure_is_not_told_again() {
+    for early in (1..40).map(|s| s * 1_000) {
+        let mut world = World::new(checks(many(20)));
+        world.run(
+            14 * MINUTE,
+            9_000,
+            |name, at| {
+                if name < "t13" && at >= DEAD.start - early { Outcome::Down } else { dead(at) }
+            },
+        );
+        let told = world.told().iter().filter(|(_, what)| *what == "network_down").count();
+        assert_eq!(told, 1, "{early} ms before: {:?}", world.told());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
