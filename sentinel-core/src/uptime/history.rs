@@ -208,7 +208,7 @@ impl History {
             from = from.div_euclid(HOUR) * HOUR;
         }
         let mut sum = Sum::default();
-        if from < self.folded_ms {
+        if from < self.folded_ms && to > self.since_ms {
             let skip = usize::try_from(from.div_euclid(HOUR) - self.first_hour).unwrap_or(0);
             let hours = self.hours.iter().enumerate().skip(skip);
             for (_, bucket) in hours.take_while(|(at, _)| (self.first_hour + *at as i64) * HOUR < to) {
