@@ -1,7 +1,8 @@
 //! What survives the process: a check's history and state as bytes. Any bytes give them back or an error.
 
-use super::engine::{Monitor, Uptime, hash};
+use super::engine::Uptime;
 use super::history::{Bucket, HOUR, History, ResultCounts};
+use super::monitor::{Monitor, hash};
 use super::result::{Cause, CheckResult, MAX_INTERVAL_MS, Outcome, Packed, outcome_of};
 use super::state::{FLAPS, State, Status};
 use super::{KEPT_HOURS, KEPT_RESULTS};

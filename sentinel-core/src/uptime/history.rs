@@ -219,7 +219,7 @@ impl History {
         }
         let raw = from.max(self.folded_ms);
         if raw < to {
-            let spans = Spans::of(maintenance, raw.max(self.since_ms), to);
+            let spans = Spans::of(maintenance, raw, to);
             let Sum { up_ms, down_ms, maintenance_ms } = measure(self.results(), &spans, raw, to);
             sum.up_ms += up_ms;
             sum.down_ms += down_ms;

@@ -35,6 +35,7 @@ mod engine;
 mod expect;
 mod history;
 mod maintenance;
+mod monitor;
 mod network;
 mod result;
 mod schedule;

@@ -1,6 +1,6 @@
 //! When a check is probed: on a grid of its own, so that checks spread over their interval, nothing drifts, and nothing is made up for.
 
-use sha2::{Digest, Sha256};
+use super::monitor::hash;
 
 /// A probe that is so much later than its moment is left out: after a break all checks would come at once.
 const LATEST_MS: u64 = 5_000;
@@ -48,9 +48,7 @@ impl Schedule {
     /// assert_ne!(Schedule::new("a", 60_000).phase_ms(), Schedule::new("b", 60_000).phase_ms());
     /// ```
     pub fn new(name: &str, interval_ms: u64) -> Self {
-        let digest = Sha256::digest(name.as_bytes());
-        let hash = digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte));
-        Self { interval_ms: interval_ms.clamp(1, 1 << 40), hash }
+        Self { interval_ms: interval_ms.clamp(1, 1 << 40), hash: hash(name) }
     }
 
     /// Where its moments are within the interval, in milliseconds.

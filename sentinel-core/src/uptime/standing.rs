@@ -1,8 +1,8 @@
 //! Where checks stand, for programs and pages: nothing in it is a secret.
 
 use super::availability::Availability;
-use super::engine::Monitor;
 use super::history::HOUR;
+use super::monitor::Monitor;
 use super::result::CheckResult;
 use super::state::Status;
 use super::target::Kind;
