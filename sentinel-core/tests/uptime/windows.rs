@@ -109,6 +109,10 @@ fn never_a_hundred_percent_when_it_was_down() {
     assert_eq!((window.up_ms, window.down_ms, window.uptime_text().as_str()), (2 * 86_400_000, 1, "99.999%"));
     assert!(window.uptime().unwrap() < 1.0);
     assert_eq!(availability(&[result(0, 1, Outcome::Down)], &[], 0, 0, 9).uptime_text(), "0%");
+    // Nor nothing when it was up.
+    let hardly =
+        availability(&[result(0, 1, Outcome::Up), result(2, 86_400_000, Outcome::Down)], &[], 0, 0, 2 * 86_400_000);
+    assert_eq!((hardly.up_ms, hardly.uptime_text().as_str()), (2, "0.001%"));
     assert_eq!(availability(&[], &once(&[(0, 9)]), 0, 0, 9).coverage(), None);
 }
 
