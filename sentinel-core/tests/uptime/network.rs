@@ -92,6 +92,17 @@ fn too_few_to_tell() {
     assert_eq!(world.told().len(), 40);
 }
 
+/// Twenty checks of one host that is down say no more than one of them would: the others answer.
+#[test]
+fn a_host_with_many_checks_is_down() {
+    let target = |at: usize| Target::new(&format!("https://shop.example/{at}")).unwrap();
+    let shop = (0..20).map(|at| Check::new(format!("s{at}"), target(at)));
+    let mut world = World::new(checks(shop.chain(many(4))));
+    world.run(30 * MINUTE, 100, |name, at| if name.starts_with('s') { dead(at) } else { Outcome::Up });
+    assert_eq!(world.told().len(), 40);
+    assert!(world.disowned.is_empty());
+}
+
 /// A third of the targets goes down: those are down. And who was down already when the network died stays so, untold.
 #[test]
 fn a_third_is_down_and_then_the_network_dies() {
