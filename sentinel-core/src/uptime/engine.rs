@@ -123,9 +123,6 @@ impl Uptime {
             return false;
         }
         let Some(monitor) = self.monitors.get_mut(name) else { return false };
-        if monitor.busy_ms.is_some_and(|busy| now_ms < busy) {
-            return false;
-        }
         let (due, missed) = monitor.due(now_ms);
         if due <= now_ms {
             (monitor.last_ms, monitor.first_ms) = (due, None);

@@ -2,7 +2,7 @@
 
 use crate::{MINUTE, START, World, check, checks, told};
 use proptest::prelude::*;
-use sentinel_core::uptime::{Cause, Check, Confirm, Outcome, Status, Target, What};
+use sentinel_core::uptime::{Cause, Check, Confirm, Outcome, Status, Target, Uptime, What};
 use std::time::Duration;
 
 const DEAD: std::ops::Range<i64> = 10 * MINUTE..20 * MINUTE;
@@ -144,21 +144,41 @@ fn who_does_not_come_back_is_down() {
     assert!(down.since_ms - START >= DEAD.end);
 }
 
-/// Those whose third failure began before the network died, and is known after that: nobody is told twice.
+/// A third failure that began before the network was dead and is known after that: nobody is told twice.
 #[test]
 fn a_late_failure_is_not_told_again() {
-    for early in (1..40).map(|s| s * 1_000) {
-        let mut world = World::new(checks(many(20)));
-        world.run(
-            14 * MINUTE,
-            9_000,
-            |name, at| {
-                if name < "t13" && at >= DEAD.start - early { Outcome::Down } else { dead(at) }
-            },
-        );
-        let told = world.told().iter().filter(|(_, what)| *what == "network_down").count();
-        assert_eq!(told, 1, "{early} ms before: {:?}", world.told());
-    }
+    let confirm = |at: usize| Confirm { failures: if at == 0 { 3 } else { 1 }, ..Confirm::default() };
+    let all = (0..7).map(|at| Check { confirm: confirm(at), ..check(&format!("t{at}")) });
+    let mut uptime = Uptime::default();
+    uptime.configure(checks(all), START);
+    let mut changes = Vec::new();
+    let mut record = |name: usize, began: i64, known: i64, outcome| {
+        let found = crate::result(START + began, 60_000, outcome);
+        changes.extend(uptime.record(&format!("t{name}"), START + known, found, None).changes);
+    };
+    (0..14).for_each(|at| record(at as usize % 7, at, at, Outcome::Up));
+    [100, 20_000].map(|at| record(0, at, at, Outcome::Down));
+    (1..7).for_each(|name| record(name, 40_000 + name as i64, 40_000 + name as i64, Outcome::Down));
+    record(1, 40_010, 40_010, Outcome::Down);
+    record(0, 40_000, 49_000, Outcome::Down);
+    assert_eq!(told(&changes), [(String::new(), "network_down")]);
+}
+
+/// Those that are down already say nothing of the network, however many they are.
+#[test]
+fn one_after_another_goes_down() {
+    let mut world = World::new(checks(many(24)));
+    world.run(30 * MINUTE, 100, |name, at| {
+        let since = match name[1..].parse::<i64>().unwrap() {
+            0..10 => 3 * MINUTE,
+            10..19 => 8 * MINUTE,
+            19 => 13 * MINUTE,
+            _ => i64::MAX,
+        };
+        if at >= since { Outcome::Down } else { Outcome::Up }
+    });
+    assert_eq!(world.told().len(), 20, "{:?}", world.told());
+    assert!(world.disowned.is_empty());
 }
 
 proptest! {

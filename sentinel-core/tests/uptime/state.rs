@@ -166,6 +166,19 @@ fn a_flapping_target_is_told_of_seven_times() {
     assert_eq!(world.changes.last().unwrap().what, What::Settled { status: Status::Up });
 }
 
+/// Six changes in a day are no flapping: each is told.
+#[test]
+fn what_is_rare_is_told_each_time() {
+    let mut found = vec![(0, UP), (10, UP)];
+    for hour in 1..5 {
+        found.extend([0, 10, 20].map(|s| (hour * 7_200 + s, DOWN)));
+        found.extend([30, 40].map(|s| (hour * 7_200 + s, UP)));
+    }
+    let told = life(check("shop"), &found).1;
+    assert_eq!(told.len(), 8);
+    assert!(told.iter().all(|(_, what)| *what != "flapping"));
+}
+
 /// Follows changes; panics at one that cannot be.
 fn follow(changes: &[Change]) {
     let mut status = Status::Unknown;
