@@ -157,7 +157,7 @@ fn a_late_failure_is_not_told_again() {
         changes.extend(uptime.record(&format!("t{name}"), START + known, found, None).changes);
     };
     (0..14).for_each(|at| record(at as usize % 7, at, at, Outcome::Up));
-    [100, 20_000].map(|at| record(0, at, at, Outcome::Down));
+    [100, 20_000].into_iter().for_each(|at| record(0, at, at, Outcome::Down));
     (1..7).for_each(|name| record(name, 40_000 + name as i64, 40_000 + name as i64, Outcome::Down));
     record(1, 40_010, 40_010, Outcome::Down);
     record(0, 40_000, 49_000, Outcome::Down);
