@@ -116,6 +116,17 @@ proptest! {
     }
 }
 
+/// What was added up of a future that does not come is not added to.
+#[test]
+fn hours_are_not_counted_twice() {
+    let mut history = History::new(0);
+    (0..1_500).for_each(|at| _ = history.record(CheckResult::up(at * 60_000, 60_000), &[]));
+    history.set_back(3 * HOUR + 1);
+    (0..1_500).for_each(|at| _ = history.record(result(4 * HOUR + at * 60_000, 60_000, Outcome::Down), &[]));
+    let window = history.availability(4 * HOUR, 4 * HOUR + 1_500 * 60_000, &[]);
+    assert_eq!((window.up_ms, window.down_ms, adds_up(&window)), (0, 1_500 * 60_000, true));
+}
+
 #[test]
 fn ninety_days_and_not_more() {
     let mut history = History::new(START);

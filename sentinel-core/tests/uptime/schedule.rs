@@ -104,9 +104,9 @@ fn an_edited_interval_holds_at_once() {
 #[test]
 fn one_probe_at_a_time_and_none_while_paused() {
     let mut uptime = Uptime::default();
-    uptime.configure(checks([check("shop")]), START);
+    uptime.configure(checks([Check { interval: Duration::from_secs(10), ..check("shop") }]), START);
     let at = uptime.next("shop", START).unwrap();
-    assert!(uptime.begin("shop", at) && !uptime.begin("shop", at + 9_000));
+    assert!(uptime.begin("shop", at) && !uptime.begin("shop", at + 10_000));
     // It never came back: after its timeout and five seconds it is not waited for.
     assert!(!uptime.begin("shop", at + 14_999));
     assert!(uptime.begin("shop", at + MINUTE));
