@@ -125,6 +125,10 @@ fn hours_are_not_counted_twice() {
     (0..1_500).for_each(|at| _ = history.record(result(4 * HOUR + at * 60_000, 60_000, Outcome::Down), &[]));
     let window = history.availability(4 * HOUR, 4 * HOUR + 1_500 * 60_000, &[]);
     assert_eq!((window.up_ms, window.down_ms, adds_up(&window)), (0, 1_500 * 60_000, true));
+    // Nor is the hour of the beginning for a window before that.
+    let mut history = History::new(HOUR / 2);
+    (30..1_500).for_each(|at| _ = history.record(CheckResult::up(at * 60_000, 60_000), &[]));
+    assert_eq!(history.availability(0, HOUR / 4, &[]).unknown_ms, 900_000);
 }
 
 #[test]
