@@ -19,7 +19,8 @@
 //! - a **ranking** orders the tenants of a window; the **verdict** says whether one tenant, a few, one endpoint or everyone
 //!   is behind it, with its evidence; the **report** carries both.
 //!
-//! `engine` moves time through all of it; `sentinel` is the façade. What a report knows becomes an [`alert`], for people who do not look.
+//! `engine` moves time through all of it; `sentinel` is the façade. What a report knows becomes an [`alert`], for people who do not look. [`uptime`] is
+//! about targets that are probed from outside, by somebody else.
 //!
 //! ```
 //! use sentinel_core::{Event, Query, Sentinel};
@@ -106,6 +107,7 @@ mod sync;
 mod tails;
 mod tenant;
 mod text;
+pub mod uptime;
 mod verdict;
 mod view;
 mod window;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// As it is read back: `4h`, `90s`, `250ms`, `7us`.
-pub(super) fn written(duration: Duration) -> String {
+pub(crate) fn written(duration: Duration) -> String {
     let us = duration.as_micros();
     let units = [(3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms")];
     match units.iter().find(|(unit, _)| us > 0 && us.is_multiple_of(*unit)) {
@@ -17,11 +17,11 @@ pub(super) fn written(duration: Duration) -> String {
     }
 }
 
-pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&written(*duration))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     struct Given;
 
     impl Visitor<'_> for Given {

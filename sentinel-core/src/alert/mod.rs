@@ -29,7 +29,7 @@
 //! ```
 
 mod codec;
-mod duration;
+pub(crate) mod duration;
 mod engine;
 mod facts;
 mod group;

@@ -1,0 +1,256 @@
+//! What an answer must be like, and whether it is: one function from what was observed to the first thing that is wrong.
+
+use super::result::Cause;
+use super::{MAX_CONDITIONS, MAX_TEXT};
+use crate::alert::duration;
+use crate::error::ConfigError;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// What an HTTP answer must be like. All of it must hold; by default a status of 200 to 299.
+///
+/// ```
+/// use sentinel_core::uptime::{Answer, Cause, Expect};
+/// use std::time::Duration;
+///
+/// let text = r#"{"status": ["2xx", 304], "contains": "ok", "json": {"/db/ready": true}, "max_latency": "800ms"}"#;
+/// let expect: Expect = serde_json::from_str(text)?;
+/// let answer = |body| Answer { status: 200, body, latency: Duration::from_millis(120) };
+/// assert_eq!(expect.judge(&answer(br#"{"db": {"ready": true}, "is": "ok"}"#)), Ok(()));
+/// assert_eq!(expect.judge(&answer(br#"{"db": {"ready": false}, "is": "ok"}"#)), Err(Cause::Json));
+/// assert_eq!(expect.judge(&answer(b"sorry")), Err(Cause::Body));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expect {
+    /// One of these statuses. Default `2xx`.
+    pub status: Statuses,
+    /// The body contains this text: 1 to 1,024 bytes.
+    pub contains: Option<String>,
+    /// The body does not contain this text: 1 to 1,024 bytes.
+    pub lacks: Option<String>,
+    /// JSON pointers (RFC 6901) and the values that must be there; at most 16.
+    pub json: std::collections::BTreeMap<String, serde_json::Value>,
+    /// It answers within this time: 1 ms to the timeout.
+    #[serde(deserialize_with = "some_duration")]
+    pub max_latency: Option<Duration>,
+}
+
+/// What a prober saw.
+///
+/// ```
+/// use sentinel_core::uptime::{Answer, Cause, Expect};
+/// let answer = Answer { status: 503, body: b"", latency: std::time::Duration::ZERO };
+/// assert_eq!(Expect::default().judge(&answer), Err(Cause::Status));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The status of the last answer, after redirects.
+    pub status: u16,
+    /// The body as far as it was read: what a cap cut off is not there.
+    pub body: &'a [u8],
+    /// From the beginning of the probe to the end of the body.
+    pub latency: Duration,
+}
+
+impl Expect {
+    /// Whether an answer is as expected; if not, the first thing that is not: status, body, JSON, latency.
+    ///
+    /// # Errors
+    /// The [`Cause`].
+    ///
+    /// ```
+    /// use sentinel_core::uptime::{Answer, Cause, Expect};
+    /// use std::time::Duration;
+    ///
+    /// let expect = Expect { max_latency: Some(Duration::from_secs(1)), ..Expect::default() };
+    /// let answer = |ms| Answer { status: 200, body: b"", latency: Duration::from_millis(ms) };
+    /// assert_eq!(expect.judge(&answer(1_000)), Ok(()));
+    /// assert_eq!(expect.judge(&answer(1_001)), Err(Cause::Latency));
+    /// ```
+    pub fn judge(&self, answer: &Answer<'_>) -> Result<(), Cause> {
+        let has = |text: &String| {
+            let part = text.as_bytes();
+            part.is_empty() || answer.body.windows(part.len()).any(|found| found == part)
+        };
+        if !self.status.contains(answer.status) {
+            return Err(Cause::Status);
+        }
+        if !self.contains.as_ref().is_none_or(has) || self.lacks.as_ref().is_some_and(has) {
+            return Err(Cause::Body);
+        }
+        if !self.json.is_empty() {
+            let found: serde_json::Value = serde_json::from_slice(answer.body).map_err(|_| Cause::Json)?;
+            if self
+                .json
+                .iter()
+                .any(|(pointer, wanted)| !found.pointer(pointer).is_some_and(|found| same(found, wanted)))
+            {
+                return Err(Cause::Json);
+            }
+        }
+        self.in_time(answer.latency)
+    }
+
+    /// Of a check that is not HTTP: it took no longer than `max_latency`.
+    ///
+    /// # Errors
+    /// [`Cause::Latency`].
+    ///
+    /// ```
+    /// use sentinel_core::uptime::Expect;
+    /// assert_eq!(Expect::default().in_time(std::time::Duration::from_hours(1)), Ok(()));
+    /// ```
+    pub fn in_time(&self, latency: Duration) -> Result<(), Cause> {
+        if self.max_latency.is_some_and(|most| latency > most) { Err(Cause::Latency) } else { Ok(()) }
+    }
+
+    /// The body is looked at.
+    ///
+    /// ```
+    /// assert!(!sentinel_core::uptime::Expect::default().needs_body());
+    /// ```
+    pub fn needs_body(&self) -> bool {
+        self.contains.is_some() || self.lacks.is_some() || !self.json.is_empty()
+    }
+
+    /// Checks every value; `field` is what it is called in the configuration.
+    pub(super) fn check(&self, field: &str, timeout: Duration) -> Result<(), ConfigError> {
+        for (name, text) in [("contains", &self.contains), ("lacks", &self.lacks)] {
+            if let Some(text) = text
+                && !(1..=MAX_TEXT).contains(&text.len())
+            {
+                let value = format!("{} bytes", text.len());
+                return Err(ConfigError::new(&format!("{field}.{name}"), value, format!("1 to {MAX_TEXT} bytes")));
+            }
+        }
+        if self.json.len() > MAX_CONDITIONS {
+            let allowed = format!("at most {MAX_CONDITIONS}");
+            return Err(ConfigError::new(&format!("{field}.json"), self.json.len().to_string(), allowed));
+        }
+        let pointer = |text: &str| (text.is_empty() || text.starts_with('/')) && text.len() <= MAX_TEXT;
+        if let Some(wrong) = self.json.keys().find(|text| !pointer(text)) {
+            let shown: String = wrong.chars().take(64).collect();
+            return Err(ConfigError::new(
+                &format!("{field}.json"),
+                format!("{shown:?}"),
+                "a JSON pointer, as /db/ready",
+            ));
+        }
+        if let Some(most) = self.max_latency
+            && !(Duration::from_millis(1)..=timeout).contains(&most)
+        {
+            let allowed = format!("1ms to {} (the timeout)", duration::written(timeout));
+            return Err(ConfigError::new(&format!("{field}.max_latency"), duration::written(most), allowed));
+        }
+        Ok(())
+    }
+}
+
+/// What a body contains may be a secret as well.
+impl fmt::Debug for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, contains, lacks, json, max_latency } = self;
+        let hidden = |text: &Option<String>| text.as_ref().map(|_| "…");
+        f.debug_struct("Expect")
+            .field("status", status)
+            .field("contains", &hidden(contains))
+            .field("lacks", &hidden(lacks))
+            .field("json", &json.keys())
+            .field("max_latency", max_latency)
+            .finish()
+    }
+}
+
+/// 1 and 1.0 are the same number: a service may write either.
+fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
+    let number = |value: &serde_json::Value| value.as_f64().map(f64::to_bits);
+    found == wanted || number(found).is_some_and(|found| Some(found) == number(wanted))
+}
+
+/// HTTP statuses: `[200, "3xx", "401-403"]`, or one of them.
+///
+/// ```
+/// use sentinel_core::uptime::Statuses;
+///
+/// let statuses: Statuses = serde_json::from_str(r#"[200, "3xx", "401-403"]"#)?;
+/// assert!(statuses.contains(302) && statuses.contains(403) && !statuses.contains(404));
+/// assert!(Statuses::default().contains(204));
+/// assert!(serde_json::from_str::<Statuses>(r#""6xx""#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statuses(Vec<RangeInclusive<u16>>);
+
+impl Statuses {
+    /// This status is one of them.
+    ///
+    /// ```
+    /// assert!(!sentinel_core::uptime::Statuses::default().contains(304));
+    /// ```
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self(vec![200..=299])
+    }
+}
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum One {
+            Number(u16),
+            Text(String),
+        }
+
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "statuses: 200, \"2xx\", \"401-403\", or a list of these")]
+        enum Given {
+            One(One),
+            Many(Vec<One>),
+        }
+
+        let given = match Given::deserialize(deserializer)? {
+            Given::One(one) => vec![one],
+            Given::Many(many) => many,
+        };
+        if !(1..=MAX_CONDITIONS).contains(&given.len()) {
+            return Err(D::Error::custom(format_args!("{} statuses, expected 1 to {MAX_CONDITIONS}", given.len())));
+        }
+        let ranges = given.into_iter().map(|one| {
+            let text = match one {
+                One::Number(status) => status.to_string(),
+                One::Text(text) => text,
+            };
+            range(&text).ok_or_else(|| {
+                let shown: String = text.chars().take(32).collect();
+                D::Error::custom(format_args!("{shown:?}, expected 200, \"2xx\" or \"401-403\", from 100 to 599"))
+            })
+        });
+        Ok(Self(ranges.collect::<Result<_, _>>()?))
+    }
+}
+
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|status| (100..=599).contains(status));
+    if let Some(class) = text.strip_suffix("xx") {
+        let first = number(&format!("{class}00"))?;
+        return (class.len() == 1).then_some(first..=first + 99);
+    }
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let (from, to) = (number(from)?, number(to)?);
+    (from <= to).then_some(from..=to)
+}
+
+pub(super) fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,107 @@
+//! When a check is probed: on a grid of its own, so that checks spread over their interval, nothing drifts, and nothing is made up for.
+
+use super::monitor::hash;
+
+/// A probe that is so much later than its moment is left out: after a break all checks would come at once.
+const LATEST_MS: u64 = 5_000;
+/// New, changed and resumed checks do not wait longer than this for their first probe.
+const FIRST_MS: u64 = 60_000;
+
+/// The moments of a check: `phase + k · interval` in Unix ms, with phase = hash(name) mod interval. The same in every process, so
+/// whoever leads next goes on with it.
+///
+/// ```
+/// use sentinel_core::uptime::Schedule;
+///
+/// let schedule = Schedule::new("checkout", 60_000);
+/// let first = schedule.first(1_700_000_000_000);
+/// let second = schedule.next(first, first + 250).at_ms; // however late the first one was
+/// assert_eq!(second, first + 60_000);
+/// // Asleep for ten minutes: nine moments are left out, not made up for.
+/// let due = schedule.next(second, second + 600_000);
+/// assert_eq!((due.at_ms, due.missed), (second + 600_000, 9));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    interval_ms: u64,
+    hash: u64,
+}
+
+/// When the next probe is to begin, and what was left out.
+///
+/// ```
+/// assert_eq!(sentinel_core::uptime::Due { at_ms: 5, missed: 0 }.at_ms, 5);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Its moment on the grid, Unix ms. Not after now: it is due.
+    pub at_ms: i64,
+    /// Moments before it that nobody probed at, and nobody will.
+    pub missed: u64,
+}
+
+impl Schedule {
+    /// Of a check with this name and interval (1 ms and more).
+    ///
+    /// ```
+    /// use sentinel_core::uptime::Schedule;
+    /// assert_ne!(Schedule::new("a", 60_000).phase_ms(), Schedule::new("b", 60_000).phase_ms());
+    /// ```
+    pub fn new(name: &str, interval_ms: u64) -> Self {
+        Self { interval_ms: interval_ms.clamp(1, 1 << 40), hash: hash(name) }
+    }
+
+    /// Where its moments are within the interval, in milliseconds.
+    ///
+    /// ```
+    /// assert!(sentinel_core::uptime::Schedule::new("a", 10_000).phase_ms() < 10_000);
+    /// ```
+    pub fn phase_ms(&self) -> u64 {
+        self.hash % self.interval_ms
+    }
+
+    /// The first probe of a check that is new, changed or resumed at `now_ms`: at its phase within the next minute, or the next interval where
+    /// that is shorter.
+    ///
+    /// ```
+    /// let daily = sentinel_core::uptime::Schedule::new("a", 86_400_000);
+    /// assert!((1_000..61_000).contains(&daily.first(1_000)));
+    /// ```
+    pub fn first(&self, now_ms: i64) -> i64 {
+        let step = self.interval_ms.min(FIRST_MS);
+        let wait = (self.phase_ms() as i64).saturating_sub(now_ms).rem_euclid(step as i64);
+        now_ms.saturating_add(wait)
+    }
+
+    /// The probe after that of `last_ms`. Of several moments that have passed only the latest is due, and not even that when it is more than
+    /// 5 s (or half an interval) ago. A clock that was set back by more than an interval begins anew.
+    ///
+    /// ```
+    /// use sentinel_core::uptime::Schedule;
+    ///
+    /// let schedule = Schedule::new("checkout", 60_000);
+    /// let moment = schedule.first(1_700_000_000_000);
+    /// let due = schedule.next(moment, moment + 150_000); // 30 s after the second moment that was missed
+    /// assert_eq!((due.at_ms, due.missed), (moment + 180_000, 2));
+    /// assert_eq!(schedule.next(moment, moment - 86_400_000).at_ms, moment - 86_400_000);
+    /// ```
+    pub fn next(&self, last_ms: i64, now_ms: i64) -> Due {
+        let interval = self.interval_ms as i64;
+        if last_ms.saturating_sub(now_ms) > interval {
+            return Due { at_ms: self.at_or_after(now_ms), missed: 0 };
+        }
+        let next = self.at_or_after(last_ms.saturating_add(1));
+        if next > now_ms {
+            return Due { at_ms: next, missed: 0 };
+        }
+        let latest = self.at_or_after(now_ms.saturating_add(1)).saturating_sub(interval);
+        let late = now_ms.saturating_sub(latest) as u64 > LATEST_MS.min(self.interval_ms / 2);
+        let at_ms = if late { latest.saturating_add(interval) } else { latest };
+        Due { at_ms, missed: (at_ms.saturating_sub(next) / interval) as u64 }
+    }
+
+    /// Its first moment that is not before `ms`.
+    fn at_or_after(&self, ms: i64) -> i64 {
+        ms.saturating_add((self.phase_ms() as i64).saturating_sub(ms).rem_euclid(self.interval_ms as i64))
+    }
+}

@@ -1,0 +1,294 @@
+//! What is probed: a URL, checked once. Its path and query may be passwords, so nothing shows them.
+
+use crate::error::ConfigError;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+
+/// How a target is probed: by the scheme of its URL.
+///
+/// ```
+/// use sentinel_core::uptime::{Kind, Target};
+/// assert_eq!(Target::new("tcp://db.internal:5432")?.kind(), Kind::Tcp);
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// `http://` and `https://`: a request and its answer.
+    Http,
+    /// `tcp://host:port`: somebody accepts the connection.
+    Tcp,
+    /// `tls://host`: the handshake, and when the certificate expires. Port 443 unless given.
+    Tls,
+}
+
+/// The longest URL, in bytes.
+const MAX_URL: usize = 2_048;
+/// What is shown of a path and a query.
+const HIDDEN: &str = "…";
+const ALLOWED: &str = "http://, https://, tcp:// or tls://, a host, perhaps a port, without a user, at most 2048 bytes";
+
+/// A URL to probe. Without a user and password (headers are for those) and without a fragment; a name that is not ASCII in its `xn--` form.
+///
+/// ```
+/// use sentinel_core::uptime::Target;
+///
+/// let target = Target::new("https://shop.example:8443/health?key=hunter2")?;
+/// assert_eq!((target.host(), target.port(), target.is_encrypted()), ("shop.example", 8443, true));
+/// assert_eq!(target.path(), "/health?key=hunter2");
+/// assert_eq!(target.to_string(), "https://shop.example:8443/…");
+/// assert!(!format!("{target:?}").contains("hunter2"));
+/// let error = Target::new("https://me:hunter2@shop.example/").unwrap_err();
+/// assert!(!error.to_string().contains("hunter2"));
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    kind: Kind,
+    encrypted: bool,
+    /// Without the brackets of an IPv6 address, in lower case.
+    host: String,
+    port: u16,
+    /// With the query; empty unless it is HTTP.
+    path: String,
+    /// The port is not that of the scheme.
+    unusual: bool,
+}
+
+impl Target {
+    /// Of a URL.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] of the field `target`; it shows nothing of the URL but its scheme.
+    ///
+    /// ```
+    /// use sentinel_core::uptime::Target;
+    ///
+    /// assert!(Target::new("https://[::1]:8443/").is_ok());
+    /// for wrong in ["", "shop.example", "ftp://shop.example", "https://", "tcp://db", "http://a b/", "http://a:0/", "tcp://db:1/x"] {
+    ///     assert_eq!(Target::new(wrong).unwrap_err().field, "target", "{wrong}");
+    /// }
+    /// ```
+    pub fn new(url: &str) -> Result<Self, ConfigError> {
+        Self::parse(url).ok_or_else(|| {
+            let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+            let known = ["http", "https", "tcp", "tls"].contains(&scheme);
+            let shown = if known { format!("{scheme}://{HIDDEN}") } else { HIDDEN.into() };
+            ConfigError::new("target", shown, ALLOWED)
+        })
+    }
+
+    fn parse(url: &str) -> Option<Self> {
+        if url.len() > MAX_URL || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let (scheme, rest) = url.split_once("://")?;
+        let (kind, encrypted, usual) = match scheme {
+            "http" => (Kind::Http, false, Some(80)),
+            "https" => (Kind::Http, true, Some(443)),
+            "tcp" => (Kind::Tcp, false, None),
+            "tls" => (Kind::Tls, true, Some(443)),
+            _ => return None,
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, port)
+        } else {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if !(1..=253).contains(&host.len()) || !host.bytes().all(name) {
+                return None;
+            }
+            (host, port)
+        };
+        let given = match port.strip_prefix(':') {
+            Some(digits) if (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(digits.parse::<u16>().ok().filter(|port| *port > 0)?)
+            }
+            None if port.is_empty() => None,
+            Some(_) | None => return None,
+        };
+        let port = given.or(usual)?;
+        let path = match kind {
+            Kind::Http if path.contains('#') => return None,
+            Kind::Http if path.starts_with('/') => path.into(),
+            Kind::Http => format!("/{path}"),
+            _ if path.is_empty() || path == "/" => String::new(),
+            _ => return None,
+        };
+        Some(Self { kind, encrypted, host: host.to_ascii_lowercase(), port, path, unusual: Some(port) != usual })
+    }
+
+    /// How it is probed.
+    ///
+    /// ```
+    /// use sentinel_core::uptime::{Kind, Target};
+    /// assert_eq!(Target::new("https://shop.example").unwrap().kind(), Kind::Http);
+    /// ```
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// TLS is spoken.
+    ///
+    /// ```
+    /// assert!(!sentinel_core::uptime::Target::new("http://shop.example").unwrap().is_encrypted());
+    /// ```
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// A name or an address, in lower case, an IPv6 address without brackets. It is not resolved, and not yet known to be allowed.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::uptime::Target::new("http://[::1]/").unwrap().host(), "::1");
+    /// ```
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// 1 to 65535.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::uptime::Target::new("http://shop.example").unwrap().port(), 80);
+    /// ```
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Path and query, for the request; empty unless it is HTTP. It may be a secret.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::uptime::Target::new("http://shop.example?a=1").unwrap().path(), "/?a=1");
+    /// ```
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match (self.kind, self.encrypted) {
+            (Kind::Http, true) => "https",
+            (Kind::Http, false) => "http",
+            (Kind::Tcp, _) => "tcp",
+            (Kind::Tls, _) => "tls",
+        };
+        write!(f, "{scheme}://")?;
+        if self.host.contains(':') { write!(f, "[{}]", self.host) } else { f.write_str(&self.host) }?;
+        if self.unusual {
+            write!(f, ":{}", self.port)?;
+        }
+        match self.path.as_str() {
+            "" => Ok(()),
+            "/" => f.write_str("/"),
+            _ => write!(f, "/{HIDDEN}"),
+        }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Hidden(url) = Hidden::deserialize(deserializer)?;
+        Self::new(&url).map_err(|error| D::Error::custom(format_args!("{}, expected {}", error.value, error.allowed)))
+    }
+}
+
+/// The value of a header: in no `Debug` output and no error. There is no way to serialise it.
+///
+/// ```
+/// use sentinel_core::uptime::Hidden;
+///
+/// let value: Hidden = serde_json::from_str(r#""Bearer hunter2""#)?;
+/// assert_eq!((format!("{value:?}"), value.reveal()), ("Hidden(…)".into(), "Bearer hunter2"));
+/// assert!(!serde_json::from_str::<Hidden>("112233").unwrap_err().to_string().contains("112233"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// Of this text.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::uptime::Hidden::new("hunter2").reveal(), "hunter2");
+    /// ```
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the request.
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::uptime::Hidden::new("").reveal(), "");
+    /// ```
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Given;
+
+        impl Visitor<'_> for Given {
+            type Value = Hidden;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Hidden, E> {
+                Ok(Hidden(text.into()))
+            }
+
+            // Not serde's own words about a value: they would show it.
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Hidden, E> {
+                Err(not_text())
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Hidden, E> {
+                Err(not_text())
+            }
+
+            fn visit_u64<E: Error>(self, _: u64) -> Result<Hidden, E> {
+                Err(not_text())
+            }
+
+            fn visit_i128<E: Error>(self, _: i128) -> Result<Hidden, E> {
+                Err(not_text())
+            }
+
+            fn visit_u128<E: Error>(self, _: u128) -> Result<Hidden, E> {
+                Err(not_text())
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Hidden, E> {
+                Err(not_text())
+            }
+        }
+
+        deserializer.deserialize_any(Given)
+    }
+}
+
+/// A token of digits is a number to who reads it.
+fn not_text<E: Error>() -> E {
+    E::custom("a value that is not shown, expected text")
+}
