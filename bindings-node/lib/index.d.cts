@@ -67,6 +67,8 @@ export interface AlertOptions {
   tenantErrors?: Lasting & { atLeast?: number }
   /** A tenant has at least such a share (0.01 to 0.99) of all failures, for certain. */
   tenantShare?: Lasting & { above?: number }
+  /** About uptime checks; on by default, and told at once: what they say is confirmed. */
+  targets?: Lasting & { down?: boolean; certificates?: boolean; ownNetwork?: boolean }
   /** A tenant's p95 is so many times what it normally is. */
   tenantLatency?: Lasting & { factor?: number; minRequests?: number }
   /** How alerts are put together, and how often they are told again. */
@@ -213,9 +215,17 @@ export interface Sharing {
 }
 
 /** Whom an alert is about. */
-export type Subject = 'everyone' | { endpoint: string } | { tenantId: string }
+export type Subject = 'everyone' | 'own_network' | { endpoint: string } | { tenantId: string } | { target: string }
 /** What an alert is about. */
-export type Rule = 'verdict_errors' | 'verdict_latency' | 'tenant_errors' | 'tenant_share' | 'tenant_latency'
+export type Rule =
+  | 'verdict_errors'
+  | 'own_network'
+  | 'target_down'
+  | 'verdict_latency'
+  | 'tenant_errors'
+  | 'tenant_share'
+  | 'tenant_latency'
+  | 'certificate_expiring'
 
 /** What an alert fired on; it stays as it was then. */
 export interface Evidence {
@@ -235,6 +245,15 @@ export interface Evidence {
   endpoint: string | null
   with: string[]
   chronic: boolean
+  /** Of a rule about targets; `url` is without path and query, which may be secrets. */
+  target: {
+    url: string
+    sinceMs: number
+    cause: string | null
+    httpStatus: number | null
+    flapping: boolean
+    expiresMs: number | null
+  } | null
   note: string | null
 }
 

@@ -52,7 +52,7 @@ def differs(value, said, where, seen):
 NO_ANSWERS = {
     _types.SecretEnv, _types.SecretFile, _types.Verdicts, _types.TenantErrors, _types.TenantShare, _types.TenantLatency,
     _types.GroupingOptions, _types.SlackSink, _types.WebhookSink, _types.EmailSink, _types.LogSink, _types.AlertOptions,
-    _types.EndpointSubject,
+    _types.EndpointSubject, _types.TargetSubject, _types.TargetEvidence, _types.TargetRules,
 }  # fmt: skip
 
 

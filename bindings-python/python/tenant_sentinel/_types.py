@@ -270,10 +270,25 @@ class LogSink(TypedDict, total=False):
     keep: int
 
 
+TargetRules = TypedDict(
+    "TargetRules",
+    {
+        "down": bool,
+        "certificates": bool,
+        "own_network": bool,
+        "for": float | str,
+        "keep_firing_for": float | str,
+    },
+    total=False,
+)
+"""Alerts about uptime checks."""
+
+
 class AlertOptions(TypedDict, total=False):
     """Which alerts there are, and where people are told. Durations are seconds or text."""
 
     verdict: Verdicts
+    targets: TargetRules
     tenant_errors: TenantErrors
     tenant_share: TenantShare
     tenant_latency: TenantLatency
@@ -281,7 +296,16 @@ class AlertOptions(TypedDict, total=False):
     sinks: list[SlackSink | WebhookSink | EmailSink | LogSink]
 
 
-Rule: TypeAlias = Literal["verdict_errors", "verdict_latency", "tenant_errors", "tenant_share", "tenant_latency"]
+Rule: TypeAlias = Literal[
+    "verdict_errors",
+    "own_network",
+    "target_down",
+    "verdict_latency",
+    "tenant_errors",
+    "tenant_share",
+    "tenant_latency",
+    "certificate_expiring",
+]
 """What an alert is about."""
 
 
@@ -297,8 +321,26 @@ class EndpointSubject(TypedDict):
     endpoint: str
 
 
-Subject: TypeAlias = Literal["everyone"] | TenantSubject | EndpointSubject
+class TargetSubject(TypedDict):
+    """An alert is about an uptime check."""
+
+    target: str
+
+
+Subject: TypeAlias = Literal["everyone", "own_network"] | TenantSubject | EndpointSubject | TargetSubject
 """Whom an alert is about."""
+
+
+class TargetEvidence(TypedDict):
+    """What is known of a target; ``url`` is without path and query, which may be secrets. Times are Unix ms."""
+
+    url: str
+    since_ms: int
+    cause: str | None
+    http_status: int | None
+    flapping: bool
+    expires_ms: int | None
+
 
 Evidence = TypedDict(
     "Evidence",
@@ -319,6 +361,7 @@ Evidence = TypedDict(
         "endpoint": str | None,
         "with": list[str],
         "chronic": bool,
+        "target": TargetEvidence | None,
         "note": str | None,
     },
 )

@@ -4,10 +4,11 @@ use super::group::{Listed, Notice, Status};
 use super::key::{AlertId, Key, Subject};
 use super::reading::{MAX_ENDPOINT, MAX_NAME, MAX_NOTE, MAX_WITH};
 use super::rule::Rule;
-use super::state::{Alert, Counts, Entry, Evidence, Phase, State, Why};
+use super::state::{Alert, Counts, Entry, Evidence, Phase, State, TargetEvidence, Why};
 use super::{LISTED, MAX_KEYS};
 use crate::error::DecodeError;
 use crate::tenant::MAX_ID;
+use crate::uptime::{Cause, MAX_NAME as MAX_CHECK};
 use crate::verdict::Kind;
 use crate::wire::{Reader, Writer, invalid};
 
@@ -257,6 +258,11 @@ impl Writer {
                 self.number(2);
                 self.bytes(id);
             }
+            Subject::Target(name) => {
+                self.number(3);
+                self.bytes(name.as_bytes());
+            }
+            Subject::OwnNetwork => self.number(4),
         }
     }
 
@@ -284,6 +290,15 @@ impl Writer {
         self.option(evidence.note.as_deref(), |out, text| out.bytes(text.as_bytes()));
         self.number(evidence.with.len() as u64);
         evidence.with.iter().for_each(|id| self.bytes(id));
+        self.option(evidence.target.as_ref(), Self::target);
+    }
+
+    fn target(&mut self, target: &TargetEvidence) {
+        let TargetEvidence { url, since_ms, cause, http_status, flapping, expires_ms } = target;
+        self.bytes(url.as_bytes());
+        self.signed(*since_ms);
+        self.numbers([u64::from(Cause::tag(*cause)), u64::from(http_status.unwrap_or(0)), u64::from(*flapping)]);
+        self.moment(*expires_ms);
     }
 }
 
@@ -295,6 +310,9 @@ const fn tag(rule: Rule) -> u64 {
         Rule::TenantErrors => 3,
         Rule::TenantShare => 4,
         Rule::TenantLatency => 5,
+        Rule::OwnNetwork => 6,
+        Rule::TargetDown => 7,
+        Rule::CertificateExpiring => 8,
     }
 }
 
@@ -336,8 +354,10 @@ impl Reader<'_> {
         let subject = match self.number()? {
             0 if rule.is_verdict() => Subject::Everyone,
             1 if rule.is_verdict() => Subject::Endpoint(self.utf8("endpoint", MAX_ENDPOINT)?),
-            2 => Subject::Tenant(self.text("tenant", MAX_ID)?.to_vec()),
-            other => return Err(invalid("subject", other, "0 to 2, as its rule has them")),
+            2 if !rule.is_of_targets() => Subject::Tenant(self.text("tenant", MAX_ID)?.to_vec()),
+            3 if rule.is_of_targets() && rule != Rule::OwnNetwork => Subject::Target(self.utf8("target", MAX_CHECK)?),
+            4 if rule == Rule::OwnNetwork => Subject::OwnNetwork,
+            other => return Err(invalid("subject", other, "0 to 4, as its rule has them")),
         };
         Ok(Key { rule, subject })
     }
@@ -378,6 +398,18 @@ impl Reader<'_> {
                 let len = self.at_most("with", MAX_WITH as u64, "0 to 8")?;
                 (0..len).map(|_| Ok(self.text("with", MAX_ID)?.to_vec())).collect::<Result<_, DecodeError>>()?
             },
+            target: self.option(Self::target)?,
+        })
+    }
+
+    fn target(&mut self) -> Result<TargetEvidence, DecodeError> {
+        Ok(TargetEvidence {
+            url: self.utf8("url", MAX_ENDPOINT)?,
+            since_ms: self.signed()?,
+            cause: Cause::of_tag(self.number()?)?,
+            http_status: Some(self.at_most("http_status", 999, "0 to 999")? as u16).filter(|status| *status > 0),
+            flapping: self.flag("flapping")?,
+            expires_ms: self.moment()?,
         })
     }
 }

@@ -4,8 +4,8 @@ use super::facts::Facts;
 use super::group::Notice;
 use super::key::{Key, Subject, id_of};
 use super::reading::{Reading, evidence, found, normal_ms, read};
-use super::rule::Rules;
-use super::state::{Alert, Entry, Phase, State, Transition, Why};
+use super::rule::{Rule, Rules};
+use super::state::{Alert, Entry, Evidence, Phase, State, Transition, Why};
 use super::{FOR_VERDICTS, MAX_KEYS};
 use crate::error::ConfigError;
 use crate::wire::MAX_COUNT;
@@ -160,7 +160,12 @@ impl Life<'_> {
             let normal_ms = entry.normal_p95_ms.filter(|_| !thawed);
             let reading = self.facts.map_or(Reading::Unknown, |facts| read(&self.alerts.rules, &key, facts, normal_ms));
             entry.known = reading != Reading::Unknown;
+            self.worsens(&key, &mut entry);
             match (entry.phase, reading) {
+                (_, Reading::Gone) => {
+                    self.end(state, &key, entry, Why::RuleOff);
+                    continue;
+                }
                 (_, Reading::Unknown) | (Phase::Firing, Reading::Above | Reading::Between) => {}
                 (Phase::Pending, Reading::Above) => {
                     entry.held_ms = entry.held_ms.saturating_add(self.time.observed);
@@ -187,6 +192,18 @@ impl Life<'_> {
     }
 
     /// Those whose condition is there for the first time: the most important ones get a place.
+    /// A target that is down and begins to flap: the same alert, and another thing to tell.
+    fn worsens(&self, key: &Key, entry: &mut Entry) {
+        let flaps = |evidence: &Evidence| evidence.target.as_ref().is_some_and(|target| target.flapping);
+        let Some((facts, alert)) = self.facts.zip(entry.alert.as_mut()).filter(|_| key.rule == Rule::TargetDown) else {
+            return;
+        };
+        let now = evidence(key, facts, None);
+        if flaps(&now) && !flaps(&alert.evidence) {
+            (alert.evidence, alert.told, entry.told_ms) = (now, false, None);
+        }
+    }
+
     fn newcomers(&mut self, state: &mut State) {
         let Some(facts) = self.facts else { return };
         let mut found = found(&self.alerts.rules, facts);
@@ -200,7 +217,8 @@ impl Life<'_> {
                 entry.weight = weight;
                 continue;
             }
-            let places = if key.rule.is_verdict() { MAX_KEYS } else { MAX_KEYS - FOR_VERDICTS };
+            let places =
+                if key.rule.is_verdict() || key.rule == Rule::OwnNetwork { MAX_KEYS } else { MAX_KEYS - FOR_VERDICTS };
             if state.entries.len() >= places {
                 let less = pending.pop_if(|(other, others)| importance(other, *others) > importance(&key, weight));
                 let Some((other, entry)) = less.and_then(|(other, _)| state.entries.remove_entry(&other)) else {
@@ -231,6 +249,8 @@ impl Life<'_> {
             Subject::Everyone => (b"everyone", b""),
             Subject::Endpoint(endpoint) => (b"endpoint", endpoint.as_bytes()),
             Subject::Tenant(id) => (b"tenant", id),
+            Subject::Target(name) => (b"target", name.as_bytes()),
+            Subject::OwnNetwork => (b"own_network", b""),
         };
         let moment = self.id_ms.to_le_bytes();
         entry.alert = Some(Alert {

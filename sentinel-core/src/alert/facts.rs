@@ -3,6 +3,7 @@
 use crate::report::{BaselineKind, Report, TenantReport, TenantRow};
 use crate::scope::Scope;
 use crate::tenant::{UNATTRIBUTED, bounded, id_shown_as};
+use crate::uptime::CheckStatus;
 use crate::verdict::{COLD_RATE, Kind, Verdict};
 use std::collections::BTreeMap;
 
@@ -57,6 +58,25 @@ pub struct Facts {
     /// Of errors, of latency.
     verdicts: [Accused; 2],
     rows: BTreeMap<Vec<u8>, Row>,
+    targets: Option<Targets>,
+}
+
+/// What is known of uptime checks.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Targets {
+    statuses: BTreeMap<String, CheckStatus>,
+    /// Since when this side's own network is down, Unix ms.
+    pub(super) network_down_since_ms: Option<i64>,
+}
+
+impl Targets {
+    pub(super) fn find(&self, name: &str) -> Option<&CheckStatus> {
+        self.statuses.get(name)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &CheckStatus> {
+        self.statuses.values()
+    }
 }
 
 /// A tenant in a look.
@@ -226,6 +246,7 @@ impl Facts {
             scope: None,
             verdicts: [Accused::default(), Accused::default()],
             rows: BTreeMap::new(),
+            targets: None,
         }
     }
 
@@ -341,6 +362,30 @@ impl Facts {
     #[must_use]
     pub fn with_latency_verdict(self, accused: Accused) -> Self {
         self.with(true, accused)
+    }
+
+    /// With uptime checks: those that are [troubled](crate::uptime::Uptime::troubled) and those that there is an alert about
+    /// ([`State::targets`](super::State::targets)); and since when this side's own network is down, Unix ms. Without this nothing begins
+    /// or ends about targets.
+    ///
+    /// ```
+    /// use sentinel_core::alert::{Alerts, Facts, Rule, Rules, State};
+    /// use sentinel_core::uptime::Uptime;
+    ///
+    /// let uptime = Uptime::default();
+    /// let facts = Facts::new(7, 600_000).with_targets(uptime.troubled(&[].into()), Some(3));
+    /// let (_, outcome) = Alerts::new("shop", Rules::default())?.step(State::default(), 7, Some(&facts));
+    /// assert_eq!(outcome.transitions[0].key.rule, Rule::OwnNetwork);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_targets(self, statuses: Vec<CheckStatus>, network_down_since_ms: Option<i64>) -> Self {
+        let statuses = statuses.into_iter().map(|status| (status.name.clone(), status)).collect();
+        Self { targets: Some(Targets { statuses, network_down_since_ms }), ..self }
+    }
+
+    pub(super) fn targets(&self) -> Option<&Targets> {
+        self.targets.as_ref()
     }
 
     fn with(mut self, latency: bool, mut accused: Accused) -> Self {

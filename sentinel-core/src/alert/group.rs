@@ -3,9 +3,12 @@
 use super::LISTED;
 use super::engine::{Alerts, Time, at_least};
 use super::key::{AlertId, id_of};
-use super::rule::Grouping;
+use super::rule::{Grouping, Rule};
 use super::state::{Alert, Entry, Phase, State};
 use serde::Serialize;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// So many that are over are not kept waiting.
 const MAX_OVER: usize = 512;
@@ -146,6 +149,12 @@ impl Notice {
     }
 }
 
+/// How often what goes on is told again. A certificate is for the day: it expires for weeks.
+fn repeats(entry: &Entry, repeat: Duration) -> Duration {
+    let daily = entry.alert.as_ref().is_some_and(|alert| alert.key.rule == Rule::CertificateExpiring);
+    if daily { repeat.max(DAY) } else { repeat }
+}
+
 impl Alerts {
     /// Told: what is new after 15 s, then every 5 min while anything fires; what goes on, every 4 h.
     pub(super) fn group(&self, state: &mut State, time: Time) -> Option<Notice> {
@@ -162,7 +171,7 @@ impl Alerts {
         } else {
             state.waited_ms = Some(0);
         }
-        let again = |entry: &Entry| entry.told_ms.is_some_and(|ms| at_least(ms, repeat));
+        let again = |entry: &Entry| entry.told_ms.is_some_and(|ms| at_least(ms, repeats(entry, repeat)));
         let tell_news = state.waited_ms.is_some_and(|ms| at_least(ms, first))
             && state.quiet_ms.is_none_or(|ms| at_least(ms, then))
             || state.over.len() >= MAX_OVER;
@@ -173,10 +182,11 @@ impl Alerts {
         let mut about: Vec<(Status, u64, Alert)> = Vec::new();
         let mut still = 0;
         for entry in state.entries.values_mut() {
+            let again = again(entry);
             let Some(alert) = &mut entry.alert else { continue };
             let status = if alert.told { Status::Still } else { Status::Firing };
             still += usize::from(alert.told);
-            if !alert.told || entry.told_ms.is_some_and(|ms| at_least(ms, repeat)) {
+            if !alert.told || again {
                 about.push((status, entry.weight, alert.clone()));
                 (alert.told, entry.told_ms) = (true, Some(0));
             }

@@ -1,7 +1,7 @@
 //! What an alert is about, and what it is known by.
 
 use super::rule::Rule;
-use crate::tenant::shown;
+use crate::tenant::{escaped, shown};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -15,6 +15,7 @@ use std::fmt;
 /// assert_eq!(tenant.shown(), r"ac\u{a}me"); // what people see leads back to the id
 /// assert_eq!(serde_json::to_string(&tenant).unwrap(), r#"{"tenant_id":"ac\\u{a}me"}"#);
 /// assert_eq!(Subject::Everyone.shown(), "everyone");
+/// assert_eq!(serde_json::to_string(&Subject::Target("shop".into())).unwrap(), r#"{"target":"shop"}"#);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -25,6 +26,10 @@ pub enum Subject {
     Endpoint(String),
     /// A tenant, by the id that it has: any bytes.
     Tenant(Vec<u8>),
+    /// An uptime check, by its name.
+    Target(String),
+    /// This side's own network, where most targets fail at once.
+    OwnNetwork,
 }
 
 impl Subject {
@@ -39,6 +44,8 @@ impl Subject {
             Self::Everyone => "everyone".into(),
             Self::Endpoint(endpoint) => endpoint.clone(),
             Self::Tenant(id) => shown(id),
+            Self::Target(name) => escaped(name.as_bytes()),
+            Self::OwnNetwork => "own_network".into(),
         }
     }
 
@@ -50,9 +57,10 @@ impl Subject {
 impl Serialize for Subject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let name = match self {
-            Self::Everyone => return serializer.serialize_str("everyone"),
+            Self::Everyone | Self::OwnNetwork => return serializer.serialize_str(&self.shown()),
             Self::Endpoint(_) => "endpoint",
             Self::Tenant(_) => "tenant_id",
+            Self::Target(_) => "target",
         };
         serializer.collect_map([(name, self.shown())])
     }

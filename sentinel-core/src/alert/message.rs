@@ -5,6 +5,7 @@ use super::group::{Listed, Notice, Status};
 use super::key::{AlertId, Subject};
 use super::rule::{Rule, Severity};
 use super::state::{Alert, Evidence, Why};
+use super::target_text as targets;
 use crate::tenant::{escaped, shown};
 use crate::text::{clock, grouped, percent, span};
 use crate::verdict::Kind;
@@ -89,7 +90,8 @@ impl Alert {
     }
 
     fn saying(&self, status: Status) -> Message {
-        let since = format!("since {} UTC", clock(self.fired_ms));
+        let began = self.evidence.target.as_ref().map_or(self.fired_ms, |target| target.since_ms);
+        let since = format!("since {} UTC", clock(began));
         let until = self.resolved_ms.map_or_else(String::new, |ms| format!(" until {} UTC", clock(ms)));
         let mut lines = counts(self);
         lines.push(format!(
@@ -108,6 +110,9 @@ impl Alert {
         match (status, self.why) {
             (Status::Firing, _) => format!("🚨 Sentinel: {headline}"),
             (Status::Still, _) => format!("🚨 Sentinel: still so after {lasted}: {headline}"),
+            (Status::Resolved, Some(Why::Recovered)) if self.told && self.evidence.target.is_some() => {
+                format!("✅ Sentinel: {}", targets::recovered(self, &lasted))
+            }
             (Status::Resolved, Some(Why::RuleOff)) => {
                 format!("✅ Sentinel: no longer watched after {lasted}: {headline}")
             }
@@ -179,6 +184,9 @@ fn headline(alert: &Alert) -> String {
     let (evidence, window) = (&alert.evidence, format!("in the last {}", span(*window_ms)));
     let place = evidence.endpoint.as_ref().map_or_else(String::new, |endpoint| format!(" (endpoint {endpoint})"));
     let subject = alert.key.subject.shown();
+    if let Some(target) = &evidence.target {
+        return targets::headline(alert, target);
+    }
     match (alert.key.rule, &alert.key.subject) {
         (Rule::TenantErrors, _) => format!("Tenant {subject} has {} {what} {window}{place}", grouped(evidence.errors)),
         (Rule::TenantLatency, _) => {
@@ -202,6 +210,8 @@ fn headline(alert: &Alert) -> String {
             )
         }
         (_, Subject::Tenant(_)) => format!("Tenant {subject} responsible for {} {window}{place}", part(evidence)),
+        // Those have a target behind them, which was said.
+        (_, Subject::Target(_) | Subject::OwnNetwork) => subject,
     }
 }
 
@@ -219,6 +229,9 @@ fn part(evidence: &Evidence) -> String {
 /// The counts behind it.
 fn counts(alert: &Alert) -> Vec<String> {
     let evidence = &alert.evidence;
+    if let Some(target) = &evidence.target {
+        return targets::counts(alert, target);
+    }
     let of = format!("{} of {} {}", grouped(evidence.errors), grouped(evidence.of), evidence.what);
     let rates =
         evidence.rate_without.zip(evidence.rate_normal).map(|(rate, normal)| (rate, percent(rate), percent(normal)));
@@ -248,7 +261,7 @@ fn counts(alert: &Alert) -> Vec<String> {
 }
 
 /// `12 seconds`, `90 minutes`, `3 days`: the largest unit of which there are two.
-fn lasted(ms: u64) -> String {
+pub(super) fn lasted(ms: u64) -> String {
     let units = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
     let (unit, name) = units.into_iter().find(|(unit, _)| ms >= 2 * unit).unwrap_or((1_000, "second"));
     let count = ms / unit;

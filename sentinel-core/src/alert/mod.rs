@@ -39,6 +39,7 @@ mod overview;
 mod reading;
 mod rule;
 mod state;
+mod target_text;
 
 pub use engine::{Alerts, Outcome};
 pub use facts::{Accused, Facts, Row};
@@ -46,8 +47,8 @@ pub use group::{Listed, Notice, Status};
 pub use key::{AlertId, Key, Subject};
 pub use message::Message;
 pub use overview::{AlertsReport, Followed, Over, SinkReport, SinkState};
-pub use rule::{Grouping, Rule, Rules, Severity, TenantErrors, TenantLatency, TenantShare, Verdicts};
-pub use state::{Alert, Counts, Entry, Evidence, Phase, State, Transition, Why};
+pub use rule::{Grouping, Rule, Rules, Severity, Targets, TenantErrors, TenantLatency, TenantShare, Verdicts};
+pub use state::{Alert, Counts, Entry, Evidence, Phase, State, TargetEvidence, Transition, Why};
 
 /// Alerts that are followed at a time, pending ones included.
 pub const MAX_KEYS: usize = 1_024;

@@ -3,7 +3,8 @@
 use super::facts::{Accused, Facts, Row, wilson};
 use super::key::{Key, Subject};
 use super::rule::{LATENCY_LEAVES, Rule, Rules, SHARE_FROM, SHARE_LEAVES, SHARE_UNTIL, TenantLatency};
-use super::state::Evidence;
+use super::state::{Evidence, TargetEvidence};
+use crate::uptime::{CheckStatus, Status};
 use crate::verdict::Kind;
 
 /// The band between `Above` and `Below` is the hysteresis: it neither begins an alert nor ends one.
@@ -14,10 +15,15 @@ pub(super) enum Reading {
     Below,
     /// No data, or none that can be trusted for this: everything stays as it is.
     Unknown,
+    /// Nobody watches that any more.
+    Gone,
 }
 
 /// What is to be said of `key`; `normal_ms` is the normal p95 when its condition was first seen.
 pub(super) fn read(rules: &Rules, key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Reading {
+    if key.rule.is_of_targets() {
+        return target(key, facts);
+    }
     let (Rule::TenantErrors | Rule::TenantShare | Rule::TenantLatency, Subject::Tenant(id)) = (key.rule, &key.subject)
     else {
         return verdict(rules, key, facts);
@@ -36,6 +42,23 @@ pub(super) fn read(rules: &Rules, key: &Key, facts: &Facts, normal_ms: Option<f6
         (Rule::TenantShare, _, Some(rule), _) => share(rule.above, row, facts),
         (Rule::TenantLatency, .., Some(rule)) => latency(rule, row, facts, normal_ms),
         _ => Reading::Unknown,
+    }
+}
+
+/// What is said of a target is confirmed, and no lack of requests makes it doubtful.
+fn target(key: &Key, facts: &Facts) -> Reading {
+    let Some(targets) = facts.targets() else { return Reading::Unknown };
+    let is = |there: bool| if there { Reading::Above } else { Reading::Below };
+    let name = match (key.rule, &key.subject) {
+        (Rule::OwnNetwork, _) => return is(targets.network_down_since_ms.is_some()),
+        (_, Subject::Target(name)) => name,
+        _ => return Reading::Unknown,
+    };
+    match targets.find(name) {
+        Some(status) if key.rule == Rule::CertificateExpiring => is(status.expiring),
+        // It is down again and again: one alert, until it has settled.
+        Some(status) if status.confirmed != Status::Unknown => is(status.confirmed == Status::Down || status.flapping),
+        _ => Reading::Gone,
     }
 }
 
@@ -140,6 +163,14 @@ pub(super) fn found(rules: &Rules, facts: &Facts) -> Vec<(Key, u64)> {
             add(rule, subject, own);
         }
     }
+    if let Some(targets) = facts.targets() {
+        if on(&Rule::OwnNetwork) {
+            add(Rule::OwnNetwork, Subject::OwnNetwork, 0);
+        }
+        for rule in [Rule::TargetDown, Rule::CertificateExpiring].into_iter().filter(on) {
+            targets.iter().for_each(|status| add(rule, Subject::Target(status.name.clone()), 0));
+        }
+    }
     for rule in [Rule::TenantErrors, Rule::TenantShare, Rule::TenantLatency].into_iter().filter(on) {
         for (id, row) in facts.listed() {
             let weight = if rule == Rule::TenantLatency { row.requests } else { row.errors };
@@ -200,9 +231,14 @@ pub(super) fn evidence(key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Evid
         endpoint: None,
         with: Vec::new(),
         chronic: row.is_some_and(|row| row.chronic),
+        target: None,
         note: facts.note.as_deref().map(|note| cut(note, MAX_NOTE)),
     };
     match key.rule {
+        Rule::OwnNetwork | Rule::TargetDown | Rule::CertificateExpiring => {
+            // What a look at requests leaves out says nothing of targets.
+            Evidence { what: String::new(), target: Some(target_evidence(key, facts)), note: None, ..empty }
+        }
         Rule::VerdictErrors | Rule::VerdictLatency => {
             let latency = key.rule == Rule::VerdictLatency;
             let accused = facts.verdict(latency);
@@ -237,4 +273,23 @@ pub(super) fn evidence(key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Evid
             Evidence { p95_ms: finite(row.and_then(|row| row.p95_ms)), normal_p95_ms: finite(normal_ms), ..empty }
         }
     }
+}
+
+fn target_evidence(key: &Key, facts: &Facts) -> TargetEvidence {
+    let targets = facts.targets();
+    let found = match &key.subject {
+        Subject::Target(name) => targets.and_then(|targets| targets.find(name)),
+        _ => None,
+    };
+    let Some(CheckStatus { target, since_ms, cause, http_status, flapping, expires_ms, expiring, .. }) = found else {
+        let since_ms = targets.and_then(|targets| targets.network_down_since_ms).unwrap_or(facts.as_of_ms);
+        return TargetEvidence { since_ms, ..TargetEvidence::default() };
+    };
+    let url = cut(target, MAX_ENDPOINT);
+    if key.rule == Rule::CertificateExpiring {
+        let expires_ms = expires_ms.filter(|_| *expiring);
+        return TargetEvidence { url, since_ms: facts.as_of_ms, expires_ms, ..TargetEvidence::default() };
+    }
+    let (since_ms, cause, http_status, flapping) = (*since_ms, *cause, *http_status, *flapping);
+    TargetEvidence { url, since_ms, cause, http_status, flapping, expires_ms: None }
 }

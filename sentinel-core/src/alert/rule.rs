@@ -18,7 +18,7 @@ pub(super) const LATENCY_LEAVES: f64 = 1.5;
 
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// What an alert is about, in the order of importance. Targets of uptime checks will join.
+/// What an alert is about, in the order of importance.
 ///
 /// ```
 /// use sentinel_core::alert::{Rule, Severity};
@@ -32,6 +32,10 @@ const LONGEST: Duration = Duration::from_hours(24);
 pub enum Rule {
     /// The verdict on errors names somebody.
     VerdictErrors,
+    /// Most targets fail at once: it is this side's own network.
+    OwnNetwork,
+    /// The target of an uptime check is down, or goes up and down.
+    TargetDown,
     /// The verdict on latency names somebody.
     VerdictLatency,
     /// A tenant has many errors.
@@ -40,11 +44,21 @@ pub enum Rule {
     TenantShare,
     /// A tenant is much slower than it normally is.
     TenantLatency,
+    /// The certificate of a target expires soon, or has expired.
+    CertificateExpiring,
 }
 
 impl Rule {
-    pub(super) const ALL: [Self; 5] =
-        [Self::VerdictErrors, Self::VerdictLatency, Self::TenantErrors, Self::TenantShare, Self::TenantLatency];
+    pub(super) const ALL: [Self; 8] = [
+        Self::VerdictErrors,
+        Self::OwnNetwork,
+        Self::TargetDown,
+        Self::VerdictLatency,
+        Self::TenantErrors,
+        Self::TenantShare,
+        Self::TenantLatency,
+        Self::CertificateExpiring,
+    ];
 
     /// As it is spelled everywhere.
     ///
@@ -54,14 +68,17 @@ impl Rule {
     pub const fn name(self) -> &'static str {
         match self {
             Self::VerdictErrors => "verdict_errors",
+            Self::OwnNetwork => "own_network",
+            Self::TargetDown => "target_down",
             Self::VerdictLatency => "verdict_latency",
             Self::TenantErrors => "tenant_errors",
             Self::TenantShare => "tenant_share",
             Self::TenantLatency => "tenant_latency",
+            Self::CertificateExpiring => "certificate_expiring",
         }
     }
 
-    /// Verdicts on errors wake people; the rest is for the day.
+    /// Verdicts on errors and targets that are down wake people; the rest is for the day.
     ///
     /// ```
     /// use sentinel_core::alert::{Rule, Severity};
@@ -69,7 +86,15 @@ impl Rule {
     /// assert_eq!(Rule::TenantErrors.severity(), Severity::Warning);
     /// ```
     pub const fn severity(self) -> Severity {
-        if matches!(self, Self::VerdictErrors) { Severity::Critical } else { Severity::Warning }
+        match self {
+            Self::VerdictErrors | Self::OwnNetwork | Self::TargetDown => Severity::Critical,
+            _ => Severity::Warning,
+        }
+    }
+
+    /// A rule about targets, not about requests.
+    pub(super) const fn is_of_targets(self) -> bool {
+        matches!(self, Self::OwnNetwork | Self::TargetDown | Self::CertificateExpiring)
     }
 
     /// A rule about the verdict, not about a row.
@@ -116,7 +141,7 @@ impl Severity {
     }
 }
 
-/// All rules; only those about the verdict are on by default. Durations are text (`"10m"`) or seconds.
+/// All rules; those about the verdict and about targets are on by default. Durations are text (`"10m"`) or seconds.
 ///
 /// ```
 /// use sentinel_core::alert::{Rules, TenantShare};
@@ -135,6 +160,8 @@ impl Severity {
 pub struct Rules {
     /// The verdicts.
     pub verdict: Verdicts,
+    /// The targets of uptime checks.
+    pub targets: Targets,
     /// A tenant has many errors. Off by default: how many are many is known to you.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_errors: Option<TenantErrors>,
@@ -186,6 +213,39 @@ impl Default for Verdicts {
 const KEEP: Duration = Duration::from_mins(2);
 /// How long rules about a tenant must hold by default.
 const FOR: Duration = Duration::from_secs(30);
+
+/// Alerts about uptime checks. What makes a target down, or up again, is said with the check: it is confirmed by then.
+///
+/// ```
+/// use sentinel_core::alert::Targets;
+///
+/// let rule: Targets = serde_json::from_str(r#"{"certificates": false}"#)?;
+/// assert!(rule.down && rule.own_network && !rule.certificates);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Targets {
+    /// A target is down, or goes up and down.
+    pub down: bool,
+    /// A certificate expires: so many days before as its check says. Told again once a day.
+    pub certificates: bool,
+    /// Most targets fail at once: one alert about this side's own network, in place of one about each.
+    pub own_network: bool,
+    /// It must be down so long: 0 to 24 h. Default 0.
+    #[serde(with = "duration")]
+    pub r#for: Duration,
+    /// It must be up so long: 0 to 24 h. Default 0.
+    #[serde(with = "duration")]
+    pub keep_firing_for: Duration,
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        let none = Duration::ZERO;
+        Self { down: true, certificates: true, own_network: true, r#for: none, keep_firing_for: none }
+    }
+}
 
 /// A tenant has at least so many errors in the window; over at half of that.
 ///
@@ -321,7 +381,11 @@ impl Rules {
         }
         for rule in Rule::ALL {
             if let Some((r#for, keep)) = self.times(rule) {
-                let table = if rule.is_verdict() { "verdict" } else { rule.name() };
+                let table = match rule {
+                    _ if rule.is_verdict() => "verdict",
+                    _ if rule.is_of_targets() => "targets",
+                    _ => rule.name(),
+                };
                 within(&format!("{table}.for"), r#for, Duration::ZERO..=LONGEST)?;
                 within(&format!("{table}.keep_firing_for"), keep, Duration::ZERO..=LONGEST)?;
             }
@@ -357,6 +421,9 @@ impl Rules {
         match rule {
             Rule::VerdictErrors => verdict(self.verdict.errors),
             Rule::VerdictLatency => verdict(self.verdict.latency),
+            Rule::TargetDown => self.targets.down.then_some((self.targets.r#for, self.targets.keep_firing_for)),
+            Rule::OwnNetwork => self.targets.own_network.then_some((Duration::ZERO, Duration::ZERO)),
+            Rule::CertificateExpiring => self.targets.certificates.then_some((Duration::ZERO, Duration::ZERO)),
             Rule::TenantErrors => self.tenant_errors.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
             Rule::TenantShare => self.tenant_share.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
             Rule::TenantLatency => self.tenant_latency.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),

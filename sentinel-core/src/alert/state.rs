@@ -3,6 +3,7 @@
 use super::key::{AlertId, Key, Subject};
 use super::rule::Severity;
 use crate::tenant::shown;
+use crate::uptime::Cause;
 use crate::verdict::Kind;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -96,8 +97,43 @@ pub struct Evidence {
     pub with: Vec<Vec<u8>>,
     /// The tenant always fails like this.
     pub chronic: bool,
+    /// Of a rule about targets.
+    pub target: Option<TargetEvidence>,
     /// What the look left out.
     pub note: Option<String>,
+}
+
+/// What is known of a target.
+///
+/// ```
+/// # use sentinel_core::alert::{Alerts, Facts, Rules, State};
+/// # use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Target, Uptime};
+/// # let mut uptime = Uptime::default();
+/// # uptime.configure(Checks::new(vec![Check::new("shop", Target::new("https://shop.example/health")?)])?, 0);
+/// # for at_ms in [0, 10_000, 20_000] {
+/// #     uptime.record("shop", at_ms, CheckResult::down(at_ms, 60_000, Cause::Timeout), None);
+/// # }
+/// let facts = Facts::new(20_000, 600_000).with_targets(uptime.troubled(&[].into()), None);
+/// let (_, outcome) = Alerts::new("shop", Rules::default())?.step(State::default(), 20_000, Some(&facts));
+/// let target = outcome.transitions[0].alert.as_ref().unwrap().evidence.target.clone().unwrap();
+/// assert_eq!((target.url.as_str(), target.cause, target.since_ms), ("https://shop.example/…", Some(Cause::Timeout), 0));
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct TargetEvidence {
+    /// What is probed, without what may be a secret; empty where it is about all of them.
+    pub url: String,
+    /// Since when it is so, Unix ms.
+    pub since_ms: i64,
+    /// Why it is down.
+    pub cause: Option<Cause>,
+    /// The status of the last answer.
+    pub http_status: Option<u16>,
+    /// It goes up and down.
+    pub flapping: bool,
+    /// When the certificate expires, Unix ms.
+    pub expires_ms: Option<i64>,
 }
 
 fn shown_ids<S: Serializer>(ids: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
@@ -307,6 +343,18 @@ impl State {
     pub fn tenants(&self) -> impl Iterator<Item = &[u8]> {
         self.entries.keys().filter(|key| !key.rule.is_verdict()).filter_map(|key| match &key.subject {
             Subject::Tenant(id) => Some(id.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// Uptime checks that an alert about a target is followed of: what is known of them has to be among the [`Facts`](super::Facts).
+    ///
+    /// ```
+    /// assert_eq!(sentinel_core::alert::State::default().targets().count(), 0);
+    /// ```
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().filter_map(|key| match &key.subject {
+            Subject::Target(name) => Some(name.as_str()),
             _ => None,
         })
     }

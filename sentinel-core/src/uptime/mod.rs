@@ -30,6 +30,7 @@
 
 mod availability;
 mod check;
+mod check_status;
 mod codec;
 mod engine;
 mod expect;
@@ -45,6 +46,7 @@ mod target;
 
 pub use availability::{Availability, availability};
 pub use check::{Check, Checks, Confirm, Method};
+pub use check_status::CheckStatus;
 pub use engine::{After, Uptime};
 pub use expect::{Answer, Expect, Statuses};
 pub use history::{History, ResultCounts};
@@ -63,7 +65,7 @@ pub const KEPT_RESULTS: usize = 1_000;
 /// Hours that are kept of a check: 90 days, and the one that is going on.
 pub const KEPT_HOURS: i64 = 90 * 24;
 /// The longest name, tag and name of a header, in bytes.
-const MAX_NAME: usize = 64;
+pub(crate) const MAX_NAME: usize = 64;
 /// Headers of a check, and the longest value of one, in bytes.
 const MAX_HEADERS: usize = 32;
 const MAX_VALUE: usize = 4_096;

@@ -114,14 +114,14 @@ impl Cause {
     }
 
     /// Its number in bytes; 0 is none.
-    pub(super) const fn tag(cause: Option<Self>) -> u8 {
+    pub(crate) const fn tag(cause: Option<Self>) -> u8 {
         match cause {
             Some(cause) => cause as u8 + 1,
             None => 0,
         }
     }
 
-    pub(super) fn of_tag(tag: u64) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn of_tag(tag: u64) -> Result<Option<Self>, DecodeError> {
         match tag.checked_sub(1) {
             None => Ok(None),
             Some(place) => match Self::ALL.get(place as usize) {

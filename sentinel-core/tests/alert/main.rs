@@ -9,6 +9,7 @@ mod life;
 mod messages;
 mod properties;
 mod rules;
+mod targets;
 mod trust;
 
 use sentinel_core::Kind;

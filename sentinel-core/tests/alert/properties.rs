@@ -4,8 +4,8 @@ use crate::{START, WINDOW, errors_rule, latency_rule, names, share_rule};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sentinel_core::alert::{
-    Alert, AlertId, Alerts, Facts, Grouping, Key, Notice, Outcome, Phase, Row, Rules, State, Status, Transition,
-    Verdicts,
+    Alert, AlertId, Alerts, Facts, Grouping, Key, Notice, Outcome, Phase, Row, Rules, State, Status, Targets,
+    Transition, Verdicts,
 };
 use sentinel_core::{DecodeError, Kind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +64,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn rules() -> impl Strategy<Value = Rules> {
     (0_u64..40, 0_u64..40, any::<bool>()).prop_map(|(r#for, keep, verdict)| Rules {
+        targets: Targets::default(),
         verdict: Verdicts {
             errors: verdict,
             r#for: Duration::from_secs(r#for / 10),

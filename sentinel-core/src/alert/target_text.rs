@@ -1,0 +1,68 @@
+//! What an alert about an uptime check says to people.
+
+use super::key::Subject;
+use super::message::lasted;
+use super::rule::Rule;
+use super::state::{Alert, TargetEvidence};
+use crate::text::date;
+use crate::uptime::Cause;
+
+/// What is the matter, in one line.
+pub(super) fn headline(alert: &Alert, target: &TargetEvidence) -> String {
+    let name = alert.key.subject.shown();
+    match (alert.key.rule, &alert.key.subject) {
+        (Rule::CertificateExpiring, _) => {
+            let Some(expires_ms) = target.expires_ms else {
+                return format!("The certificate of target {name} expires");
+            };
+            let left = expires_ms.saturating_sub(alert.fired_ms);
+            let span = lasted(left.unsigned_abs());
+            let when = if left < 0 { format!("has expired {span} ago") } else { format!("expires in {span}") };
+            format!("The certificate of target {name} {when}")
+        }
+        (_, Subject::Target(_)) if target.flapping => format!("Target {name} goes up and down"),
+        (_, Subject::Target(_)) => format!("Target {name} is down: {}", because(target)),
+        _ => "Most targets fail at once: the network of this host is down, not they".into(),
+    }
+}
+
+/// What it says when that is over.
+pub(super) fn recovered(alert: &Alert, lasted: &str) -> String {
+    let name = alert.key.subject.shown();
+    let flapping = alert.evidence.target.as_ref().is_some_and(|target| target.flapping);
+    match (alert.key.rule, &alert.key.subject) {
+        (Rule::CertificateExpiring, _) => format!("The certificate of target {name} is renewed"),
+        (_, Subject::Target(_)) if flapping => format!("Target {name} is up, and has been for a while"),
+        (_, Subject::Target(_)) => format!("Target {name} is up again after {lasted}"),
+        _ => format!("The network of this host is back after {lasted}: targets answer"),
+    }
+}
+
+/// What is behind it.
+pub(super) fn counts(alert: &Alert, target: &TargetEvidence) -> Vec<String> {
+    let expires = target
+        .expires_ms
+        .map(|ms| format!("{} on {} UTC", if ms < alert.fired_ms { "expired" } else { "expires" }, date(ms)));
+    let probed = (!target.url.is_empty()).then(|| target.url.clone());
+    let silent = (alert.key.rule == Rule::OwnNetwork)
+        .then(|| "what is not reached is unknown, and counts for nobody's availability".into());
+    [probed, expires, silent].into_iter().flatten().collect()
+}
+
+fn because(target: &TargetEvidence) -> String {
+    let status = target.http_status.map_or_else(|| "an unexpected status".into(), |status| format!("status {status}"));
+    match target.cause {
+        Some(Cause::Dns) => "its name is not found".into(),
+        Some(Cause::Blocked) => "its address is not allowed".into(),
+        Some(Cause::Connect) => "it takes no connection".into(),
+        Some(Cause::Tls) => "TLS fails".into(),
+        Some(Cause::Certificate) => "its certificate is not valid".into(),
+        Some(Cause::Timeout) => "no answer in time".into(),
+        Some(Cause::Protocol) => "its answer cannot be understood".into(),
+        Some(Cause::Redirects) => "it redirects, and not to an answer".into(),
+        Some(Cause::Status) => status,
+        Some(Cause::Body | Cause::Json) => "its answer does not say what it should".into(),
+        Some(Cause::Latency) => "it is slower than it may be".into(),
+        Some(Cause::OwnNetwork | Cause::Paused | Cause::Changed) | None => "it fails".into(),
+    }
+}
