@@ -1,26 +1,20 @@
-//! What must survive whoever wrote it: values by name in a file that is only ever appended to, with a checksum a frame.
+//! What must survive whoever wrote it: values by name, in a file that is only ever appended to.
 //!
-//! A frame is a batch: all of it is there after a crash or nothing of it. What was torn is cut off by whoever opens the file next.
-//! When the frames have grown to a multiple of what they hold, a new file of one frame takes the place of the old one.
+//! A frame is a batch: all of it is there after a crash or nothing of it. When the frames have grown to a multiple of what they hold,
+//! a new file of one frame takes the place of the old one.
 //!
 //! ```text
-//! SNTJ 1 0 0 0 │ length u32 │ crc32 u32 │ (name length u8, name, value length u32, value)… │ length …
+//! SNTJ 1 0 0 0 │ frame: (name length u8, name, value length u32, value)… │ frame …
 //! ```
 
-use crate::flock::{FileLock, Identity};
-use crate::rollup::{Name, Opened, Place, StoreError, create, failed, refused, remove};
-use rustix::fs::{AtFlags, Mode, OFlags, fdatasync, fstat, openat, renameat, statat};
-use rustix::io::Errno;
+use crate::append::{self, Appended, FRAME, Header, MOST, OPEN};
+use crate::flock::FileLock;
+use crate::rollup::{Name, Opened, Place, StoreError, refused};
+use rustix::fs::{Mode, OFlags, openat};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-const HEADER: [u8; 8] = *b"SNTJ\x01\0\0\0";
-/// Length and checksum of a frame.
-const FRAME: usize = 8;
-/// Bytes of a file that are read, and of a frame that is written.
-const MOST: usize = 64 << 20;
+const HEADER: Header = *b"SNTJ\x01\0\0\0";
 /// A file is made anew when it is larger than this, and than so many times what it holds.
 const SMALL: usize = 1 << 20;
 const TIMES: usize = 4;
@@ -40,8 +34,7 @@ pub(crate) struct Journal {
     name: Name,
     dir: OwnedFd,
     lock: FileLock,
-    /// The file, and where its next frame begins; `None`: it has to be made anew.
-    file: Option<(File, usize)>,
+    file: Appended,
     values: Values,
     /// Bytes at its end that were no whole frame when it was opened.
     torn: u64,
@@ -59,12 +52,10 @@ impl Journal {
         let flags = OFlags::RDONLY | OFlags::CREATE | OPEN;
         let lock = FileLock::take(|| openat(&dir, Name::State.to_string(), flags, Mode::RUSR | Mode::WUSR))
             .map_err(|error| refused(Name::State, error))?;
-        let (file, values, torn, unread) = match load(&dir, name) {
-            Ok(Some((file, values, length, 0))) => (Some((file, length)), values, 0, None),
-            // Without what is torn, from the next time on.
-            Ok(Some((_, values, _, torn))) => (None, values, torn, None),
-            Ok(None) => (None, Values::new(), 0, None),
-            Err(error) => (None, Values::new(), 0, Some(error)),
+        let mut values = Values::new();
+        let (file, torn, unread) = match Appended::open(&dir, name, HEADER, |batch| take(&mut values, batch)) {
+            Ok((file, torn)) => (file, torn, None),
+            Err(error) => (Appended::new(name, HEADER), 0, Some(error)),
         };
         Ok(Self { place: place.clone(), name, dir, lock, file, values, torn, unread })
     }
@@ -72,11 +63,9 @@ impl Journal {
     /// What another process has written, up to now.
     pub(crate) fn read(place: &Place, name: Name) -> Result<Values, StoreError> {
         let Opened { fd: dir, .. } = place.open()?;
-        match openat(&dir, name.to_string(), OFlags::RDONLY | OPEN, Mode::empty()) {
-            Ok(fd) => Ok(parse(&content(&File::from(fd), name)?).unwrap_or_default().0),
-            Err(Errno::NOENT) => Ok(Values::new()),
-            Err(error) => Err(failed(name, "open", error)),
-        }
+        let mut values = Values::new();
+        Appended::read(&dir, name, HEADER, |batch| take(&mut values, batch))?;
+        Ok(values)
     }
 
     /// What it holds.
@@ -98,19 +87,16 @@ impl Journal {
     /// the next batch.
     pub(crate) fn is_held(&mut self) -> bool {
         let Ok(Opened { fd: dir, .. }) = self.place.open() else { return false };
-        let named = statat(&dir, self.name.to_string(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| Identity::from(&stat));
-        let is_named = |file: &File| fstat(file).is_ok_and(|stat| named == Ok(Identity::from(&stat)));
-        self.file = self.file.take().filter(|(file, _)| is_named(file));
+        self.file.look(&dir);
         self.lock.is_ours() && self.lock.is_at(&dir, &Name::State.to_string())
     }
 
     /// Whether what it holds is not written.
     pub(crate) fn is_behind(&self) -> bool {
-        self.file.is_none() && !self.values.is_empty()
+        self.file.length().is_none() && !self.values.is_empty()
     }
 
-    /// Writes all of this or nothing; when it returns, the end of this process does not take it away. That of the system may: waiting for
-    /// a disk would keep who asks waiting for seconds where it is busy.
+    /// Writes all of this or nothing; see [`Appended::append`].
     ///
     /// # Errors
     /// It could not be written. It is held all the same.
@@ -123,23 +109,18 @@ impl Journal {
             };
         }
         let held: usize = self.values.iter().map(|(name, value)| name.len() + value.len() + 5).sum();
-        // What is half there must not stand before what comes next: until it is whole there is no file.
-        if let Some((mut file, length)) = self.file.take() {
-            let after = length + frame.len();
-            if after <= SMALL.max(TIMES * held).min(MOST) {
-                file.write_all(&frame).map_err(|error| self.cannot("write", &error))?;
-                self.file = Some((file, after));
-                return Ok(());
-            }
+        let room = SMALL.max(TIMES * held).min(MOST);
+        if self.file.length().is_some_and(|length| length + frame.len() <= room) {
+            return self.file.append(&frame);
         }
-        self.renew()
+        let all = self.frame(self.values.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))))?;
+        self.file.renew(&self.dir, &all)
     }
 
     /// As if the disk were full from now on.
     #[cfg(test)]
     pub(crate) fn fill(&mut self) {
-        let length = self.file.take().map_or(0, |(_, length)| length);
-        self.file = File::options().write(true).open("/dev/full").ok().map(|full| (full, length));
+        self.file.fill();
     }
 
     fn frame<'a>(&self, batch: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Result<Vec<u8>, StoreError> {
@@ -152,113 +133,27 @@ impl Journal {
             frame.extend_from_slice(&length.ok_or_else(|| self.too_large(usize::MAX, MOST))?.to_le_bytes());
             frame.extend_from_slice(value.unwrap_or_default());
         }
-        let length = frame.len() - FRAME;
-        if frame.len() + HEADER.len() > MOST {
-            return Err(self.too_large(length, MOST));
-        }
-        frame[..4].copy_from_slice(&(length as u32).to_le_bytes());
-        let checksum = checksum(&frame);
-        frame[4..FRAME].copy_from_slice(&checksum.to_le_bytes());
+        append::seal(&mut frame, 0, self.name)?;
         Ok(frame)
-    }
-
-    fn cannot(&self, doing: &'static str, error: &io::Error) -> StoreError {
-        StoreError::File { file: self.name.to_string(), doing, kind: error.kind() }
     }
 
     fn too_large(&self, bytes: usize, most: usize) -> StoreError {
         StoreError::TooLarge { file: self.name.to_string(), bytes, most }
     }
-
-    /// A new file of one frame in the place of what is there.
-    fn renew(&mut self) -> Result<(), StoreError> {
-        let frame = self.frame(self.values.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))))?;
-        let bytes = [&HEADER[..], &frame].concat();
-        let temporary = Name::Temporary { source: u64::from(std::process::id()), number: 0 };
-        let hidden = temporary.to_string();
-        let new = create(self.dir.as_fd(), &hidden, OFlags::RDWR).map_err(|error| failed(self.name, "make", error))?;
-        let mut new = File::from(new);
-        // It takes the place of one that was whole: a crash of the system must not leave an empty one.
-        let written = new.write_all(&bytes).and_then(|()| Ok(fdatasync(&new)?));
-        let moved = written.and_then(|()| Ok(renameat(&self.dir, &hidden, &self.dir, self.name.to_string())?));
-        if let Err(error) = moved {
-            let _ = remove(self.dir.as_fd(), temporary);
-            return Err(self.cannot("write", &error));
-        }
-        self.file = Some((new, bytes.len()));
-        Ok(())
-    }
 }
 
-const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
-
-/// The file, what it holds, where its last whole frame ends, and how many bytes follow that; `None` where there is none.
-fn load(dir: &OwnedFd, name: Name) -> Result<Option<(File, Values, usize, u64)>, StoreError> {
-    let file = match openat(dir, name.to_string(), OFlags::RDWR | OFlags::APPEND | OPEN, Mode::empty()) {
-        Ok(fd) => File::from(fd),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(failed(name, "open", error)),
-    };
-    let bytes = content(&file, name)?;
-    match parse(&bytes) {
-        // Whoever made it was stopped at once.
-        Some((_, 0)) => Ok(None),
-        Some((values, length)) => Ok(Some((file, values, length, (bytes.len() - length) as u64))),
-        None => {
-            renameat(dir, name.to_string(), dir, format!("{name}.bad"))
-                .map_err(|error| failed(name, "put aside", error))?;
-            Ok(None)
-        }
+/// Takes a batch, if all of it can be read.
+fn take(values: &mut Values, batch: &[u8]) -> bool {
+    if entries(batch).map(|(name, value)| 5 + name.len() + value.map_or(0, <[u8]>::len)).sum::<usize>() != batch.len() {
+        return false;
     }
-}
-
-fn checksum(frame: &[u8]) -> u32 {
-    let mut hash = crc32fast::Hasher::new();
-    hash.update(&frame[..4]);
-    hash.update(&frame[FRAME..]);
-    hash.finalize()
-}
-
-fn content(file: &File, name: Name) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::new();
-    let read = file.take(MOST as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| StoreError::File { file: name.to_string(), doing: "read", kind: error.kind() })?;
-    Ok(bytes)
-}
-
-/// What the whole frames from its beginning hold, and where they end; `None` when it is no journal that this version reads.
-fn parse(bytes: &[u8]) -> Option<(Values, usize)> {
-    if bytes.len() < HEADER.len() {
-        // Whoever made it was stopped at once.
-        return HEADER.starts_with(bytes).then_some((Values::new(), 0));
+    for (name, value) in entries(batch) {
+        match value {
+            Some(value) => values.insert(name.into(), value.into()),
+            None => values.remove(name),
+        };
     }
-    if bytes[..HEADER.len()] != HEADER || bytes.len() > MOST {
-        return None;
-    }
-    let (mut values, mut at) = (Values::new(), HEADER.len());
-    while let Some(batch) = next(&bytes[at..]) {
-        at += FRAME + batch.len();
-        for (name, value) in entries(batch) {
-            match value {
-                Some(value) => values.insert(name.into(), value.into()),
-                None => values.remove(name),
-            };
-        }
-    }
-    Some((values, at))
-}
-
-/// The frame at the beginning, if it is whole.
-fn next(bytes: &[u8]) -> Option<&[u8]> {
-    let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
-    let frame = bytes.get(..FRAME.checked_add(length)?)?;
-    let found = u32::from_le_bytes(frame[4..FRAME].try_into().ok()?);
-    let batch = &frame[FRAME..];
-    // A checksum says that it is what was written; that it can be read is seen before any of it is believed.
-    (found == checksum(frame)
-        && entries(batch).map(|(name, value)| 5 + name.len() + value.map_or(0, <[u8]>::len)).sum::<usize>()
-            == batch.len())
-    .then_some(batch)
+    true
 }
 
 /// Names and values, as far as they can be read.
@@ -420,7 +315,7 @@ mod tests {
             let (mut ends, mut states) = (vec![], vec![]);
             for batch in &batches {
                 journal.put(batch.clone()).unwrap();
-                ends.push(journal.file.as_ref().unwrap().1);
+                ends.push(journal.file.length().unwrap());
                 states.push(journal.values.clone());
             }
             drop(journal);
@@ -448,14 +343,13 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>, framed: bool) {
-            let _ = parse(&bytes);
+            let read = |bytes: &[u8]| append::parse(bytes, HEADER, |batch| take(&mut Values::new(), batch));
+            let _ = read(&bytes);
             if framed {
                 let mut frame = vec![0; FRAME];
                 frame.extend_from_slice(&bytes);
-                frame[..4].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
-                let sum = checksum(&frame);
-                frame[4..FRAME].copy_from_slice(&sum.to_le_bytes());
-                prop_assert!(parse(&[&HEADER[..], &frame].concat()).is_some());
+                append::seal(&mut frame, 0, Name::Alerts).unwrap();
+                prop_assert!(read(&[&HEADER[..], &frame].concat()).is_some());
             }
         }
     }

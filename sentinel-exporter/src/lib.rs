@@ -17,6 +17,8 @@
 //! - [`Flusher`] writes closed slots as JSON lines, for other systems.
 
 mod alerting;
+#[cfg(unix)]
+mod append;
 mod config;
 mod exporter;
 mod failures;

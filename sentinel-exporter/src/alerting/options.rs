@@ -2,7 +2,7 @@
 
 use crate::sink::{Sink, SinkConfig};
 use sentinel_core::ConfigError;
-use sentinel_core::alert::{Grouping, Rules, TenantErrors, TenantLatency, TenantShare, Verdicts};
+use sentinel_core::alert::{Grouping, Rules, Targets, TenantErrors, TenantLatency, TenantShare, Verdicts};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ const MOST: usize = 16;
 pub struct AlertOptions {
     /// Alerts about the verdicts: on by default.
     pub verdict: Verdicts,
+    /// Alerts about uptime checks: on by default.
+    pub targets: Targets,
     /// A tenant has many errors: off by default.
     pub tenant_errors: Option<TenantErrors>,
     /// A tenant has a large share of all failures: off by default.
@@ -50,8 +52,8 @@ pub struct AlertOptions {
 impl AlertOptions {
     /// The rules alone.
     pub(crate) fn rules(&self) -> Rules {
-        let Self { verdict, tenant_errors, tenant_share, tenant_latency, grouping, sinks: _ } = self.clone();
-        Rules { verdict, tenant_errors, tenant_share, tenant_latency, grouping }
+        let Self { verdict, targets, tenant_errors, tenant_share, tenant_latency, grouping, sinks: _ } = self.clone();
+        Rules { verdict, targets, tenant_errors, tenant_share, tenant_latency, grouping }
     }
 
     /// Checks every value.
