@@ -36,6 +36,8 @@ pub mod rollup;
 mod setup;
 pub mod sink;
 mod thread;
+#[cfg(unix)]
+mod uptime;
 mod view;
 mod watch;
 

@@ -267,9 +267,24 @@ impl Uptime {
     /// sentinel_core::uptime::Uptime::default().disown(0);
     /// ```
     pub fn disown(&mut self, since_ms: i64) {
-        for monitor in self.monitors.values_mut() {
-            monitor.disowned |= monitor.history.disown(since_ms) > 0;
-            monitor.state.disown(since_ms);
+        self.monitors.values_mut().for_each(|monitor| monitor.disown(since_ms));
+    }
+
+    /// The same of one check, for a log that keeps them apart.
+    ///
+    /// ```
+    /// use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Outcome, Target, Uptime};
+    ///
+    /// let mut uptime = Uptime::default();
+    /// uptime.configure(Checks::new(vec![Check::new("db", Target::new("tcp://db:5432")?)])?, 0);
+    /// uptime.replay("db", CheckResult::down(5_000, 60_000, Cause::Connect));
+    /// uptime.disown_of("db", 5_000);
+    /// assert_eq!(uptime.history("db").unwrap().results().next().unwrap().outcome, Outcome::Unknown);
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn disown_of(&mut self, name: &str, since_ms: i64) {
+        if let Some(monitor) = self.monitors.get_mut(name) {
+            monitor.disown(since_ms);
         }
     }
 

@@ -74,6 +74,12 @@ impl Monitor {
         self.disowned = false;
     }
 
+    /// Its failures since then were this side's own.
+    pub(super) fn disown(&mut self, since_ms: i64) {
+        self.disowned |= self.history.disown(since_ms) > 0;
+        self.state.disown(since_ms);
+    }
+
     pub(super) fn witness(&self, now_ms: i64) -> Option<Witness> {
         let silent = self.check.paused || self.state.confirmed() == Status::Down || self.check.in_maintenance(now_ms);
         let known = self.state.last.filter(|last| last.outcome != Outcome::Unknown || self.disowned);

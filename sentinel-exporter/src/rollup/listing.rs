@@ -60,7 +60,16 @@ impl Listing {
             None if self.strange.len() < STRANGERS => {
                 self.strange.insert(crc32fast::hash(name));
             }
-            Some(Name::Baseline | Name::Leader | Name::Alerting | Name::Alerts | Name::State) | None => {}
+            Some(
+                Name::Baseline
+                | Name::Leader
+                | Name::Alerting
+                | Name::Alerts
+                | Name::State
+                | Name::Probing
+                | Name::Checks { .. },
+            )
+            | None => {}
         }
     }
 }

@@ -51,6 +51,13 @@ pub enum Name {
     Alerts,
     /// Locked by who writes what must survive.
     State,
+    /// Locked by who probes, and writes down what was found.
+    Probing,
+    /// What was found: a part of the checks in each, 0 to 99.
+    Checks {
+        /// Which part.
+        part: u8,
+    },
 }
 
 impl Name {
@@ -69,6 +76,11 @@ impl Name {
             "alerts.lock" => Self::Alerting,
             "alerts.journal" => Self::Alerts,
             "state.lock" => Self::State,
+            "uptime.lock" => Self::Probing,
+            _ if text.starts_with("uptime-") => {
+                let part = text.strip_prefix("uptime-")?.strip_suffix(".log")?.parse().ok()?;
+                (part < 100).then_some(Self::Checks { part })?
+            }
             _ => Self::of_a_source(text)?,
         };
         // A number has many spellings; a file has one name.
@@ -106,6 +118,8 @@ impl fmt::Display for Name {
             Self::Alerting => f.write_str("alerts.lock"),
             Self::Alerts => f.write_str("alerts.journal"),
             Self::State => f.write_str("state.lock"),
+            Self::Probing => f.write_str("uptime.lock"),
+            Self::Checks { part } => write!(f, "uptime-{part:02}.log"),
         }
     }
 }
@@ -133,6 +147,9 @@ mod tests {
             ".000000000000acce.tmp",
             "Baseline",
             "leader",
+            "uptime-1.log",
+            "uptime-100.log",
+            "uptime-+1.log",
         ] {
             assert_eq!(Name::parse(name.as_bytes()), None, "{name:?}");
         }
@@ -140,13 +157,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_is_read_back(source: u64, from_ms in -i64::MAX..i64::MAX - 1, long in 1_i64..100_000, number: u64) {
+        fn a_name_is_read_back(part in 0_u8..100, source: u64, from_ms in -i64::MAX..i64::MAX - 1, long in 1_i64..100_000, number: u64) {
             let to_ms = from_ms.saturating_add(long);
             let names = [
                 Name::Block { source, from_ms, to_ms },
                 Name::Lock { source },
                 Name::Live { source },
                 Name::Temporary { source, number },
+                Name::Checks { part },
             ];
             for name in names {
                 prop_assert_eq!(Name::parse(name.to_string().as_bytes()), Some(name));

@@ -1,0 +1,332 @@
+//! What probes have found, on disk before it is told: every result in a log that is only ever appended to, in parts, so that a part
+//! that has grown can be made anew without a pause that anybody notices.
+//!
+//! ```text
+//! SNTL 1 0 0 0 │ frame: entry… │ frame …
+//! entry: 0 length u8, name           the checks are counted from 0 in each file, as they are named
+//!        1 check u32, result (20)    one result, see CheckResult::to_bytes
+//!        2 check u32, length u32, …  history and state of a check, in place of what was before
+//!        3 moment i64                failures since then were this side's own, of all checks that are named so far
+//!        4 length u32, …             what is known of all checks together
+//! ```
+
+use crate::append::{self, Appended, FRAME, Header, OPEN};
+use crate::flock::FileLock;
+use crate::rollup::{Name, Opened, Place, StoreError, refused};
+use rustix::fs::{Mode, OFlags, openat};
+use sentinel_core::uptime::{CheckResult, Uptime};
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+const HEADER: Header = *b"SNTL\x01\0\0\0";
+/// Files, each of a part of the checks.
+const PARTS: u8 = 16;
+/// The one that holds what is known of all together.
+const SHARED: u8 = 0;
+/// A file is made anew when it is larger than this, and than twice what it held when it was made.
+const SMALL: usize = 64 << 10;
+const TIMES: usize = 2;
+
+/// The log of a host; whoever has it is the only one who writes.
+#[derive(Debug)]
+pub(crate) struct Log {
+    place: Place,
+    dir: OwnedFd,
+    lock: FileLock,
+    parts: Vec<Part>,
+    torn: u64,
+    /// Why a part could not be read.
+    unread: Option<StoreError>,
+}
+
+#[derive(Debug)]
+struct Part {
+    name: Name,
+    file: Appended,
+    /// Numbers of the checks that are named in the file.
+    numbers: HashMap<String, u32>,
+    /// Its length when it was made, or would be now.
+    made: usize,
+    /// What comes with the next frame.
+    pending: Vec<u8>,
+}
+
+impl Log {
+    /// Opens it, and gives `uptime`, which has its checks, what was found of them.
+    ///
+    /// # Errors
+    /// Another process has it, or there is no place for it.
+    pub(crate) fn open(place: &Place, uptime: &mut Uptime) -> Result<Self, StoreError> {
+        let Opened { fd: dir, .. } = place.open()?;
+        let flags = OFlags::RDONLY | OFlags::CREATE | OPEN;
+        let lock = FileLock::take(|| openat(&dir, Name::Probing.to_string(), flags, Mode::RUSR | Mode::WUSR))
+            .map_err(|error| refused(Name::Probing, error))?;
+        let mut log = Self { place: place.clone(), dir, lock, parts: Vec::new(), torn: 0, unread: None };
+        let mut shared = None;
+        for part in 0..PARTS {
+            let name = Name::Checks { part };
+            let mut reading = Reading::default();
+            let opened = Appended::open(&log.dir, name, HEADER, |frame| reading.take(frame, uptime));
+            let (file, torn) = opened.unwrap_or_else(|error| {
+                log.unread = Some(error);
+                (Appended::new(name, HEADER), 0)
+            });
+            log.torn += torn;
+            shared = reading.shared.or(shared);
+            let numbers = reading.names.into_iter().zip(0..).collect();
+            log.parts.push(Part { name, file, numbers, made: 0, pending: Vec::new() });
+        }
+        resume(uptime, shared.as_deref());
+        for check in uptime.names() {
+            log.parts[usize::from(part_of(check))].made += uptime.encode(check).map_or(0, |bytes| bytes.len());
+        }
+        Ok(log)
+    }
+
+    /// What another process has written, up to now.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn read(place: &Place, uptime: &mut Uptime) -> Result<(), StoreError> {
+        let Opened { fd: dir, .. } = place.open()?;
+        let mut shared = None;
+        for part in 0..PARTS {
+            let mut reading = Reading::default();
+            Appended::read(&dir, Name::Checks { part }, HEADER, |frame| reading.take(frame, uptime))?;
+            shared = reading.shared.or(shared);
+        }
+        resume(uptime, shared.as_deref());
+        Ok(())
+    }
+
+    /// Bytes that were lost because whoever wrote them did not come to their end.
+    pub(crate) fn torn(&self) -> u64 {
+        self.torn
+    }
+
+    /// Why what was there could not be read.
+    pub(crate) fn unread(&self) -> Option<&StoreError> {
+        self.unread.as_ref()
+    }
+
+    /// Whether this process still is the one that writes.
+    pub(crate) fn is_held(&mut self) -> bool {
+        let Ok(Opened { fd: dir, .. }) = self.place.open() else { return false };
+        self.parts.iter_mut().for_each(|part| part.file.look(&dir));
+        self.lock.is_ours() && self.lock.is_at(&dir, &Name::Probing.to_string())
+    }
+
+    /// Notes a result of a check, for the next [`Log::write`].
+    pub(crate) fn result(&mut self, check: &str, result: CheckResult) {
+        let part = self.part_of(check);
+        let number = part.number(check);
+        part.entry(1).extend_from_slice(&number.to_le_bytes());
+        part.pending.extend_from_slice(&result.to_bytes());
+    }
+
+    /// Notes that failures since then were this side's own.
+    pub(crate) fn disown(&mut self, since_ms: i64) {
+        for part in self.parts.iter_mut().filter(|part| !part.numbers.is_empty()) {
+            part.entry(3).extend_from_slice(&since_ms.to_le_bytes());
+        }
+    }
+
+    /// Notes what is known of all checks together.
+    pub(crate) fn shared(&mut self, uptime: &Uptime) {
+        self.parts[usize::from(SHARED)].shared(uptime);
+    }
+
+    /// Writes what was noted. What could not be written is, with the next: the whole part is made anew then.
+    ///
+    /// # Errors
+    /// Why the last that failed did.
+    pub(crate) fn write(&mut self, uptime: &Uptime) -> Result<(), StoreError> {
+        let mut done = Ok(());
+        for (at, part) in self.parts.iter_mut().enumerate().filter(|(_, part)| !part.pending.is_empty()) {
+            let mut frame = std::mem::take(&mut part.pending);
+            let room = SMALL.max(TIMES * part.made);
+            let written = if part.file.length().is_some_and(|length| length + frame.len() <= room) {
+                append::seal(&mut frame, 0, part.name).and_then(|()| part.file.append(&frame))
+            } else {
+                part.renew(at as u8, &self.dir, uptime)
+            };
+            if let Err(error) = written {
+                // Whatever comes next has to bring it along.
+                part.file = Appended::new(part.name, HEADER);
+                done = Err(error);
+            }
+        }
+        done
+    }
+
+    /// Makes everything anew: other checks are configured.
+    ///
+    /// # Errors
+    /// Why the last that failed did.
+    pub(crate) fn renew(&mut self, uptime: &Uptime) -> Result<(), StoreError> {
+        let mut done = Ok(());
+        for (at, part) in self.parts.iter_mut().enumerate() {
+            done = part.renew(at as u8, &self.dir, uptime).and(done);
+        }
+        done
+    }
+
+    fn part_of(&mut self, check: &str) -> &mut Part {
+        &mut self.parts[usize::from(part_of(check))]
+    }
+
+    #[cfg(test)]
+    pub(super) fn fill(&mut self) {
+        self.parts.iter_mut().for_each(|part| part.file.fill());
+    }
+}
+
+impl Part {
+    fn entry(&mut self, kind: u8) -> &mut Vec<u8> {
+        if self.pending.is_empty() {
+            self.pending.resize(FRAME, 0);
+        }
+        self.pending.push(kind);
+        &mut self.pending
+    }
+
+    /// The number of a check, which is named before it is used.
+    fn number(&mut self, check: &str) -> u32 {
+        if let Some(number) = self.numbers.get(check) {
+            return *number;
+        }
+        let number = self.numbers.len() as u32;
+        self.numbers.insert(check.into(), number);
+        let out = self.entry(0);
+        // At most 64 bytes: it was checked.
+        out.push(check.len() as u8);
+        out.extend_from_slice(check.as_bytes());
+        number
+    }
+
+    fn shared(&mut self, uptime: &Uptime) {
+        let bytes = uptime.encode_shared();
+        let out = self.entry(4);
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&bytes);
+    }
+
+    /// A new file, a frame a check: each is as small as what it holds.
+    fn renew(&mut self, at: u8, dir: &OwnedFd, uptime: &Uptime) -> Result<(), StoreError> {
+        self.numbers.clear();
+        let mut frames = Vec::new();
+        for check in uptime.names().filter(|check| part_of(check) == at) {
+            let Some(bytes) = uptime.encode(check) else { continue };
+            self.pending.clear();
+            let number = self.number(check);
+            let out = self.entry(2);
+            out.extend_from_slice(&number.to_le_bytes());
+            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            out.extend_from_slice(&bytes);
+            frames.extend_from_slice(&self.sealed()?);
+        }
+        if at == SHARED {
+            self.pending.clear();
+            self.shared(uptime);
+            frames.extend_from_slice(&self.sealed()?);
+        }
+        self.pending.clear();
+        self.file.renew(dir, &frames)?;
+        self.made = self.file.length().unwrap_or_default();
+        Ok(())
+    }
+
+    fn sealed(&mut self) -> Result<Vec<u8>, StoreError> {
+        let mut frame = std::mem::take(&mut self.pending);
+        append::seal(&mut frame, 0, self.name)?;
+        Ok(frame)
+    }
+}
+
+fn part_of(check: &str) -> u8 {
+    (crc32fast::hash(check.as_bytes()) % u32::from(PARTS)) as u8
+}
+
+fn resume(uptime: &mut Uptime, shared: Option<&[u8]>) {
+    // What cannot be read back was not written by this version: an outage that goes on is found anew.
+    let _ = shared.map(|bytes| uptime.restore_shared(bytes));
+}
+
+/// What a file has said so far.
+#[derive(Debug, Default)]
+struct Reading {
+    names: Vec<String>,
+    shared: Option<Vec<u8>>,
+}
+
+enum Entry<'a> {
+    Name(&'a str),
+    Result(u32, CheckResult),
+    Check(u32, &'a [u8]),
+    Disown(i64),
+    Shared(&'a [u8]),
+}
+
+impl Reading {
+    /// Takes a frame, if all of it can be read.
+    fn take(&mut self, frame: &[u8], uptime: &mut Uptime) -> bool {
+        let (mut rest, mut entries) = (frame, Vec::new());
+        while !rest.is_empty() {
+            let Some(entry) = entry(&mut rest) else { return false };
+            entries.push(entry);
+        }
+        let named = entries.iter().filter(|entry| matches!(entry, Entry::Name(_))).count();
+        let most = self.names.len() + named;
+        if entries.iter().any(|entry| matches!(entry, Entry::Result(n, _) | Entry::Check(n, _) if *n as usize >= most))
+        {
+            return false;
+        }
+        for entry in entries {
+            let name = |number: u32| self.names.get(number as usize).map(String::as_str).unwrap_or_default();
+            match entry {
+                Entry::Name(name) => self.names.push(name.into()),
+                // A check that is configured no more is nobody's.
+                Entry::Result(number, result) => _ = uptime.replay(name(number), result),
+                // What cannot be read back was not written by this version: its history begins anew.
+                Entry::Check(number, bytes) => _ = uptime.restore(name(number), bytes),
+                Entry::Disown(since_ms) => self.names.iter().for_each(|name| uptime.disown_of(name, since_ms)),
+                Entry::Shared(bytes) => self.shared = Some(bytes.into()),
+            }
+        }
+        true
+    }
+}
+
+fn entry<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
+    let kind = cut(rest, 1)?[0];
+    Some(match kind {
+        0 => {
+            let length = usize::from(cut(rest, 1)?[0]);
+            Entry::Name(std::str::from_utf8(cut(rest, length)?).ok()?)
+        }
+        1 => {
+            let check = number(rest)?;
+            Entry::Result(check, CheckResult::from_bytes(cut(rest, CheckResult::BYTES)?.try_into().ok()?).ok()?)
+        }
+        2 => {
+            let (check, length) = (number(rest)?, number(rest)?);
+            Entry::Check(check, cut(rest, length as usize)?)
+        }
+        3 => Entry::Disown(i64::from_le_bytes(cut(rest, 8)?.try_into().ok()?)),
+        4 => {
+            let length = number(rest)?;
+            Entry::Shared(cut(rest, length as usize)?)
+        }
+        _ => return None,
+    })
+}
+
+fn cut<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (part, behind) = rest.split_at_checked(length)?;
+    *rest = behind;
+    Some(part)
+}
+
+fn number(rest: &mut &[u8]) -> Option<u32> {
+    Some(u32::from_le_bytes(cut(rest, 4)?.try_into().ok()?))
+}
