@@ -28,6 +28,7 @@ mod flush;
 mod journal;
 #[cfg(unix)]
 mod leader;
+mod net;
 mod process;
 mod read;
 pub mod rollup;
