@@ -12,6 +12,7 @@
 //!
 //! - [`Exporter`] is what a host holds; its thread does all of this, apart from any request;
 //! - [`rollup`] is where processes meet, and the store of one host;
+//! - [`probe`] is one uptime check, asked once;
 //! - [`Leader`] says which one acts for all;
 //! - [`Config`] is what it is told, [`Watch`] a configuration file that changes;
 //! - [`Flusher`] writes closed slots as JSON lines, for other systems.
@@ -30,6 +31,8 @@ mod flush;
 mod journal;
 #[cfg(unix)]
 mod leader;
+mod net;
+pub mod probe;
 mod process;
 mod read;
 pub mod rollup;

@@ -1,9 +1,9 @@
 //! Mail, handed in to a server by SMTP.
 
-use super::dial::Trust;
 use super::email_config::EmailConfig;
 use super::smtp::Server;
 use super::{Failed, Sending, Sink, TIMEOUT};
+use crate::net::trust::Trust;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lettre::Message;

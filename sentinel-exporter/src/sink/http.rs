@@ -4,23 +4,19 @@
 //! decompressed. All of it has one deadline, and what is read has caps.
 
 use super::address::Address;
-use super::dial::{Stream, Trust, dial, secure};
-use super::fault::Fault;
 use super::{Failed, TIMEOUT};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::Builder;
+use crate::net::dial::{dial, secure};
+use crate::net::exchange::{exchange, take};
+use crate::net::fault::Fault;
+use crate::net::stream::Stream;
+use crate::net::trust::Trust;
+use http_body_util::Full;
+use hyper::body::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
-/// Bytes of an answer's head, and headers in it.
-const HEAD: usize = 32 << 10;
-const HEADERS: usize = 100;
-/// Bytes of an answer's body.
-const BODY: usize = 64 << 10;
 /// An answer's body explains what its head has said already: it is not waited for longer.
 const BODY_WAIT: Duration = Duration::from_secs(2);
 /// The longest wait that anybody may ask for.
@@ -92,12 +88,9 @@ impl Client {
         by: Instant,
     ) -> Result<Answer, Fault> {
         let stream = dial(&to.host, to.port, by).await?;
-        let stream = if to.tls { secure(stream, &to.host, &self.trust, by).await? } else { Stream::Plain(stream) };
-        let mut builder = Builder::new();
-        builder.max_buf_size(HEAD).max_headers(HEADERS);
-        let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        let talk = async {
-            let response = timeout_at(by, sender.send_request(request)).await.map_err(|_| Fault::TimedOut)??;
+        let stream =
+            if to.tls { secure(stream, &to.host, self.trust.config(), by).await? } else { Stream::Plain(stream) };
+        exchange(stream, request, by, |response| async move {
             let status = response.status();
             let after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
             let mut body = Vec::new();
@@ -107,30 +100,9 @@ impl Client {
                 let _ = timeout_at(by, take(response.into_body(), &mut body)).await;
             }
             Ok(Answer { status, after, body })
-        };
-        tokio::pin!(talk);
-        tokio::select! {
-            biased;
-            answer = &mut talk => return answer,
-            // It may end before all that it has read is taken.
-            _ = connection => {}
-        }
-        talk.await
+        })
+        .await
     }
-}
-
-/// Reads a body up to its end, the cap or what breaks it.
-async fn take(mut body: Incoming, into: &mut Vec<u8>) -> Result<(), Fault> {
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            let room = BODY - into.len();
-            into.extend_from_slice(&data[..data.len().min(room)]);
-            if data.len() > room {
-                return Err(Fault::TooLarge);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// `Retry-After`: seconds, or a date.

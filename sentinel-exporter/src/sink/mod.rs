@@ -4,11 +4,9 @@
 
 mod address;
 mod config;
-mod dial;
 mod email;
 mod email_config;
 mod event;
-mod fault;
 mod http;
 #[cfg(unix)]
 mod log;
@@ -27,6 +25,7 @@ pub use secret::Secret;
 pub use slack::Slack;
 pub use webhook::Webhook;
 
+use crate::net::fault::Fault;
 use sentinel_core::alert::Notice;
 use serde::Serialize;
 use std::fmt;
@@ -68,6 +67,13 @@ pub enum Failed {
         /// What happened.
         why: String,
     },
+}
+
+impl From<Fault> for Failed {
+    /// Any of them may pass: names come back, certificates are renewed.
+    fn from(fault: Fault) -> Self {
+        Self::Later { why: fault.to_string(), after: None }
+    }
 }
 
 /// How a test alert went at a sink.

@@ -5,9 +5,9 @@
 
 use super::address::Address;
 use super::config::SlackConfig;
-use super::dial::Trust;
 use super::http::{Client, Read};
 use super::{Sending, Sink};
+use crate::net::trust::Trust;
 use sentinel_core::ConfigError;
 use sentinel_core::alert::Notice;
 use serde_json::{Value, json};

@@ -1,9 +1,11 @@
 //! What is said to a mail server. Its answers are codes here; its words could be anything, a password that it was told among them.
 
 use super::Failed;
-use super::dial::{Stream, Trust, dial, secure};
 use super::email_config::Encryption;
-use super::fault::{self, Fault};
+use crate::net::dial::{dial, secure};
+use crate::net::fault::{self, Fault};
+use crate::net::stream::Stream;
+use crate::net::trust::Trust;
 use lettre::address::Envelope;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -78,11 +80,11 @@ impl Server {
         let mut stream = dial(&self.host, self.port, by).await?;
         let (stream, greeting) = match self.encryption {
             Encryption::None => (Stream::Plain(stream), &b""[..]),
-            Encryption::Tls => (secure(stream, &self.host, &self.trust, by).await?, &b""[..]),
+            Encryption::Tls => (secure(stream, &self.host, self.trust.config(), by).await?, &b""[..]),
             Encryption::Starttls => {
                 ask_for_tls(&mut stream).await?;
                 // The library begins with a greeting; this server has greeted already.
-                (secure(stream, &self.host, &self.trust, by).await?, &b"220 now encrypted\r\n"[..])
+                (secure(stream, &self.host, self.trust.config(), by).await?, &b"220 now encrypted\r\n"[..])
             }
         };
         let stream = Box::new(Bounded { stream, greeting, left: MOST });

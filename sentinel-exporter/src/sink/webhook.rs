@@ -3,9 +3,9 @@
 
 use super::address::Address;
 use super::config::WebhookConfig;
-use super::dial::Trust;
 use super::http::{Client, Read};
 use super::{Failed, HIDDEN, Secret, Sending, Sink, event};
+use crate::net::trust::Trust;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

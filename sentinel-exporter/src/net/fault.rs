@@ -1,6 +1,5 @@
 //! What can go wrong on the way to another machine, by kind: never with the address, a header or a word of the other side.
 
-use super::Failed;
 use std::error::Error;
 use std::io;
 use thiserror::Error;
@@ -42,13 +41,6 @@ pub(crate) enum Fault {
     BadAnswer,
     #[error("the answer is too large")]
     TooLarge,
-}
-
-impl From<Fault> for Failed {
-    /// Any of them may pass: names come back, certificates are renewed.
-    fn from(fault: Fault) -> Self {
-        Self::Later { why: fault.to_string(), after: None }
-    }
 }
 
 impl From<&io::Error> for Fault {

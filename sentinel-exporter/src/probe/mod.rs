@@ -1,0 +1,182 @@
+//! One probe of one check: what a target answers, as seen from here, within one deadline.
+//!
+//! ```text
+//! Check ─► resolve ─► guard ─► connect ─► TLS ─► request ─► answer ─► Expect::judge ─► Probed
+//!             ▲                 hop       verify  request      │
+//!             └──────────────── redirect ◄──────────────────────┘
+//! ```
+//!
+//! A target is anybody's word, and so is its answer. Every address is judged before it is dialled, at each redirect anew ([`Allow`]); no proxy is taken from the
+//! environment; nothing is decompressed; heads and bodies have caps, and the [deadline](sentinel_core::uptime::Check::timeout) is over all of it. A check's headers
+//! go to the scheme, host and port of its target alone. Nothing is kept from one probe to the next: no connection, no session, no address.
+
+mod allow;
+mod expiry;
+mod guard;
+mod hop;
+mod redirect;
+mod request;
+mod resolve;
+mod run;
+mod verify;
+
+pub use allow::Allow;
+pub use hop::Phases;
+pub use resolve::{Resolve, Resolving};
+
+use hop::{Dialer, micros};
+use resolve::System;
+use run::{Found, run};
+use sentinel_core::ConfigError;
+use sentinel_core::uptime::{Cause, Check, CheckResult};
+use serde::Deserialize;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use verify::Verify;
+
+/// The longest timeout that a check can have.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// What all probes have in common.
+///
+/// ```
+/// use sentinel_exporter::probe::ProbeOptions;
+///
+/// let options: ProbeOptions = serde_json::from_str(r#"{"allow": ["loopback", "10.0.0.0/8"]}"#)?;
+/// assert_ne!(options, ProbeOptions::default());
+/// assert!(serde_json::from_str::<ProbeOptions>(r#"{"alow": []}"#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProbeOptions {
+    /// Where probes may go besides to public addresses. Default nowhere.
+    pub allow: Allow,
+    /// A PEM file of at most 1 MiB with issuers that are believed besides Mozilla's list.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What a probe found.
+///
+/// ```
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// use sentinel_core::uptime::{Cause, Check, Target};
+/// use sentinel_exporter::probe::{ProbeOptions, Prober};
+///
+/// let prober = Prober::new(&ProbeOptions::default())?;
+/// let probed = prober.probe(&Check::new("metadata", Target::new("http://169.254.169.254/")?), 0).await;
+/// assert_eq!((probed.result.cause, probed.expires_ms), (Some(Cause::Blocked), None));
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probed {
+    /// For [`Uptime::record`](sentinel_core::uptime::Uptime::record). Its latency is there where an answer was: the time from the beginning of the probe to the end of
+    /// the body where that is looked at, else of the head; of `tcp://` to the connection, of `tls://` to the end of the handshake. Its status is that of the last
+    /// answer.
+    pub result: CheckResult,
+    /// When the certificate expires, Unix ms, believed or not; over redirects, the first one to do so.
+    pub expires_ms: Option<i64>,
+    /// Where the time went.
+    pub phases: Phases,
+}
+
+/// Probes checks, any number at a time, on a runtime of `tokio` with time and I/O. Cheap to clone.
+///
+/// ```
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// use sentinel_core::uptime::{Check, Target};
+/// use sentinel_exporter::probe::{Allow, ProbeOptions, Prober};
+///
+/// let prober = Prober::new(&ProbeOptions { allow: Allow::new(["loopback"])?, ..ProbeOptions::default() })?;
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// let check = Check::new("db", Target::new(&format!("tcp://{}", listener.local_addr().unwrap()))?);
+/// let probed = prober.probe(&check, 1_700_000_000_000).await;
+/// assert!(!probed.result.is_down() && probed.phases.connect_us.is_some());
+/// # Ok::<(), sentinel_core::ConfigError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Prober(Arc<Dialer>);
+
+impl Prober {
+    /// With the system's resolver.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] of `ca_file`.
+    ///
+    /// ```
+    /// use sentinel_exporter::probe::{ProbeOptions, Prober};
+    ///
+    /// let wrong = ProbeOptions { ca_file: Some("/none.pem".into()), ..ProbeOptions::default() };
+    /// assert_eq!(Prober::new(&wrong).unwrap_err().field, "ca_file");
+    /// ```
+    pub fn new(options: &ProbeOptions) -> Result<Self, ConfigError> {
+        Self::resolving(options, Arc::new(System::default()))
+    }
+
+    /// With another resolver.
+    ///
+    /// # Errors
+    /// As [`Prober::new`].
+    ///
+    /// ```
+    /// use sentinel_exporter::probe::{ProbeOptions, Prober, Resolve, Resolving};
+    ///
+    /// struct Nothing;
+    ///
+    /// impl Resolve for Nothing {
+    ///     fn resolve<'a>(&'a self, _host: &'a str) -> Resolving<'a> {
+    ///         Box::pin(async { Ok(Vec::new()) })
+    ///     }
+    /// }
+    /// assert!(Prober::resolving(&ProbeOptions::default(), std::sync::Arc::new(Nothing)).is_ok());
+    /// ```
+    pub fn resolving(options: &ProbeOptions, resolver: Arc<dyn Resolve>) -> Result<Self, ConfigError> {
+        let verify = Verify::new(options.ca_file.as_deref())?;
+        Ok(Self(Arc::new(Dialer { allow: options.allow.clone(), verify, resolver })))
+    }
+
+    /// Probes a check once; `at_ms` is when that is, Unix ms. It takes no longer than the check's timeout, and whoever drops it ends it.
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// use sentinel_core::uptime::{Cause, Check, Target};
+    /// use sentinel_exporter::probe::{Allow, ProbeOptions, Prober};
+    ///
+    /// let prober = Prober::new(&ProbeOptions { allow: Allow::new(["loopback"])?, ..ProbeOptions::default() })?;
+    /// // It listens, and says nothing.
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    /// let target = Target::new(&format!("http://{}", listener.local_addr().unwrap()))?;
+    /// let check = Check { timeout: Some(std::time::Duration::from_millis(50)), ..Check::new("shop", target) };
+    /// assert_eq!(prober.probe(&check, 0).await.result.cause, Some(Cause::Timeout));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn probe(&self, check: &Check, at_ms: i64) -> Probed {
+        let began = Instant::now();
+        let by = began + check.timeout().min(LONGEST);
+        let mut found = Found::default();
+        let judged = timeout_at(by, run(&self.0, check, began, by, &mut found)).await;
+        found.phases.total_us = Some(micros(began.elapsed()));
+        let interval_ms = check.interval_ms();
+        let result = match judged.unwrap_or(Err(Cause::Timeout)) {
+            Ok(()) => CheckResult::up(at_ms, interval_ms),
+            Err(cause) => CheckResult::down(at_ms, interval_ms, cause),
+        };
+        let result = CheckResult { latency_us: found.latency.map(micros), status: found.status, ..result };
+        Probed { result, expires_ms: found.seen.expires_ms(), phases: found.phases }
+    }
+}
+
+impl fmt::Debug for Prober {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober").field("allow", &self.0.allow).finish_non_exhaustive()
+    }
+}

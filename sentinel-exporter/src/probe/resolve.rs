@@ -1,0 +1,59 @@
+//! From a name to its addresses: those that the system gives, asked anew each time.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// A look-up on its way.
+pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
+
+/// Who knows the addresses of names. What it says is judged by the guard, all of it, and dialled as it was judged.
+///
+/// ```
+/// use sentinel_exporter::probe::{Resolve, Resolving};
+/// use std::net::{IpAddr, Ipv4Addr};
+///
+/// struct Fixed;
+///
+/// impl Resolve for Fixed {
+///     fn resolve<'a>(&'a self, _host: &'a str) -> Resolving<'a> {
+///         Box::pin(async { Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]) })
+///     }
+/// }
+/// let _resolver: std::sync::Arc<dyn Resolve> = std::sync::Arc::new(Fixed);
+/// ```
+pub trait Resolve: Send + Sync {
+    /// The addresses of a host, in the order in which they are to be tried. It must not block the thread, and may be dropped at any time.
+    fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a>;
+}
+
+/// Look-ups at a time. A thread in the system's resolver cannot be stopped: names that nobody answers for must not add up to more.
+const LOOKUPS: usize = 32;
+
+/// The system's resolver, with its hosts file and its search domains.
+#[derive(Debug)]
+pub(super) struct System(Arc<Semaphore>);
+
+impl Default for System {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKUPS)))
+    }
+}
+
+impl Resolve for System {
+    fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a> {
+        Box::pin(async move {
+            let place = Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)?;
+            let host = host.to_owned();
+            let found = tokio::task::spawn_blocking(move || {
+                // Given back when the look-up ends, not when nobody waits for it any more.
+                let _place = place;
+                (host.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect())
+            });
+            found.await.map_err(io::Error::other)?
+        })
+    }
+}

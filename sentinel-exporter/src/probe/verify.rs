@@ -1,0 +1,127 @@
+//! Whose certificate it is, and what it says of its end: also where it is not believed.
+
+use super::expiry::expires_ms;
+use crate::net::trust::{roots, versions};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use sentinel_core::ConfigError;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// TLS as probes speak it. Built once; a connection takes a copy of a few pointers, to note its own certificate.
+#[derive(Clone)]
+pub(super) struct Verify {
+    config: ClientConfig,
+    strict: Arc<WebPkiServerVerifier>,
+    schemes: Arc<[SignatureScheme]>,
+}
+
+impl Verify {
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, ConfigError> {
+        let provider = Arc::new(ring::default_provider());
+        let schemes = provider.signature_verification_algorithms.supported_schemes().into();
+        let roots = Arc::new(roots(ca_file)?);
+        let strict = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider)
+            .build()
+            .map_err(|_| ConfigError::new("ca_file", "no issuers", "certificates of issuers"))?;
+        let mut config = versions()?.with_webpki_verifier(Arc::clone(&strict)).with_no_client_auth();
+        // A resumed session shows no certificate: neither a renewed one nor one that is no longer believed would be seen.
+        config.resumption = Resumption::disabled();
+        Ok(Self { config, strict, schemes })
+    }
+
+    /// For one connection, whose certificate's end is noted. Whoever is not strict takes any certificate for anybody's: what is sent then can be read
+    /// and answered by whoever is on the way. That is what `verify_tls = false` asks for.
+    pub(super) fn config(&self, strict: bool, seen: &Seen) -> Arc<ClientConfig> {
+        let strict = strict.then(|| Arc::clone(&self.strict));
+        let verifier = Noting { strict, schemes: Arc::clone(&self.schemes), seen: seen.clone() };
+        let mut config = self.config.clone();
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        Arc::new(config)
+    }
+}
+
+impl fmt::Debug for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verify")
+    }
+}
+
+/// When the first one expires of the certificates that a probe was shown, as soon as it was.
+#[derive(Debug, Clone)]
+pub(super) struct Seen(Arc<AtomicI64>);
+
+const NONE: i64 = i64::MAX;
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(NONE)))
+    }
+}
+
+impl Seen {
+    pub(super) fn expires_ms(&self) -> Option<i64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|at_ms| *at_ms != NONE)
+    }
+}
+
+/// Notes the certificate, then asks the usual verifier, or nobody.
+#[derive(Debug)]
+struct Noting {
+    strict: Option<Arc<WebPkiServerVerifier>>,
+    schemes: Arc<[SignatureScheme]>,
+    seen: Seen,
+}
+
+impl ServerCertVerifier for Noting {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some(expires_ms) = expires_ms(end_entity) {
+            self.seen.0.fetch_min(expires_ms, Ordering::Relaxed);
+        }
+        match &self.strict {
+            Some(strict) => strict.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            None => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    // Without knowing whose key it is, a signature says nothing; and the oldest certificates, for which people turn this off, could not be read for it.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.strict {
+            Some(strict) => strict.verify_tls12_signature(message, certificate, signature),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match &self.strict {
+            Some(strict) => strict.verify_tls13_signature(message, certificate, signature),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes.to_vec()
+    }
+}
