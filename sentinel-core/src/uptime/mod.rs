@@ -31,6 +31,7 @@
 mod availability;
 mod check;
 mod codec;
+mod days;
 mod engine;
 mod expect;
 mod history;
@@ -45,6 +46,7 @@ mod target;
 
 pub use availability::{Availability, availability};
 pub use check::{Check, Checks, Confirm, Method};
+pub use days::Days;
 pub use engine::{After, Uptime};
 pub use expect::{Answer, Expect, Statuses};
 pub use history::{History, ResultCounts};
@@ -52,7 +54,7 @@ pub use maintenance::{Day, Maintenance};
 pub use network::Network;
 pub use result::{Cause, CheckResult, Outcome};
 pub use schedule::{Due, Schedule};
-pub use standing::{CheckStanding, UptimeReport, Window};
+pub use standing::{CheckStanding, StatusCounts, UptimeReport, Window};
 pub use state::{Change, State, Status, What};
 pub use target::{Hidden, Kind, Target};
 
