@@ -42,7 +42,7 @@ const LIVES: [&[u8]; 4] = [
 ];
 
 /// Requests in bytes: a method, then a beginning and a text of the path and of the query, then the authorization.
-const REQUESTS: [&[u8]; 10] = [
+const REQUESTS: [&[u8]; 12] = [
     b"\0\0\0\0\0\0",
     b"\0\0\x02\0\x05\0correct-horse-battery",
     b"\0\0\x02\0\x03\x0260Bearer correct-horse-battery",
@@ -52,6 +52,8 @@ const REQUESTS: [&[u8]; 10] = [
     b"\0\0\x06\x09%00%2f%zz\0\0",
     b"\0\0\x07\0\x03\x022m",
     b"\0\0\x09\x03%5C\x06\x03%ff",
+    b"\0\0\x0a\0\0\0correct-horse-battery",
+    b"\0\0\x0b\0\x04\x091&limit=3correct-horse-battery",
     b"\xff\x03\x03PUT\x01\x03etc\x07\x04a=%0",
 ];
 

@@ -11,7 +11,7 @@ const TOKEN: &str = "correct-horse-battery";
 /// In every id, and in nothing that an answer without the token may hold.
 const MARK: &str = "qXzW";
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "get"];
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 12] = [
     "",
     "/",
     "/report",
@@ -22,6 +22,8 @@ const PATHS: [&str; 10] = [
     "/tenants/qXzW",
     "/tenants/%71XzW%2fb",
     "/tenants/%5Cu%7b202e%7dqXzW",
+    "/alerts",
+    "/uptime",
 ];
 const QUERIES: [&str; 8] = ["", "by=", "limit=", "window=", "series=", "by=load&limit=3&window=2m&series=1&", "%", "&&"];
 

@@ -8,6 +8,7 @@ use crate::live::Live;
 use crate::rollup::Published;
 use crate::scope::{Sharing, Unavailable};
 use crate::sentinel::Sentinel;
+use crate::uptime::UptimeReport;
 
 impl Sentinel {
     /// This process's blocks, oldest first; the open slot's so far is the last one. They add up to all it has counted in the
@@ -105,6 +106,20 @@ impl Sentinel {
     /// ```
     pub fn alerts(&self) -> Result<Option<AlertsReport>, Unavailable> {
         self.wider().map_or(Ok(None), |wider| wider.alerts())
+    }
+
+    /// Where uptime checks stand, with what each was day by day; `None` where none are configured. The same from every process of a host.
+    ///
+    /// # Errors
+    /// [`Unavailable`], with the reason, when nobody can say now.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// assert_eq!(Sentinel::builder().build()?.uptime(), Ok(None));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    pub fn uptime(&self) -> Result<Option<UptimeReport>, Unavailable> {
+        self.wider().map_or(Ok(None), |wider| wider.uptime())
     }
 
     /// An empty sentinel for the merged view of many processes: same window, slots, clock and meaning of errors, and a budget

@@ -6,6 +6,7 @@
 use crate::alert::AlertsReport;
 use crate::error::ConfigError;
 use crate::sentinel::Sentinel;
+use crate::uptime::UptimeReport;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -154,6 +155,14 @@ pub trait Wider: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Unavailable`], with the reason.
     fn alerts(&self) -> Result<Option<AlertsReport>, Unavailable> {
+        Ok(None)
+    }
+
+    /// Where uptime checks stand; `None` where none are configured, as by default.
+    ///
+    /// # Errors
+    /// [`Unavailable`], with the reason.
+    fn uptime(&self) -> Result<Option<UptimeReport>, Unavailable> {
         Ok(None)
     }
 }

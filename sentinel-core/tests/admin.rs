@@ -3,13 +3,15 @@
 
 use proptest::prelude::*;
 use sentinel_core::admin::{Admin, Request, Response};
-use sentinel_core::{Clock, Event, Latency, Sentinel};
+use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Target, Uptime, UptimeReport};
+use sentinel_core::{Answer, Clock, Event, Latency, Sentinel, Sharing, Unavailable, Wider};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::sync::{Arc, Weak};
 
 const TOKEN: &str = "correct-horse-battery";
 const START: i64 = 1_700_000_000_000;
-const DATA: [&str; 6] = ["/report", "/tenants/acme", "/stats", "/alerts", "/metrics", "/tenants/%2e%2e"];
+const DATA: [&str; 7] = ["/report", "/tenants/acme", "/stats", "/alerts", "/uptime", "/metrics", "/tenants/%2e%2e"];
 
 fn sentinel() -> Sentinel {
     let sentinel = Sentinel::builder().clock(Clock::manual(START)).build().unwrap();
@@ -94,6 +96,7 @@ fn every_answer_is_strict() {
         "/report",
         "/stats",
         "/alerts",
+        "/uptime",
         "/metrics",
         "/tenants/acme",
         "/tenants/nobody",
@@ -161,6 +164,7 @@ fn what_is_asked_is_answered() {
     let stats = json(&ask(&admin, "/stats", ""));
     assert_eq!((&stats["offered"], &stats["accepted"]), (&4.into(), &4.into()));
     assert_eq!(json(&ask(&admin, "/alerts", "")), serde_json::Value::Null);
+    assert_eq!(json(&ask(&admin, "/uptime", "series=1&limit=3")), serde_json::Value::Null);
     let metrics = String::from_utf8(ask(&admin, "/metrics", "").body.into_owned()).unwrap();
     assert!(
         metrics.contains("\nsentinel_events_accepted_total 4\n") && metrics.contains("\nsentinel_window_errors 3\n"),
@@ -169,6 +173,62 @@ fn what_is_asked_is_answered() {
     assert!(metrics.contains("sentinel_error_verdict{kind=\"quiet\"} 1\n") && !metrics.contains("acme"), "{metrics}");
     let head = admin.respond(&Request { method: "HEAD", ..Request::get("/", "") });
     assert!(head.status == 200 && head.body.is_empty());
+}
+
+/// Whoever knows about checks: what it says of them.
+#[derive(Debug)]
+struct Checked(Result<Option<UptimeReport>, Unavailable>);
+
+impl Wider for Checked {
+    fn begin(&self) {}
+
+    fn answer(&self) -> Result<Option<Answer>, Unavailable> {
+        Ok(None)
+    }
+
+    fn sharing(&self) -> Option<Sharing> {
+        None
+    }
+
+    fn uptime(&self) -> Result<Option<UptimeReport>, Unavailable> {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn checks_are_listed_as_they_are_asked_for() {
+    let mut uptime = Uptime::default();
+    let check = |name: &str| Check::new(name, Target::new("https://user-names.example/private").unwrap());
+    uptime.configure(Checks::new(vec![check("a"), check("b"), check("c")]).unwrap(), START);
+    for at in [START, START + 10_000, START + 20_000] {
+        uptime.record("c", at, CheckResult::down(at, 60_000, Cause::Timeout), None);
+    }
+    let mut report = uptime.report(START + 20_000);
+    (report.service, report.leader, report.note) = ("shop".into(), true, Some("<b>".into()));
+    let sentinel = sentinel();
+    let wider = Arc::new(Checked(Ok(Some(report.clone()))));
+    let weak: Weak<Checked> = Arc::downgrade(&wider);
+    sentinel.widen(weak);
+    assert_eq!(sentinel.uptime(), Ok(Some(report.clone())));
+    let admin = sentinel.admin().token(TOKEN).unwrap();
+    let asked = |query: &str| json(&ask(&admin, "/uptime", query));
+    assert_eq!(asked("series=1"), serde_json::to_value(&report).unwrap());
+    for query in ["", "series=0", "limit=10000", "limit=3&series=0"] {
+        assert_eq!(asked(query), serde_json::to_value(report.clone().without_days()).unwrap(), "{query}");
+    }
+    let cut = asked("limit=1&series=1");
+    assert_eq!((cut["checks"].as_array().unwrap().len(), &cut["checks"][0]["name"]), (1, &"c".into()));
+    assert_eq!(cut["counts"], serde_json::json!({ "down": 1, "unknown": 2, "up": 0 }));
+    assert_eq!(cut["checks"][0]["days"]["down_ms"][89], 20_000);
+    assert!(!cut.to_string().contains("private"));
+    // When nobody can say, that is said; when nobody is there any more, nothing is configured.
+    let mute = Arc::new(Checked(Err(Unavailable("nobody answers".into()))));
+    let weak: Weak<Checked> = Arc::downgrade(&mute);
+    sentinel.widen(weak);
+    let refused = ask(&admin, "/uptime", "");
+    assert_eq!((refused.status, &json(&refused)["detail"]), (503, &"nobody answers".into()));
+    drop(mute);
+    assert_eq!(asked(""), Value::Null);
 }
 
 #[test]
@@ -215,6 +275,12 @@ fn what_is_wrong_is_named() {
         ("GET", "/report", "color=red", 400, "\"color\""),
         ("GET", "/stats", "by=load", 400, "no query parameters"),
         ("GET", "/alerts", "by=load", 400, "no query parameters"),
+        ("GET", "/uptime", "by=load", 400, "series, limit only"),
+        ("GET", "/uptime", "series=yes", 400, "0 or 1"),
+        ("GET", "/uptime", "limit=0", 400, "1 to 10000"),
+        ("GET", "/uptime", "limit=10001", 400, "1 to 10000"),
+        ("GET", "/uptime", "series=1&series=1", 400, "given twice"),
+        ("POST", "/uptime", "", 405, "GET and HEAD"),
         ("GET", "/", "x", 400, "no query parameters"),
         ("GET", "/tenants/%zz", "", 400, "hexadecimal"),
         ("GET", "/tenants/%", "", 400, "hexadecimal"),
@@ -247,7 +313,7 @@ fn a_token_must_be_one() {
 
 proptest! {
     #[test]
-    fn nothing_breaks_it(method in "GET|HEAD|\\PC{0,8}", path in "(/report|/tenants/|/stats|/metrics|/)?\\PC{0,40}", query in "((by|limit|window|series)=)?\\PC{0,40}", token in prop::option::of(prop::collection::vec(any::<u8>(), 0..60))) {
+    fn nothing_breaks_it(method in "GET|HEAD|\\PC{0,8}", path in "(/report|/tenants/|/stats|/alerts|/uptime|/metrics|/)?\\PC{0,40}", query in "((by|limit|window|series)=)?\\PC{0,40}", token in prop::option::of(prop::collection::vec(any::<u8>(), 0..60))) {
         let response = sentinel().admin().public().respond(&Request { method: &method, path: &path, query: &query, authorization: token.as_deref() });
         prop_assert!(matches!(response.status, 200 | 400 | 404 | 405), "{}", response.status);
         prop_assert!(header(&response, "content-type").is_some());

@@ -14,6 +14,7 @@ use crate::view::View;
 use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use sentinel_core::alert::AlertsReport;
+use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{Answer, ConfigError, Scope, Sentinel, Sharing, Unavailable, Wider, fork};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -334,6 +335,11 @@ impl Inner {
         cfg!(unix) && service.is_some() && (alerts.is_some() || self.file.is_some() || !self.sinks.is_empty())
     }
 
+    /// A file may come to configure checks. Those of [`Config`] count too once it has any.
+    fn may_check(&self) -> bool {
+        cfg!(unix) && self.config.service.is_some() && self.file.is_some()
+    }
+
     fn close(&self, within: Duration) -> bool {
         // A child that never started one has nothing to end.
         self.process().close(Instant::now() + within)
@@ -431,6 +437,14 @@ impl Wider for Inner {
         }
         self.start();
         self.process().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)
+    }
+
+    fn uptime(&self) -> Result<Option<UptimeReport>, Unavailable> {
+        if !self.may_check() {
+            return Ok(None);
+        }
+        self.start();
+        self.process().ask_uptime(ANSWER_WITHIN).map_err(Unavailable)
     }
 
     fn sharing(&self) -> Option<Sharing> {

@@ -3,6 +3,7 @@
 use crate::failures::{Failure, Failures};
 use crate::sink::Tried;
 use sentinel_core::alert::AlertsReport;
+use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{Scope, Sentinel, Sharing};
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -67,6 +68,10 @@ pub(crate) struct State {
     pub(crate) alerts: Option<Result<AlertsReport, String>>,
     /// Somebody wants to know that.
     alerts_wanted: bool,
+    /// What is known of uptime checks; `None` where none are configured.
+    pub(crate) uptime: Option<Result<UptimeReport, String>>,
+    /// Somebody wants to know that.
+    uptime_wanted: bool,
     /// Test alerts that nobody has sent yet.
     tests: Vec<Test>,
 }
@@ -113,6 +118,8 @@ impl Process {
             collected_ms: None,
             alerts: None,
             alerts_wanted: false,
+            uptime: None,
+            uptime_wanted: false,
             tests: Vec::new(),
         };
         Self { generation, state: Mutex::new(state), changed: Condvar::new(), wake: Notify::new() }
@@ -148,6 +155,18 @@ impl Process {
     /// Whether somebody wants to know of alerts, since it was asked last.
     pub(crate) fn alerts_wanted(&self) -> bool {
         std::mem::take(&mut self.state().alerts_wanted)
+    }
+
+    /// What is known of uptime checks now; waits as [`Process::ask`] does.
+    pub(crate) fn ask_uptime(&self, within: Duration) -> Result<Option<UptimeReport>, String> {
+        let state = self.wait(within, |state| state.uptime_wanted = true)?;
+        state.uptime.clone().transpose()
+    }
+
+    /// Whether somebody wants to know of uptime checks, since it was asked last.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the thread asks it once it probes"))]
+    pub(crate) fn uptime_wanted(&self) -> bool {
+        std::mem::take(&mut self.state().uptime_wanted)
     }
 
     /// Has a test alert sent.
@@ -256,6 +275,39 @@ impl Process {
             failures,
             // A directory that hangs cannot say so.
             last_error: if is_stuck { Some(format!("late: {LATE}")) } else { state.failures.last() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sentinel_core::uptime::Uptime;
+
+    /// What the thread puts there is what is told, and that somebody wants to know it is told to the thread once.
+    #[test]
+    fn what_is_put_there_is_told() {
+        let process = Process::new(0);
+        let within = Duration::from_secs(10);
+        assert!(process.ask_uptime(within).is_err(), "nobody runs");
+        assert!(process.uptime_wanted() && !process.uptime_wanted());
+        process.begin();
+        let mut report = Uptime::default().report(7);
+        report.service = "shop".into();
+        for told in [None, Some(Ok(report)), Some(Err("nobody probes".to_string()))] {
+            std::thread::scope(|scope| {
+                let asked = scope.spawn(|| process.ask_uptime(within));
+                let question = loop {
+                    if let Some(question) = process.question() {
+                        break question;
+                    }
+                    std::thread::yield_now();
+                };
+                assert!(process.uptime_wanted() && !process.alerts_wanted());
+                process.state().uptime = told.clone();
+                process.answer(question);
+                assert_eq!(asked.join().unwrap(), told.transpose());
+            });
         }
     }
 }

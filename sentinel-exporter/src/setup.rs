@@ -8,7 +8,7 @@ use sentinel_core::{ConfigError, Sentinel, parse_duration};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What a constructor takes for sharing and alerts. What is `None` is as the environment says or the file, in that order.
+/// What a constructor takes for sharing, alerts and uptime checks. What is `None` is as the environment says or the file, in that order.
 ///
 /// ```
 /// use sentinel_core::Sentinel;
@@ -32,19 +32,22 @@ pub struct Setup {
     pub config: Option<PathBuf>,
     /// [`Config::alerts`] as JSON, in place of what the file says of them.
     pub alerts: Option<String>,
+    /// Uptime checks as JSON, in place of what the file says of them.
+    pub uptime: Option<String>,
 }
 
 impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // There are secrets in the alerts.
-        let Self { service, dir, state_dir, config, alerts } = self;
-        let alerts = alerts.as_ref().map(|_| "…");
+        // There are secrets in the alerts, and in what is sent to what is checked.
+        let Self { service, dir, state_dir, config, alerts, uptime } = self;
+        let [alerts, uptime] = [alerts, uptime].map(|given| given.as_ref().map(|_| "…"));
         f.debug_struct("Setup")
             .field("service", service)
             .field("dir", dir)
             .field("state_dir", state_dir)
             .field("config", config)
             .field("alerts", &alerts)
+            .field("uptime", &uptime)
             .finish()
     }
 }
@@ -63,7 +66,8 @@ impl Setup {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn exporter(self, sentinel: &Sentinel) -> Result<Option<Exporter>, ConfigError> {
-        let Self { service, dir, state_dir, config: file, alerts } = self;
+        // What is given of `uptime` is for who probes to read.
+        let Self { service, dir, state_dir, config: file, alerts, uptime: _ } = self;
         let read = match &file {
             Some(file) => Config::from_file(file).map_err(|error| read_error(file, error))?,
             None => Config::default(),
@@ -122,6 +126,12 @@ mod tests {
         let sentinel = Sentinel::builder().build().unwrap();
         let setup = Setup { dir: Some("here".into()), ..Setup::default() };
         assert_eq!(setup.exporter(&sentinel).unwrap_err().field, "dir");
+    }
+
+    #[test]
+    fn what_is_checked_may_have_secrets() {
+        let setup = Setup { uptime: Some(r#"{"checks": ["canary-7f3a"]}"#.into()), ..Setup::default() };
+        assert!(format!("{setup:?}").contains(r#"uptime: Some("…")"#) && !format!("{setup:?}").contains("canary"));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `/tenants/{id}?window=` | a [`TenantReport`](crate::TenantReport), the id as reports show it | yes |
 //! | `/stats` | the ledger and the memory | yes |
 //! | `/alerts` | an [`AlertsReport`](crate::alert::AlertsReport); `null` where none are configured | yes |
+//! | `/uptime?series=&limit=` | an [`UptimeReport`](crate::uptime::UptimeReport), its days with `series=1`; `null` where no checks are configured | yes |
 //! | `/metrics` | fleet totals for Prometheus, no series per tenant | yes |
 //! | `/openapi.json` | this table, as an `OpenAPI` 3.1 document | no |
 //!
@@ -21,6 +22,7 @@ use crate::error::ConfigError;
 use crate::scope::Sharing;
 use crate::sentinel::Sentinel;
 use crate::stats::{Memory, Stats};
+use crate::uptime::{MAX_CHECKS, UptimeReport};
 use params::{Params, decoded, quoted};
 use serde::Serialize;
 use serde_json::json;
@@ -253,6 +255,16 @@ impl Admin {
                 let alerts = self.sentinel.alerts().map_err(|why| Problem::new(503, why.to_string()))?;
                 Ok(Response::new(200, JSON, body_of(&alerts)?))
             }
+            Route::Uptime => {
+                let params = Params::read(request.query, &["series", "limit"])?;
+                let (has_days, limit) = (params.series()?, params.limit(MAX_CHECKS)?);
+                let uptime = self.sentinel.uptime().map_err(|why| Problem::new(503, why.to_string()))?;
+                let uptime = uptime.map(|report| {
+                    let report = limit.into_iter().fold(report, UptimeReport::first);
+                    if has_days { report } else { report.without_days() }
+                });
+                Ok(Response::new(200, JSON, body_of(&uptime)?))
+            }
             Route::Metrics => {
                 Params::read(request.query, &[])?;
                 let text = metrics::text(&self.sentinel).into_bytes();
@@ -294,6 +306,7 @@ enum Route {
     Tenant(Vec<u8>),
     Stats,
     Alerts,
+    Uptime,
     Metrics,
 }
 
@@ -317,11 +330,12 @@ impl Route {
             "/report" => Ok(Self::Report),
             "/stats" => Ok(Self::Stats),
             "/alerts" => Ok(Self::Alerts),
+            "/uptime" => Ok(Self::Uptime),
             "/metrics" => Ok(Self::Metrics),
             _ => Err(Problem::new(
                 404,
                 format!(
-                    "nothing at {}; there are /, /report, /tenants/{{id}}, /stats, /alerts, /metrics and /openapi.json",
+                    "nothing at {}; there are /, /report, /tenants/{{id}}, /stats, /alerts, /uptime, /metrics and /openapi.json",
                     quoted(path)
                 ),
             )),

@@ -70,16 +70,27 @@ impl<'a> Params<'a> {
         let default = Query::default();
         let by =
             self.get("by").map_or(Ok(default.by), |text| text.parse::<By>().map_err(|error| shortened(error, text)))?;
-        let limit = self.get("limit").map_or(Ok(default.limit), |text| {
-            let limit = text.parse::<usize>().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-            limit.ok_or_else(|| ConfigError::new("limit", quoted(text), format!("1 to {MAX_LIMIT}")))
-        })?;
-        let series = self.get("series").map_or(Ok(default.series), |text| match text {
-            "0" => Ok(false),
-            "1" => Ok(true),
-            _ => Err(ConfigError::new("series", quoted(text), "0 or 1")),
-        })?;
+        let limit = self.limit(MAX_LIMIT)?.unwrap_or(default.limit);
+        let series = self.series()?;
         Ok(Query { by, limit, series, window: self.window(whole)?, scope: self.scope()? })
+    }
+
+    /// `limit`, up to `most`.
+    pub(super) fn limit(&self, most: usize) -> Result<Option<usize>, ConfigError> {
+        let Some(text) = self.get("limit") else {
+            return Ok(None);
+        };
+        let limit = text.parse::<usize>().ok().filter(|limit| (1..=most).contains(limit));
+        limit.map(Some).ok_or_else(|| ConfigError::new("limit", quoted(text), format!("1 to {most}")))
+    }
+
+    /// `series`; without when it is absent.
+    pub(super) fn series(&self) -> Result<bool, ConfigError> {
+        match self.get("series") {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(text) => Err(ConfigError::new("series", quoted(text), "0 or 1")),
+        }
     }
 
     /// `scope`; the widest when it is absent.

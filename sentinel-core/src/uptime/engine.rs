@@ -343,14 +343,14 @@ impl Uptime {
         self.monitors.get(name).map(|monitor| CheckStanding::of(monitor, now_ms))
     }
 
-    /// Where all checks stand at `now_ms`.
+    /// Where all checks stand at `now_ms`. Of which service that is, and who probes, is for the caller to fill in.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().report(0).checks.is_empty());
     /// ```
     pub fn report(&self, now_ms: i64) -> UptimeReport {
         let checks = self.monitors.values().map(|monitor| CheckStanding::of(monitor, now_ms)).collect();
-        UptimeReport { as_of: now_ms, network_down_since_ms: self.network.down_since_ms, checks }
+        UptimeReport::new(now_ms, self.network.down_since_ms, checks)
     }
 
     /// The time, bounded; where the clock was set back, after what follows from that.

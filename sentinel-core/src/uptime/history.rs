@@ -220,12 +220,19 @@ impl History {
         let raw = from.max(self.folded_ms);
         if raw < to {
             let spans = Spans::of(maintenance, raw, to);
-            let Sum { up_ms, down_ms, maintenance_ms } = measure(self.results(), &spans, raw, to);
+            let Sum { up_ms, down_ms, maintenance_ms } = measure(self.saying(raw, to), &spans, raw, to);
             sum.up_ms += up_ms;
             sum.down_ms += down_ms;
             sum.maintenance_ms += maintenance_ms;
         }
         Availability::of(from, to, sum)
+    }
+
+    /// The results that say something of `[from_ms, to_ms)`, which is not empty: of those before it the last one.
+    fn saying(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = CheckResult> {
+        let first = self.results.partition_point(|result| result.at_ms() <= from_ms).saturating_sub(1);
+        let end = self.results.partition_point(|result| result.at_ms() < to_ms);
+        self.results.range(first..end).map(Packed::get)
     }
 
     /// From here on (Unix ms) all results are raw: windows may begin and end at any millisecond.

@@ -1,6 +1,7 @@
 //! Where checks stand, for programs and pages: nothing in it is a secret.
 
 use super::availability::Availability;
+use super::days::Days;
 use super::history::HOUR;
 use super::monitor::Monitor;
 use super::result::CheckResult;
@@ -11,21 +12,92 @@ use serde::Serialize;
 /// The windows that are told of each check, in hours: 24 h, 7 d, 30 d, 90 d.
 const WINDOWS: [i64; 4] = [24, 7 * 24, 30 * 24, 90 * 24];
 
-/// Where all checks stand.
+/// Answers `uptime()` and `/uptime`, the same from every process of a host: where all checks stand.
 ///
 /// ```
 /// let report = sentinel_core::uptime::Uptime::default().report(7);
-/// assert_eq!(serde_json::to_string(&report).unwrap(), r#"{"as_of":7,"network_down_since_ms":null,"checks":[]}"#);
+/// assert_eq!((report.as_of, report.service.as_str(), report.leader, report.counts.up), (7, "", false, 0));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct UptimeReport {
+    /// The service.
+    pub service: String,
     /// The moment, Unix ms.
     pub as_of: i64,
+    /// This process is the one that probes.
+    pub leader: bool,
     /// Since when this side's own network is down, Unix ms.
     pub network_down_since_ms: Option<i64>,
-    /// All checks, by name.
+    /// How many checks have which status: all of them, however many are listed.
+    pub counts: StatusCounts,
+    /// Those that are down first, then those of which nothing is known, then those that are up; each by name.
     pub checks: Vec<CheckStanding>,
+    /// Why it may be stale, or not all.
+    pub note: Option<String>,
+}
+
+impl UptimeReport {
+    pub(super) fn new(as_of: i64, network_down_since_ms: Option<i64>, mut checks: Vec<CheckStanding>) -> Self {
+        let rank = |status| match status {
+            Status::Down => 0,
+            Status::Unknown => 1,
+            Status::Up => 2,
+        };
+        checks.sort_by(|a, b| (rank(a.status), &a.name).cmp(&(rank(b.status), &b.name)));
+        let of = |status| checks.iter().filter(|check| check.status == status).count();
+        let counts = StatusCounts { down: of(Status::Down), unknown: of(Status::Unknown), up: of(Status::Up) };
+        Self { service: String::new(), as_of, leader: false, network_down_since_ms, counts, checks, note: None }
+    }
+
+    /// Without what each check was day by day, which is most of it.
+    ///
+    /// ```
+    /// # use sentinel_core::uptime::{Check, Checks, Target, Uptime};
+    /// # let mut uptime = Uptime::default();
+    /// # uptime.configure(Checks::new(vec![Check::new("db", Target::new("tcp://db:5432")?)])?, 0);
+    /// let report = uptime.report(0);
+    /// assert!(report.checks[0].days.is_some() && report.without_days().checks[0].days.is_none());
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn without_days(mut self) -> Self {
+        self.checks.iter_mut().for_each(|check| check.days = None);
+        self
+    }
+
+    /// With so many checks at most; [`UptimeReport::counts`] still says how many there are.
+    ///
+    /// ```
+    /// # use sentinel_core::uptime::{Check, Checks, Target, Uptime};
+    /// # let mut uptime = Uptime::default();
+    /// # uptime.configure(Checks::new(vec![Check::new("db", Target::new("tcp://db:5432")?), Check::new("web", Target::new("tcp://web:80")?)])?, 0);
+    /// let first = uptime.report(0).first(1);
+    /// assert_eq!((first.checks.len(), first.counts.unknown), (1, 2));
+    /// # Ok::<(), sentinel_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn first(mut self, limit: usize) -> Self {
+        self.checks.truncate(limit);
+        self
+    }
+}
+
+/// How many checks have which [`Status`]: together, all.
+///
+/// ```
+/// let counts = sentinel_core::uptime::Uptime::default().report(0).counts;
+/// assert_eq!(serde_json::to_string(&counts).unwrap(), r#"{"down":0,"unknown":0,"up":0}"#);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct StatusCounts {
+    /// Those that are down.
+    pub down: usize,
+    /// Those of which nothing is known now: paused ones too.
+    pub unknown: usize,
+    /// Those that are up.
+    pub up: usize,
 }
 
 /// Where a check stands. A number that has no meaning yet is `null`, never 0.
@@ -78,6 +150,9 @@ pub struct CheckStanding {
     pub tags: Vec<String>,
     /// The last 24 h, 7 d, 30 d and 90 d.
     pub windows: Vec<Window>,
+    /// The last 90 days, one by one, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<Days>,
 }
 
 /// A window with what follows from its parts.
@@ -138,6 +213,7 @@ impl CheckStanding {
             missed: monitor.missed,
             tags: check.tags.clone(),
             windows: WINDOWS.map(window).to_vec(),
+            days: Some(Days::of(history, &check.maintenance, now_ms)),
         }
     }
 }

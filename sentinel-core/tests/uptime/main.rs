@@ -8,6 +8,7 @@ mod config;
 mod engine;
 mod history;
 mod network;
+mod report;
 mod schedule;
 mod state;
 mod windows;
