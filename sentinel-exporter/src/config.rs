@@ -1,8 +1,10 @@
 //! What the exporter is told, by code, `sentinel.toml` or the environment; and what is wrong with it.
 
 use crate::alerting::AlertOptions;
+use crate::probe::Allow;
 use crate::read::{self, Given, ReadError};
 use crate::sink::{Secret, SinkConfig, SlackConfig, WebhookConfig};
+use crate::uptime::UptimeOptions;
 use sentinel_core::{ConfigError, parse_duration, parse_size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -90,6 +92,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// Alerts: the table `[alerts]` of the file. None by default.
     pub alerts: Option<AlertOptions>,
+    /// Uptime checks: the table `[uptime]` of the file. None by default.
+    pub uptime: Option<UptimeOptions>,
 }
 
 impl Default for Config {
@@ -103,6 +107,7 @@ impl Default for Config {
             flush: None,
             state_dir: None,
             alerts: None,
+            uptime: None,
         }
     }
 }
@@ -123,10 +128,13 @@ impl Config {
     /// # Ok::<(), sentinel_exporter::ReadError>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, ReadError> {
-        let read::Document { exporter, alerts } = read::document(text)?;
-        let config = Self { alerts, ..exporter.config("exporter.")? };
+        let read::Document { exporter, alerts, uptime } = read::document(text)?;
+        let config = Self { alerts, uptime, ..exporter.config("exporter.")? };
         if let Some(alerts) = config.alerts.clone() {
             alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
+        }
+        if let Some(uptime) = config.uptime.clone() {
+            uptime.validated().map_err(|error| named(&format!("uptime.{}", error.field.clone()), error))?;
         }
         Ok(config)
     }
@@ -148,7 +156,8 @@ impl Config {
 
     /// Takes `SENTINEL_SERVICE`, `SENTINEL_DIR`, `SENTINEL_STATE_DIR`, `SENTINEL_EXPORTER_EVERY`, `SENTINEL_EXPORTER_TENANTS`, `SENTINEL_EXPORTER_BUDGET`
     /// and `SENTINEL_EXPORTER_FLUSH` where they are set and not empty; `SENTINEL_SLACK_URL`, and `SENTINEL_WEBHOOK_URL` with
-    /// `SENTINEL_WEBHOOK_SECRET`, each add a sink and so have people alerted.
+    /// `SENTINEL_WEBHOOK_SECRET`, each add a sink and so have people alerted. `SENTINEL_CHECKS` adds uptime checks
+    /// (`shop=https://shop.example/health, tcp://db:5432`), which may go where `SENTINEL_CHECKS_ALLOW` says (`private, 10.0.0.0/8`).
     ///
     /// # Errors
     /// A [`ConfigError`] that names the variable.
@@ -162,6 +171,11 @@ impl Config {
         self.variables(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
+    /// Adds the checks that the environment names.
+    pub(crate) fn checks_of_env(self) -> Result<Self, ConfigError> {
+        self.checks(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
     /// `env`, with the variables as an argument.
     pub(crate) fn variables(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         for (variable, key) in VARIABLES {
@@ -169,11 +183,26 @@ impl Config {
                 self.set(key, &value).map_err(|error| named(variable, error))?;
             }
         }
-        self.sinks(get)
+        self.sinks(&get)?.checks(get)
+    }
+
+    /// Checks that the environment names. One that is configured under that name is what holds.
+    pub(crate) fn checks(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let given = |name: &str| get(name).filter(|value| !value.trim().is_empty());
+        if let Some(list) = given(CHECKS) {
+            let uptime = self.uptime.get_or_insert_default();
+            uptime.add(&list).map_err(|error| named(CHECKS, error))?;
+            uptime.clone().validated().map_err(|error| named(CHECKS, error))?;
+        }
+        if let Some((list, uptime)) = given(ALLOW).zip(self.uptime.as_mut()) {
+            let words = list.split([',', ' ']).filter(|word| !word.is_empty());
+            uptime.allow = Allow::new(words).map_err(|error| named(ALLOW, error))?;
+        }
+        Ok(self)
     }
 
     /// Sinks that the environment names. One that is configured under that name is what holds.
-    fn sinks(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    fn sinks(mut self, get: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let secret = |name: &str| get(name).filter(|value| !value.is_empty()).map(Secret::new);
         let slack = secret("SENTINEL_SLACK_URL").map(|url| SinkConfig::Slack(SlackConfig::new(url)));
         let webhook = secret("SENTINEL_WEBHOOK_URL").map(|url| {
@@ -206,8 +235,10 @@ impl Config {
     pub fn validated(self) -> Result<Self, ConfigError> {
         let config = self.values()?;
         // Otherwise each worker would tell people what it alone has seen.
-        if config.alerts.is_some() && config.service.is_none() {
-            return Err(ConfigError::new("service", "none", "the name of the service that alerts are about"));
+        let needs = [("alerts are", config.alerts.is_some()), ("uptime checks are", config.uptime.is_some())];
+        if let Some((what, _)) = needs.iter().find(|(_, given)| *given && config.service.is_none()) {
+            let allowed = format!("the name of the service that {what} about");
+            return Err(ConfigError::new("service", "none", allowed));
         }
         Ok(config)
     }
@@ -224,6 +255,9 @@ impl Config {
         }
         if let Some(alerts) = self.alerts.clone() {
             alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
+        }
+        if let Some(uptime) = self.uptime.clone() {
+            uptime.validated().map_err(|error| named(&format!("uptime.{}", error.field.clone()), error))?;
         }
         if !EVERY.contains(&self.every) {
             return Err(ConfigError::new("every", format!("{} s", self.every.as_secs_f64()), "0.5 s to 60 s"));
@@ -259,6 +293,9 @@ impl Config {
         Ok(())
     }
 }
+
+const CHECKS: &str = "SENTINEL_CHECKS";
+const ALLOW: &str = "SENTINEL_CHECKS_ALLOW";
 
 const VARIABLES: [(&str, &str); 7] = [
     ("SENTINEL_SERVICE", "service"),
@@ -341,8 +378,8 @@ impl TryFrom<Options> for Config {
 
 impl From<Config> for Options {
     fn from(config: Config) -> Self {
-        // Alerts are a table of their own, with secrets.
-        let Config { service, dir, every, tenants, budget, flush, state_dir, alerts: _ } = config;
+        // Alerts and uptime checks are tables of their own, with secrets.
+        let Config { service, dir, every, tenants, budget, flush, state_dir, alerts: _, uptime: _ } = config;
         Self {
             service: service.map(Given),
             dir: dir.map(|dir| Given(dir.display().to_string())),

@@ -1,8 +1,10 @@
 //! What a host holds: an exporter for a sentinel, and the thread behind it once somebody needs it.
 
 #[cfg(unix)]
-use crate::alerting::{Desk, Plan};
+use crate::alerting::Plan;
 use crate::config::Config;
+#[cfg(unix)]
+use crate::desk::Desk;
 use crate::process::{Process, Test};
 use crate::read::ReadError;
 #[cfg(unix)]
@@ -335,9 +337,10 @@ impl Inner {
         cfg!(unix) && service.is_some() && (alerts.is_some() || self.file.is_some() || !self.sinks.is_empty())
     }
 
-    /// A file may come to configure checks. Those of [`Config`] count too once it has any.
+    /// Checks are configured, or a file may come to configure some.
     fn may_check(&self) -> bool {
-        cfg!(unix) && self.config.service.is_some() && self.file.is_some()
+        let Config { service, uptime, .. } = &self.config;
+        cfg!(unix) && service.is_some() && (uptime.is_some() || self.file.is_some())
     }
 
     fn close(&self, within: Duration) -> bool {

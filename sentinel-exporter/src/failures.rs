@@ -25,6 +25,8 @@ pub(crate) enum Failure {
     Config,
     /// What alerts must not forget cannot be written down.
     Alerts,
+    /// What probes have found cannot be written down.
+    Uptime,
     /// It was left half written, by a process that ended.
     Torn,
     Panic,
@@ -45,6 +47,7 @@ impl Failure {
             Self::Thread => "thread",
             Self::Config => "config",
             Self::Alerts => "alerts",
+            Self::Uptime => "uptime",
             Self::Torn => "torn",
             Self::Panic => "panic",
         }

@@ -21,6 +21,8 @@ mod alerting;
 #[cfg(unix)]
 mod append;
 mod config;
+#[cfg(unix)]
+mod desk;
 mod exporter;
 mod failures;
 #[cfg(unix)]
@@ -39,7 +41,6 @@ pub mod rollup;
 mod setup;
 pub mod sink;
 mod thread;
-#[cfg(unix)]
 mod uptime;
 mod view;
 mod watch;
@@ -53,4 +54,5 @@ pub use flush::{FlushError, Flusher};
 pub use leader::Leader;
 pub use read::ReadError;
 pub use setup::Setup;
+pub use uptime::UptimeOptions;
 pub use watch::{Reload, Watch};

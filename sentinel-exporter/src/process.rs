@@ -164,7 +164,6 @@ impl Process {
     }
 
     /// Whether somebody wants to know of uptime checks, since it was asked last.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the thread asks it once it probes"))]
     pub(crate) fn uptime_wanted(&self) -> bool {
         std::mem::take(&mut self.state().uptime_wanted)
     }

@@ -3,8 +3,9 @@
 use crate::alerting::AlertOptions;
 use crate::config::Options;
 use crate::sink::HIDDEN;
+use crate::uptime::UptimeOptions;
 use sentinel_core::ConfigError;
-use serde::de::{self, Visitor};
+use serde::de::{self, DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::fs::File;
@@ -90,6 +91,7 @@ impl<'de> Deserialize<'de> for Given {
 pub(crate) struct Document {
     pub(crate) exporter: Options,
     pub(crate) alerts: Option<AlertOptions>,
+    pub(crate) uptime: Option<UptimeOptions>,
 }
 
 /// What a text says, not checked yet.
@@ -105,13 +107,13 @@ pub(crate) fn document(text: &str) -> Result<Document, ReadError> {
     })
 }
 
-/// The options of alerts from JSON, not checked yet: what `[alerts]` is in a file.
-pub(crate) fn alerts(json: &str) -> Result<AlertOptions, ConfigError> {
+/// The options of a table from JSON, not checked yet: what it is in a file.
+pub(crate) fn table<T: DeserializeOwned>(table: &str, json: &str) -> Result<T, ConfigError> {
     let mut json = serde_json::Deserializer::from_str(json);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = match error.path().to_string().as_str() {
-            "." => "alerts".to_string(),
-            path => format!("alerts.{path}"),
+            "." => table.to_string(),
+            path => format!("{table}.{path}"),
         };
         // Without where in the text: that is nothing that somebody has written.
         let message = error.inner().to_string();
@@ -128,16 +130,33 @@ fn of_path(path: &str, message: &str) -> Option<ConfigError> {
     // serde says "unknown field `x`, expected one of …" and "invalid type: …, expected …".
     let (value, allowed) = message.split_once(", expected ")?;
     // A secret that stands in the wrong place is one all the same.
-    let hides = path.starts_with("alerts") && value.contains('"');
+    let hides = ["alerts", "uptime"].iter().any(|table| path.starts_with(table)) && value.contains('"');
     Some(ConfigError::new(path, if hides { HIDDEN } else { value }, allowed))
 }
+
+/// The text of an error in a table that was read by itself, so that it is told by whoever reads what is around it.
+pub(crate) fn below(path: &str, message: &str) -> String {
+    let path = if path == "." { ITSELF } else { path };
+    let error = match message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+        Some((field, _)) => ConfigError::new(field, "none", "a value"),
+        None => typed(path, message).unwrap_or_else(|| {
+            let (value, allowed) =
+                message.split_once(", expected ").unwrap_or((message, "what the documentation gives"));
+            ConfigError::new(path, if value.contains('"') { HIDDEN } else { value }, allowed)
+        }),
+    };
+    error.to_string()
+}
+
+/// What a table that is read by itself is called in its errors.
+const ITSELF: &str = "check";
 
 /// An error of ours that serde has carried as text, with the path to it.
 fn typed(path: &str, message: &str) -> Option<ConfigError> {
     let (field, rest) = message.split_once(": ")?;
     let (value, allowed) = rest.split_once(" is not allowed; allowed: ")?;
     // A value that does not know what it is called.
-    let field = if field == "duration" { path.into() } else { format!("{path}.{field}") };
+    let field = if [ITSELF, "duration"].contains(&field) { path.into() } else { format!("{path}.{field}") };
     Some(ConfigError::new(&field, value, allowed))
 }
 

@@ -66,24 +66,30 @@ impl Setup {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn exporter(self, sentinel: &Sentinel) -> Result<Option<Exporter>, ConfigError> {
-        // What is given of `uptime` is for who probes to read.
-        let Self { service, dir, state_dir, config: file, alerts, uptime: _ } = self;
+        let Self { service, dir, state_dir, config: file, alerts, uptime } = self;
         let read = match &file {
             Some(file) => Config::from_file(file).map_err(|error| read_error(file, error))?,
             None => Config::default(),
+        };
+        // What was given is in place of what the file says; the environment may add to it.
+        let given = uptime.is_some();
+        let read = match uptime {
+            Some(json) => Config { uptime: Some(crate::read::table("uptime", &json).map_err(hidden)?), ..read },
+            None => read,
         };
         let mut config = read.env()?;
         config.service = service.or(config.service);
         config.dir = dir.or(config.dir);
         config.state_dir = state_dir.or(config.state_dir);
         // What a file says is shown as it is; what a program was given may be somebody's secret, in the wrong place.
-        let shown: fn(ConfigError) -> ConfigError = if alerts.is_some() { hidden } else { |error| error };
+        let shown: fn(ConfigError) -> ConfigError = if given || alerts.is_some() { hidden } else { |error| error };
         if let Some(json) = alerts {
-            config.alerts = Some(crate::read::alerts(&json).map_err(shown)?);
+            config.alerts = Some(crate::read::table("alerts", &json).map_err(shown)?);
         }
         // What cannot be used is refused, whether it is needed or not.
         let config = config.validated().map_err(shown)?;
-        if config.service.is_none() && config.flush.is_none() && config.alerts.is_none() && file.is_none() {
+        let nothing = config.alerts.is_none() && config.uptime.is_none() && file.is_none();
+        if config.service.is_none() && config.flush.is_none() && nothing {
             return Ok(None);
         }
         Exporter::watching(sentinel, config, file.as_deref()).map(Some).map_err(shown)
@@ -92,7 +98,8 @@ impl Setup {
 
 /// Without any text that was written: what is shown is numbers, durations, kinds of values, and names of options and variables.
 fn hidden(error: ConfigError) -> ConfigError {
-    let below = error.field == "alerts" || error.field.starts_with("alerts.");
+    let table = error.field.split('.').next().unwrap_or_default();
+    let below = ["alerts", "uptime"].contains(&table);
     if !below || is_shown(&error.value) { error } else { ConfigError::new(&error.field, HIDDEN, error.allowed) }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Its runtime is its own and nobody else ever enters it; a forked child forgets it together with the thread.
 
-#[cfg(unix)]
-use crate::alerting::{Desk, Sent};
 use crate::config::Config;
+#[cfg(unix)]
+use crate::desk::{Desk, Happened};
 use crate::failures::{Failure, Failures};
 #[cfg(unix)]
 use crate::flush::Flusher;
@@ -104,10 +104,15 @@ impl Work {
         }
     }
 
-    /// What is to be done about alerts.
+    /// What is to be done about alerts and uptime checks.
     #[cfg(unix)]
     pub(crate) fn plan(&mut self, desk: &mut Desk) {
-        plan(desk, &self.config, self.sentinel.now_ms(), &mut self.failures);
+        let now_ms = self.sentinel.now_ms();
+        plan(desk, &self.config, now_ms, &mut self.failures);
+        match desk.plan(&self.config) {
+            Ok((_, checks)) => desk.check(checks, now_ms, &mut self.failures),
+            Err(error) => self.failures.error(Failure::Config, &error),
+        }
     }
 
     /// The thread's body.
@@ -129,10 +134,10 @@ impl Work {
                 let woken = tokio::select! {
                     _ = beat.tick() => Woken::Beat,
                     () = process.wake.notified() => Woken::Asked,
-                    woken = self.messages() => woken,
+                    woken = self.happens() => woken,
                 };
                 let last = process.state().phase != Phase::Running;
-                let turn = catch_unwind(AssertUnwindSafe(|| self.turn(&woken, last)));
+                let turn = catch_unwind(AssertUnwindSafe(|| self.turn(woken, last)));
                 panics = if turn.is_ok() { 0 } else { panics + 1 };
                 if turn.is_err() {
                     self.failures.count(Failure::Panic);
@@ -148,21 +153,11 @@ impl Work {
         runtime.shutdown_background();
     }
 
-    /// The next thing that happens to a message: one has arrived or failed, or the time of one has come.
-    async fn messages(&mut self) -> Woken {
+    /// The next thing that happens to a message or a probe.
+    async fn happens(&mut self) -> Woken {
         #[cfg(unix)]
         if let Some(desk) = &mut self.desk {
-            let wakes = desk.wakes();
-            let time = async {
-                match wakes {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            return tokio::select! {
-                sent = desk.sent() => Woken::Sent(sent),
-                () = time => Woken::Time,
-            };
+            return Woken::Happened(desk.happens(self.sentinel.now_ms()).await);
         }
         std::future::pending().await
     }
@@ -179,22 +174,28 @@ impl Work {
         self.tell();
     }
 
-    fn turn(&mut self, woken: &Woken, last: bool) {
+    fn turn(&mut self, woken: Woken, last: bool) {
+        #[cfg(unix)]
         let now_ms = self.sentinel.now_ms();
+        let is_beat = matches!(woken, Woken::Beat);
+        let looks = is_beat || last || matches!(woken, Woken::Asked);
         #[cfg(unix)]
         if let Some(desk) = &mut self.desk {
-            if let Woken::Sent(sent) = woken {
-                desk.heard(sent, now_ms, &mut self.failures);
+            match woken {
+                Woken::Happened(Happened::Sent(sent)) => desk.heard(&sent, now_ms, &mut self.failures),
+                Woken::Happened(Happened::Found(found)) => desk.found(found, now_ms, &mut self.failures),
+                Woken::Happened(Happened::Time) | Woken::Beat | Woken::Asked => {}
             }
             self.process.tests().iter().for_each(|test| desk.test(test, now_ms));
         }
-        let is_beat = matches!(woken, Woken::Beat);
-        if is_beat || last || matches!(woken, Woken::Asked) {
+        if looks {
             self.look(is_beat, last);
         }
         #[cfg(unix)]
         if let Some(desk) = self.desk.as_mut().filter(|_| !last) {
-            desk.send(self.sentinel.now_ms());
+            let now_ms = self.sentinel.now_ms();
+            desk.probe(now_ms);
+            desk.send(now_ms);
         }
     }
 
@@ -238,6 +239,13 @@ impl Work {
             // Not while anybody waits for the lock.
             let report = desk.report();
             self.process.state().alerts = report;
+        }
+        #[cfg(unix)]
+        if self.process.uptime_wanted()
+            && let Some(desk) = &mut self.desk
+        {
+            let report = desk.uptime(self.sentinel.now_ms());
+            self.process.state().uptime = report;
         }
         self.tell();
         if let Some(question) = question {
@@ -378,6 +386,21 @@ impl Work {
                     let now_ms = self.sentinel.now_ms();
                     plan(desk, used, now_ms, &mut self.failures);
                 }
+                #[cfg(unix)]
+                if file.uptime != before.uptime
+                    && let Some(desk) = &mut self.desk
+                {
+                    // What the environment names goes on.
+                    let next = Config { uptime: file.uptime.clone(), ..used.clone() };
+                    let now_ms = self.sentinel.now_ms();
+                    match next.checks_of_env().and_then(|next| Ok((desk.plan(&next)?.1, next))) {
+                        Ok((checks, next)) => {
+                            *used = next;
+                            desk.check(checks, now_ms, &mut self.failures);
+                        }
+                        Err(error) => self.failures.error(Failure::Config, &error),
+                    }
+                }
             }
         }
     }
@@ -418,7 +441,7 @@ impl Work {
 #[cfg(unix)]
 fn plan(desk: &mut Desk, config: &Config, now_ms: i64, failures: &mut Failures) {
     match desk.plan(config) {
-        Ok(plan) => desk.configure(plan, now_ms, failures),
+        Ok((plan, _)) => desk.configure(plan, now_ms, failures),
         Err(error) => failures.error(Failure::Config, &error),
     }
 }
@@ -429,12 +452,9 @@ enum Woken {
     Beat,
     /// Somebody wants something.
     Asked,
-    /// An attempt to send a message has ended.
+    /// A message or a probe has ended, or its time has come.
     #[cfg(unix)]
-    Sent(Sent),
-    /// Something may be sent again.
-    #[cfg(unix)]
-    Time,
+    Happened(Happened),
 }
 
 /// However the thread ends, whoever waits for that is told.

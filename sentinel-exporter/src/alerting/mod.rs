@@ -8,8 +8,6 @@
 //! Nothing here waits or sends: [`Alerting::next`] says what to send, and [`Alerting::done`] is told what came of it.
 
 #[cfg(unix)]
-mod desk;
-#[cfg(unix)]
 mod look;
 mod options;
 #[cfg(unix)]
@@ -18,7 +16,7 @@ mod queue;
 mod tests;
 
 #[cfg(unix)]
-pub(crate) use desk::{Desk, Sent};
+pub(crate) use look::look;
 pub use options::AlertOptions;
 
 use crate::config::Config;

@@ -24,7 +24,7 @@ const PARTS: u8 = 16;
 /// The one that holds what is known of all together.
 const SHARED: u8 = 0;
 /// A file is made anew when it is larger than this, and than twice what it held when it was made.
-const SMALL: usize = 64 << 10;
+const SMALL: usize = 16 << 10;
 const TIMES: usize = 2;
 
 /// The log of a host; whoever has it is the only one who writes.
@@ -78,7 +78,13 @@ impl Log {
         }
         resume(uptime, shared.as_deref());
         for check in uptime.names() {
-            log.parts[usize::from(part_of(check))].made += uptime.encode(check).map_or(0, |bytes| bytes.len());
+            let Some(bytes) = uptime.encode(check) else { continue };
+            let part = &mut log.parts[usize::from(part_of(check))];
+            part.made += bytes.len();
+            // When it came to be is known from here on.
+            if !part.numbers.contains_key(check) {
+                part.check(check, &bytes);
+            }
         }
         Ok(log)
     }
@@ -204,6 +210,14 @@ impl Part {
         number
     }
 
+    fn check(&mut self, check: &str, bytes: &[u8]) {
+        let number = self.number(check);
+        let out = self.entry(2);
+        out.extend_from_slice(&number.to_le_bytes());
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(bytes);
+    }
+
     fn shared(&mut self, uptime: &Uptime) {
         let bytes = uptime.encode_shared();
         let out = self.entry(4);
@@ -218,11 +232,7 @@ impl Part {
         for check in uptime.names().filter(|check| part_of(check) == at) {
             let Some(bytes) = uptime.encode(check) else { continue };
             self.pending.clear();
-            let number = self.number(check);
-            let out = self.entry(2);
-            out.extend_from_slice(&number.to_le_bytes());
-            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-            out.extend_from_slice(&bytes);
+            self.check(check, &bytes);
             frames.extend_from_slice(&self.sealed()?);
         }
         if at == SHARED {

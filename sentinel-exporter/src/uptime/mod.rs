@@ -1,2 +1,27 @@
-//! x
+//! Uptime checks of a host, by the process that leads: who is due is probed, what was found is written down, then judged and told.
+//!
+//! ```text
+//! Uptime::next ─► begin ─► probe ─► Uptime::record ─► log ─► alerts, by Uptime::troubled
+//! sentinel-core            probe/   sentinel-core     log    alerting/
+//! ```
+//!
+//! Nothing here waits or probes: [`Probing::next`] says whom to probe, and [`Probing::done`] is told what came of it. [`Round`] is the part
+//! that lives on the exporter's runtime.
+
+#[cfg(unix)]
 mod log;
+mod options;
+#[cfg(unix)]
+mod round;
+#[cfg(all(test, unix))]
+mod tests;
+
+pub use options::UptimeOptions;
+#[cfg(unix)]
+pub(crate) use round::{Found, Round};
+
+#[cfg(unix)]
+pub(crate) use probing::{Plan, Probing};
+
+#[cfg(unix)]
+mod probing;

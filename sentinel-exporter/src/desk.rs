@@ -1,14 +1,15 @@
-//! Messages on their way: the part of alerting that lives on the exporter's runtime.
+//! What a leader does for its host, on the exporter's runtime: it has uptime checks probed, and messages on their way.
 
-use super::look::look;
-use super::{Alerting, Attempt, Plan};
+use crate::alerting::{Alerting, Attempt, Plan, look};
 use crate::config::Config;
 use crate::failures::{Failure, Failures};
 use crate::leader::Leader;
 use crate::process::Test;
 use crate::rollup::{Name, Place};
 use crate::sink::{Failed, Sink, Tried};
+use crate::uptime::{Found, Plan as Checks, Round};
 use sentinel_core::alert::{AlertsReport, Facts, Notice};
+use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{ConfigError, Sentinel};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +27,17 @@ pub(crate) struct Sent {
     result: Result<(), Failed>,
 }
 
-/// What one process does about alerts: nothing but to know of them, until it leads.
+/// Something that has ended, or whose time has come.
+pub(crate) enum Happened {
+    /// An attempt to send a message.
+    Sent(Sent),
+    /// A probe.
+    Found(Found),
+    /// Something may be sent or probed now.
+    Time,
+}
+
+/// What one process does about alerts and checks: nothing but to know of them, until it leads.
 pub(crate) struct Desk {
     /// Where what must survive is.
     state: Place,
@@ -37,6 +48,8 @@ pub(crate) struct Desk {
     /// While it leads.
     alerting: Option<Alerting>,
     on_their_way: JoinSet<Sent>,
+    /// Uptime checks: by the same leader, since it is the one that tells of them.
+    round: Round,
     /// Of what it counts time from.
     began: Instant,
     /// What whoever leads has written, or why that is not known.
@@ -50,16 +63,25 @@ impl Desk {
     pub(crate) fn new(place: Place, state: Place, made: Vec<Arc<dyn Sink>>) -> Self {
         let leader = Leader::of(place, Name::Alerting);
         let (on_their_way, began) = (JoinSet::new(), Instant::now());
-        Self { state, leader, plan: None, made, alerting: None, on_their_way, began, read: None, hindered: None }
+        let round = Round::new(state.clone());
+        Self { state, leader, plan: None, made, alerting: None, on_their_way, round, began, read: None, hindered: None }
     }
 
     /// What a configuration says is to be done here.
-    pub(crate) fn plan(&self, config: &Config) -> Result<Option<Plan>, ConfigError> {
-        Plan::of(config, &self.made)
+    pub(crate) fn plan(&self, config: &Config) -> Result<(Option<Plan>, Option<Checks>), ConfigError> {
+        Ok((Plan::of(config, &self.made)?, Checks::of(config)?))
+    }
+
+    /// Other checks, or none any more.
+    pub(crate) fn check(&mut self, checks: Option<Checks>, now_ms: i64, failures: &mut Failures) {
+        self.round.configure(checks, now_ms, failures);
     }
 
     /// Other rules and sinks, or none any more.
     pub(crate) fn configure(&mut self, plan: Option<Plan>, now_ms: i64, failures: &mut Failures) {
+        if plan.is_none() {
+            self.hush();
+        }
         if let (Some(alerting), Some(plan)) = (&mut self.alerting, &plan) {
             alerting.configure(plan);
             let forgotten = alerting.forget(now_ms);
@@ -69,16 +91,21 @@ impl Desk {
         self.read = None;
     }
 
-    /// Takes over from whoever led, or leaves it to whoever leads now. Only who knows what to alert about contends for that: any
-    /// other process of the service would keep everybody quiet.
+    /// Takes over from whoever led, or leaves it to whoever leads now. Only who knows what to check or to alert about contends for
+    /// that: any other process of the service would keep everybody quiet.
     pub(crate) fn lead(&mut self, now_ms: i64, failures: &mut Failures) {
-        if self.plan.is_none() {
+        if self.plan.is_none() && !self.round.is_planned() {
             self.step_down();
             return;
         }
         let leads = self.leader.lead();
+        if leads {
+            self.round.take_over(now_ms, failures);
+        } else {
+            self.round.stop();
+        }
         if !leads || self.alerting.as_mut().is_some_and(|alerting| !alerting.is_held()) {
-            self.stop();
+            self.hush();
             self.hindered = self.leader.error().map(ToString::to_string);
         }
         if let Some(error) = self.leader.error() {
@@ -108,12 +135,13 @@ impl Desk {
 
     /// Leaves it to others.
     pub(crate) fn step_down(&mut self) {
-        self.stop();
+        self.round.stop();
+        self.hush();
         self.leader.close();
     }
 
     /// What is on its way goes again, by whoever leads next.
-    fn stop(&mut self) {
+    fn hush(&mut self) {
         if self.alerting.take().is_some() {
             // What has ended by now is not heard either: it would be taken for another one.
             self.on_their_way = JoinSet::new();
@@ -134,7 +162,8 @@ impl Desk {
 
     pub(crate) fn judge_by(&mut self, facts: &Facts, now_ms: i64, failures: &mut Failures) {
         let Some(alerting) = &mut self.alerting else { return };
-        let stepped = alerting.step(now_ms, Some(facts));
+        let facts = self.round.facts(facts.clone(), alerting.state());
+        let stepped = alerting.step(now_ms, Some(&facts));
         self.note(stepped.map_err(|error| error.to_string()), failures);
     }
 
@@ -147,20 +176,30 @@ impl Desk {
         }
     }
 
-    /// When there may be something to send again.
-    pub(crate) fn wakes(&self) -> Option<Instant> {
-        self.alerting.as_ref()?.wakes().map(|at| self.began + at)
+    /// Probes who is due now.
+    pub(crate) fn probe(&mut self, now_ms: i64) {
+        self.round.begin(now_ms);
     }
 
-    /// The next attempt that ends; never, while there is none.
-    pub(crate) async fn sent(&mut self) -> Sent {
-        loop {
-            match self.on_their_way.join_next().await {
-                Some(Ok(sent)) => return sent,
-                // It was given up.
-                Some(Err(_)) => {}
+    /// How a probe has ended.
+    pub(crate) fn found(&mut self, found: Found, now_ms: i64, failures: &mut Failures) {
+        self.round.heard(found, now_ms, failures);
+    }
+
+    /// The next thing that happens.
+    pub(crate) async fn happens(&mut self, now_ms: i64) -> Happened {
+        let messages = self.alerting.as_ref().and_then(Alerting::wakes).map(|at| self.began + at);
+        let wakes = messages.into_iter().chain(self.round.wakes(now_ms)).min();
+        let time = async {
+            match wakes {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
                 None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            sent = sent(&mut self.on_their_way) => Happened::Sent(sent),
+            found = self.round.found() => Happened::Found(found),
+            () = time => Happened::Time,
         }
     }
 
@@ -176,7 +215,7 @@ impl Desk {
     pub(crate) async fn finish(&mut self, within: Duration, now_ms: impl Fn() -> i64, failures: &mut Failures) {
         let end = tokio::time::Instant::now() + within;
         while !self.on_their_way.is_empty() {
-            let Ok(sent) = tokio::time::timeout_at(end, self.sent()).await else { return };
+            let Ok(sent) = tokio::time::timeout_at(end, sent(&mut self.on_their_way)).await else { return };
             self.heard(&sent, now_ms(), failures);
         }
     }
@@ -196,6 +235,12 @@ impl Desk {
                 let _ = answers.send(Tried { error, ..arrived });
             });
         }
+    }
+
+    /// What there is to know of uptime checks; `None` where none are configured.
+    pub(crate) fn uptime(&mut self, now_ms: i64) -> Option<Result<UptimeReport, String>> {
+        self.round.read(now_ms);
+        self.round.report(now_ms)
     }
 
     /// Looks at what whoever leads has written, unless that is this process.
@@ -224,6 +269,18 @@ impl Desk {
             failures.error(Failure::Alerts, why);
         }
         self.hindered = done.err();
+    }
+}
+
+/// The next attempt that ends; never, while there is none.
+async fn sent(on_their_way: &mut JoinSet<Sent>) -> Sent {
+    loop {
+        match on_their_way.join_next().await {
+            Some(Ok(sent)) => return sent,
+            // It was given up.
+            Some(Err(_)) => {}
+            None => std::future::pending().await,
+        }
     }
 }
 

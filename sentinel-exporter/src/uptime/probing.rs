@@ -1,0 +1,215 @@
+//! What the leader of a service on a host does about uptime checks.
+
+use super::log::Log;
+use crate::config::Config;
+use crate::probe::Prober;
+use crate::rollup::{Place, StoreError};
+use sentinel_core::ConfigError;
+use sentinel_core::alert::{Facts, State};
+use sentinel_core::uptime::{After, Check, CheckResult, Checks, Uptime, UptimeReport};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// How often what is known of all checks together is written down: whoever resumes knows the time by it.
+const SHARED_EVERY_MS: i64 = 60_000;
+/// A clock that was set back by less is waited for: see `Uptime`.
+const SET_BACK_MS: i64 = 60_000;
+
+/// What is to be checked, and how: made of a configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) service: String,
+    pub(crate) checks: Checks,
+    pub(crate) prober: Prober,
+    pub(crate) at_once: usize,
+}
+
+impl Plan {
+    /// Of what is configured; `None` where there is nothing to check.
+    pub(crate) fn of(config: &Config) -> Result<Option<Self>, ConfigError> {
+        let Some((service, options)) = config.service.as_deref().zip(config.uptime.as_ref()) else { return Ok(None) };
+        let made = options.made();
+        let (checks, prober) =
+            made.map_err(|error| ConfigError::new(&format!("uptime.{}", error.field), error.value, error.allowed))?;
+        Ok(Some(Self { service: service.into(), checks, prober, at_once: options.at_once }))
+    }
+}
+
+/// The checks, when each is due, and the log of what was found.
+#[derive(Debug)]
+pub(crate) struct Probing {
+    service: String,
+    uptime: Uptime,
+    log: Log,
+    checks: HashMap<Arc<str>, Planned>,
+    /// Who is due when, Unix ms.
+    due: BTreeSet<(i64, Arc<str>)>,
+    now_ms: i64,
+    shared_ms: i64,
+}
+
+#[derive(Debug)]
+struct Planned {
+    check: Arc<Check>,
+    due_ms: Option<i64>,
+}
+
+impl Probing {
+    /// Goes on where whoever led before has stopped.
+    pub(crate) fn open(place: &Place, plan: &Plan, now_ms: i64) -> Result<Self, StoreError> {
+        let mut uptime = Uptime::default();
+        // Nothing is known of them yet, so nothing follows.
+        let _ = uptime.configure(plan.checks.clone(), now_ms);
+        let log = Log::open(place, &mut uptime)?;
+        let (checks, due, service) = (HashMap::new(), BTreeSet::new(), plan.service.clone());
+        let mut probing = Self { service, uptime, log, checks, due, now_ms, shared_ms: i64::MIN };
+        probing.arrange(&plan.checks, now_ms);
+        // What cannot be written now is with what comes next.
+        let _ = probing.write(now_ms);
+        Ok(probing)
+    }
+
+    /// Other checks.
+    ///
+    /// # Errors
+    /// It could not be written down.
+    pub(crate) fn configure(&mut self, plan: &Plan, now_ms: i64) -> Result<(), StoreError> {
+        let after = self.uptime.configure(plan.checks.clone(), now_ms);
+        self.note(&after);
+        self.arrange(&plan.checks, now_ms);
+        // Without those that are gone.
+        self.log.renew(&self.uptime)
+    }
+
+    fn arrange(&mut self, checks: &Checks, now_ms: i64) {
+        (self.due, self.checks) = (BTreeSet::new(), HashMap::new());
+        for check in checks.iter() {
+            let planned = Planned { check: Arc::new(check.clone()), due_ms: None };
+            self.checks.insert(check.name.as_str().into(), planned);
+            self.plan(&check.name, now_ms);
+        }
+    }
+
+    /// When it is due, as it stands now.
+    fn plan(&mut self, name: &str, now_ms: i64) {
+        let Some((name, _)) = self.checks.get_key_value(name) else { return };
+        let name = Arc::clone(name);
+        let Some(planned) = self.checks.get_mut(&name) else { return };
+        let due_ms = self.uptime.next(&name, now_ms);
+        if let Some(before) = std::mem::replace(&mut planned.due_ms, due_ms) {
+            self.due.remove(&(before, Arc::clone(&name)));
+        }
+        if let Some(due_ms) = due_ms {
+            self.due.insert((due_ms, name));
+        }
+    }
+
+    /// Whom to probe now, `room` at most; each is to be followed by [`Probing::done`].
+    pub(crate) fn next(&mut self, now_ms: i64, room: usize) -> Vec<Arc<Check>> {
+        if now_ms < self.now_ms.saturating_sub(SET_BACK_MS) {
+            let names: Vec<Arc<str>> = self.checks.keys().cloned().collect();
+            names.iter().for_each(|name| self.plan(name, now_ms));
+        }
+        self.now_ms = now_ms;
+        let due = self.due.range(..=(now_ms, Arc::from("\u{10ffff}"))).take(room).map(|(_, name)| Arc::clone(name));
+        let due: Vec<Arc<str>> = due.collect();
+        let mut next = Vec::new();
+        for name in due {
+            let begun = self.uptime.begin(&name, now_ms);
+            self.plan(&name, now_ms);
+            next.extend(self.checks.get(&name).filter(|_| begun).map(|planned| Arc::clone(&planned.check)));
+        }
+        next
+    }
+
+    /// When somebody is due next, Unix ms.
+    pub(crate) fn wakes_ms(&self) -> Option<i64> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// What a probe found; it is on disk after the next [`Probing::write`].
+    pub(crate) fn done(&mut self, name: &str, now_ms: i64, result: CheckResult, expires_ms: Option<i64>) -> After {
+        let after = self.uptime.record(name, now_ms, result, expires_ms);
+        if let Some(stored) = after.stored {
+            self.log.result(name, stored);
+        }
+        self.note(&after);
+        self.plan(name, now_ms);
+        after.sooner.iter().for_each(|name| self.plan(name, now_ms));
+        after
+    }
+
+    /// Notes what else follows, in this order: a log is read in it.
+    fn note(&mut self, after: &After) {
+        after.marks.iter().for_each(|(name, mark)| self.log.result(name, *mark));
+        if let Some(since_ms) = after.disowned_ms {
+            self.log.disown(since_ms);
+        }
+        if after.changes.iter().any(|change| change.check.is_none()) {
+            self.log.shared(&self.uptime);
+        }
+    }
+
+    /// Writes what was found.
+    ///
+    /// # Errors
+    /// It could not be written: it is with what comes next.
+    pub(crate) fn write(&mut self, now_ms: i64) -> Result<(), StoreError> {
+        if now_ms.abs_diff(self.shared_ms) >= SHARED_EVERY_MS as u64 {
+            self.shared_ms = now_ms;
+            self.log.shared(&self.uptime);
+        }
+        self.log.write(&self.uptime)
+    }
+
+    /// Adds what alerts are judged by.
+    pub(crate) fn facts(&self, facts: Facts, state: &State) -> Facts {
+        let followed: BTreeSet<&str> = state.targets().collect();
+        facts.with_targets(self.uptime.troubled(&followed), self.uptime.network().down_since_ms())
+    }
+
+    /// Whether it is still this process that writes.
+    pub(crate) fn is_held(&mut self) -> bool {
+        self.log.is_held()
+    }
+
+    /// Bytes that whoever led before has left half written.
+    pub(crate) fn torn(&self) -> u64 {
+        self.log.torn()
+    }
+
+    /// Why what whoever led before has left could not be read.
+    pub(crate) fn unread(&self) -> Option<&StoreError> {
+        self.log.unread()
+    }
+
+    pub(crate) fn report(&self, now_ms: i64) -> UptimeReport {
+        let mut report = self.uptime.report(now_ms);
+        report.service.clone_from(&self.service);
+        report.leader = true;
+        report
+    }
+
+    /// What the one that leads has written down.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn read(place: &Place, plan: &Plan, now_ms: i64) -> Result<UptimeReport, StoreError> {
+        let mut uptime = Uptime::default();
+        let _ = uptime.configure(plan.checks.clone(), now_ms);
+        Log::read(place, &mut uptime)?;
+        let mut report = uptime.report(now_ms);
+        report.service.clone_from(&plan.service);
+        Ok(report)
+    }
+
+    #[cfg(test)]
+    pub(super) fn uptime(&self) -> &Uptime {
+        &self.uptime
+    }
+
+    #[cfg(test)]
+    pub(super) fn fill(&mut self) {
+        self.log.fill();
+    }
+}
