@@ -106,6 +106,16 @@ impl Uptime {
         Some(monitor.state.confirm_ms.map_or(due, |confirm| confirm.min(due)))
     }
 
+    /// Tells it the time: where the clock was set back by more than a minute, every check is due anew. The calls that take `now_ms` and change
+    /// something do so too.
+    ///
+    /// ```
+    /// sentinel_core::uptime::Uptime::default().tick(0);
+    /// ```
+    pub fn tick(&mut self, now_ms: i64) {
+        self.moved(now_ms);
+    }
+
     /// A probe begins: false if none is due, or one is on its way.
     ///
     /// ```

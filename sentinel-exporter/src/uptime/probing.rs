@@ -107,6 +107,7 @@ impl Probing {
     /// Whom to probe now, `room` at most; each is to be followed by [`Probing::done`].
     pub(crate) fn next(&mut self, now_ms: i64, room: usize) -> Vec<Arc<Check>> {
         if now_ms < self.now_ms.saturating_sub(SET_BACK_MS) {
+            self.uptime.tick(now_ms);
             let names: Vec<Arc<str>> = self.checks.keys().cloned().collect();
             names.iter().for_each(|name| self.plan(name, now_ms));
         }
