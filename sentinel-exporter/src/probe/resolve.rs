@@ -57,3 +57,23 @@ impl Resolve for System {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[test]
+    fn look_ups_wait_for_a_place() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let system = System::default();
+            let taken = Arc::clone(&system.0).try_acquire_many_owned(LOOKUPS as u32).unwrap();
+            assert!(timeout(Duration::from_millis(100), system.resolve("127.1")).await.is_err());
+            drop(taken);
+            assert_eq!(system.resolve("127.1").await.unwrap(), [IpAddr::from([127, 0, 0, 1])]);
+            assert_eq!(system.0.available_permits(), LOOKUPS);
+        });
+    }
+}

@@ -59,7 +59,10 @@ impl Write for Counted<'_> {
 impl Server {
     /// Hands each connection over as it is.
     pub(crate) fn raw(play: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), play)
+    }
+
+    fn listening(listener: TcpListener, play: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let play = Arc::new(play);
         thread::spawn(move || {
@@ -81,9 +84,18 @@ impl Server {
         wrap: impl Fn(TcpStream, &mut dyn FnMut(&mut dyn Wire)) + Send + Sync + 'static,
         answer: impl Fn(&Request, &mut dyn Wire) + Send + Sync + 'static,
     ) -> Self {
+        Self::at(TcpListener::bind("127.0.0.1:0").unwrap(), wrap, answer)
+    }
+
+    /// As `wrapped`, on a listener of the test's.
+    pub(crate) fn at(
+        listener: TcpListener,
+        wrap: impl Fn(TcpStream, &mut dyn FnMut(&mut dyn Wire)) + Send + Sync + 'static,
+        answer: impl Fn(&Request, &mut dyn Wire) + Send + Sync + 'static,
+    ) -> Self {
         let (seen, written) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
         let (record, count) = (Arc::clone(&seen), Arc::clone(&written));
-        let server = Self::raw(move |stream| {
+        let server = Self::listening(listener, move |stream| {
             wrap(stream, &mut |wire| {
                 if let Some(request) = read(wire) {
                     record.lock().unwrap().push(request.clone());
@@ -127,7 +139,7 @@ fn read(wire: &mut dyn Wire) -> Option<Request> {
     };
     let mut request =
         Request { head: String::from_utf8(bytes[..head].to_vec()).unwrap(), body: bytes[head..].to_vec() };
-    let length: usize = request.header("content-length")?.parse().ok()?;
+    let length: usize = request.header("content-length").map_or(Ok(0), str::parse).ok()?;
     while request.body.len() < length {
         match wire.read(&mut chunk) {
             Ok(0) | Err(_) => return None,

@@ -47,6 +47,13 @@ impl Authority {
         Identity::new(&certificate, &key)
     }
 
+    /// For this name, changed as the test says.
+    pub(crate) fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let (mut params, key) = leaf(name, 2020, 2099);
+        change(&mut params);
+        Identity::new(&params.signed_by(&key, &self.issuer).unwrap(), &key)
+    }
+
     /// Files for a server that is no part of this process: certificate and key.
     pub(crate) fn files(&self, identity: &Identity) -> (PathBuf, PathBuf) {
         let (certificate, key) = (self.dir.path().join("server.pem"), self.dir.path().join("key.pem"));
