@@ -43,7 +43,7 @@ const hidden = (Class, field, allowed) => make(Class, field, 'a value that is no
 function refused(error) {
   if (error?.code !== 'InvalidArg' || !error.message.startsWith('{')) return error
   const { field, value, allowed } = JSON.parse(error.message)
-  const named = field.startsWith('alerts') ? camelNames : String
+  const named = /^(alerts|uptime)/.test(field) ? camelNames : String
   return make(RangeError, camelField(field), named(value), named(allowed))
 }
 

@@ -34,13 +34,17 @@ export interface Options {
   service?: string
   /** Where they meet, an absolute path (`SENTINEL_DIR`). Default: a private directory in memory. */
   dir?: string
-  /** A `sentinel.toml` with the options of `[exporter]` and `[alerts]`; watched. */
+  /** A `sentinel.toml` with the options of `[exporter]`, `[alerts]` and `[uptime]`; watched. */
   config?: string
   /**
    * Whom to tell, and when; in place of `[alerts]` in the file. Needs a `service`. Default: nobody is told. `SENTINEL_SLACK_URL` and
    * `SENTINEL_WEBHOOK_URL` (with `SENTINEL_WEBHOOK_SECRET`) each add a sink.
    */
   alerts?: AlertOptions
+  /**
+   * What is probed, and how often; in place of `[uptime]` in the file. Needs a `service`, one process of which probes. Default: nothing.
+   */
+  uptime?: UptimeOptions
   /**
    * Where alerts that fire and messages that wait survive a restart, an absolute path (`SENTINEL_STATE_DIR`). Default: `dir`, which
    * survives one of the service and, in memory, none of the machine.
@@ -94,6 +98,53 @@ export type SinkOptions =
       caFile?: string
     }
   | { type: 'log'; name?: string; to?: string; maxSize?: number | string; keep?: number }
+
+/** What is probed, and how often. */
+export interface UptimeOptions {
+  /** 10,000 at most, each by a name of its own. */
+  checks?: CheckOptions[]
+}
+
+/** One check. */
+export interface CheckOptions {
+  name: string
+  /** `https://…`, `http://…`, `tcp://host:port` or `tls://host`. */
+  target: string
+  /** 1 s to 24 h. Default: 60 s. */
+  interval?: Duration
+  /** 10 ms to 60 s, no longer than the interval. Default: 10 s. */
+  timeout?: Duration
+  /** Default: `GET`. */
+  method?: 'GET' | 'HEAD' | 'OPTIONS' | 'POST'
+  /** Names as they are sent. */
+  headers?: Record<string, string>
+  /** What an HTTP answer must be like, all of it; by default a status of 200 to 299. `json`: JSON pointers, and what must be there. */
+  expect?: {
+    status?: number | string | (number | string)[]
+    contains?: string
+    lacks?: string
+    json?: Record<string, unknown>
+    maxLatency?: Duration
+  }
+  /** How many are followed: 0 to 10. Default: 10. */
+  redirects?: number
+  /** Default: true. */
+  verifyTls?: boolean
+  /** So many days before a certificate expires people are told; 0: never. Default: 14. */
+  certificateDays?: number
+  /** Results in a row that make a target down (3) or up again (2), and how soon the next one follows meanwhile (10 s). */
+  confirm?: { failures?: number; successes?: number; every?: Duration }
+  /** It is not probed. */
+  paused?: boolean
+  /** When failures are no news. */
+  maintenance?: Maintenance[]
+  tags?: string[]
+}
+
+/** When nobody minds that a target is down: once, or every week by a clock with this offset from UTC. */
+export type Maintenance =
+  | { once: { from: string; to: string } }
+  | { weekly: { days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; at: string; for: Duration; offset?: string } }
 
 /** What each count may fall short by: `count <= true <= count + bound`. */
 export interface Bound {
@@ -325,6 +376,96 @@ export interface TriedSink {
   error: string | null
 }
 
+/** What is known of a target. */
+export type CheckStatus = 'up' | 'down' | 'unknown'
+
+/** Why a result is not up. */
+export type Cause =
+  | 'dns' | 'blocked' | 'connect' | 'tls' | 'certificate' | 'timeout' | 'protocol' | 'redirects' | 'status' | 'body' | 'json' | 'latency'
+  | 'own_network' | 'paused' | 'changed'
+
+/** What one probe found. */
+export interface CheckResult {
+  atMs: number
+  outcome: CheckStatus
+  cause: Cause | null
+  /** The interval that the check had then. */
+  intervalMs: number
+  latencyUs: number | null
+  status: number | null
+}
+
+/** The last so many hours; the four parts are the window, to the millisecond. */
+export interface UptimeWindow {
+  hours: 24 | 168 | 720 | 2160
+  /** up / (up + down), 0 to 1. */
+  uptime: number | null
+  /** How much of what was to be watched is behind it, 0 to 1. */
+  coverage: number | null
+  uptimeText: string
+  fromMs: number
+  toMs: number
+  upMs: number
+  downMs: number
+  maintenanceMs: number
+  unknownMs: number
+}
+
+/** The last 90 days by UTC, the oldest first, in milliseconds; the last one is not over. A day before the check came to be is unknown. */
+export interface Days {
+  fromMs: number
+  toMs: number
+  upMs: number[]
+  downMs: number[]
+  maintenanceMs: number[]
+  unknownMs: number[]
+}
+
+/** Where a check stands. */
+export interface CheckStanding {
+  name: string
+  /** Without what may be a secret. */
+  target: string
+  kind: 'http' | 'tcp' | 'tls'
+  /** What is known now. */
+  status: CheckStatus
+  /** What was confirmed last: an alert about it goes on while the status is unknown. */
+  confirmed: CheckStatus
+  /** Since when that is so. */
+  sinceMs: number
+  flapping: boolean
+  paused: boolean
+  maintenance: boolean
+  last: CheckResult | null
+  certificateExpiresMs: number | null
+  certificateExpiring: boolean
+  /** Before that everything is unknown. */
+  createdMs: number
+  intervalMs: number
+  /** Moments at which nobody probed although it was due. */
+  missed: number
+  tags: string[]
+  /** The last 24 h, 7 d, 30 d and 90 d. */
+  windows: UptimeWindow[]
+  /** With `series` only. */
+  days?: Days
+}
+
+/** Where all checks stand, the same from every process of a host. */
+export interface UptimeReport {
+  service: string
+  asOf: number
+  /** This process is the one that probes. */
+  leader: boolean
+  /** Since when the prober's own network is down: what fails meanwhile says nothing of a target. */
+  networkDownSinceMs: number | null
+  counts: { down: number; unknown: number; up: number }
+  /** Those that are down first, then those of which nothing is known. */
+  checks: CheckStanding[]
+  /** Why it may be stale. */
+  note: string | null
+}
+
 /** Bytes in use, and what may be. */
 export interface Memory {
   used: number
@@ -484,6 +625,12 @@ export declare class Sentinel {
    * @throws {Error} with the reason, when nobody can say now: it is closed, or its thread has not answered within 250 ms.
    */
   alerts(): AlertsReport | null
+  /**
+   * Where uptime checks stand; `null` where none are configured. With `series` also what each was on each of the last 90 days.
+   *
+   * @throws {Error} with the reason, when nobody can say now: it is closed, or its thread has not answered within 250 ms.
+   */
+  uptime(query?: { series?: boolean }): UptimeReport | null
   /**
    * Sends an alert that is about nothing to every sink, or to one by its name, and waits for how that goes, 10 s unless told otherwise
    * and a minute at most; the event loop goes on meanwhile. Rejects with a {@link ConfigError} where there is no such sink, and with

@@ -1,7 +1,7 @@
 'use strict'
 
-const { alerts } = require('./alerts.cjs')
 const { wrongType, outOfRange } = require('./errors.cjs')
+const { nested } = require('./nested.cjs')
 
 const DURATION = "seconds, or text such as '10m' or '90s'"
 
@@ -52,7 +52,8 @@ const NAMES = {
   service: ['service', text],
   dir: ['dir', text],
   config: ['config', text],
-  alerts: ['alerts', alerts],
+  alerts: ['alerts', nested],
+  uptime: ['uptime', nested],
   stateDir: ['state_dir', text]
 }
 
@@ -84,14 +85,26 @@ function pairs(given) {
 
 const optional = (value, read, field) => (value === undefined || value === null ? undefined : read(field, value))
 
+function flag(field, value) {
+  if (value !== undefined && value !== null && typeof value !== 'boolean') throw wrongType(field, value, 'true or false')
+  return value === true
+}
+
+/** What is asked of checks: with what they were day by day. */
+function checks(given) {
+  const options = object('query', given)
+  known(options, ['series'])
+  return flag('series', options.series)
+}
+
 /** A query's options: what it ranks by, how many, of which time, with counts slot by slot, of which processes. */
 function query(given, names) {
   const options = object('query', given)
   known(options, names)
-  const { by, limit, window, series, scope } = options
-  if (series !== undefined && series !== null && typeof series !== 'boolean') throw wrongType('series', series, 'true or false')
+  const { by, limit, window, scope } = options
+  const series = flag('series', options.series)
   const asked = { by: optional(by, text, 'by'), limit: optional(limit, count, 'limit') }
-  return { ...asked, window: optional(window, duration, 'window'), series: series === true, scope: optional(scope, text, 'scope') }
+  return { ...asked, window: optional(window, duration, 'window'), series, scope: optional(scope, text, 'scope') }
 }
 
 /** What a test of sinks is told: which one, and for how long. */
@@ -101,4 +114,4 @@ function test(sink, given) {
   return { sink: optional(sink, text, 'sink'), timeout: optional(options.timeout, duration, 'timeout') }
 }
 
-module.exports = { pairs, query, test, object, known }
+module.exports = { pairs, query, checks, test, object, known }

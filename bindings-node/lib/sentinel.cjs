@@ -8,7 +8,7 @@ const { endpointOf, statusOf, tenantOf } = require('./boundary.cjs')
 const { ofJson } = require('./camel.cjs')
 const { checked, checkedLater, wrongType } = require('./errors.cjs')
 const { Flight, Inner } = require('./inner.cjs')
-const { object, known, pairs, query, test } = require('./options.cjs')
+const { checks, object, known, pairs, query, test } = require('./options.cjs')
 const { encoded } = require('./text.cjs')
 
 const ABORTED = 499
@@ -145,6 +145,11 @@ class Sentinel {
 
   alerts() {
     return this.#asked((native) => native.alerts())
+  }
+
+  uptime(options) {
+    const series = checks(options)
+    return this.#asked((native) => native.uptime(series))
   }
 
   async testAlert(sink, options) {

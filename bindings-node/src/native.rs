@@ -7,6 +7,7 @@ use crate::panics::{guarded, internal_error};
 use crate::shared::Shared;
 use crate::testing::{self, Done};
 use napi_derive::napi;
+use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{ConfigError, Event, Guard, Latency, Unavailable};
 use sentinel_exporter::{Exporter, Setup};
 use serde::Serialize;
@@ -289,6 +290,21 @@ impl Native {
     #[napi(catch_unwind)]
     pub fn alerts(&self) -> napi::Result<String> {
         let told = self.guarded("alerts", || self.shared.core.alerts().map(|told| serde_json::to_string(&told)));
+        match told {
+            Some(Ok(Ok(json))) => Ok(json),
+            Some(Err(Unavailable(reason))) => Err(napi::Error::from_reason(reason)),
+            _ => Err(internal_error()),
+        }
+    }
+
+    /// Where uptime checks stand, as JSON; `null` where none are configured.
+    #[napi(catch_unwind)]
+    pub fn uptime(&self, series: bool) -> napi::Result<String> {
+        let told = self.guarded("uptime", || {
+            let told = self.shared.core.uptime();
+            let told = told.map(|report| if series { report } else { report.map(UptimeReport::without_days) });
+            told.map(|report| serde_json::to_string(&report))
+        });
         match told {
             Some(Ok(Ok(json))) => Ok(json),
             Some(Err(Unavailable(reason))) => Err(napi::Error::from_reason(reason)),

@@ -68,7 +68,7 @@ pub(crate) fn query(
     })
 }
 
-/// Sets one option of what shares with other processes and alerts; whether it is one of these.
+/// Sets one option of what shares with other processes, alerts and probes; whether it is one of these.
 pub(crate) fn set_up(setup: &mut Setup, field: &str, text: &str) -> bool {
     let path = || Some(PathBuf::from(text));
     match field {
@@ -77,6 +77,7 @@ pub(crate) fn set_up(setup: &mut Setup, field: &str, text: &str) -> bool {
         "state_dir" => setup.state_dir = path(),
         "config" => setup.config = path(),
         "alerts" => setup.alerts = Some(text.into()),
+        "uptime" => setup.uptime = Some(text.into()),
         _ => return false,
     }
     true

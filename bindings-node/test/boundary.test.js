@@ -95,7 +95,7 @@ test('nothing escapes a guard', () => {
   )
 })
 
-const OPTIONS = ['window', 'slot', 'budget', 'errors', 'places', 'maxEndpoints', 'stripes', 'slowAfter', 'adminToken', 'service', 'dir', 'config', 'alerts', 'stateDir']
+const OPTIONS = ['window', 'slot', 'budget', 'errors', 'places', 'maxEndpoints', 'stripes', 'slowAfter', 'adminToken', 'service', 'dir', 'config', 'alerts', 'uptime', 'stateDir']
 const isNamed = (error, fields) => {
   assert.ok(error instanceof TypeError || error instanceof RangeError, String(error))
   assert.equal(error.code, 'ERR_SENTINEL_CONFIG')
@@ -111,7 +111,7 @@ test('an option works or is an error that names it', () => {
         // A service that is named publishes to a directory: it must not outlive this.
         new Sentinel({ [option]: made(value) }).close()
       } catch (error) {
-        isNamed(error, [option, 'window', ...(option === 'alerts' ? ['service'] : [])])
+        isNamed(error, [option, 'window', ...(['alerts', 'uptime'].includes(option) ? ['service'] : [])])
       }
     }),
     { numRuns: 500 }

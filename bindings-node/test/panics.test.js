@@ -51,7 +51,8 @@ for (const [entry, ask] of [
   ['memory', (s) => s.memory()],
   ['tick', (s) => s.tick()],
   ['admin', (s) => s.admin()],
-  ['alerts', (s) => s.alerts()]
+  ['alerts', (s) => s.alerts()],
+  ['uptime', (s) => s.uptime()]
 ]) {
   test(`${entry} says that it failed`, () => {
     const s = new Sentinel()

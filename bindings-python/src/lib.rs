@@ -1,7 +1,7 @@
 //! The native part of the Python package `tenant_sentinel`: what the core does, under the names that it has there.
 //!
 //! `sentinel` and `guard` are what an application calls, `admin` what its adapters mount, `boundary` what Python values mean,
-//! `options` what the constructor takes, `alerts` the longest of it, `values` what comes out. `exporters` are the threads that share
+//! `options` what the constructor takes, `nested` the longest of it, `values` what comes out. `exporters` are the threads that share
 //! with other processes.
 //! `detached` is how other threads run meanwhile, `panics` sees to it that nothing of this takes the host down, `fork` that a
 //! child process starts from zero.
@@ -10,13 +10,13 @@
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
 
 mod admin;
-mod alerts;
 mod boundary;
 mod detached;
 mod errors;
 mod exporters;
 mod fork;
 mod guard;
+mod nested;
 mod options;
 mod panics;
 mod sentinel;

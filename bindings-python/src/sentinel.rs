@@ -12,6 +12,7 @@ use crate::values::of_json;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
+use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{ConfigError, Event, Latency, Query, Scope, Unavailable};
 use sentinel_exporter::{Exporter, Setup, TestError};
 use serde::Serialize;
@@ -43,9 +44,11 @@ const LONGEST_TEST: Duration = Duration::from_mins(1);
 /// - `service`: the name under which the processes of a service on this host answer for each other: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 ///   Default: each answers for itself, and no thread is started.
 /// - `dir`: where they meet, an absolute path (`SENTINEL_DIR`). Default: a private directory in memory.
-/// - `config`: a `sentinel.toml` with the options of `[exporter]` and `[alerts]`; watched. No environment variable.
+/// - `config`: a `sentinel.toml` with the options of `[exporter]`, `[alerts]` and `[uptime]`; watched. No environment variable.
 /// - `alerts`: whom to tell, and when: a dict of the form of `[alerts]` in `sentinel.toml`, in place of that one. Needs a `service`.
 ///   Default: nobody is told. `SENTINEL_SLACK_URL` and `SENTINEL_WEBHOOK_URL` (with `SENTINEL_WEBHOOK_SECRET`) each add a sink.
+/// - `uptime`: what is probed, and how often: a dict of the form of `[uptime]` in `sentinel.toml`, in place of that one. Needs a `service`,
+///   one process of which probes. Default: nothing.
 /// - `state_dir`: where alerts that fire and messages that wait survive a restart, an absolute path (`SENTINEL_STATE_DIR`). Default:
 ///   `dir`, which survives one of the service and, in memory, none of the machine.
 /// - `admin_token`: what the admin view asks for, 8 to 1,024 visible ASCII characters. Default: it shows nothing.
@@ -139,7 +142,8 @@ fn exporter(py: Python<'_>, core: &sentinel_core::Sentinel, setup: Setup) -> PyR
 impl Sentinel {
     #[new]
     #[pyo3(signature = (*, window=None, slot=None, budget=None, errors=None, places=None, max_endpoints=None, stripes=None,
-                        slow_after=None, admin_token=None, service=None, dir=None, config=None, alerts=None, state_dir=None))]
+                        slow_after=None, admin_token=None, service=None, dir=None, config=None, alerts=None, uptime=None,
+                        state_dir=None))]
     #[allow(clippy::too_many_arguments)] // keywords, each an option
     fn new(
         py: Python<'_>,
@@ -156,6 +160,7 @@ impl Sentinel {
         dir: Option<&Bound<'_, PyAny>>,
         config: Option<&Bound<'_, PyAny>>,
         alerts: Option<&Bound<'_, PyAny>>,
+        uptime: Option<&Bound<'_, PyAny>>,
         state_dir: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let refuse = |error: &ConfigError| config_error(py, error);
@@ -196,19 +201,19 @@ impl Sentinel {
         if let Some(token) = &admin_token {
             core.admin().token(token).map_err(|error| refuse(&error))?;
         }
-        let alerts = match alerts {
-            Some(given) => {
-                let json = guarded("alerts_option", || crate::alerts::json(given)).ok_or_else(internal_error)?;
-                Some(json.map_err(|error| refuse(&error))?)
-            }
-            None => None,
+        let nested = |field: &str, given: Option<&Bound<'_, PyAny>>| -> PyResult<Option<String>> {
+            let Some(given) = given else { return Ok(None) };
+            let json =
+                guarded(&format!("{field}_option"), || crate::nested::json(field, given)).ok_or_else(internal_error)?;
+            json.map(Some).map_err(|error| refuse(&error))
         };
         let setup = Setup {
             service: service.map(|value| text("service", value, "text")).transpose()?,
             dir: dir.map(|value| path("dir", value)).transpose()?,
             state_dir: state_dir.map(|value| path("state_dir", value)).transpose()?,
             config: config.map(|value| path("config", value)).transpose()?,
-            alerts,
+            alerts: nested("alerts", alerts)?,
+            uptime: nested("uptime", uptime)?,
         };
         let exporter = exporter(py, &core, setup)?;
         Ok(Self { core, exporter, admin_token, closed: AtomicBool::new(false) })
@@ -511,6 +516,24 @@ impl Sentinel {
     /// True
     fn alerts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let told = self.attempted(py, "alerts", || self.core.alerts())?;
+        told.map_err(|Unavailable(reason)| PyRuntimeError::new_err(reason))
+    }
+
+    /// Where uptime checks stand: those that are down first. The same from every process of a host; `None` where none are configured. With
+    /// `series=True` also what each was on each of the last 90 days.
+    ///
+    /// Raises `RuntimeError`, with the reason, when nobody can say now: it is closed, or its thread has not answered within 250 ms.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> Sentinel().uptime() is None
+    /// True
+    #[pyo3(signature = (*, series=None), text_signature = "($self, *, series=False)")]
+    fn uptime<'py>(&self, py: Python<'py>, series: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let has_days = series.map_or(Ok(false), |value| flag("series", value))?;
+        let told = self.attempted(py, "uptime", || {
+            let told = self.core.uptime();
+            told.map(|report| if has_days { report } else { report.map(UptimeReport::without_days) })
+        })?;
         told.map_err(|Unavailable(reason)| PyRuntimeError::new_err(reason))
     }
 

@@ -51,7 +51,7 @@ def test_nothing_escapes_a_guard(first, second, endpoint, status_code):
 
 
 OPTIONS = ["window", "slot", "budget", "errors", "places", "max_endpoints", "stripes", "slow_after", "admin_token", "service",
-           "dir", "config", "alerts", "state_dir"]  # fmt: skip
+           "dir", "config", "alerts", "uptime", "state_dir"]  # fmt: skip
 
 
 @settings(max_examples=500, deadline=None)

@@ -25,6 +25,7 @@ ASKED = {
     "tick": lambda s: s.tick(),
     "admin": lambda s: s.admin(),
     "alerts": lambda s: s.alerts(),
+    "uptime": lambda s: s.uptime(),
     "new": lambda s: Sentinel(),
 }
 
@@ -73,7 +74,7 @@ def test_sharing_fails_alone(tmp_path, capfd):
     _native._fail_at("sharing")
     with pytest.raises(RuntimeError, match="failed inside"):
         sentinel.sharing()
-    for entry, options in [("exporter", {}), ("alerts_option", {"alerts": {}})]:
+    for entry, options in [("exporter", {}), ("alerts_option", {"alerts": {}}), ("uptime_option", {"uptime": {}})]:
         _native._fail_at(entry)
         with pytest.raises(RuntimeError, match="failed inside"):
             Sentinel(service="shop", dir=tmp_path, **options)

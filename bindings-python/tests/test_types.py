@@ -53,6 +53,10 @@ NO_ANSWERS = {
     _types.SecretEnv, _types.SecretFile, _types.Verdicts, _types.TenantErrors, _types.TenantShare, _types.TenantLatency,
     _types.GroupingOptions, _types.SlackSink, _types.WebhookSink, _types.EmailSink, _types.LogSink, _types.AlertOptions,
     _types.EndpointSubject, _types.TargetSubject, _types.TargetEvidence, _types.TargetRules,
+    _types.ExpectOptions, _types.ConfirmOptions, _types.Once, _types.Weekly, _types.MaintenanceOnce,
+    _types.MaintenanceWeekly, _types.CheckOptions, _types.UptimeOptions,
+    # What the document of the admin view says of them is what they are: `test_uptime.py`.
+    _types.UptimeReport, _types.CheckStanding, _types.CheckResult, _types.UptimeWindow, _types.Days, _types.StatusCounts,
 }  # fmt: skip
 
 

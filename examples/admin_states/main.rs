@@ -7,11 +7,11 @@
 //!
 //! | mounted at | what it shows |
 //! |---|---|
-//! | `/one` | one tenant fails and is slow, beside tenants who always fail and ids that are hostile; alerts, and sinks in every state |
-//! | `/hostile` | one tenant fails, whose id is markup |
+//! | `/one` | one tenant fails and is slow, beside tenants who always fail and ids that are hostile; alerts, and sinks in every state; checks in every state |
+//! | `/hostile` | one tenant fails, whose id is markup; this side's own network is down |
 //! | `/slow` | one tenant is slow, and nobody fails more than before |
-//! | `/everyone` | the fleet fails |
-//! | `/quiet` | nothing; alerts are configured, nobody is told |
+//! | `/everyone` | the fleet fails; 10,000 checks, of which nothing new is known |
+//! | `/quiet` | nothing; alerts are configured, nobody is told; uptime is, without a check |
 //! | `/crowded` | more tenants than places: lower bounds |
 //! | `/open` | `/one` again, for everybody |
 //! | `/closed` | no token is configured; no request yet |
@@ -20,9 +20,12 @@
 //! fails goes on failing.
 #![allow(clippy::print_stdout, reason = "a program: where it serves is its output")]
 
+mod checks;
+
 use axum::Router;
 use sentinel_core::admin::Admin;
 use sentinel_core::alert::{Accused, Alert, Alerts, AlertsReport, Facts, Over, Rules, SinkReport, SinkState, State};
+use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{Answer, Clock, Event, Kind, Latency, Query, Scope, Sentinel, Sharing, Unavailable, Wider};
 use sentinel_tower::AdminService;
 use std::error::Error;
@@ -56,16 +59,19 @@ enum Trouble {
     Everyone,
 }
 
-/// Alerts of a fleet by the real rules, and sinks that nobody sends anything to.
+/// Alerts of a fleet by the real rules, sinks that nobody sends anything to, and checks as they were when the program began.
 #[derive(Debug)]
 struct Told {
     alerts: Alerts,
     /// The state, and what is said of it.
     known: Mutex<(State, AlertsReport)>,
+    has_alerts: bool,
+    uptime: Option<UptimeReport>,
 }
 
 impl Told {
-    fn new(has_sinks: bool) -> Result<Arc<Self>, Box<dyn Error>> {
+    fn new(path: &str) -> Result<Arc<Self>, Box<dyn Error>> {
+        let has_sinks = path != "/quiet";
         let alerts = Alerts::new("shop", Rules::default())?;
         let mut report = AlertsReport::new("shop", &State::default());
         if has_sinks {
@@ -89,7 +95,8 @@ impl Told {
                 sink("email", "<b>ops</b>", SinkState::Disabled, Some("550")),
             ];
         }
-        Ok(Arc::new(Self { alerts, known: Mutex::new((State::default(), report)) }))
+        let known = Mutex::new((State::default(), report));
+        Ok(Arc::new(Self { alerts, known, has_alerts: path != "/everyone", uptime: checks::report(path, now_ms())? }))
     }
 
     fn look(&self, sentinel: &Sentinel, now: i64) {
@@ -120,7 +127,12 @@ impl Wider for Told {
     }
 
     fn alerts(&self) -> Result<Option<AlertsReport>, Unavailable> {
-        Ok(Some(self.known.lock().unwrap_or_else(PoisonError::into_inner).1.clone()))
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.has_alerts.then(|| known.1.clone()))
+    }
+
+    fn uptime(&self) -> Result<Option<UptimeReport>, Unavailable> {
+        Ok(self.uptime.clone())
     }
 }
 
@@ -154,9 +166,9 @@ impl Traffic {
         }
     }
 
-    /// With alerts.
-    fn telling(mut self, has_sinks: bool) -> Result<Self, Box<dyn Error>> {
-        let told = Told::new(has_sinks)?;
+    /// With alerts and checks.
+    fn telling(mut self, path: &str) -> Result<Self, Box<dyn Error>> {
+        let told = Told::new(path)?;
         let wider: Weak<Told> = Arc::downgrade(&told);
         self.sentinel.widen(wider);
         self.told = Some(told);
@@ -231,8 +243,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut fleets = Vec::new();
     for (path, trouble, fleet, places) in states {
         let mut traffic = Traffic::new(trouble, fleet, places, start)?;
-        if matches!(path, "/one" | "/hostile" | "/quiet") {
-            traffic = traffic.telling(path != "/quiet")?;
+        if matches!(path, "/one" | "/hostile" | "/quiet" | "/everyone") {
+            traffic = traffic.telling(path)?;
         }
         router = router.merge(mounted(path, traffic.sentinel.admin().token(TOKEN)?));
         if path == "/one" {

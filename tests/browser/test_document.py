@@ -50,6 +50,12 @@ def test_a_hostile_query_is_refused(base, query):
     assert json.loads(body)["status"] == 400 and len(body) < 1_000
 
 
+@pytest.mark.parametrize("query", [b"series=2", b"limit=0", b"limit=10001", b"limit=%00", b"by=errors", b"series=1&series=1", b"x" * 9_000])
+def test_a_hostile_query_about_uptime_is_refused(base, query):
+    status, head, body = asked(base, b"/one/uptime?" + query)
+    assert status == 400 and b"content-type: application/problem+json" in head and len(body) < 1_000
+
+
 @pytest.mark.parametrize("tenant, status", [
     (b"team/a%252Fb%3Fwindow=1%23x", 200), (b"team%2fa%252Fb%3Fwindow=1%23x", 200), (b"%5C..", 200), (b"..", 200),
     (b"%2F", 404), (b"a//b", 404), (b"%00", 404), (b"%ff%fe", 404), (b"x" * 9_000, 404), (b"%C0%AF", 404), (b"", 404),
@@ -63,7 +69,7 @@ def test_any_tenant_id_is_found_or_refused(base, tenant, status):
 
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"get", b"BREW"])
 def test_a_wrong_method_is_refused(base, method):
-    for route in [b"", b"/report", b"/tenants/x", b"/stats", b"/metrics", b"/openapi.json"]:
+    for route in [b"", b"/report", b"/tenants/x", b"/stats", b"/alerts", b"/uptime", b"/metrics", b"/openapi.json"]:
         status, head, _ = asked(base, b"/one" + route, method)
         assert status == 405 and b"allow: get, head" in head, route
 

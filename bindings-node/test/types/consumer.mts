@@ -3,7 +3,7 @@ import express from 'express'
 import fastify from 'fastify'
 import { Hono } from 'hono'
 import Koa from 'koa'
-import { Sentinel, setTenant, type ConfigError, type Report } from 'tenant-sentinel'
+import { Sentinel, setTenant, type Cause, type ConfigError, type Report } from 'tenant-sentinel'
 import * as onExpress from 'tenant-sentinel/express'
 import * as onFastify from 'tenant-sentinel/fastify'
 import * as onHono from 'tenant-sentinel/hono'
@@ -28,6 +28,16 @@ const alerting = new Sentinel({
 const told: boolean | undefined = alerting.alerts()?.alerts[0]?.alert?.told
 const failures: (string | null)[] = (await alerting.testAlert('slack', { timeout: '5s' })).map(({ error }) => error)
 console.log(told, failures)
+const watching = new Sentinel({
+  service: 'shop',
+  uptime: { checks: [{ name: 'shop', target: 'https://shop.example/health', interval: '30s', headers: { 'x-key': 'k' }, expect: { status: ['2xx', 304], json: { '/db/ready': true } }, confirm: { failures: 2 }, maintenance: [{ weekly: { days: ['sat'], at: '03:00', for: '90m' } }] }] }
+})
+const down: number | undefined = watching.uptime()?.counts.down
+const worst: number | undefined = watching.uptime({ series: true })?.checks[0]?.days?.downMs[89]
+const cause: Cause | null | undefined = watching.uptime()?.checks[0]?.last?.cause
+console.log(down, worst, cause)
+// @ts-expect-error: a check has a target
+new Sentinel({ uptime: { checks: [{ name: 'shop' }] } })
 // @ts-expect-error: a sink of Slack has a URL
 new Sentinel({ alerts: { sinks: [{ type: 'slack' }] } })
 // @ts-expect-error: names are in camelCase

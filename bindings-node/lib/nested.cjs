@@ -1,7 +1,7 @@
 'use strict'
 
-// The object that says which alerts there are, as the JSON that the exporter reads. Nothing of what is in it is ever shown but the
-// names of options: a value may be a secret in the wrong place.
+// The objects that say which alerts and which checks there are, as the JSON that the exporter reads. Nothing of what is in them is ever
+// shown but the names of options: a value may be a secret in the wrong place.
 
 const { hidden } = require('./errors.cjs')
 
@@ -24,10 +24,21 @@ function taken(field, budget, cost) {
   if (budget.left < 0) throw hidden(RangeError, field, '1 MiB in all')
 }
 
+/** Keys here are somebody's own, and stay as they are: the names of headers, and what is looked for in JSON. */
+const isOwn = (field) => field.startsWith('uptime.') && (field.endsWith('.headers') || field.includes('.expect.json'))
+
 function object(field, given, budget, depth) {
-  const out = {}
+  // Without a prototype, which a key of that name would be.
+  const out = Object.create(null)
+  const own = isOwn(field)
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue
+    if (own) {
+      taken(field, budget, name.length)
+      // A key that somebody chose is no name to be shown.
+      out[name] = read(field, value, budget, depth)
+      continue
+    }
     if (!NAME.test(name)) throw hidden(TypeError, SNAKE.test(name) ? `${field}.${name}` : field, 'names of options, in camelCase')
     taken(field, budget, name.length)
     out[snake(name)] = read(`${field}.${name}`, value, budget, depth)
@@ -64,9 +75,9 @@ function read(field, value, budget, above) {
   return object(field, value, budget, depth)
 }
 
-/** What `alerts` is given, as JSON. */
-function alerts(field, given) {
-  const form = 'an object of the form of [alerts] in sentinel.toml, in camelCase'
+/** What `alerts` or `uptime`, which is the `field`, is given, as JSON. */
+function nested(field, given) {
+  const form = `an object of the form of [${field}] in sentinel.toml, in camelCase`
   let found
   try {
     if (typeof given !== 'object' || !isObject(given)) throw hidden(TypeError, field, form)
@@ -78,4 +89,4 @@ function alerts(field, given) {
   return JSON.stringify(found)
 }
 
-module.exports = { alerts }
+module.exports = { nested }

@@ -1,5 +1,5 @@
-//! The dict that says which alerts there are, as the JSON that the exporter reads. Nothing of what is in it is ever shown but the
-//! names of options: a value may be a secret in the wrong place.
+//! The dicts that say which alerts and which checks there are, as the JSON that the exporter reads. Nothing of what is in them is ever shown
+//! but the names of options: a value may be a secret in the wrong place.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -15,11 +15,11 @@ const LONGEST: usize = 32;
 
 const HIDDEN: &str = "a value that is not shown";
 
-/// What `alerts=` is given, as JSON.
-pub(crate) fn json(given: &Bound<'_, PyAny>) -> Result<String, ConfigError> {
-    let mut walk = Walk { path: "alerts".into(), left: MOST };
+/// What `alerts=` or `uptime=`, which is the `field`, is given, as JSON.
+pub(crate) fn json(field: &str, given: &Bound<'_, PyAny>) -> Result<String, ConfigError> {
+    let mut walk = Walk { path: field.into(), left: MOST };
     let Ok(dict) = given.cast::<PyDict>() else {
-        return Err(walk.refused("a dict of the form of [alerts] in sentinel.toml"));
+        return Err(walk.refused(&format!("a dict of the form of [{field}] in sentinel.toml")));
     };
     walk.dict(dict, 1).map(|table| Value::Object(table).to_string())
 }
@@ -42,6 +42,11 @@ impl Walk {
         Ok(())
     }
 
+    /// Keys here are somebody's own: the names of headers, and what is looked for in JSON.
+    fn is_own(&self) -> bool {
+        self.path.starts_with("uptime.") && (self.path.ends_with(".headers") || self.path.contains(".expect.json"))
+    }
+
     /// What is at a step further down.
     fn at<T>(&mut self, step: &str, find: impl FnOnce(&mut Self) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
         let here = self.path.len();
@@ -52,12 +57,16 @@ impl Walk {
     }
 
     fn dict(&mut self, dict: &Bound<'_, PyDict>, depth: usize) -> Result<Map<String, Value>, ConfigError> {
-        let mut table = Map::new();
+        let (mut table, is_own) = (Map::new(), self.is_own());
         for (key, value) in dict {
-            let name = key.cast::<PyString>().ok().and_then(|name| name.to_str().ok()).filter(|name| is_name(name));
-            let Some(name) = name else { return Err(self.refused("names of options as keys")) };
+            let name = key.cast::<PyString>().ok().and_then(|name| name.to_str().ok());
+            let Some(name) = name.filter(|name| is_own || is_name(name)) else {
+                return Err(self.refused(if is_own { "text as keys" } else { "names of options as keys" }));
+            };
             self.take(name.len())?;
-            let value = self.at(&format!(".{name}"), |walk| walk.value(&value, depth))?;
+            // A key that somebody chose is no name to be shown.
+            let step = if is_own { String::new() } else { format!(".{name}") };
+            let value = self.at(&step, |walk| walk.value(&value, depth))?;
             table.insert(name.into(), value);
         }
         Ok(table)
