@@ -103,6 +103,12 @@ export type SinkOptions =
 export interface UptimeOptions {
   /** 10,000 at most, each by a name of its own. */
   checks?: CheckOptions[]
+  /** Where probes may go besides to public addresses: `'loopback'`, `'private'` and ranges. */
+  allow?: string[]
+  /** Certificates to trust besides the usual ones. */
+  caFile?: string
+  /** Probes at a time, 1 to 4,096. Default: 256. */
+  atOnce?: number
 }
 
 /** One check. */
@@ -117,7 +123,7 @@ export interface CheckOptions {
   /** Default: `GET`. */
   method?: 'GET' | 'HEAD' | 'OPTIONS' | 'POST'
   /** Names as they are sent. */
-  headers?: Record<string, string>
+  headers?: Record<string, Secret>
   /** What an HTTP answer must be like, all of it; by default a status of 200 to 299. `json`: JSON pointers, and what must be there. */
   expect?: {
     status?: number | string | (number | string)[]

@@ -1,0 +1,282 @@
+//! Uptime checks of real exporters: real targets, one of the workers probes, every one of them knows, and people are told.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+#![allow(clippy::unnecessary_literal_bound)] // as the trait has it
+
+#[allow(dead_code)] // each binary uses its part
+mod common;
+
+use common::{PATIENCE, Process, private, role, say};
+use sentinel_core::Sentinel;
+use sentinel_core::alert::Notice;
+use sentinel_core::uptime::{Cause, CheckStanding, Status, UptimeReport};
+use sentinel_exporter::sink::{Sending, Sink};
+use sentinel_exporter::{Config, Exporter, Setup};
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A server that answers with this status; with 0 it hangs up.
+struct Target {
+    address: SocketAddr,
+    status: Arc<AtomicU16>,
+    asked: Arc<AtomicU64>,
+}
+
+impl Target {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (status, asked) = (Arc::new(AtomicU16::new(200)), Arc::new(AtomicU64::new(0)));
+        let (answers, counts) = (Arc::clone(&status), Arc::clone(&asked));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                counts.fetch_add(1, Ordering::Relaxed);
+                let status = answers.load(Ordering::Relaxed);
+                if status > 0 {
+                    let mut request = [0; 1_024];
+                    let _ = stream.read(&mut request);
+                    let _ = write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 2\r\n\r\nok");
+                }
+            }
+        });
+        Self { address, status, asked }
+    }
+
+    fn answers(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
+    }
+
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// Keeps what it is told.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Sink for Told {
+    fn name(&self) -> &str {
+        "told"
+    }
+
+    fn kind(&self) -> &'static str {
+        "told"
+    }
+
+    fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a> {
+        Box::pin(async move {
+            let mut told = self.0.lock().unwrap();
+            told.extend(notice.listed.iter().map(|one| one.alert.message().title.replace("Sentinel: ", "")));
+            Ok(())
+        })
+    }
+}
+
+fn table(checks: &[(&str, SocketAddr)]) -> String {
+    let mut out = "[alerts]\ngrouping = { first = 0, then = 0 }\n[uptime]\nallow = ['loopback']\n".to_string();
+    for (name, address) in checks {
+        out += &format!(
+            "[[uptime.checks]]\nname = '{name}'\ntarget = 'http://{address}/health?key=canary'\ninterval = '1s'\ntimeout = '500ms'\nconfirm = {{ every = '100ms' }}\n"
+        );
+    }
+    out
+}
+
+fn config(dir: &Path, checks: &[(&str, SocketAddr)]) -> Config {
+    let text = format!("[exporter]\nservice = 'shop'\nevery = '0.5s'\ndir = '{}'\n{}", dir.display(), table(checks));
+    Config::from_toml(&text).unwrap()
+}
+
+fn wait<T>(what: impl Fn() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "not in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn known(sentinel: &Sentinel) -> Option<UptimeReport> {
+    sentinel.uptime().ok().flatten()
+}
+
+fn standing(sentinel: &Sentinel, name: &str) -> Option<CheckStanding> {
+    known(sentinel)?.checks.into_iter().find(|check| check.name == name)
+}
+
+fn becomes(sentinel: &Sentinel, name: &str, status: Status) -> CheckStanding {
+    wait(|| standing(sentinel, name).filter(|check| check.status == status && check.confirmed == status))
+}
+
+/// No request ever comes: `start` is enough.
+#[test]
+fn down_and_up_again_without_a_request() {
+    let (_guard, dir) = private();
+    let (shop, other) = (Target::start(), Target::start());
+    let sentinel = Sentinel::builder().build().unwrap();
+    let told = Arc::new(Told::default());
+    let checks = [("shop", shop.address), ("other", other.address)];
+    let exporter = Exporter::with_sinks(&sentinel, config(&dir, &checks), None, vec![told.clone()]).unwrap();
+    exporter.start();
+    let up = becomes(&sentinel, "shop", Status::Up);
+    assert_eq!((up.target.as_str(), up.last.unwrap().status), (&format!("http://{}/…", shop.address)[..], Some(200)));
+    shop.answers(503);
+    let down = becomes(&sentinel, "shop", Status::Down);
+    assert_eq!(down.last.unwrap().cause, Some(Cause::Status));
+    wait(|| (told.0.lock().unwrap().len() == 1).then_some(()));
+    shop.answers(200);
+    becomes(&sentinel, "shop", Status::Up);
+    wait(|| (told.0.lock().unwrap().len() == 2).then_some(()));
+    let titles = told.0.lock().unwrap().clone();
+    assert_eq!(titles[0], "🚨 Target shop is down: status 503");
+    assert!(titles[1].starts_with("✅ Target shop is up again after "), "{titles:?}");
+    let report = known(&sentinel).unwrap();
+    assert!(report.leader && report.service == "shop" && report.note.is_none());
+    let day = &report.checks.iter().find(|check| check.name == "shop").unwrap().windows[0].availability;
+    assert!(day.down_ms > 0 && day.up_ms > 0, "{day:?}");
+    assert!(!format!("{report:?} {:?}", sentinel.sharing()).contains("canary"));
+    assert!(exporter.close(Duration::from_secs(5)));
+}
+
+#[test]
+#[ignore = "a part of the test below, in a process of its own"]
+fn child() {
+    let Some((role, dir)) = role() else { return };
+    let sentinel = Sentinel::builder().build().unwrap();
+    let exporter = Exporter::new(&sentinel, config(&dir, &[("shop", role.parse().unwrap())])).unwrap();
+    exporter.start();
+    loop {
+        let report = known(&sentinel);
+        let leads = report.as_ref().is_some_and(|report| report.leader);
+        let up = report.is_some_and(|report| report.checks.iter().any(|check| check.windows[0].availability.up_ms > 0));
+        say(if leads {
+            "leads"
+        } else if up {
+            "knows"
+        } else {
+            "waits"
+        });
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A worker, and what it has said last.
+struct Worker {
+    process: Process,
+    said: RefCell<String>,
+}
+
+impl Worker {
+    fn says(&self, word: &str) -> bool {
+        if let Some(said) = self.process.heard_so_far().last() {
+            self.said.replace(said);
+        }
+        *self.said.borrow() == word
+    }
+}
+
+/// Four workers: the target is asked by one, all know, and the next one goes on when that one is killed.
+#[test]
+fn one_of_the_workers_probes_for_all() {
+    let (_guard, dir) = private();
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let shop = Target::start();
+    let start = |_| Worker { process: Process::start(&shop.address.to_string(), &dir), said: RefCell::default() };
+    let mut processes: Vec<Worker> = (0..4).map(start).collect();
+    let says = |worker: &Worker, word: &str| worker.says(word);
+    let all = |processes: &[Worker]| {
+        processes.iter().filter(|process| says(process, "leads")).count() == 1
+            && processes.iter().all(|process| says(process, "leads") || says(process, "knows"))
+    };
+    wait(|| all(&processes).then_some(()));
+    let (before, began) = (shop.asked(), Instant::now());
+    std::thread::sleep(Duration::from_secs(3));
+    let rate = (shop.asked() - before) as f64 / began.elapsed().as_secs_f64();
+    assert!((0.5..1.6).contains(&rate), "{rate} probes a second of one check with an interval of a second");
+    let leader = processes.iter().position(|process| says(process, "leads")).unwrap();
+    processes.remove(leader).process.kill();
+    let killed = Instant::now();
+    wait(|| processes.iter().any(|process| says(process, "leads")).then_some(()));
+    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+    let before = shop.asked();
+    wait(|| (shop.asked() > before + 1).then_some(()));
+}
+
+/// Another file: what is new is probed, what is gone is not, what is wrong changes nothing and says so.
+#[test]
+fn a_file_that_changes() {
+    let (_guard, dir) = private();
+    let (one, other) = (Target::start(), Target::start());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| {
+        std::fs::write(file.path(), text).unwrap();
+    };
+    let exporter_table = format!("[exporter]\nservice = 'shop'\nevery = '0.5s'\ndir = '{}'\n", dir.display());
+    write(&format!("{exporter_table}{}", table(&[("one", one.address)])));
+    let sentinel = Sentinel::builder().build().unwrap();
+    let setup = Setup { config: Some(file.path().into()), ..Setup::default() };
+    let exporter = setup.exporter(&sentinel).unwrap().unwrap();
+    exporter.start();
+    becomes(&sentinel, "one", Status::Up);
+    write(&format!("{exporter_table}{}", table(&[("other", other.address)])));
+    becomes(&sentinel, "other", Status::Up);
+    assert!(standing(&sentinel, "one").is_none());
+    let asked = one.asked();
+    write(&format!("{exporter_table}[uptime]\nat_once = 0\n"));
+    wait(|| sentinel.sharing()?.last_error.filter(|error| error.contains("uptime.at_once: 0 is not allowed")));
+    let before = other.asked();
+    wait(|| (other.asked() > before + 1).then_some(()));
+    assert_eq!(one.asked(), asked, "nobody asks what is gone");
+    assert!(exporter.close(Duration::from_secs(5)));
+}
+
+/// What a program is given: an object; a wrong one is named by its path and shows nothing of what was written.
+#[test]
+fn an_object_is_a_table() {
+    let sentinel = Sentinel::builder().build().unwrap();
+    let error = |uptime: &str| {
+        let setup = Setup { service: Some("shop".into()), uptime: Some(uptime.into()), ..Setup::default() };
+        setup.exporter(&sentinel).map(|_| ()).unwrap_err().to_string()
+    };
+    for (uptime, begins) in [
+        (r#"{"checks": [{"name": "a"}]}"#, "uptime.checks[0].target: none is not allowed"),
+        (
+            r#"{"checks": [{"name": "a", "target": "ftp://canary"}]}"#,
+            "uptime.checks[0].target: a value that is not shown is not allowed",
+        ),
+        (
+            r#"{"checks": [{"name": "a", "target": "http://a/", "timeout": "9m"}]}"#,
+            "uptime.checks[0].timeout: 9m is not allowed; allowed: 10ms to 1m",
+        ),
+        (
+            r#"{"checks": [{"name": "a", "target": "http://a/", "redirects": "canary"}]}"#,
+            "uptime.checks[0].redirects: a value that is not shown is not allowed",
+        ),
+        (r#"{"checks": [{"name": "a", "target": "http://a/", "expect": {"statsu": 1}}]}"#, "uptime.checks[0].expect"),
+        (
+            r#"{"checks": [{"name": "a", "target": "http://a/", "headers": {"authorization": {"env": "NOT_SET"}}}]}"#,
+            "uptime.checks[0].headers.authorization: the variable NOT_SET is not allowed",
+        ),
+        (
+            r#"{"checks": [{"name": "a", "target": "http://a/", "headers": {"a": 7}}]}"#,
+            "uptime.checks[0].headers.a: a value that is not shown",
+        ),
+        (r#"{"checks": "canary"}"#, "uptime.checks: "),
+        (r#"{"allow": ["canary canary"]}"#, "uptime.allow"),
+        (r#""canary""#, "uptime: "),
+    ] {
+        let found = error(uptime);
+        assert!(found.starts_with(begins) && !found.contains("canary"), "{uptime}: {found}");
+    }
+    let setup = Setup { uptime: Some(r#"{"checks": []}"#.into()), ..Setup::default() };
+    assert_eq!(setup.exporter(&sentinel).map(|_| ()).unwrap_err().field, "service");
+}
