@@ -79,6 +79,7 @@ pub(crate) fn line(case: Case, results: &Results, instructions: Option<f64>) -> 
         Case::Layer => layer(&mut line, results),
         Case::View => view(&mut line, results),
         Case::Share => share(&mut line, results),
+        Case::Uptime => uptime(&mut line, results),
         _ => record(&mut line, case, results),
     };
     line.add_number("instructions", instructions);
@@ -195,6 +196,16 @@ fn share(line: &mut Line, results: &Results) -> Vec<Value> {
         gate("publishing 512 tenants, ms", found("publish_ms"), AtMost(1.0)),
         gate("answer for 16 workers of 512 tenants, ms", found("answer_ms"), AtMost(10.0)),
         gate("a busy exporter slows record by, %", found("exporter_percent"), AtMost(3.0)),
+    ]
+}
+
+fn uptime(line: &mut Line, results: &Results) -> Vec<Value> {
+    whole(line, results);
+    let found = |figure| middle(results, "uptime", figure);
+    vec![
+        gate("HTTP checks a second on one core", found("checks_per_second"), AtLeast(1_500.0)),
+        gate("10,000 checks, 1,000 hang, sinks dead: lag p99, ms", found("lag_p99_ms"), AtMost(1_000.0)),
+        gate("their resident memory, 1,000 with 90 days, MB", found("rss_mb"), AtMost(150.0)),
     ]
 }
 

@@ -20,6 +20,7 @@ mod share;
 mod stream;
 mod table;
 mod timing;
+mod uptime;
 mod view;
 
 use clap::{Parser, Subcommand};
@@ -111,6 +112,15 @@ enum What {
         #[arg(long, default_value_t = 10)]
         seconds: usize,
     },
+    /// Probes a second, and how late ten thousand checks are
+    Uptime {
+        /// Seconds of probing as fast as can be
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Minutes of ten thousand checks, after the first
+        #[arg(long, default_value_t = 3)]
+        minutes: u64,
+    },
     /// Bytes
     Memory {
         #[command(subcommand)]
@@ -168,6 +178,7 @@ fn one(what: &What) -> Result<Value, Failure> {
         What::Layer { who, requests } => layer::run(who, requests),
         What::View { warm, seconds } => view::run(warm, seconds),
         What::Share { rounds, seconds } => share::run(rounds, seconds),
+        What::Uptime { seconds, minutes } => uptime::run(seconds, minutes),
         What::Memory { of: Memory::Traffic { tenants } } => memory::traffic(tenants),
         What::Memory { of: Memory::Idle } => memory::idle(),
         What::Memory { of: Memory::Known } => memory::known(),

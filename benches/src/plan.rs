@@ -32,6 +32,7 @@ pub(crate) enum Case {
     Layer,
     View,
     Share,
+    Uptime,
 }
 
 impl Case {
@@ -42,9 +43,14 @@ impl Case {
     /// The first word of its line.
     pub(crate) fn bench(self) -> String {
         match self {
-            Self::Query | Self::Rotate | Self::Merge | Self::Memory | Self::Layer | Self::View | Self::Share => {
-                self.name()
-            }
+            Self::Query
+            | Self::Rotate
+            | Self::Merge
+            | Self::Memory
+            | Self::Layer
+            | Self::View
+            | Self::Share
+            | Self::Uptime => self.name(),
             _ => "record".into(),
         }
     }
@@ -151,6 +157,8 @@ pub(crate) fn jobs(case: Case, size: Size) -> Vec<Job> {
         Case::View => vec![Job::new("view", 1, &["view"])],
         Case::Share if size.quick => vec![Job::new("share", 1, &["share", "--rounds", "3", "--seconds", "1"])],
         Case::Share => vec![Job::new("share", 1, &["share"])],
+        Case::Uptime if size.quick => vec![Job::new("uptime", 1, &["uptime", "--seconds", "2", "--minutes", "1"])],
+        Case::Uptime => vec![Job::new("uptime", 1, &["uptime"])],
     }
 }
 
@@ -203,8 +211,7 @@ mod tests {
     #[test]
     fn names_are_those_of_the_lines() {
         let names: Vec<String> = Case::value_variants().iter().map(|case| case.name()).collect();
-        let wanted =
-            "zipf-1k zipf-10k zipf-100k zipf-1m distinct hot-2t threads-16 query rotate merge memory layer view share";
+        let wanted = "zipf-1k zipf-10k zipf-100k zipf-1m distinct hot-2t threads-16 query rotate merge memory layer view share uptime";
         assert_eq!(names.join(" "), wanted);
         assert_eq!((Case::Distinct.bench(), Case::Memory.bench()), ("record".into(), "memory".into()));
     }

@@ -22,10 +22,10 @@ const SLOT_MS: i64 = 10_000;
 const START_MS: i64 = 1_700_000_000_000;
 
 /// A private directory in memory that goes when it is done.
-struct Shared(PathBuf);
+pub(crate) struct Shared(PathBuf);
 
 impl Shared {
-    fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         let memory = Path::new("/dev/shm");
         let parent = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
         let path = parent.join(format!("sentinel-bench-{}", std::process::id()));
@@ -33,8 +33,27 @@ impl Shared {
         Ok(Self(path))
     }
 
-    fn config(&self, every: Duration) -> Config {
+    pub(crate) fn config(&self, every: Duration) -> Config {
         Config { service: Some("bench".into()), dir: Some(self.0.clone()), every, ..Config::default() }
+    }
+
+    /// The service's own directory, made.
+    pub(crate) fn service(&self) -> Result<PathBuf, Failure> {
+        let path = self.0.join("bench");
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(path)
+    }
+
+    /// Bytes of logs in there.
+    pub(crate) fn bytes(&self) -> Result<u64, Failure> {
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(self.0.join("bench"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "log") {
+                bytes += path.metadata()?.len();
+            }
+        }
+        Ok(bytes)
     }
 }
 
