@@ -19,8 +19,7 @@ pub(super) fn is_redirect(status: u16) -> bool {
 
 /// Follows a `Location` as browsers do; `None` where it leads to nothing that is probed: another scheme, a user with a password, no URL at all.
 pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]) -> Option<Next> {
-    let target =
-        Target::new(&absolute(from, &written(location)?)?).ok().filter(|target| target.kind() == Kind::Http)?;
+    let target = Target::new(&absolute(from, &written(location))?).ok().filter(|target| target.kind() == Kind::Http)?;
     let method = match (status, method) {
         (303, Method::Head) => Method::Head,
         (303, _) | (301 | 302, Method::Post) => Method::Get,
@@ -31,14 +30,10 @@ pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]
     Some(Next { target, method, elsewhere })
 }
 
-/// The text of a header: what no URL may have is percent-encoded, the fragment is not sent. Control characters are no text.
-fn written(location: &[u8]) -> Option<String> {
-    let location = location.trim_ascii();
-    let location = location.split(|byte| *byte == b'#').next().unwrap_or_default();
-    if location.iter().any(u8::is_ascii_control) {
-        return None;
-    }
-    Some(encoded(location.iter().copied(), |byte| byte == b' ' || !byte.is_ascii()))
+/// The text of a header: spaces and what is not ASCII are percent-encoded, the fragment is not sent. What else no URL may have, `Target` refuses.
+fn written(location: &[u8]) -> String {
+    let location = location.trim_ascii().split(|byte| *byte == b'#').next().unwrap_or_default();
+    encoded(location.iter().copied(), |byte| byte == b' ' || !byte.is_ascii())
 }
 
 /// By RFC 3986, section 5.2.

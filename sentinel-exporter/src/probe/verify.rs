@@ -30,7 +30,8 @@ impl Verify {
             .build()
             .map_err(|_| ConfigError::new("ca_file", "no issuers", "certificates of issuers"))?;
         let mut config = versions()?.with_webpki_verifier(Arc::clone(&strict)).with_no_client_auth();
-        // A resumed session shows no certificate: neither a renewed one nor one that is no longer believed would be seen.
+        // A resumed session shows no certificate: neither a renewed one nor one that is no longer believed would be seen. The library resumes none for
+        // another verifier either, and each connection has its own; that is not to be relied on.
         config.resumption = Resumption::disabled();
         Ok(Self { config, strict, schemes })
     }

@@ -251,6 +251,9 @@ fn it_breaks() {
         assert_eq!(judged(half, r#"{"contains": "well"}"#), Some(Cause::Protocol), "{half:?}");
         assert_eq!(judged(half, "{}"), None, "{half:?}");
     }
+    // Nor is it asked for where the status has said enough.
+    let half = "HTTP/1.1 500 x\r\ncontent-length: 9\r\n\r\nwell";
+    assert_eq!(judged(half, r#"{"contains": "well"}"#), Some(Cause::Status));
     // A reset: what was sent is not read.
     let rude = Server::raw(|stream| {
         let _ = stream.peek(&mut [0]);

@@ -10,6 +10,8 @@ mod certificates;
 mod deadline;
 mod guard;
 mod names;
+#[cfg(target_os = "linux")]
+mod rate;
 mod redirects;
 mod secrets;
 #[path = "../common/server.rs"]
