@@ -176,6 +176,11 @@ impl Desk {
         }
     }
 
+    /// A turn of the thread begins.
+    pub(crate) fn turn(&mut self) {
+        self.round.turn();
+    }
+
     /// Probes who is due now.
     pub(crate) fn probe(&mut self, now_ms: i64) {
         self.round.begin(now_ms);

@@ -181,6 +181,7 @@ impl Work {
         let looks = is_beat || last || matches!(woken, Woken::Asked);
         #[cfg(unix)]
         if let Some(desk) = &mut self.desk {
+            desk.turn();
             match woken {
                 Woken::Happened(Happened::Sent(sent)) => desk.heard(&sent, now_ms, &mut self.failures),
                 Woken::Happened(Happened::Found(found)) => desk.found(found, now_ms, &mut self.failures),

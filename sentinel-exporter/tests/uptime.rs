@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A server that answers with this status; with 0 it hangs up.
+/// A server that answers with this status; with 0 it hangs up, with 1 it thinks for a while and says 200.
 struct Target {
     address: SocketAddr,
     status: Arc<AtomicU16>,
@@ -37,6 +37,10 @@ impl Target {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 counts.fetch_add(1, Ordering::Relaxed);
                 let status = answers.load(Ordering::Relaxed);
+                if status == 1 {
+                    std::thread::sleep(Duration::from_millis(250));
+                }
+                let status = if status == 1 { 200 } else { status };
                 if status > 0 {
                     let mut request = [0; 1_024];
                     let _ = stream.read(&mut request);
@@ -279,4 +283,33 @@ fn an_object_is_a_table() {
     }
     let setup = Setup { uptime: Some(r#"{"checks": []}"#.into()), ..Setup::default() };
     assert_eq!(setup.exporter(&sentinel).map(|_| ()).unwrap_err().field, "service");
+}
+
+/// Stopped for a while, again and again, with a probe on its way: the target is not down for it.
+#[test]
+fn a_process_that_stands_still_blames_nobody() {
+    let (_guard, dir) = private();
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let shop = Target::start();
+    shop.answers(1);
+    let worker = Worker { process: Process::start(&shop.address.to_string(), &dir), said: RefCell::default() };
+    wait(|| worker.says("leads").then_some(()));
+    for _ in 0..4 {
+        // While it is asked.
+        let before = shop.asked();
+        wait(|| (shop.asked() > before).then_some(()));
+        worker.process.stop();
+        std::thread::sleep(Duration::from_millis(2_600));
+        worker.process.go_on();
+    }
+    let before = shop.asked();
+    wait(|| (shop.asked() > before + 1).then_some(()));
+    drop(worker);
+    // What is written is what it has found.
+    let sentinel = Sentinel::builder().build().unwrap();
+    let exporter = Exporter::new(&sentinel, config(&dir, &[("shop", shop.address)])).unwrap();
+    exporter.start();
+    let day = wait(|| standing(&sentinel, "shop")).windows.remove(0).availability;
+    assert!(day.down_ms == 0 && day.up_ms > 0 && day.unknown_ms > 0, "{day:?}");
 }

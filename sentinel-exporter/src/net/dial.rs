@@ -1,6 +1,6 @@
 //! From a host's name to a connection, encrypted or not, by one deadline for all of it.
 
-use super::fault::Fault;
+use super::fault::{Fault, is_ours};
 use super::stream::Stream;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -35,6 +35,7 @@ pub(crate) async fn connect(addresses: &[SocketAddr], by: Instant) -> Result<Tcp
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
+            Ok(Err(error)) if is_ours(&error) => return Err(Fault::NoRoom),
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Fault::ConnectRefused,
             Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Fault::ConnectTimeout,
             Ok(Err(_)) => Fault::Unreachable,

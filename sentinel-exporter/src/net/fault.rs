@@ -17,6 +17,9 @@ pub(crate) enum Fault {
     ConnectTimeout,
     #[error("the host cannot be reached")]
     Unreachable,
+    /// Nobody else's fault: no file descriptors, ports or memory left.
+    #[error("this process has no room for another connection")]
+    NoRoom,
     #[error("the certificate has expired")]
     Expired,
     #[error("the certificate is not valid yet")]
@@ -52,6 +55,9 @@ impl From<&io::Error> for Fault {
         if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return tls.into();
         }
+        if is_ours(error) {
+            return Self::NoRoom;
+        }
         match error.kind() {
             io::ErrorKind::TimedOut => Self::TimedOut,
             io::ErrorKind::ConnectionRefused => Self::ConnectRefused,
@@ -60,6 +66,20 @@ impl From<&io::Error> for Fault {
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => Self::Unreachable,
             _ => Self::Reset,
         }
+    }
+}
+
+/// The system had no room for it.
+pub(crate) fn is_ours(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        let ours = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+        error.raw_os_error().is_some_and(|code| ours.contains(&code))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
     }
 }
 

@@ -4,11 +4,11 @@ use super::allow::Allow;
 use super::resolve::Resolve;
 use super::verify::{Seen, Verify};
 use crate::net::dial::{connect, secure};
-use crate::net::fault::Fault;
+use crate::net::fault::{Fault, is_ours};
 use crate::net::stream::Stream;
 use sentinel_core::uptime::{Cause, Target};
 use serde::Serialize;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -90,13 +90,22 @@ impl Dialer {
         let began = Instant::now();
         let found = self.resolver.resolve(host).await;
         add(&mut phases.dns_us, began, Instant::now());
-        found.ok().filter(|addresses| !addresses.is_empty()).ok_or(Cause::Dns)
+        // A resolver that has no file descriptor to ask with finds nothing, and does not say why.
+        let nowhere = || if has_room() { Cause::Dns } else { Cause::OwnNetwork };
+        found.ok().filter(|addresses| !addresses.is_empty()).ok_or_else(nowhere)
     }
+}
+
+/// Another socket can be had.
+fn has_room() -> bool {
+    !UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).is_err_and(|error| is_ours(&error))
 }
 
 pub(super) fn cause(fault: Fault) -> Cause {
     match fault {
         Fault::Dns => Cause::Dns,
+        // Which says nothing of the target: see `Prober::probe`.
+        Fault::NoRoom => Cause::OwnNetwork,
         Fault::ConnectRefused | Fault::Unreachable => Cause::Connect,
         Fault::DnsTimeout | Fault::ConnectTimeout | Fault::TimedOut => Cause::Timeout,
         Fault::Expired | Fault::NotYetValid | Fault::OtherName | Fault::Issuer | Fault::Certificate => {

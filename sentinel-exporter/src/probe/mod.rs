@@ -168,6 +168,8 @@ impl Prober {
         let interval_ms = check.interval_ms();
         let result = match judged.unwrap_or(Err(Cause::Timeout)) {
             Ok(()) => CheckResult::up(at_ms, interval_ms),
+            // No file descriptors, ports or memory left: that is not the target's doing.
+            Err(Cause::OwnNetwork) => CheckResult::unknown(at_ms, interval_ms, Cause::OwnNetwork),
             Err(cause) => CheckResult::down(at_ms, interval_ms, cause),
         };
         let result = CheckResult { latency_us: found.latency.map(micros), status: found.status, ..result };

@@ -5,17 +5,21 @@ use crate::failures::{Failure, Failures};
 use crate::probe::Probed;
 use crate::rollup::Place;
 use sentinel_core::alert::{Facts, State};
-use sentinel_core::uptime::{Check, UptimeReport};
+use sentinel_core::uptime::{Cause, Check, CheckResult, Outcome, UptimeReport};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How long what the leader has written is good for, where others ask.
 const READ_FOR: Duration = Duration::from_secs(1);
+/// The thread does something every second. When it has not for so long it was stopped, and deadlines have passed meanwhile.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// A probe that has ended.
 pub(crate) struct Found {
     check: Arc<Check>,
+    /// How often the thread had stood still when it began.
+    stalls: u64,
     probed: Probed,
 }
 
@@ -27,6 +31,9 @@ pub(crate) struct Round {
     /// While it leads.
     probing: Option<Probing>,
     on_their_way: JoinSet<Found>,
+    /// The thread's last turn, and how often it has stood still.
+    turned: Instant,
+    stalls: u64,
     /// What whoever leads has written, or why that is not known, and when that was seen.
     read: Option<(Instant, Result<UptimeReport, String>)>,
     /// Why it cannot do what a leader has to.
@@ -35,7 +42,8 @@ pub(crate) struct Round {
 
 impl Round {
     pub(crate) fn new(state: Place) -> Self {
-        Self { state, plan: None, probing: None, on_their_way: JoinSet::new(), read: None, hindered: None }
+        let (on_their_way, turned) = (JoinSet::new(), Instant::now());
+        Self { state, plan: None, probing: None, on_their_way, turned, stalls: 0, read: None, hindered: None }
     }
 
     /// Other checks, or none any more.
@@ -84,15 +92,23 @@ impl Round {
         }
     }
 
+    /// A turn of the thread begins.
+    pub(crate) fn turn(&mut self) {
+        if self.turned.elapsed() > STALLED {
+            self.stalls += 1;
+        }
+        self.turned = Instant::now();
+    }
+
     /// Probes who is due now.
     pub(crate) fn begin(&mut self, now_ms: i64) {
         let Some((probing, plan)) = self.probing.as_mut().zip(self.plan.as_ref()) else { return };
         let room = plan.at_once.saturating_sub(self.on_their_way.len());
         for check in probing.next(now_ms, room) {
-            let prober = plan.prober.clone();
+            let (prober, stalls) = (plan.prober.clone(), self.stalls);
             self.on_their_way.spawn(async move {
                 let probed = prober.probe(&check, now_ms).await;
-                Found { check, probed }
+                Found { check, stalls, probed }
             });
         }
     }
@@ -121,8 +137,9 @@ impl Round {
     pub(crate) fn heard(&mut self, found: Found, now_ms: i64, failures: &mut Failures) {
         let Some(probing) = &mut self.probing else { return };
         let mut next = Some(found);
-        while let Some(Found { check, probed }) = next {
-            probing.done(&check.name, now_ms, probed.result, probed.expires_ms);
+        while let Some(Found { check, stalls, probed }) = next {
+            let result = if stalls == self.stalls { probed.result } else { excused(probed.result) };
+            probing.done(&check.name, now_ms, result, probed.expires_ms);
             next = loop {
                 match self.on_their_way.try_join_next() {
                     Some(Ok(found)) => break Some(found),
@@ -170,5 +187,15 @@ impl Round {
             failures.error(Failure::Uptime, why);
         }
         self.hindered = done.err();
+    }
+}
+
+/// While this process stood still nobody can have been in time.
+fn excused(result: CheckResult) -> CheckResult {
+    match result.cause {
+        Some(Cause::Timeout | Cause::Latency) => {
+            CheckResult { outcome: Outcome::Unknown, cause: Some(Cause::OwnNetwork), ..result }
+        }
+        _ => result,
     }
 }

@@ -204,6 +204,15 @@ impl Process {
         writeln!(self.stdin, "{words}").unwrap();
     }
 
+    /// It stands still until it may go on.
+    pub(crate) fn stop(&self) {
+        kill_process(self.group, Signal::STOP).unwrap();
+    }
+
+    pub(crate) fn go_on(&self) {
+        kill_process(self.group, Signal::CONT).unwrap();
+    }
+
     /// kill -9, of this process and not of those it forked, and waits until it is dead.
     pub(crate) fn kill(&mut self) {
         kill_process(self.group, Signal::KILL).unwrap();

@@ -13,6 +13,8 @@ mod names;
 #[cfg(target_os = "linux")]
 mod rate;
 mod redirects;
+#[cfg(target_os = "linux")]
+mod room;
 mod secrets;
 #[path = "../common/server.rs"]
 #[allow(dead_code)]
