@@ -70,7 +70,7 @@ test('what cannot be used is named and not shown', (t) => {
     )
   }
   // Only there: an alert has no keys that are somebody's own.
-  assert.throws(() => new Sentinel({ service: 'shop', dir, alerts: { headers: { '/a': 1 } } }), { field: 'alerts.headers' })
+  assert.throws(() => new Sentinel({ service: 'shop', dir, alerts: { headers: { '/a': 1 } } }), { name: 'TypeError', field: 'alerts.headers' })
 })
 
 test('without checks there is nothing to say', (t) => {

@@ -71,7 +71,8 @@ def test_what_cannot_be_used_is_named_and_not_shown(place, field, uptime):
 
 
 def test_an_alert_has_no_keys_that_are_somebodys_own(place):
-    assert refused(dir=place, alerts={"headers": {"/" + CANARY: 1}}).field == "alerts.headers"
+    error = refused(dir=place, alerts={"headers": {"/" + CANARY: 1}})
+    assert (error.field, error.allowed) == ("alerts.headers", "names of options as keys")
 
 
 @pytest.fixture

@@ -65,6 +65,16 @@ impl Days {
         days
     }
 
+    /// The window from `from_ms` until they end: what lies before its first midnight is asked of the history, the rest is added up here,
+    /// so that of many windows no result is measured twice.
+    pub(super) fn window(&self, history: &History, maintenance: &[Maintenance], from_ms: i64) -> Availability {
+        let midnight = from_ms.div_euclid(DAY).saturating_add(1).saturating_mul(DAY);
+        let skip = usize::try_from(midnight.saturating_sub(self.from_ms) / DAY).unwrap_or(0);
+        let whole = || history.availability(from_ms, self.to_ms, maintenance);
+        let Some(rest) = self.iter().skip(skip).reduce(|sum, day| sum.and(&day).unwrap_or(sum)) else { return whole() };
+        history.availability(from_ms, rest.from_ms, maintenance).and(&rest).unwrap_or_else(whole)
+    }
+
     /// Each as a window of its own, the oldest first.
     ///
     /// ```

@@ -184,9 +184,9 @@ pub struct Window {
 impl CheckStanding {
     pub(super) fn of(monitor: &Monitor, now_ms: i64) -> Self {
         let Monitor { check, state, history, .. } = monitor;
+        let days = Days::of(history, &check.maintenance, now_ms);
         let window = |hours: i64| {
-            let from_ms = now_ms.saturating_sub(hours * HOUR);
-            let availability = history.availability(from_ms, now_ms, &check.maintenance);
+            let availability = days.window(history, &check.maintenance, now_ms.saturating_sub(hours * HOUR));
             Window {
                 hours,
                 uptime: availability.uptime(),
@@ -213,7 +213,7 @@ impl CheckStanding {
             missed: monitor.missed,
             tags: check.tags.clone(),
             windows: WINDOWS.map(window).to_vec(),
-            days: Some(Days::of(history, &check.maintenance, now_ms)),
+            days: Some(days),
         }
     }
 }
