@@ -37,7 +37,7 @@ DENY    := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
-FUZZ_TARGETS := admin alerts codec merge replay_lines rollup_file
+FUZZ_TARGETS := admin alerts codec merge replay_lines rollup_file uptime
 MUTANTS := target/tools/bin/cargo-mutants
 MUTANTS_VERSION := 27.1.0
 # Where a count or a bound is made or kept, and what is concluded from them.

@@ -1,6 +1,7 @@
 //! Writes the first seeds of each target's corpus: `cargo run --example seeds` in `fuzz/`.
 
 use sentinel_core::alert::{Accused, Alerts, Facts, Grouping, Notice, Row, Rules, State, TenantErrors};
+use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Target, Uptime};
 use sentinel_core::{Block, Clock, Event, Kind as Verdict, Latency, Sentinel};
 use sentinel_exporter::rollup::{Kind, Name, frame};
 use sentinel_fuzz::{SLOT_MS, START};
@@ -101,6 +102,28 @@ fn alerts() -> Vec<Vec<u8>> {
     out
 }
 
+/// What uptime checks leave behind, without the heads that the target puts before it: a check with a past, one that flaps, an outage.
+fn uptime() -> Vec<Vec<u8>> {
+    let check = |name: &str| Check::new(name, Target::new(&format!("https://{name}.example/")).expect("a URL"));
+    let mut uptime = Uptime::default();
+    let _ = uptime.configure(Checks::new(vec![check("a"), check("b"), check("c")]).expect("three checks"), START);
+    let mut out = vec![CheckResult::down(START, 60_000, Cause::Status).to_bytes().to_vec()];
+    for minute in 0..3_000 {
+        let now = START + minute * 60_000;
+        for (name, fails) in [("a", minute % 7 == 0), ("b", minute / 5 % 2 == 0), ("c", minute > 2_900)] {
+            let down = fails || minute > 2_950;
+            let result = if down { CheckResult::down(now, 60_000, Cause::Timeout) } else { CheckResult::up(now, 60_000) };
+            let _ = uptime.record(name, now + 90, CheckResult { latency_us: Some(7_000), ..result }, Some(now + 1_000_000));
+        }
+        if [3, 2_000, 2_999].contains(&minute) {
+            out.extend(["a", "b", "c"].iter().filter_map(|name| uptime.encode(name)));
+            out.push(uptime.encode_shared());
+        }
+    }
+    // The head is five bytes, the checksum four.
+    out.iter().enumerate().map(|(i, bytes)| if i == 0 { bytes.clone() } else { bytes[5..bytes.len() - 4].to_vec() }).collect()
+}
+
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let write = |target: &str, name: String, bytes: &[u8]| {
@@ -113,6 +136,9 @@ fn main() -> io::Result<()> {
         }
     }
     write("codec", "seed-empty".into(), &[])?;
+    for (i, bytes) in uptime().iter().enumerate() {
+        write("uptime", format!("seed-{i}"), bytes)?;
+    }
     for (i, bytes) in alerts().iter().enumerate() {
         write("alerts", format!("seed-{i}"), bytes)?;
     }
