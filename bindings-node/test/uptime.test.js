@@ -1,6 +1,7 @@
 // What is checked is read as it is given, what cannot be used is named and not shown, and the types are those of the document.
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -71,6 +72,42 @@ test('what cannot be used is named and not shown', (t) => {
   }
   // Only there: an alert has no keys that are somebody's own.
   assert.throws(() => new Sentinel({ service: 'shop', dir, alerts: { headers: { '/a': 1 } } }), { name: 'TypeError', field: 'alerts.headers' })
+})
+
+test('a target is up and down', async (t) => {
+  const answers = { status: 200 }
+  const server = createServer((request, response) => response.writeHead(answers.status).end())
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const target = `http://127.0.0.1:${server.address().port}/${CANARY}`
+  const s = new Sentinel({
+    service: 'shop',
+    dir: place(t),
+    uptime: { allow: ['loopback'], checks: [{ name: 'shop', target, interval: '1s', confirm: { every: '100ms' } }] },
+    alerts: { grouping: { first: 0, then: 0 } }
+  })
+  t.after(() => s.close())
+  const within = async (ask) => {
+    for (const end = Date.now() + 20_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 20))) {
+      const found = ask()
+      if (found) return found
+    }
+    throw new Error('not in time')
+  }
+  const standing = (status) => {
+    const found = s.uptime({ series: true })
+    return found.counts[status] === 1 && found
+  }
+  const report = await within(() => standing('up'))
+  const [shop] = report.checks
+  assert.deepEqual([shop.name, shop.last.status, shop.days.upMs.length, report.leader, report.service, report.note], ['shop', 200, 90, true, 'shop', null])
+  answers.status = 503
+  assert.equal((await within(() => standing('down'))).checks[0].last.cause, 'status')
+  const [alert] = await within(() => s.alerts().alerts.length === 1 && s.alerts().alerts)
+  assert.deepEqual([alert.rule, alert.subject, alert.alert.evidence.target.httpStatus], ['target_down', { target: 'shop' }, 503])
+  answers.status = 200
+  await within(() => standing('up') && s.alerts().alerts.length === 0)
+  assert.ok(!JSON.stringify([s.uptime(), s.alerts(), s.sharing()]).includes(CANARY))
 })
 
 test('without checks there is nothing to say', (t) => {

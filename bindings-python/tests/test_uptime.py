@@ -1,10 +1,13 @@
 """What is checked is taken as given, what cannot be used is named and not shown, and the shapes are those of the document."""
 
 import json
+import threading
 import typing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from service import within
 from tenant_sentinel import ConfigError, Sentinel, _types
 
 CANARY = "canary-7f3a"
@@ -16,7 +19,7 @@ EVERYTHING = {
             "interval": "30s",
             "timeout": 2.5,
             "method": "GET",
-            "headers": {"X-Api-Key": CANARY, "user_agent": "x", "é" * 40: ""},
+            "headers": {"X-Api-Key": CANARY, "user_agent": "x", "h" * 64: ""},
             "expect": {
                 "status": ["2xx", 304],
                 "json": {"/db/ready": True, "": {"a b": [{"/": None}, 1.5]}},
@@ -106,6 +109,52 @@ def test_without_checks_there_is_nothing_to_say(place):
         assert caught.value.field == "series"
         with pytest.raises(TypeError):
             sentinel.uptime(True)  # type: ignore[misc]
+
+
+@pytest.fixture
+def target():
+    """A server, and the status with which it answers."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(answers["status"])
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    answers = {"status": 200}
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/{CANARY}", answers
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_target_is_up_and_down(place, target):
+    url, answers = target
+    check = {"name": "shop", "target": url, "interval": "1s", "confirm": {"every": "100ms"}}
+    uptime = {"allow": ["loopback"], "checks": [check]}
+    alerts = {"grouping": {"first": 0, "then": 0}}
+    with Sentinel(service="shop", dir=place, uptime=uptime, alerts=alerts) as sentinel:
+
+        def standing(status):
+            found = sentinel.uptime(series=True)
+            return found if found["counts"][status] == 1 else None
+
+        report = within(lambda: standing("up"))
+        (shop,) = report["checks"]
+        assert (shop["name"], shop["last"]["status"], len(shop["days"]["up_ms"])) == ("shop", 200, 90)
+        assert (report["leader"], report["service"], report["note"]) == (True, "shop", None)
+        answers["status"] = 503
+        (shop,) = within(lambda: standing("down"))["checks"]
+        assert shop["last"]["cause"] == "status"
+        (alert,) = within(lambda: sentinel.alerts()["alerts"])
+        assert (alert["rule"], alert["subject"]) == ("target_down", {"target": "shop"})
+        assert alert["alert"]["evidence"]["target"]["http_status"] == 503
+        answers["status"] = 200
+        within(lambda: standing("up") and not sentinel.alerts()["alerts"])
+        assert CANARY not in json.dumps([sentinel.uptime(), sentinel.alerts(), sentinel.sharing()])
 
 
 def differences(shape, schema, schemas, where, met):

@@ -53,7 +53,7 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The body as far as it was read: what a cap cut off is not there.
     pub body: &'a [u8],
-    /// From the beginning of the probe to the end of the body.
+    /// From the beginning of the probe to the end of the body, or of the head where the body is not looked at.
     pub latency: Duration,
 }
 
