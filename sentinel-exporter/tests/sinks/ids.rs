@@ -105,6 +105,11 @@ fn in_webhook(json: &Value, notice: &Notice) {
     assert_eq!(data, &notice);
 }
 
+/// A filter on the way looks at bytes.
+fn is_no_markup(body: &[u8]) {
+    assert!(!body.iter().any(|byte| b"<>&".contains(byte)), "{}", String::from_utf8_lossy(body));
+}
+
 fn in_mail(mail: &Value, notice: &Notice) {
     let message = notice.message();
     let headers = mail["headers"].as_array().unwrap();
@@ -154,6 +159,7 @@ fn ids_are_ids_by_http() {
         in_slack(&one.seen().last().unwrap().json(), &notice);
         let request = other.seen().pop().unwrap();
         in_webhook(&request.json(), &notice);
+        is_no_markup(&request.body);
         assert_eq!(request.header("webhook-id"), Some(notice.id.to_string().as_str()));
     }
     proptest!(ProptestConfig::with_cases(128), |(id in any_id())| {
@@ -162,6 +168,7 @@ fn ids_are_ids_by_http() {
         send(&webhook, &notice).unwrap();
         in_slack(&one.seen().last().unwrap().json(), &notice);
         in_webhook(&other.seen().last().unwrap().json(), &notice);
+        is_no_markup(&other.seen().last().unwrap().body);
     });
 }
 
