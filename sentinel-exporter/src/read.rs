@@ -230,12 +230,14 @@ mod tests {
         let readme =
             readme.replace("{ env = \"WEBHOOK_SECRET\" }", "\"whsec_c2VudGluZWwtZXhhbXBsZS1zaWduaW5nLWtleQ==\"");
         let readme = readme.replace("{ env = \"SMTP_PASSWORD\" }", "\"password\"");
+        let readme = readme.replace("{ env = \"SHOP_TOKEN\" }", "\"Bearer token\"");
         let shown = readme.split("```toml").skip(1).filter_map(|block| block.split("```").next());
         let configs: Vec<Config> =
             shown.filter(|toml| toml.contains("[exporter]")).map(|toml| Config::from_toml(toml).unwrap()).collect();
-        let sinks: Vec<usize> =
-            configs.iter().map(|config| config.alerts.as_ref().map_or(0, |alerts| alerts.sinks.len())).collect();
-        assert_eq!(sinks, [4, 0]);
+        let sinks = |config: &Config| config.alerts.as_ref().map_or(0, |alerts| alerts.sinks.len());
+        let checks = |config: &Config| config.uptime.as_ref().map_or(0, |uptime| uptime.checks.len());
+        let given: Vec<(usize, usize)> = configs.iter().map(|config| (sinks(config), checks(config))).collect();
+        assert_eq!(given, [(4, 0), (0, 2), (0, 0)]);
     }
 
     #[test]

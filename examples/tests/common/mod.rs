@@ -1,10 +1,9 @@
-//! Runs the built `replay` example as a user would.
+//! Runs a built example as a user would: the `replay`, where none is named.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::thread;
 use std::time::SystemTime;
 
@@ -14,23 +13,20 @@ const BUILD: &str = "cargo test -p sentinel-examples";
 
 /// The example beside this test: `target/PROFILE/examples`, beside `target/PROFILE/deps/TEST`. Cargo builds it for a test of
 /// the whole package but not for `--test NAME`, which would then judge what was built some other day.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let mut binary = std::env::current_exe().unwrap();
+fn binary(example: &str) -> PathBuf {
+    let mut binary = std::env::current_exe().unwrap();
+    binary.pop();
+    if binary.ends_with("deps") {
         binary.pop();
-        if binary.ends_with("deps") {
-            binary.pop();
-        }
-        binary.push("examples");
-        binary.push(format!("replay{}", std::env::consts::EXE_SUFFIX));
-        let built = fs::metadata(&binary).and_then(|file| file.modified());
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let edited = newest(&package.join("replay")).max(newest(&package.join("../sentinel-core/src")));
-        let fresh = built.is_ok_and(|built| built >= edited);
-        assert!(fresh, "{} is missing or older than its source: run {BUILD}", binary.display());
-        binary
-    })
+    }
+    binary.push("examples");
+    binary.push(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    let built = fs::metadata(&binary).and_then(|file| file.modified());
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let edited = newest(&package.join(example)).max(newest(&package.join("../sentinel-core/src")));
+    let fresh = built.is_ok_and(|built| built >= edited);
+    assert!(fresh, "{} is missing or older than its source: run {BUILD}", binary.display());
+    binary
 }
 
 /// When the newest file below a directory was written.
@@ -47,7 +43,11 @@ fn newest(directory: &Path) -> SystemTime {
 }
 
 pub(crate) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(binary());
+    command_of("replay", args)
+}
+
+pub(crate) fn command_of(example: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(binary(example));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
