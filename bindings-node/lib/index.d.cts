@@ -107,7 +107,7 @@ export interface UptimeOptions {
   allow?: string[]
   /** Certificates to trust besides the usual ones. */
   caFile?: string
-  /** Probes at a time, 1 to 4,096. Default: 256. */
+  /** Probes at a time, 1 to 4,096, and at most a quarter of the file descriptors. Default: 1,024. */
   atOnce?: number
 }
 

@@ -87,7 +87,7 @@ pub struct Config {
     pub budget: usize,
     /// Where closed slots are written as JSON lines. Nowhere by default.
     pub flush: Option<Flush>,
-    /// Where what must survive a restart is kept: alerts that fire, and what is not told yet. An absolute path. Default: `dir`, which
+    /// Where what must survive a restart is kept: alerts that fire, what is not told yet, and 90 days of uptime checks. An absolute path. Default: `dir`, which
     /// does not survive a restart of the machine where it is in memory.
     pub state_dir: Option<PathBuf>,
     /// Alerts: the table `[alerts]` of the file. None by default.

@@ -68,8 +68,8 @@ impl Desk {
     }
 
     /// What a configuration says is to be done here.
-    pub(crate) fn plan(&self, config: &Config) -> Result<(Option<Plan>, Option<Checks>), ConfigError> {
-        Ok((Plan::of(config, &self.made)?, Checks::of(config)?))
+    pub(crate) fn plan(&self, config: &Config) -> Result<Option<Plan>, ConfigError> {
+        Plan::of(config, &self.made)
     }
 
     /// Other checks, or none any more.
@@ -179,6 +179,11 @@ impl Desk {
     /// A turn of the thread begins.
     pub(crate) fn turn(&mut self) {
         self.round.turn();
+    }
+
+    /// It has ended.
+    pub(crate) fn turned(&mut self) {
+        self.round.turned();
     }
 
     /// Probes who is due now.

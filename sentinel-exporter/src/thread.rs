@@ -11,6 +11,8 @@ use crate::flush::Flusher;
 #[cfg(unix)]
 use crate::leader::Leader;
 use crate::process::{Phase, Process};
+#[cfg(unix)]
+use crate::uptime::Plan as Checks;
 use crate::view::View;
 use crate::watch::{Reload, Watch};
 use sentinel_core::{Block, Published, Sentinel};
@@ -109,8 +111,9 @@ impl Work {
     pub(crate) fn plan(&mut self, desk: &mut Desk) {
         let now_ms = self.sentinel.now_ms();
         plan(desk, &self.config, now_ms, &mut self.failures);
-        match desk.plan(&self.config) {
-            Ok((_, checks)) => desk.check(checks, now_ms, &mut self.failures),
+        // One cannot be used, and the other goes on.
+        match Checks::of(&self.config) {
+            Ok(checks) => desk.check(checks, now_ms, &mut self.failures),
             Err(error) => self.failures.error(Failure::Config, &error),
         }
     }
@@ -197,6 +200,10 @@ impl Work {
             let now_ms = self.sentinel.now_ms();
             desk.probe(now_ms);
             desk.send(now_ms);
+        }
+        #[cfg(unix)]
+        if let Some(desk) = &mut self.desk {
+            desk.turned();
         }
     }
 
@@ -394,7 +401,7 @@ impl Work {
                     // What the environment names goes on.
                     let next = Config { uptime: file.uptime.clone(), ..used.clone() };
                     let now_ms = self.sentinel.now_ms();
-                    match next.checks_of_env().and_then(|next| Ok((desk.plan(&next)?.1, next))) {
+                    match next.checks_of_env().and_then(|next| Ok((Checks::of(&next)?, next))) {
                         Ok((checks, next)) => {
                             *used = next;
                             desk.check(checks, now_ms, &mut self.failures);
@@ -442,7 +449,7 @@ impl Work {
 #[cfg(unix)]
 fn plan(desk: &mut Desk, config: &Config, now_ms: i64, failures: &mut Failures) {
     match desk.plan(config) {
-        Ok((plan, _)) => desk.configure(plan, now_ms, failures),
+        Ok(plan) => desk.configure(plan, now_ms, failures),
         Err(error) => failures.error(Failure::Config, &error),
     }
 }

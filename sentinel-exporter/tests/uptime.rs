@@ -345,3 +345,33 @@ fn no_more_at_once_than_is_allowed() {
     // Those whose end the listener has not seen yet may be open beside them.
     assert!((3..=6).contains(&most.load(Ordering::SeqCst)), "{most:?} of 12");
 }
+
+/// A target is down: a worker that does not probe says so as well, and when the one that does ends, nobody is told that it is over.
+#[test]
+fn who_takes_over_knows_that_it_is_down() {
+    let (_guard, dir) = private();
+    let shop = Target::start();
+    let begin = || {
+        let (sentinel, told) = (Sentinel::builder().build().unwrap(), Arc::new(Told::default()));
+        let config = config(&dir, &[("shop", shop.address)]);
+        let exporter = Exporter::with_sinks(&sentinel, config, None, vec![told.clone()]).unwrap();
+        exporter.start();
+        (sentinel, exporter, told)
+    };
+    let (one, first, _told) = begin();
+    becomes(&one, "shop", Status::Up);
+    let (other, second, told) = begin();
+    becomes(&other, "shop", Status::Up);
+    shop.answers(503);
+    becomes(&one, "shop", Status::Down);
+    let follows = wait(|| standing(&other, "shop").filter(|check| check.last.is_some_and(|last| last.is_down())));
+    let said = (follows.status, follows.confirmed);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(first.close(Duration::from_secs(5)));
+    wait(|| known(&other)?.leader.then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    let told = told.0.lock().unwrap().clone();
+    assert!(second.close(Duration::from_secs(5)));
+    assert!(told.is_empty(), "nothing has changed, and people were told {told:?}");
+    assert_eq!(said, (Status::Down, Status::Down), "a follower says");
+}

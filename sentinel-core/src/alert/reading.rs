@@ -55,7 +55,12 @@ fn target(key: &Key, facts: &Facts) -> Reading {
         _ => return Reading::Unknown,
     };
     match targets.find(name) {
-        Some(status) if key.rule == Rule::CertificateExpiring => is(status.expiring),
+        Some(status) if key.rule == Rule::CertificateExpiring => match status.expires_ms {
+            Some(_) => is(status.expiring),
+            // Another path of that host, which nobody has asked yet.
+            None if status.encrypted => Reading::Unknown,
+            None => Reading::Gone,
+        },
         // It is down again and again: one alert, until it has settled.
         Some(status) if status.confirmed != Status::Unknown => is(status.confirmed == Status::Down || status.flapping),
         _ => Reading::Gone,

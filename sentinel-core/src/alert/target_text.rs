@@ -31,7 +31,7 @@ pub(super) fn recovered(alert: &Alert, lasted: &str) -> String {
     let name = alert.key.subject.shown();
     let flapping = alert.evidence.target.as_ref().is_some_and(|target| target.flapping);
     match (alert.key.rule, &alert.key.subject) {
-        (Rule::CertificateExpiring, _) => format!("The certificate of target {name} is renewed"),
+        (Rule::CertificateExpiring, _) => format!("The certificate of target {name} does not expire soon any more"),
         (_, Subject::Target(_)) if flapping => format!("Target {name} is up, and has been for a while"),
         (_, Subject::Target(_)) => format!("Target {name} is up again after {lasted}"),
         _ => format!("The network of this host is back after {lasted}: targets answer"),

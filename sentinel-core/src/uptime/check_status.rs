@@ -41,6 +41,8 @@ pub struct CheckStatus {
     pub expires_ms: Option<i64>,
     /// That is soon, or was.
     pub expiring: bool,
+    /// TLS is spoken: there is a certificate, known or not.
+    pub encrypted: bool,
 }
 
 impl CheckStatus {
@@ -55,6 +57,7 @@ impl CheckStatus {
             flapping: state.flapping,
             expires_ms: state.expires_ms,
             expiring: state.expiring,
+            encrypted: check.target.is_encrypted(),
         }
     }
 }

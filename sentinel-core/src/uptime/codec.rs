@@ -3,15 +3,17 @@
 use super::engine::Uptime;
 use super::history::{Bucket, HOUR, History, ResultCounts};
 use super::monitor::{Monitor, hash};
+use super::network::{HOSTS, WITNESSES};
 use super::result::{Cause, CheckResult, MAX_INTERVAL_MS, Outcome, Packed, outcome_of};
 use super::state::{FLAPS, State, Status};
 use super::{KEPT_HOURS, KEPT_RESULTS};
 use crate::error::DecodeError;
 use crate::wire::{MAX_COUNT, Reader, Writer, invalid};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 const CHECK: [u8; 4] = *b"SNTU";
 const SHARED: [u8; 4] = *b"SNTW";
+const STATE: [u8; 4] = *b"SNTV";
 const VERSION: u8 = 1;
 
 impl Uptime {
@@ -62,6 +64,49 @@ impl Uptime {
         Ok(true)
     }
 
+    /// The bytes of a check's state alone, for [`Uptime::restore_state`]; `None` if there is none of that name. A log writes it down with
+    /// every [`Change`](super::Change).
+    ///
+    /// ```
+    /// assert!(sentinel_core::uptime::Uptime::default().encode_state("db").is_none());
+    /// ```
+    pub fn encode_state(&self, name: &str) -> Option<Vec<u8>> {
+        let Monitor { check, state, .. } = self.monitors.get(name)?;
+        let mut out = Writer::new(STATE, VERSION, 64);
+        out.0.extend_from_slice(&identity(check).to_le_bytes());
+        out.state(state);
+        Some(out.finish())
+    }
+
+    /// Takes back what [`Uptime::encode_state`] gave. False if there is no check of that name, or it is another target now, or paused.
+    ///
+    /// # Errors
+    /// A [`DecodeError`] for bytes that are nothing of the kind; nothing is changed then.
+    ///
+    /// ```
+    /// use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Status, Target, Uptime};
+    ///
+    /// let checks = Checks::new(vec![Check::new("db", Target::new("tcp://db:5432")?)])?;
+    /// let (mut one, mut two) = (Uptime::default(), Uptime::default());
+    /// one.configure(checks.clone(), 0);
+    /// two.configure(checks, 0);
+    /// [0, 10_000, 20_000].map(|at| one.record("db", at, CheckResult::down(at, 60_000, Cause::Connect), None));
+    /// two.restore_state("db", &one.encode_state("db").unwrap())?;
+    /// assert_eq!(two.standing("db", 20_000).unwrap().confirmed, Status::Down);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn restore_state(&mut self, name: &str, bytes: &[u8]) -> Result<bool, DecodeError> {
+        let mut input = Reader::open(bytes, STATE, VERSION)?;
+        let (same, state) = (u64::from_le_bytes(input.array()?), input.state()?);
+        input.end()?;
+        let Some(monitor) = self.monitors.get_mut(name) else { return Ok(false) };
+        let holds = same == identity(&monitor.check) && !monitor.check.paused;
+        if holds {
+            monitor.state = state;
+        }
+        Ok(holds)
+    }
+
     /// The bytes of what is known of all checks together (this side's own network, the clock), for [`Uptime::restore_shared`].
     ///
     /// ```
@@ -94,6 +139,12 @@ impl Uptime {
         for monitor in self.monitors.values_mut() {
             let lost = monitor.state.last.is_some_and(|last| last.cause == Some(Cause::OwnNetwork));
             monitor.disowned = since.is_some() && lost;
+        }
+        // Other checks than those who knew of the outage, and too few to know that it is over.
+        let lost: BTreeSet<u64> =
+            self.monitors.values().filter(|monitor| monitor.disowned).map(|monitor| monitor.host).collect();
+        if lost.len() < HOSTS && self.monitors.len() <= WITNESSES {
+            self.network.down_since_ms = None;
         }
         Ok(())
     }

@@ -50,6 +50,8 @@ pub struct Uptime {
     pub(super) monitors: BTreeMap<String, Monitor>,
     pub(super) network: Network,
     pub(super) now_ms: Option<i64>,
+    /// When this side's network came back last, Unix ms.
+    pub(super) back_ms: Option<i64>,
 }
 
 impl Uptime {
@@ -82,6 +84,10 @@ impl Uptime {
                 }
             };
             self.monitors.insert(monitor.check.name.clone(), monitor);
+        }
+        // Those who knew of an outage may be others now: if it goes on, it is found again.
+        if self.network.down_since_ms.is_some() && !after.marks.is_empty() | !before.is_empty() {
+            self.network_is_back(now_ms, &mut after);
         }
         let marks = after.marks.len();
         for mut gone in before.into_values() {
@@ -156,14 +162,14 @@ impl Uptime {
         let Some(monitor) = self.monitors.get_mut(name).filter(|monitor| !monitor.check.paused) else { return after };
         monitor.busy_ms = None;
         let outage = self.network.down_since_ms.filter(|since| result.at_ms >= *since);
+        // Who was asked while the network was down is excused, though he is heard when it is back.
+        let late = self.back_ms.is_some_and(|back| result.at_ms < back);
         let mut answers = false;
-        if outage.is_some() {
-            if result.is_down() {
-                (result.outcome, result.cause) = (Outcome::Unknown, Some(Cause::OwnNetwork));
-                monitor.disowned = true;
-            } else {
-                answers = result.outcome == Outcome::Up;
-            }
+        if (outage.is_some() || late) && result.may_be_ours() {
+            (result.outcome, result.cause) = (Outcome::Unknown, Some(Cause::OwnNetwork));
+            monitor.disowned = outage.is_some();
+        } else if outage.is_some() {
+            answers = result.outcome == Outcome::Up || result.cause.is_some_and(Cause::is_answer);
         }
         if monitor.history.record(result, &monitor.check.maintenance) {
             after.stored = Some(result);
@@ -189,7 +195,7 @@ impl Uptime {
     }
 
     /// Takes back a result that was [stored](After::stored), or a mark, from a log: in the order of the log, after [`Uptime::restore`]. Nothing is
-    /// told, and nobody is called down by it: the next failure does that. False if it changes nothing.
+    /// told. What was confirmed by it comes with [`Uptime::restore_state`]. False if it changes nothing.
     ///
     /// ```
     /// use sentinel_core::uptime::{Check, CheckResult, Checks, Target, Uptime};
@@ -215,11 +221,15 @@ impl Uptime {
         if self.network.down_since_ms.is_some() {
             return; // a probe that began before that: the next one says more
         }
-        let Some((host, since_ms, held)) =
-            self.monitors.get(name).map(|monitor| (monitor.host, monitor.state.streak_ms, monitor.state.held))
-        else {
+        let Some(monitor) = self.monitors.get_mut(name) else { return };
+        let (host, since_ms, held) = (monitor.host, monitor.state.streak_ms, monitor.state.held);
+        if monitor.state.last.is_some_and(|last| !last.may_be_ours()) {
+            // It has answered, or may not be asked: nobody else can say more of that.
+            if !nearly {
+                monitor.state.turn(&monitor.check, now_ms, Status::Down, &mut after.changes);
+            }
             return;
-        };
+        }
         let others = self.monitors.iter().filter(|(other, _)| other.as_str() != name);
         let verdict = judge(host, since_ms, others.filter_map(|(_, monitor)| monitor.witness(now_ms)));
         match verdict {
@@ -265,10 +275,14 @@ impl Uptime {
         let Some(since_ms) = self.network.down_since_ms else { return };
         let back = was_lost.is_some_and(|host| self.network.is_back(host));
         if back || most_answer(since_ms, self.monitors.values().filter_map(|monitor| monitor.witness(now_ms))) {
-            self.network = Network::default();
-            self.monitors.values_mut().for_each(|monitor| monitor.disowned = false);
-            after.changes.push(network(now_ms, now_ms, What::NetworkUp));
+            self.network_is_back(now_ms, after);
         }
+    }
+
+    fn network_is_back(&mut self, now_ms: i64, after: &mut After) {
+        (self.network, self.back_ms) = (Network::default(), Some(now_ms));
+        self.monitors.values_mut().for_each(|monitor| monitor.disowned = false);
+        after.changes.push(network(now_ms, now_ms, What::NetworkUp));
     }
 
     /// Failures of all checks from this moment on (Unix ms) are this side's own: what [`After::disowned_ms`] said, read back from a log.
@@ -375,6 +389,7 @@ impl Uptime {
                 monitor.restart(now_ms);
             }
             self.network.down_since_ms = self.network.down_since_ms.map(|since| since.min(now_ms));
+            self.back_ms = self.back_ms.map(|back| back.min(now_ms));
             self.now_ms = Some(now_ms);
         } else {
             self.now_ms = Some(latest.max(now_ms));

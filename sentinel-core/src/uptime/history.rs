@@ -262,7 +262,7 @@ impl History {
         self.counts
     }
 
-    /// Failures from this moment on (Unix ms) are this side's own: they say nothing of the target. How many there were.
+    /// Failures from this moment on (Unix ms) that nobody has answered are this side's own: they say nothing of the target. How many there were.
     ///
     /// ```
     /// use sentinel_core::uptime::{Cause, CheckResult, History};
@@ -277,7 +277,7 @@ impl History {
         let mut disowned = 0;
         for packed in self.results.range_mut(first..) {
             let result = packed.get();
-            if result.is_down() {
+            if result.may_be_ours() {
                 let (outcome, cause) = (Outcome::Unknown, Some(Cause::OwnNetwork));
                 *packed = Packed::new(CheckResult { outcome, cause, ..result });
                 disowned += 1;

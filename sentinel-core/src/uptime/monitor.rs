@@ -83,10 +83,13 @@ impl Monitor {
     pub(super) fn witness(&self, now_ms: i64) -> Option<Witness> {
         let silent = self.check.paused || self.state.confirmed() == Status::Down || self.check.in_maintenance(now_ms);
         let known = self.state.last.filter(|last| last.outcome != Outcome::Unknown || self.disowned);
-        (!silent).then(|| Witness {
+        let fails = self.state.last.as_ref().is_some_and(CheckResult::may_be_ours);
+        // Somebody who may not be asked knows nothing.
+        let blocked = known.is_some_and(|last| last.cause == Some(Cause::Blocked));
+        (!silent && !blocked).then(|| Witness {
             host: self.host,
             at_ms: known.map(|last| last.at_ms),
-            fails: self.state.is_failing() || known.is_some_and(|last| last.outcome == Outcome::Unknown),
+            fails: fails || known.is_some_and(|last| last.outcome == Outcome::Unknown),
             streak_ms: self.state.streak_ms,
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 /// So many checks of other hosts say something of the network, if they are of so many hosts.
 pub(super) const WITNESSES: usize = 4;
-const HOSTS: usize = 2;
+pub(super) const HOSTS: usize = 2;
 /// It is this side's network when at least this share of them fail (of a hundred), and not any more when less than that do.
 const FAILS: usize = 80;
 const FAILS_NO_MORE: usize = 50;

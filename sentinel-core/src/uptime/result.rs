@@ -114,6 +114,16 @@ impl Cause {
     }
 
     /// Its number in bytes; 0 is none.
+    /// The other side has answered: the network is there, whatever else is wrong.
+    pub(super) const fn is_answer(self) -> bool {
+        matches!(self, Self::Status | Self::Body | Self::Json | Self::Latency | Self::Redirects | Self::Certificate)
+    }
+
+    /// Nobody has answered, which may be the doing of this side's own network.
+    pub(super) const fn may_be_ours(self) -> bool {
+        matches!(self, Self::Dns | Self::Connect | Self::Timeout | Self::Tls | Self::Protocol)
+    }
+
     pub(crate) const fn tag(cause: Option<Self>) -> u8 {
         match cause {
             Some(cause) => cause as u8 + 1,
@@ -224,6 +234,11 @@ impl CheckResult {
     }
 
     /// Every value within its range: what is stored is what can be read back.
+    /// A failure that may be the doing of this side's own network.
+    pub(super) fn may_be_ours(&self) -> bool {
+        self.is_down() && self.cause.is_none_or(Cause::may_be_ours)
+    }
+
     pub(super) fn bounded(mut self) -> Self {
         let limit = MAX_COUNT as i64;
         self.at_ms = self.at_ms.clamp(-limit, limit);

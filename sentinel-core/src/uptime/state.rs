@@ -14,6 +14,8 @@ const FLAPS_MS: i64 = 3_600_000;
 /// Without a change for so long it has settled.
 const SETTLED_MS: i64 = 1_800_000;
 const DAY_MS: i64 = 86_400_000;
+/// Results no further apart are in a row, however short the interval is.
+const ROW_MS: i64 = 120_000;
 
 /// What is known of a target now.
 ///
@@ -214,7 +216,7 @@ impl State {
         self.confirm_ms = None;
         let mut step = Step::Stays;
         let continues =
-            before.is_some_and(|before| before.outcome == result.outcome && result.at_ms < before.until_ms());
+            before.is_some_and(|before| before.outcome == result.outcome && result.at_ms < follows_until(&before));
         if result.outcome == Outcome::Unknown || (result.is_down() && calm) {
             (self.streak, self.held) = (0, false);
         } else {
@@ -300,7 +302,7 @@ impl State {
 
     /// Its failures since then were this side's own.
     pub(super) fn disown(&mut self, since_ms: i64) {
-        if let Some(last) = self.last.as_mut().filter(|last| last.is_down() && last.at_ms >= since_ms) {
+        if let Some(last) = self.last.as_mut().filter(|last| last.may_be_ours() && last.at_ms >= since_ms) {
             (last.outcome, last.cause) = (Outcome::Unknown, Some(Cause::OwnNetwork));
             (self.streak, self.held, self.confirm_ms) = (0, false, None);
         }
@@ -328,6 +330,12 @@ impl State {
     fn change(&self, check: &Check, at_ms: i64, what: What, tells: bool) -> Change {
         Change { check: Some(check.name.clone()), at_ms, since_ms: self.since_ms, what, cause: self.cause, tells }
     }
+}
+
+/// A result that began before then follows this one in a row. Not only for two intervals: where many hang and few can be asked at a
+/// time, each has to wait for its turn, and they are down all the same.
+fn follows_until(before: &CheckResult) -> i64 {
+    before.until_ms().max(before.at_ms.saturating_add(ROW_MS))
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {

@@ -179,7 +179,7 @@ fn a_certificate_is_for_the_day() {
     let lines = watch.bench.fired()[0].message().lines;
     assert_eq!(lines[..2], ["https://shop.example/…", "expires on 2023-12-04 UTC"]);
     watch.expiring("shop", 9 * DAY, None, Some(90 * DAY));
-    assert_eq!(watch.titles().last().unwrap(), "✅ The certificate of target shop is renewed");
+    assert_eq!(watch.titles().last().unwrap(), "✅ The certificate of target shop does not expire soon any more");
     let mut watch = Watch::new(at_once(Targets::default()), vec![check("shop")]);
     watch.expiring("shop", 0, Some(Cause::Certificate), Some(-3 * DAY));
     assert_eq!(watch.titles(), ["🚨 The certificate of target shop has expired 3 days ago"]);

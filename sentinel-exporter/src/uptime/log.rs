@@ -8,6 +8,7 @@
 //!        2 check u32, length u32, …  history and state of a check, in place of what was before
 //!        3 moment i64                failures since then were this side's own, of all checks that are named so far
 //!        4 length u32, …             what is known of all checks together
+//!        5 check u32, length u32, …  state of a check, whenever that has changed
 //! ```
 
 use crate::append::{self, Appended, FRAME, Header, OPEN};
@@ -26,6 +27,8 @@ const SHARED: u8 = 0;
 /// A file is made anew when it is larger than this, and than twice what it held when it was made.
 const SMALL: usize = 16 << 10;
 const TIMES: usize = 2;
+/// A part that could not be written is tried again after so long.
+const RETRY_MS: u64 = 10_000;
 
 /// The log of a host; whoever has it is the only one who writes.
 #[derive(Debug)]
@@ -35,8 +38,6 @@ pub(crate) struct Log {
     lock: FileLock,
     parts: Vec<Part>,
     torn: u64,
-    /// Why a part could not be read.
-    unread: Option<StoreError>,
 }
 
 #[derive(Debug)]
@@ -49,6 +50,8 @@ struct Part {
     made: usize,
     /// What comes with the next frame.
     pending: Vec<u8>,
+    /// When it could not be written last, Unix ms.
+    failed_ms: Option<i64>,
 }
 
 impl Log {
@@ -61,20 +64,17 @@ impl Log {
         let flags = OFlags::RDONLY | OFlags::CREATE | OPEN;
         let lock = FileLock::take(|| openat(&dir, Name::Probing.to_string(), flags, Mode::RUSR | Mode::WUSR))
             .map_err(|error| refused(Name::Probing, error))?;
-        let mut log = Self { place: place.clone(), dir, lock, parts: Vec::new(), torn: 0, unread: None };
+        let mut log = Self { place: place.clone(), dir, lock, parts: Vec::new(), torn: 0 };
         let mut shared = None;
         for part in 0..PARTS {
             let name = Name::Checks { part };
             let mut reading = Reading::default();
-            let opened = Appended::open(&log.dir, name, HEADER, |frame| reading.take(frame, uptime));
-            let (file, torn) = opened.unwrap_or_else(|error| {
-                log.unread = Some(error);
-                (Appended::new(name, HEADER), 0)
-            });
+            // What cannot be read now must not be made anew: 90 days are in it. Whoever leads tries again.
+            let (file, torn) = Appended::open(&log.dir, name, HEADER, |frame| reading.take(frame, uptime))?;
             log.torn += torn;
             shared = reading.shared.or(shared);
             let numbers = reading.names.into_iter().zip(0..).collect();
-            log.parts.push(Part { name, file, numbers, made: 0, pending: Vec::new() });
+            log.parts.push(Part { name, file, numbers, made: 0, pending: Vec::new(), failed_ms: None });
         }
         resume(uptime, shared.as_deref());
         for check in uptime.names() {
@@ -83,7 +83,7 @@ impl Log {
             part.made += bytes.len();
             // When it came to be is known from here on.
             if !part.numbers.contains_key(check) {
-                part.check(check, &bytes);
+                part.check(2, check, &bytes);
             }
         }
         Ok(log)
@@ -110,11 +110,6 @@ impl Log {
         self.torn
     }
 
-    /// Why what was there could not be read.
-    pub(crate) fn unread(&self) -> Option<&StoreError> {
-        self.unread.as_ref()
-    }
-
     /// Whether this process still is the one that writes.
     pub(crate) fn is_held(&mut self) -> bool {
         let Ok(Opened { fd: dir, .. }) = self.place.open() else { return false };
@@ -128,6 +123,13 @@ impl Log {
         let number = part.number(check);
         part.entry(1).extend_from_slice(&number.to_le_bytes());
         part.pending.extend_from_slice(&result.to_bytes());
+    }
+
+    /// Notes where a check stands.
+    pub(crate) fn state(&mut self, check: &str, uptime: &Uptime) {
+        if let Some(bytes) = uptime.encode_state(check) {
+            self.part_of(check).check(5, check, &bytes);
+        }
     }
 
     /// Notes that failures since then were this side's own.
@@ -146,16 +148,21 @@ impl Log {
     ///
     /// # Errors
     /// Why the last that failed did.
-    pub(crate) fn write(&mut self, uptime: &Uptime) -> Result<(), StoreError> {
+    pub(crate) fn write(&mut self, uptime: &Uptime, now_ms: i64) -> Result<(), StoreError> {
         let mut done = Ok(());
         for (at, part) in self.parts.iter_mut().enumerate().filter(|(_, part)| !part.pending.is_empty()) {
             let mut frame = std::mem::take(&mut part.pending);
+            // A disk that is full is not asked for a whole part with every result.
+            if part.failed_ms.is_some_and(|failed| now_ms.abs_diff(failed) < RETRY_MS) {
+                continue;
+            }
             let room = SMALL.max(TIMES * part.made);
             let written = if part.file.length().is_some_and(|length| length + frame.len() <= room) {
                 append::seal(&mut frame, 0, part.name).and_then(|()| part.file.append(&frame))
             } else {
                 part.renew(at as u8, &self.dir, uptime)
             };
+            part.failed_ms = written.is_err().then_some(now_ms);
             if let Err(error) = written {
                 // Whatever comes next has to bring it along.
                 part.file = Appended::new(part.name, HEADER);
@@ -172,7 +179,12 @@ impl Log {
     pub(crate) fn renew(&mut self, uptime: &Uptime) -> Result<(), StoreError> {
         let mut done = Ok(());
         for (at, part) in self.parts.iter_mut().enumerate() {
-            done = part.renew(at as u8, &self.dir, uptime).and(done);
+            let renewed = part.renew(at as u8, &self.dir, uptime);
+            if renewed.is_err() {
+                // The checks have other numbers now than in the file that is there.
+                part.file = Appended::new(part.name, HEADER);
+            }
+            done = renewed.and(done);
         }
         done
     }
@@ -210,9 +222,9 @@ impl Part {
         number
     }
 
-    fn check(&mut self, check: &str, bytes: &[u8]) {
+    fn check(&mut self, kind: u8, check: &str, bytes: &[u8]) {
         let number = self.number(check);
-        let out = self.entry(2);
+        let out = self.entry(kind);
         out.extend_from_slice(&number.to_le_bytes());
         out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
         out.extend_from_slice(bytes);
@@ -232,7 +244,7 @@ impl Part {
         for check in uptime.names().filter(|check| part_of(check) == at) {
             let Some(bytes) = uptime.encode(check) else { continue };
             self.pending.clear();
-            self.check(check, &bytes);
+            self.check(2, check, &bytes);
             frames.extend_from_slice(&self.sealed()?);
         }
         if at == SHARED {
@@ -273,6 +285,7 @@ enum Entry<'a> {
     Name(&'a str),
     Result(u32, CheckResult),
     Check(u32, &'a [u8]),
+    State(u32, &'a [u8]),
     Disown(i64),
     Shared(&'a [u8]),
 }
@@ -287,7 +300,7 @@ impl Reading {
         }
         let named = entries.iter().filter(|entry| matches!(entry, Entry::Name(_))).count();
         let most = self.names.len() + named;
-        if entries.iter().any(|entry| matches!(entry, Entry::Result(n, _) | Entry::Check(n, _) if *n as usize >= most))
+        if entries.iter().any(|entry| matches!(entry, Entry::Result(n, _) | Entry::Check(n, _) | Entry::State(n, _) if *n as usize >= most))
         {
             return false;
         }
@@ -299,6 +312,7 @@ impl Reading {
                 Entry::Result(number, result) => _ = uptime.replay(name(number), result),
                 // What cannot be read back was not written by this version: its history begins anew.
                 Entry::Check(number, bytes) => _ = uptime.restore(name(number), bytes),
+                Entry::State(number, bytes) => _ = uptime.restore_state(name(number), bytes),
                 Entry::Disown(since_ms) => self.names.iter().for_each(|name| uptime.disown_of(name, since_ms)),
                 Entry::Shared(bytes) => self.shared = Some(bytes.into()),
             }
@@ -318,9 +332,10 @@ fn entry<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
             let check = number(rest)?;
             Entry::Result(check, CheckResult::from_bytes(cut(rest, CheckResult::BYTES)?.try_into().ok()?).ok()?)
         }
-        2 => {
+        kind @ (2 | 5) => {
             let (check, length) = (number(rest)?, number(rest)?);
-            Entry::Check(check, cut(rest, length as usize)?)
+            let bytes = cut(rest, length as usize)?;
+            if kind == 2 { Entry::Check(check, bytes) } else { Entry::State(check, bytes) }
         }
         3 => Entry::Disown(i64::from_le_bytes(cut(rest, 8)?.try_into().ok()?)),
         4 => {

@@ -8,6 +8,7 @@ use sentinel_core::uptime::{Check, Checks, Target};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -38,7 +39,7 @@ pub struct UptimeOptions {
     pub allow: Allow,
     /// A PEM file of at most 1 MiB with issuers that are believed besides Mozilla's list.
     pub ca_file: Option<PathBuf>,
-    /// Probes at a time: 1 to 4,096; each has a socket. Default 256.
+    /// Probes at a time: 1 to 4,096, and no more than a quarter of the file descriptors that this process may have. Default 1,024.
     pub at_once: usize,
     /// The checks: at most 10,000, each by a name of its own.
     #[serde(deserialize_with = "checks")]
@@ -47,7 +48,7 @@ pub struct UptimeOptions {
 
 impl Default for UptimeOptions {
     fn default() -> Self {
-        Self { allow: Allow::default(), ca_file: None, at_once: 256, checks: Vec::new() }
+        Self { allow: Allow::default(), ca_file: None, at_once: 1_024, checks: Vec::new() }
     }
 }
 
@@ -83,16 +84,25 @@ impl UptimeOptions {
     /// Adds the checks of a list, as a variable of the environment holds it: URLs, each perhaps with a name before it
     /// (`shop=https://shop.example/health`), between commas or spaces. Without one, the host is the name.
     pub(crate) fn add(&mut self, list: &str) -> Result<(), ConfigError> {
-        for entry in list.split([',', ' ', '\t', '\n']).filter(|entry| !entry.is_empty()) {
+        let configured: BTreeSet<String> = self.checks.iter().map(|check| check.name.clone()).collect();
+        let entries = list.split([',', ' ', '\t', '\n']).filter(|entry| !entry.is_empty());
+        for (at, entry) in entries.enumerate() {
             // What is before the scheme: a query may have such a sign too.
             let named = entry.split_once('=').filter(|(name, _)| !name.contains(':'));
             let (name, url) = named.map_or((None, entry), |(name, url)| (Some(name), url));
-            let target = Target::new(url).map_err(|error| ConfigError::new("checks", error.value, error.allowed))?;
+            let wrong = |value: String, allowed: String| {
+                ConfigError::new("checks", format!("entry {}: {value}", at + 1), allowed)
+            };
+            let target = Target::new(url).map_err(|error| wrong(error.value, error.allowed))?;
             let name = name.map_or_else(|| target.host().to_owned(), Into::into);
-            // One that is configured under that name is what holds.
-            if self.checks.iter().all(|other| other.name != name) {
-                self.checks.push(Check::new(name, target));
+            // One that is configured under that name is what holds; two of the list would hide one of them.
+            if configured.contains(&name) {
+                continue;
             }
+            if self.checks.iter().any(|other| other.name == name) {
+                return Err(wrong(format!("{name:?}"), "a name that no other has: shop=https://shop.example/".into()));
+            }
+            self.checks.push(Check::new(name, target));
         }
         Ok(())
     }

@@ -108,6 +108,8 @@ impl Probing {
     pub(crate) fn next(&mut self, now_ms: i64, room: usize) -> Vec<Arc<Check>> {
         if now_ms < self.now_ms.saturating_sub(SET_BACK_MS) {
             self.uptime.tick(now_ms);
+            // What was found in a future that is not coming is gone from the log as well.
+            let _ = self.log.renew(&self.uptime);
             let names: Vec<Arc<str>> = self.checks.keys().cloned().collect();
             names.iter().for_each(|name| self.plan(name, now_ms));
         }
@@ -128,6 +130,11 @@ impl Probing {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// Whether this is what is checked now.
+    pub(crate) fn is_current(&self, check: &Check) -> bool {
+        self.checks.get(check.name.as_str()).is_some_and(|planned| *planned.check == *check)
+    }
+
     /// What a probe found; it is on disk after the next [`Probing::write`].
     pub(crate) fn done(&mut self, name: &str, now_ms: i64, result: CheckResult, expires_ms: Option<i64>) -> After {
         let after = self.uptime.record(name, now_ms, result, expires_ms);
@@ -146,8 +153,12 @@ impl Probing {
         if let Some(since_ms) = after.disowned_ms {
             self.log.disown(since_ms);
         }
-        if after.changes.iter().any(|change| change.check.is_none()) {
-            self.log.shared(&self.uptime);
+        for change in &after.changes {
+            match &change.check {
+                // Whoever leads next says the same of it.
+                Some(check) => self.log.state(check, &self.uptime),
+                None => self.log.shared(&self.uptime),
+            }
         }
     }
 
@@ -160,7 +171,7 @@ impl Probing {
             self.shared_ms = now_ms;
             self.log.shared(&self.uptime);
         }
-        self.log.write(&self.uptime)
+        self.log.write(&self.uptime, now_ms)
     }
 
     /// Adds what alerts are judged by.
@@ -177,11 +188,6 @@ impl Probing {
     /// Bytes that whoever led before has left half written.
     pub(crate) fn torn(&self) -> u64 {
         self.log.torn()
-    }
-
-    /// Why what whoever led before has left could not be read.
-    pub(crate) fn unread(&self) -> Option<&StoreError> {
-        self.log.unread()
     }
 
     pub(crate) fn report(&self, now_ms: i64) -> UptimeReport {

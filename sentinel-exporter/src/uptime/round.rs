@@ -13,13 +13,13 @@ use tokio::task::JoinSet;
 /// How long what the leader has written is good for, where others ask.
 const READ_FOR: Duration = Duration::from_secs(1);
 /// The thread does something every second. When it has not for so long it was stopped, and deadlines have passed meanwhile.
-const STALLED: Duration = Duration::from_secs(2);
+const STOPPED: Duration = Duration::from_secs(2);
 
 /// A probe that has ended.
 pub(crate) struct Found {
     check: Arc<Check>,
-    /// How often the thread had stood still when it began.
-    stalls: u64,
+    /// How long the thread had stood still when it began.
+    stood: Duration,
     probed: Probed,
 }
 
@@ -31,9 +31,9 @@ pub(crate) struct Round {
     /// While it leads.
     probing: Option<Probing>,
     on_their_way: JoinSet<Found>,
-    /// The thread's last turn, and how often it has stood still.
+    /// The thread's last turn, and how long it has stood still in all: stopped, or busy with something else.
     turned: Instant,
-    stalls: u64,
+    stood: Duration,
     /// What whoever leads has written, or why that is not known, and when that was seen.
     read: Option<(Instant, Result<UptimeReport, String>)>,
     /// Why it cannot do what a leader has to.
@@ -43,15 +43,22 @@ pub(crate) struct Round {
 impl Round {
     pub(crate) fn new(state: Place) -> Self {
         let (on_their_way, turned) = (JoinSet::new(), Instant::now());
-        Self { state, plan: None, probing: None, on_their_way, turned, stalls: 0, read: None, hindered: None }
+        Self {
+            state,
+            plan: None,
+            probing: None,
+            on_their_way,
+            turned,
+            stood: Duration::ZERO,
+            read: None,
+            hindered: None,
+        }
     }
 
     /// Other checks, or none any more.
     pub(crate) fn configure(&mut self, plan: Option<Plan>, now_ms: i64, failures: &mut Failures) {
         match (&mut self.probing, &plan) {
             (Some(probing), Some(plan)) => {
-                // What is on its way was asked of what is no more.
-                self.on_their_way = JoinSet::new();
                 let configured = probing.configure(plan, now_ms);
                 self.note(configured.map_err(|error| error.to_string()), failures);
             }
@@ -76,9 +83,6 @@ impl Round {
                 if probing.torn() > 0 {
                     failures.count(Failure::Torn);
                 }
-                if let Some(error) = probing.unread() {
-                    failures.error(Failure::Uptime, error);
-                }
                 (self.probing, self.hindered) = (Some(probing), None);
             }
             Err(error) => self.note(Err(error.to_string()), failures),
@@ -94,21 +98,28 @@ impl Round {
 
     /// A turn of the thread begins.
     pub(crate) fn turn(&mut self) {
-        if self.turned.elapsed() > STALLED {
-            self.stalls += 1;
+        let since = self.turned.elapsed();
+        if since > STOPPED {
+            self.stood += since;
         }
+        self.turned = Instant::now();
+    }
+
+    /// It has ended: nobody was heard meanwhile.
+    pub(crate) fn turned(&mut self) {
+        self.stood += self.turned.elapsed();
         self.turned = Instant::now();
     }
 
     /// Probes who is due now.
     pub(crate) fn begin(&mut self, now_ms: i64) {
         let Some((probing, plan)) = self.probing.as_mut().zip(self.plan.as_ref()) else { return };
-        let room = plan.at_once.saturating_sub(self.on_their_way.len());
+        let room = room(plan.at_once).saturating_sub(self.on_their_way.len());
         for check in probing.next(now_ms, room) {
-            let (prober, stalls) = (plan.prober.clone(), self.stalls);
+            let (prober, stood) = (plan.prober.clone(), self.stood);
             self.on_their_way.spawn(async move {
                 let probed = prober.probe(&check, now_ms).await;
-                Found { check, stalls, probed }
+                Found { check, stood, probed }
             });
         }
     }
@@ -117,7 +128,7 @@ impl Round {
     pub(crate) fn wakes(&self, now_ms: i64) -> Option<Instant> {
         let (probing, plan) = self.probing.as_ref().zip(self.plan.as_ref())?;
         // While there is no room, the end of one is what is waited for.
-        let at = probing.wakes_ms().filter(|_| self.on_their_way.len() < plan.at_once)?;
+        let at = probing.wakes_ms().filter(|_| self.on_their_way.len() < room(plan.at_once))?;
         Some(Instant::now() + Duration::from_millis(u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0)))
     }
 
@@ -137,9 +148,12 @@ impl Round {
     pub(crate) fn heard(&mut self, found: Found, now_ms: i64, failures: &mut Failures) {
         let Some(probing) = &mut self.probing else { return };
         let mut next = Some(found);
-        while let Some(Found { check, stalls, probed }) = next {
-            let result = if stalls == self.stalls { probed.result } else { excused(probed.result) };
-            probing.done(&check.name, now_ms, result, probed.expires_ms);
+        while let Some(Found { check, stood, probed }) = next {
+            // What was asked of something else is nobody's answer.
+            if probing.is_current(&check) {
+                let result = excused(&check, probed.result, self.stood.saturating_sub(stood));
+                probing.done(&check.name, now_ms, result, probed.expires_ms);
+            }
             next = loop {
                 match self.on_their_way.try_join_next() {
                     Some(Ok(found)) => break Some(found),
@@ -152,11 +166,14 @@ impl Round {
         self.note(written.map_err(|error| error.to_string()), failures);
     }
 
-    /// Adds what alerts are judged by, where it is known here.
+    /// Adds what alerts are judged by, where this process leads.
     pub(crate) fn facts(&self, facts: Facts, state: &State) -> Facts {
-        match &self.probing {
-            Some(probing) => probing.facts(facts, state),
-            None => facts,
+        match (&self.probing, &self.plan) {
+            (Some(probing), _) => probing.facts(facts, state),
+            // Nothing is checked any more: what there was to say is over.
+            (None, None) => facts.with_targets(Vec::new(), None),
+            // It could not take over yet.
+            (None, Some(_)) => facts,
         }
     }
 
@@ -190,12 +207,61 @@ impl Round {
     }
 }
 
-/// While this process stood still nobody can have been in time.
-fn excused(result: CheckResult) -> CheckResult {
-    match result.cause {
-        Some(Cause::Timeout | Cause::Latency) => {
-            CheckResult { outcome: Outcome::Unknown, cause: Some(Cause::OwnNetwork), ..result }
+/// While this process stood still nobody was heard: who may have been in time is not called late.
+fn excused(check: &Check, result: CheckResult, stood: Duration) -> CheckResult {
+    let limits = (check.timeout(), check.expect.max_latency);
+    let excused = match (result.cause, limits, result.latency_us) {
+        (Some(Cause::Timeout), (timeout, _), _) => stood * 2 > timeout,
+        (Some(Cause::Latency), (_, Some(most)), Some(us)) => {
+            Duration::from_micros(us.into()).saturating_sub(stood) <= most
         }
-        _ => result,
+        _ => false,
+    };
+    if !excused {
+        return result;
+    }
+    CheckResult { outcome: Outcome::Unknown, cause: Some(Cause::OwnNetwork), ..result }
+}
+
+/// As many probes at a time as are allowed, and no more than a quarter of the file descriptors: the others are the host's.
+fn room(at_once: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(at_once, |limit| at_once.min(usize::try_from(limit / 4).unwrap_or(usize::MAX)).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sentinel_core::uptime::{Expect, Target};
+
+    #[test]
+    fn who_may_have_been_in_time_is_not_called_late() {
+        let ms = Duration::from_millis;
+        let check = Check {
+            timeout: Some(ms(1_000)),
+            expect: Expect { max_latency: Some(ms(200)), ..Expect::default() },
+            ..Check::new("shop", Target::new("https://shop.example/").unwrap())
+        };
+        let of = |cause, latency_ms: u32, stood| {
+            let result = CheckResult { latency_us: Some(latency_ms * 1_000), ..CheckResult::down(0, 60_000, cause) };
+            excused(&check, result, ms(stood)).outcome == Outcome::Unknown
+        };
+        for (cause, latency_ms, stood, wanted) in [
+            (Cause::Timeout, 0, 500, false),
+            (Cause::Timeout, 0, 501, true),
+            (Cause::Latency, 250, 49, false),
+            (Cause::Latency, 250, 50, true),
+            (Cause::Status, 250, 900, false),
+            (Cause::Connect, 250, 900, false),
+        ] {
+            assert_eq!(of(cause, latency_ms, stood), wanted, "{cause} {latency_ms} {stood}");
+        }
+    }
+
+    #[test]
+    fn most_file_descriptors_are_the_hosts() {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!(room(usize::MAX) as u64 <= limit / 4 || limit == u64::MAX);
+        assert_eq!(room(1), 1);
     }
 }
