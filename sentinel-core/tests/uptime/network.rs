@@ -2,7 +2,7 @@
 
 use crate::{MINUTE, START, World, check, checks, told};
 use proptest::prelude::*;
-use sentinel_core::uptime::{Cause, Check, Confirm, Outcome, Status, Target, Uptime, What};
+use sentinel_core::uptime::{Cause, Check, CheckResult, Confirm, Outcome, Status, Target, Uptime, What};
 use std::time::Duration;
 
 const DEAD: std::ops::Range<i64> = 10 * MINUTE..20 * MINUTE;
@@ -195,5 +195,110 @@ proptest! {
         for name in world.uptime.names() {
             prop_assert_eq!(world.uptime.availability(name, START, world.now).unwrap().down_ms, 0);
         }
+    }
+}
+
+/// Ten targets that fail together, three times; how many are down then, and whether it is the network.
+fn together(cause: Cause) -> (usize, bool) {
+    let mut uptime = Uptime::default();
+    uptime.configure(checks(many(10)), START);
+    for round in 0..3 {
+        for at in 0..10 {
+            let at_ms = START + round * MINUTE + at;
+            uptime.record(&format!("t{at}"), at_ms + 50, CheckResult::down(at_ms, 60_000, cause), None);
+        }
+    }
+    let report = uptime.report(START + 2 * MINUTE + 100);
+    (report.counts.down, report.network_down_since_ms.is_some())
+}
+
+/// Who answers is reached, whatever he says; who may not be asked says nothing of the network.
+#[test]
+fn an_answer_is_no_dead_network() {
+    for cause in [Cause::Dns, Cause::Connect, Cause::Timeout, Cause::Tls, Cause::Protocol] {
+        assert_eq!(together(cause), (0, true), "{cause}");
+    }
+    for cause in
+        [Cause::Status, Cause::Body, Cause::Json, Cause::Latency, Cause::Redirects, Cause::Certificate, Cause::Blocked]
+    {
+        assert_eq!(together(cause), (10, false), "{cause}");
+    }
+}
+
+fn outage() -> Uptime {
+    let mut uptime = Uptime::default();
+    uptime.configure(checks(many(10)), START);
+    for round in 0..3 {
+        for at in 0..10 {
+            let at_ms = START + round * MINUTE + at;
+            uptime.record(&format!("t{at}"), at_ms + 50, CheckResult::down(at_ms, 60_000, Cause::Timeout), None);
+        }
+    }
+    assert!(uptime.network().down_since_ms().is_some());
+    uptime
+}
+
+/// A wrong answer is an answer: it ends an outage, and counts as down itself.
+#[test]
+fn a_wrong_answer_ends_an_outage() {
+    let mut uptime = outage();
+    let at = START + 3 * MINUTE;
+    for (i, name) in ["t0", "t1"].iter().enumerate() {
+        uptime.record(name, at + i as i64, CheckResult::down(at + i as i64, 60_000, Cause::Status), None);
+    }
+    assert_eq!(uptime.network().down_since_ms(), None);
+    assert!(uptime.availability("t0", at, at + 60_000).unwrap().down_ms > 0);
+}
+
+/// Asked while the network was dead, and heard when it was back.
+#[test]
+fn who_was_asked_in_an_outage_is_excused_after_it() {
+    let mut uptime = outage();
+    let at = START + 3 * MINUTE;
+    for (i, name) in ["t0", "t1"].iter().enumerate() {
+        uptime.record(name, at + 100 + i as i64, CheckResult::up(at + i as i64, 60_000), None);
+    }
+    assert_eq!(uptime.network().down_since_ms(), None);
+    uptime.record("t2", at + 9_000, CheckResult::down(at, 60_000, Cause::Timeout), None);
+    let last = |uptime: &Uptime| uptime.history("t2").unwrap().results().last().unwrap();
+    assert_eq!(last(&uptime).outcome, Outcome::Unknown);
+    uptime.record("t2", at + 70_000, CheckResult::down(at + 60_000, 60_000, Cause::Timeout), None);
+    assert_eq!(last(&uptime).outcome, Outcome::Down);
+}
+
+/// Whoever knew that the network is dead is gone: those who are left are not excused for ever.
+#[test]
+fn other_checks_find_out_anew() {
+    let mut uptime = outage();
+    let now = START + 3 * MINUTE;
+    let after = uptime.configure(checks(many(3)), now);
+    assert!(after.changes.iter().any(|change| change.what == What::NetworkUp));
+    for at_ms in [now + 10, now + MINUTE, now + 2 * MINUTE] {
+        uptime.record("t1", at_ms, CheckResult::up(at_ms, 60_000), None);
+        uptime.record("t0", at_ms, CheckResult::down(at_ms, 60_000, Cause::Timeout), None);
+    }
+    assert_eq!(uptime.standing("t0", now + 2 * MINUTE).unwrap().status, Status::Down);
+    // The same after a restart, with a file of more checks.
+    let (before, mut after) = (outage(), Uptime::default());
+    after.configure(checks(many(3)), now);
+    after.restore_shared(&before.encode_shared()).unwrap();
+    assert_eq!(after.network().down_since_ms(), None);
+}
+
+/// Where a thousand hang and few can be asked at a time, each waits for its turn: down is down.
+#[test]
+fn rare_probes_are_in_a_row() {
+    for (interval, apart, wanted) in
+        [(10, 39, Status::Down), (10, 119, Status::Down), (10, 121, Status::Unknown), (60, 119, Status::Down)]
+    {
+        let mut uptime = Uptime::default();
+        let interval = Duration::from_secs(interval);
+        uptime.configure(checks(many(1).map(|check| Check { interval, ..check })), START);
+        for at in 0..3 {
+            let at_ms = START + at * apart * 1_000;
+            uptime.record("t0", at_ms, CheckResult::down(at_ms, interval.as_millis() as u32, Cause::Timeout), None);
+        }
+        let confirmed = uptime.standing("t0", START + 2 * apart * 1_000).unwrap().confirmed;
+        assert_eq!(confirmed, wanted, "{interval:?} {apart}");
     }
 }

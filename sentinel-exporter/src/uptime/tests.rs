@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::rollup::{Place, StoreError};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use sentinel_core::uptime::{Cause, CheckResult, Checks, History, Uptime};
+use sentinel_core::uptime::{Cause, CheckResult, CheckStatus, Checks, History, Status, Uptime};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -50,6 +50,10 @@ fn bytes(dir: &Path) -> u64 {
 
 fn histories(uptime: &Uptime) -> Vec<(String, History)> {
     uptime.names().map(|name| (name.to_owned(), uptime.history(name).unwrap().clone())).collect()
+}
+
+fn confirmed(uptime: &Uptime) -> Vec<CheckStatus> {
+    uptime.troubled(&uptime.names().collect())
 }
 
 #[test]
@@ -179,6 +183,65 @@ fn a_part_that_has_doubled_is_made_anew() {
     assert!(largest < 20.0, "{largest}");
 }
 
+/// Other checks while the disk is full: what is found then is of the right ones.
+#[test]
+fn a_reload_on_a_full_disk_mixes_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (place, names) = (place(dir.path()), (0..60).map(|i| format!("c{i}")).collect::<Vec<_>>());
+    let of = |step: usize| plan(&names.iter().step_by(step).map(String::as_str).collect::<Vec<_>>());
+    let mut probing = Probing::open(&place, &of(2), START).unwrap();
+    // Nobody can make a new file there, and the old ones can be written.
+    let mode =
+        |mode| std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    let root = rustix::process::geteuid().is_root();
+    let block = place.path().join(format!(".{:016x}.0.tmp", std::process::id()));
+    // Root may write anywhere, but not remove a directory as if it were a file.
+    if root {
+        std::fs::create_dir(&block).unwrap()
+    } else {
+        mode(0o500)
+    }
+    assert!(probing.configure(&of(1), START + 1).is_err());
+    let found = |probing: &mut Probing, at: i64| {
+        names.iter().enumerate().for_each(|(i, name)| {
+            _ = probing.done(name, START + at, result(START + at, if i == 3 { 1 } else { 0 }), None)
+        });
+        probing.write(START + at)
+    };
+    assert!(found(&mut probing, 5).is_err());
+    if root {
+        std::fs::remove_dir(&block).unwrap()
+    } else {
+        mode(0o700)
+    }
+    found(&mut probing, 60_000).unwrap();
+    let wanted = histories(probing.uptime());
+    drop(probing);
+    let again = Probing::open(&place, &of(1), START + 61_000).unwrap();
+    assert_eq!((again.torn(), histories(again.uptime())), (0, wanted));
+}
+
+/// The clock was a day ahead and is set right: whoever starts after that goes on at once.
+#[test]
+fn a_future_that_is_not_coming_is_not_resumed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (place, plan) = (place(dir.path()), plan(&["a"]));
+    let mut probing = Probing::open(&place, &plan, START + 86_400_000).unwrap();
+    let up = |at: i64| CheckResult::up(START + at, 60_000);
+    for minute in 0..30 {
+        probing.done("a", up(minute * 60_000 + 86_400_000).at_ms, up(minute * 60_000 + 86_400_000), None);
+        probing.write(START).unwrap();
+    }
+    probing.next(START, 10);
+    probing.write(START).unwrap();
+    drop(probing);
+    let mut again = Probing::open(&place, &plan, START + 1_000).unwrap();
+    for at in [1_000, 11_000, 21_000] {
+        again.done("a", START + at, result(START + at, 2), None);
+    }
+    assert_eq!(again.uptime().standing("a", START + 21_000).unwrap().status, Status::Down);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Found {
@@ -236,6 +299,7 @@ proptest! {
                     probing = Probing::open(&place, &plan, now).unwrap();
                     prop_assert_eq!(probing.torn(), 0);
                     prop_assert_eq!(histories(probing.uptime()), histories(&whole));
+                    prop_assert_eq!(confirmed(probing.uptime()), confirmed(&whole));
                     // What is being confirmed begins anew for both, or they would part.
                     whole = probing.uptime().clone();
                 }
