@@ -44,9 +44,12 @@ pub(super) fn counts(alert: &Alert, target: &TargetEvidence) -> Vec<String> {
         .expires_ms
         .map(|ms| format!("{} on {} UTC", if ms < alert.fired_ms { "expired" } else { "expires" }, date(ms)));
     let probed = (!target.url.is_empty()).then(|| target.url.clone());
-    let silent = (alert.key.rule == Rule::OwnNetwork)
+    let over = alert.resolved_ms.is_some();
+    let silent = (alert.key.rule == Rule::OwnNetwork && !over)
         .then(|| "what is not reached is unknown, and counts for nobody's availability".into());
-    [probed, expires, silent].into_iter().flatten().collect()
+    let flaps = (target.flapping && !over)
+        .then(|| format!("the last time: {}; told again when it has not changed for half an hour", because(target)));
+    [probed, expires, silent, flaps].into_iter().flatten().collect()
 }
 
 fn because(target: &TargetEvidence) -> String {

@@ -27,7 +27,7 @@ impl Bucket {
     }
 }
 
-/// What became of the results that came in: `offered = kept + doubled + late + older`, where what was added up is kept too.
+/// What became of the results that came in: `offered = kept + doubled + late + future`, where what was added up is kept too.
 ///
 /// ```
 /// use sentinel_core::uptime::{CheckResult, History};

@@ -12,6 +12,8 @@ use tokio::task::JoinSet;
 
 /// How long what the leader has written is good for, where others ask.
 const READ_FOR: Duration = Duration::from_secs(1);
+/// Somebody probes at least so often, wherever there are checks: a third of the silence that is worth a word.
+const SILENT_MS: i64 = 60_000;
 /// The thread does something every second. When it has not for so long it was stopped, and deadlines have passed meanwhile.
 const STOPPED: Duration = Duration::from_secs(2);
 
@@ -195,7 +197,7 @@ impl Round {
             (None, Some((_, Err(why)))) => return Some(Err(why.clone())),
             (None, None) => return Some(Err("nobody has looked yet".into())),
         };
-        report.note.clone_from(&self.hindered);
+        report.note = self.hindered.clone().or_else(|| (!report.leader).then(|| silence(&report)).flatten());
         Some(Ok(report))
     }
 
@@ -205,6 +207,19 @@ impl Round {
         }
         self.hindered = done.err();
     }
+}
+
+/// Nothing was found for longer than can be: who leads may know of no checks.
+fn silence(report: &UptimeReport) -> Option<String> {
+    let watched = || report.checks.iter().filter(|check| !check.paused);
+    let expected_ms = i64::from(watched().map(|check| check.interval_ms).min()?).max(SILENT_MS);
+    let Some(began) = watched().filter_map(|check| check.last.map(|last| last.at_ms)).max() else {
+        return Some("nobody has probed yet".into());
+    };
+    let silent_ms = report.as_of.saturating_sub(began);
+    let minutes = silent_ms / 60_000;
+    (silent_ms > 3 * expected_ms)
+        .then(|| format!("nobody has probed for {minutes} minutes: have all processes of the service the same checks?"))
 }
 
 /// While this process stood still nobody was heard: who may have been in time is not called late.
@@ -256,6 +271,24 @@ mod tests {
         ] {
             assert_eq!(of(cause, latency_ms, stood), wanted, "{cause} {latency_ms} {stood}");
         }
+    }
+
+    #[test]
+    fn silence_is_worth_a_word() {
+        use sentinel_core::uptime::{Checks, Uptime};
+        let check = |name: &str, paused| {
+            let target = Target::new("https://shop.example/").unwrap();
+            Check { paused, ..Check::new(name, target) }
+        };
+        let mut uptime = Uptime::default();
+        let _ = uptime.configure(Checks::new(vec![check("a", false), check("b", true)]).unwrap(), 0);
+        let _ = uptime.record("a", 60_000, CheckResult::up(60_000, 60_000), None);
+        assert_eq!(silence(&uptime.report(240_000)), None);
+        assert!(silence(&uptime.report(240_001)).unwrap().starts_with("nobody has probed for 3 minutes"));
+        assert_eq!(silence(&Uptime::default().report(i64::MAX)), None);
+        let mut uptime = Uptime::default();
+        let _ = uptime.configure(Checks::new(vec![check("a", false)]).unwrap(), 0);
+        assert_eq!(silence(&uptime.report(0)).as_deref(), Some("nobody has probed yet"));
     }
 
     #[test]
