@@ -103,7 +103,7 @@ fn speed(seconds: u64) -> Result<(f64, f64), Failure> {
     let (start, before, cpu) = (Instant::now(), asked.load(Ordering::Relaxed), exporter_cpu()?);
     thread::sleep(Duration::from_secs(seconds));
     let count = (asked.load(Ordering::Relaxed) - before) as f64;
-    let (took, cpu) = (start.elapsed().as_secs_f64(), (exporter_cpu()? - cpu).as_secs_f64());
+    let (took, cpu) = (start.elapsed().as_secs_f64(), exporter_cpu()?.saturating_sub(cpu).as_secs_f64());
     exporter.close(Duration::from_secs(5));
     Ok((count / took, cpu * 1e6 / count))
 }
@@ -181,15 +181,10 @@ fn lags_of(sentinel: &Sentinel) -> Result<Vec<f64>, Failure> {
     if lags.len() < CHECKS - HANGING {
         let others = report.checks.iter().filter(|check| check.status != Status::Up);
         let mut why = BTreeMap::new();
-        others.for_each(|check| {
-            *why.entry(format!(
-                "{:?} {:?} {}",
-                check.status,
-                check.last.map(|last| (last.outcome, last.cause)),
-                check.confirmed
-            ))
-            .or_insert(0) += 1
-        });
+        for check in others {
+            let last = check.last.map(|last| (last.outcome, last.cause));
+            *why.entry(format!("{:?} {last:?} {}", check.status, check.confirmed)).or_insert(0) += 1;
+        }
         eprintln!("bench: {} checks are up; the others: {why:?}", lags.len());
     }
     Ok(lags)

@@ -1,6 +1,6 @@
 //! Uptime checks of real exporters: real targets, one of the workers probes, every one of them knows, and people are told.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)] // a test fails by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 #![allow(clippy::unnecessary_literal_bound)] // as the trait has it
 
 #[allow(dead_code)] // each binary uses its part
@@ -83,13 +83,14 @@ impl Sink for Told {
 }
 
 fn table(checks: &[(&str, SocketAddr)]) -> String {
-    let mut out = "[alerts]\ngrouping = { first = 0, then = 0 }\n[uptime]\nallow = ['loopback']\n".to_string();
-    for (name, address) in checks {
-        out += &format!(
-            "[[uptime.checks]]\nname = '{name}'\ntarget = 'http://{address}/health?key=canary'\ninterval = '1s'\ntimeout = '500ms'\nconfirm = {{ every = '100ms' }}\n"
-        );
-    }
-    out
+    let check = |(name, address): &(&str, SocketAddr)| {
+        format!(
+            "[[uptime.checks]]\nname = '{name}'\ntarget = 'http://{address}/health?key=canary'\ninterval = '1s'\n\
+            timeout = '500ms'\nconfirm = {{ every = '100ms' }}\n"
+        )
+    };
+    let checks: Vec<String> = checks.iter().map(check).collect();
+    format!("[alerts]\ngrouping = {{ first = 0, then = 0 }}\n[uptime]\nallow = ['loopback']\n{}", checks.concat())
 }
 
 fn config(dir: &Path, checks: &[(&str, SocketAddr)]) -> Config {

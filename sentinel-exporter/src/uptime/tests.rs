@@ -197,22 +197,22 @@ fn a_reload_on_a_full_disk_mixes_nobody_up() {
     let block = place.path().join(format!(".{:016x}.0.tmp", std::process::id()));
     // Root may write anywhere, but not remove a directory as if it were a file.
     if root {
-        std::fs::create_dir(&block).unwrap()
+        std::fs::create_dir(&block).unwrap();
     } else {
-        mode(0o500)
+        mode(0o500);
     }
     assert!(probing.configure(&of(1), START + 1).is_err());
     let found = |probing: &mut Probing, at: i64| {
         names.iter().enumerate().for_each(|(i, name)| {
-            _ = probing.done(name, START + at, result(START + at, if i == 3 { 1 } else { 0 }), None)
+            _ = probing.done(name, START + at, result(START + at, u8::from(i == 3)), None);
         });
         probing.write(START + at)
     };
     assert!(found(&mut probing, 5).is_err());
     if root {
-        std::fs::remove_dir(&block).unwrap()
+        std::fs::remove_dir(&block).unwrap();
     } else {
-        mode(0o700)
+        mode(0o700);
     }
     found(&mut probing, 60_000).unwrap();
     let wanted = histories(probing.uptime());
