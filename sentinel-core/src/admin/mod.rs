@@ -8,7 +8,7 @@
 //! | `/tenants/{id}?window=` | a [`TenantReport`](crate::TenantReport), the id as reports show it | yes |
 //! | `/stats` | the ledger and the memory | yes |
 //! | `/alerts` | an [`AlertsReport`](crate::alert::AlertsReport); `null` where none are configured | yes |
-//! | `/uptime?series=&limit=` | an [`UptimeReport`](crate::uptime::UptimeReport), its days with `series=1`; `null` where no checks are configured | yes |
+//! | `/uptime?series=&limit=` | an [`UptimeReport`], its days with `series=1`; `null` where no checks are configured | yes |
 //! | `/metrics` | fleet totals for Prometheus, no series per tenant | yes |
 //! | `/openapi.json` | this table, as an `OpenAPI` 3.1 document | no |
 //!
