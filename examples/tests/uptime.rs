@@ -45,6 +45,11 @@ fn three_that_fail_and_a_network_that_is_dead() {
     let row = |name: &str| printed.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{printed}"));
     assert!(row("login ").contains("100%") && row("login ").contains('·'), "{printed}");
     assert!(row("shop ").contains('▁') && !row("shop ").contains("100%"), "{printed}");
+    // It has compared them itself; this sees that it did.
+    let by_hand = |name: &str| printed.lines().rfind(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    for name in ["shop", "search", "payments", "login", "docs", "mail"] {
+        assert!(by_hand(name).contains(" requests: up ") && by_hand(name).contains("coverage 0.0"), "{printed}");
+    }
     assert!(row("payments ").contains("flaps"), "{printed}");
 }
 

@@ -7,6 +7,7 @@
 //! ```
 #![allow(clippy::print_stdout)] // it is a program for people
 
+mod by_hand;
 mod judged;
 mod script;
 mod table;
@@ -96,9 +97,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     // No request ever comes: it would start by itself at the first one.
     exporter.start();
 
-    let (mut seen, mut was_dead) = (Seen::new(sentinel.now_ms()), false);
+    let (mut seen, mut was_dead, mut by_hand) = (Seen::new(sentinel.now_ms()), false, None);
     while start.elapsed() < script.end() {
         let elapsed = start.elapsed();
+        // Before the network dies: what is known then is what was seen.
+        if by_hand.is_none()
+            && elapsed + Duration::from_millis(200) >= script.dead().start
+            && let Ok(Some(report)) = sentinel.uptime()
+        {
+            by_hand = Some(by_hand::compared(&targets, &report));
+        }
         for target in &targets {
             let behaviour = script.behaviour(target.name, elapsed);
             // That all are gone, and back, is one line.
@@ -116,9 +124,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     seen.look(start.elapsed(), sentinel.uptime());
     println!("\n{}", seen.table());
+    let (lines, unlike) =
+        by_hand.unwrap_or_else(|| (String::new(), vec!["nothing was known before the network died".into()]));
+    println!("Before the network died, by hand from what the servers saw, beside what is reported:\n{lines}");
 
     let exporter_ended = exporter.close(Duration::from_secs(5));
     let mut wrong = judged::wrong(&heard.try_iter().collect::<Vec<_>>(), &seen, &script);
+    wrong.extend(unlike);
     if !exporter_ended {
         wrong.push("the exporter did not end within 5 s".into());
     }

@@ -1,11 +1,12 @@
 //! The other side: servers on loopback that answer, fail, hang or are gone, as they are told.
 
+use crate::by_hand::Request;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// One more than it takes to tell a dead network from a dead target (four others, of at least two hosts), so that one late answer
 /// decides nothing.
@@ -41,12 +42,18 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
     behaviour: Arc<AtomicU8>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Target {
     /// From now on it does that. False if it does so already.
     pub(crate) fn begins(&self, behaviour: Behaviour) -> bool {
         self.behaviour.swap(behaviour as u8, Ordering::Relaxed) != behaviour as u8
+    }
+
+    /// What it has seen so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -59,15 +66,19 @@ fn serve(name: &'static str, last: u8) -> io::Result<Target> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, last], 0)))
         .map_err(|error| io::Error::new(error.kind(), format!("127.0.0.{last}: {error}; --help says more")))?;
     let (address, behaviour) = (listener.local_addr()?, Arc::new(AtomicU8::new(Behaviour::Answers as u8)));
-    let told = Arc::clone(&behaviour);
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let (told, seen) = (Arc::clone(&behaviour), Arc::clone(&requests));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let behaviour = told.load(Ordering::Relaxed);
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+            let well = behaviour == Behaviour::Answers as u8;
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push((now, well));
             // One that hangs must not keep the others waiting.
             thread::spawn(move || answer(stream, behaviour));
         }
     });
-    Ok(Target { name, address, behaviour })
+    Ok(Target { name, address, behaviour, requests })
 }
 
 fn answer(mut stream: TcpStream, behaviour: u8) -> io::Result<()> {

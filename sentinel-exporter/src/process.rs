@@ -6,7 +6,7 @@ use sentinel_core::alert::AlertsReport;
 use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{Scope, Sentinel, Sharing};
 use std::sync::mpsc::Sender;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -69,7 +69,7 @@ pub(crate) struct State {
     /// Somebody wants to know that.
     alerts_wanted: bool,
     /// What is known of uptime checks; `None` where none are configured.
-    pub(crate) uptime: Option<Result<UptimeReport, String>>,
+    pub(crate) uptime: Option<Result<Arc<UptimeReport>, String>>,
     /// Somebody wants to know that.
     uptime_wanted: bool,
     /// Test alerts that nobody has sent yet.
@@ -159,8 +159,9 @@ impl Process {
 
     /// What is known of uptime checks now; waits as [`Process::ask`] does.
     pub(crate) fn ask_uptime(&self, within: Duration) -> Result<Option<UptimeReport>, String> {
-        let state = self.wait(within, |state| state.uptime_wanted = true)?;
-        state.uptime.clone().transpose()
+        let told = self.wait(within, |state| state.uptime_wanted = true)?.uptime.clone().transpose()?;
+        // Of many checks it is large: copied when nobody waits for the lock.
+        Ok(told.map(Arc::unwrap_or_clone))
     }
 
     /// Whether somebody wants to know of uptime checks, since it was asked last.
@@ -303,7 +304,7 @@ mod tests {
                     std::thread::yield_now();
                 };
                 assert!(process.uptime_wanted() && !process.alerts_wanted());
-                process.state().uptime = told.clone();
+                process.state().uptime = told.clone().map(|told| told.map(Arc::new));
                 process.answer(question);
                 assert_eq!(asked.join().unwrap(), told.transpose());
             });

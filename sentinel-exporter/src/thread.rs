@@ -31,6 +31,9 @@ const SETTLED_MS: i64 = 2_000;
 /// How long messages that are on their way are waited for at the end.
 #[cfg(unix)]
 const LAST_MESSAGES: Duration = Duration::from_millis(300);
+/// How long an answer is kept for who has asked for it: longer than anybody waits.
+#[cfg(unix)]
+const TOLD_FOR: Duration = Duration::from_secs(2);
 /// Panics in a row after which it ends.
 const MOST_PANICS: u32 = 3;
 
@@ -64,6 +67,9 @@ pub(crate) struct Work {
     unpublished: Option<String>,
     uncollected: Option<String>,
     handed_on: Instant,
+    /// When somebody was told of uptime checks.
+    #[cfg(unix)]
+    told: Option<Instant>,
     failures: Failures,
 }
 
@@ -93,6 +99,8 @@ impl Work {
             unpublished: None,
             uncollected: None,
             handed_on: Instant::now(),
+            #[cfg(unix)]
+            told: None,
             failures: Failures::default(),
         }
     }
@@ -252,8 +260,15 @@ impl Work {
         if self.process.uptime_wanted()
             && let Some(desk) = &mut self.desk
         {
-            let report = desk.uptime(self.sentinel.now_ms());
+            let report = desk.uptime(self.sentinel.now_ms()).map(|report| report.map(Arc::new));
             self.process.state().uptime = report;
+            self.told = Some(Instant::now());
+        }
+        // Who has asked has it by now; of many checks it is large.
+        #[cfg(unix)]
+        if self.told.is_some_and(|told| told.elapsed() > TOLD_FOR) {
+            self.told = None;
+            self.process.state().uptime = None;
         }
         self.tell();
         if let Some(question) = question {

@@ -376,3 +376,25 @@ fn who_takes_over_knows_that_it_is_down() {
     assert!(told.is_empty(), "nothing has changed, and people were told {told:?}");
     assert_eq!(said, (Status::Down, Status::Down), "a follower says");
 }
+
+/// The whole table is removed while a target is down: nobody is told for ever that it still is.
+#[test]
+fn without_a_table_its_alerts_are_over() {
+    let (_guard, dir) = private();
+    let shop = Target::start();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let exporter_table = format!("[exporter]\nservice = 'shop'\nevery = '0.5s'\ndir = '{}'\n", dir.display());
+    let all = format!("{exporter_table}{}", table(&[("shop", shop.address)]));
+    std::fs::write(file.path(), &all).unwrap();
+    let sentinel = Sentinel::builder().build().unwrap();
+    let setup = Setup { config: Some(file.path().into()), ..Setup::default() };
+    let exporter = setup.exporter(&sentinel).unwrap().unwrap();
+    exporter.start();
+    shop.answers(503);
+    let firing = || sentinel.alerts().ok().flatten().map(|alerts| alerts.alerts.len());
+    wait(|| (firing() == Some(1)).then_some(()));
+    std::fs::write(file.path(), all.split("[uptime]").next().unwrap()).unwrap();
+    wait(|| (firing() == Some(0)).then_some(()));
+    assert_eq!(sentinel.uptime(), Ok(None));
+    assert!(exporter.close(Duration::from_secs(5)));
+}
