@@ -41,17 +41,12 @@ pub(crate) struct Probing {
     service: String,
     uptime: Uptime,
     log: Log,
-    checks: HashMap<Arc<str>, Planned>,
+    /// When each is due, Unix ms; `None` while it is paused.
+    checks: HashMap<Arc<str>, Option<i64>>,
     /// Who is due when, Unix ms.
     due: BTreeSet<(i64, Arc<str>)>,
     now_ms: i64,
     shared_ms: i64,
-}
-
-#[derive(Debug)]
-struct Planned {
-    check: Arc<Check>,
-    due_ms: Option<i64>,
 }
 
 impl Probing {
@@ -84,8 +79,7 @@ impl Probing {
     fn arrange(&mut self, checks: &Checks, now_ms: i64) {
         (self.due, self.checks) = (BTreeSet::new(), HashMap::new());
         for check in checks.iter() {
-            let planned = Planned { check: Arc::new(check.clone()), due_ms: None };
-            self.checks.insert(check.name.as_str().into(), planned);
+            self.checks.insert(check.name.as_str().into(), None);
             self.plan(&check.name, now_ms);
         }
     }
@@ -94,9 +88,8 @@ impl Probing {
     fn plan(&mut self, name: &str, now_ms: i64) {
         let Some((name, _)) = self.checks.get_key_value(name) else { return };
         let name = Arc::clone(name);
-        let Some(planned) = self.checks.get_mut(&name) else { return };
         let due_ms = self.uptime.next(&name, now_ms);
-        if let Some(before) = std::mem::replace(&mut planned.due_ms, due_ms) {
+        if let Some(before) = self.checks.insert(Arc::clone(&name), due_ms).flatten() {
             self.due.remove(&(before, Arc::clone(&name)));
         }
         if let Some(due_ms) = due_ms {
@@ -105,7 +98,7 @@ impl Probing {
     }
 
     /// Whom to probe now, `room` at most; each is to be followed by [`Probing::done`].
-    pub(crate) fn next(&mut self, now_ms: i64, room: usize) -> Vec<Arc<Check>> {
+    pub(crate) fn next(&mut self, now_ms: i64, room: usize) -> Vec<Check> {
         if now_ms < self.now_ms.saturating_sub(SET_BACK_MS) {
             self.uptime.tick(now_ms);
             // What was found in a future that is not coming is gone from the log as well.
@@ -120,7 +113,7 @@ impl Probing {
         for name in due {
             let begun = self.uptime.begin(&name, now_ms);
             self.plan(&name, now_ms);
-            next.extend(self.checks.get(&name).filter(|_| begun).map(|planned| Arc::clone(&planned.check)));
+            next.extend(self.uptime.check(&name).filter(|_| begun).cloned());
         }
         next
     }
@@ -132,7 +125,7 @@ impl Probing {
 
     /// Whether this is what is checked now.
     pub(crate) fn is_current(&self, check: &Check) -> bool {
-        self.checks.get(check.name.as_str()).is_some_and(|planned| *planned.check == *check)
+        self.uptime.check(&check.name) == Some(check)
     }
 
     /// What a probe found; it is on disk after the next [`Probing::write`].

@@ -6,7 +6,6 @@ use crate::probe::Probed;
 use crate::rollup::Place;
 use sentinel_core::alert::{Facts, State};
 use sentinel_core::uptime::{Cause, Check, CheckResult, Outcome, UptimeReport};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -19,7 +18,7 @@ const STOPPED: Duration = Duration::from_secs(2);
 
 /// A probe that has ended.
 pub(crate) struct Found {
-    check: Arc<Check>,
+    check: Check,
     /// How long the thread had stood still when it began.
     stood: Duration,
     probed: Probed,
