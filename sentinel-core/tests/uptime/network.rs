@@ -302,3 +302,44 @@ fn rare_probes_are_in_a_row() {
         assert_eq!(confirmed, wanted, "{interval:?} {apart}");
     }
 }
+
+/// One that times out while the others answer wrongly, and one that answers wrongly while the others time out: each is down by itself.
+#[test]
+fn each_is_judged_by_what_it_says_itself() {
+    for (own, others) in
+        [(Cause::Timeout, Cause::Status), (Cause::Status, Cause::Timeout), (Cause::Blocked, Cause::Timeout)]
+    {
+        let mut uptime = Uptime::default();
+        uptime.configure(checks(many(10)), START);
+        for round in 0..3 {
+            // The others first: what they say is known when it is judged.
+            for at in (0..10).rev() {
+                let (at_ms, cause) = (START + round * MINUTE + 10 - at, if at == 0 { own } else { others });
+                // They have not failed often enough to be judged themselves.
+                if at == 0 || round == 2 {
+                    uptime.record(&format!("t{at}"), at_ms, CheckResult::down(at_ms, 60_000, cause), None);
+                }
+            }
+        }
+        let first = uptime.standing("t0", START + 2 * MINUTE + 10).unwrap();
+        assert_eq!((first.confirmed, uptime.network().down_since_ms()), (Status::Down, None), "{own}, others {others}");
+    }
+}
+
+/// Half of the checks may not be asked at all: the others find out that the network is dead, and not that half of them answer.
+#[test]
+fn who_may_not_be_asked_is_no_witness() {
+    let mut uptime = Uptime::default();
+    uptime.configure(checks(many(12)), START);
+    for round in 0..3 {
+        for at in 0..12 {
+            let at_ms = START + round * MINUTE + at;
+            // Those who are blocked only begin to be: nobody is down yet.
+            let (cause, asked) = if at < 6 { (Cause::Blocked, round == 2) } else { (Cause::Timeout, true) };
+            if asked {
+                uptime.record(&format!("t{at}"), at_ms, CheckResult::down(at_ms, 60_000, cause), None);
+            }
+        }
+    }
+    assert!(uptime.network().down_since_ms().is_some());
+}

@@ -233,13 +233,14 @@ fn a_future_that_is_not_coming_is_not_resumed() {
         probing.write(START).unwrap();
     }
     probing.next(START, 10);
-    probing.write(START).unwrap();
+    // What time it is now is written down as well.
+    probing.write(START + 61_000).unwrap();
     drop(probing);
-    let mut again = Probing::open(&place, &plan, START + 1_000).unwrap();
-    for at in [1_000, 11_000, 21_000] {
+    let mut again = Probing::open(&place, &plan, START + 62_000).unwrap();
+    for at in [62_000, 72_000, 82_000] {
         again.done("a", START + at, result(START + at, 2), None);
     }
-    assert_eq!(again.uptime().standing("a", START + 21_000).unwrap().status, Status::Down);
+    assert_eq!(again.uptime().standing("a", START + 82_000).unwrap().status, Status::Down);
 }
 
 #[derive(Debug, Clone)]
