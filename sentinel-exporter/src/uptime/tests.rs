@@ -257,8 +257,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        30 => (0_usize..4, 1_i64..40_000, any::<u8>()).prop_map(|(check, after, outcome)| Step::Found { check, after, outcome }),
-        1 => (1_usize..=4).prop_map(Step::Configure),
+        30 => (0_usize..6, 1_i64..20_000, any::<u8>()).prop_map(|(check, after, outcome)| Step::Found { check, after, outcome }),
+        1 => (4_usize..=6).prop_map(Step::Configure),
         2 => Just(Step::Killed),
     ];
     proptest::collection::vec(step, 1..150)
@@ -272,7 +272,8 @@ proptest! {
     fn whoever_resumes_knows_what_was_found(steps in steps(), outage in prop::option::of((0_i64..600_000, 0_i64..600_000))) {
         let dir = tempfile::tempdir().unwrap();
         let place = place(dir.path());
-        let names = ["a", "b", "c", "d"];
+        // One of them and four others, as many as it takes to tell a dead network.
+        let names = ["a", "b", "c", "d", "e", "f"];
         let mut plan = plan(&names);
         let mut probing = Probing::open(&place, &plan, START).unwrap();
         let mut whole = Uptime::default();
