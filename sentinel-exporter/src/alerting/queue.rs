@@ -424,6 +424,23 @@ mod tests {
         assert_eq!((account(&queue), queue.waiting[0].notice.at_ms), ((3, 2, 0, 1), 1));
     }
 
+    /// What was left behind is told first when the sink takes something, in the order in which it happened.
+    #[test]
+    fn what_was_left_behind_is_next() {
+        let mut queue = Queue::new("ops", "email", Duration::ZERO);
+        (1..=3).for_each(|at| queue.offer(test(at)));
+        let (mut at, mut told) = (Duration::ZERO, Vec::new());
+        for _ in 0..40 {
+            let Some(notice) = queue.next(1, at, 3) else { break };
+            let poison = later(None);
+            let taken = notice.at_ms != 1 || !told.is_empty();
+            told.extend(taken.then_some(notice.at_ms));
+            queue.done(if taken { Ok(()) } else { Err(&poison) }, at, 3, 1.0);
+            at = queue.wakes().unwrap_or(at);
+        }
+        assert_eq!(told, [2, 1, 3]);
+    }
+
     #[test]
     fn what_fired_and_is_over_before_it_was_told_is_told_once() {
         let (fired, over) = fired_and_over();

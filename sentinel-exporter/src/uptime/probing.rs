@@ -69,10 +69,9 @@ impl Probing {
     /// # Errors
     /// It could not be written down.
     pub(crate) fn configure(&mut self, plan: &Plan, now_ms: i64) -> Result<(), StoreError> {
-        let after = self.uptime.configure(plan.checks.clone(), now_ms);
-        self.note(&after);
+        // What follows from it is in what is written now, without those that are gone.
+        let _ = self.uptime.configure(plan.checks.clone(), now_ms);
         self.arrange(&plan.checks, now_ms);
-        // Without those that are gone.
         self.log.renew(&self.uptime)
     }
 
@@ -142,7 +141,6 @@ impl Probing {
 
     /// Notes what else follows, in this order: a log is read in it.
     fn note(&mut self, after: &After) {
-        after.marks.iter().for_each(|(name, mark)| self.log.result(name, *mark));
         if let Some(since_ms) = after.disowned_ms {
             self.log.disown(since_ms);
         }

@@ -18,7 +18,7 @@ const STOPPED: Duration = Duration::from_secs(2);
 
 /// A probe that has ended.
 pub(crate) struct Found {
-    check: Check,
+    check: Box<Check>,
     /// How long the thread had stood still when it began.
     stood: Duration,
     probed: Probed,
@@ -117,7 +117,7 @@ impl Round {
         let Some((probing, plan)) = self.probing.as_mut().zip(self.plan.as_ref()) else { return };
         let room = room(plan.at_once).saturating_sub(self.on_their_way.len());
         for check in probing.next(now_ms, room) {
-            let (prober, stood) = (plan.prober.clone(), self.stood);
+            let (check, prober, stood) = (Box::new(check), plan.prober.clone(), self.stood);
             self.on_their_way.spawn(async move {
                 let probed = prober.probe(&check, now_ms).await;
                 Found { check, stood, probed }
