@@ -6,24 +6,28 @@
 // the template is noted when a router hands a request to a route, and forgotten when that hands it on. A router does that by a method
 // of its layers, and there it is seen: requests and responses stay exactly as Express makes them.
 
+const { ServerResponse } = require('node:http')
 const { Adapter } = require('./adapter.cjs')
 const { serve } = require('./serve.cjs')
-const { Watch, keptOf, keptFor, watch, seenHead, setTenant } = require('./watch.cjs')
+const { Watch, keptOf, keptFor, watch, seenHead, seenEnd, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
 const FULL = Symbol('tenant-sentinel.full')
 
 class ExpressWatch extends Watch {
-  static seesHeads = true
-
   endpoint() {
-    const { req } = this
-    const kept = keptOf(req)
+    const { req, kept } = this
+    if (kept.template !== '') return kept.template
     // What the application does with a parameter has failed: the route matched, and never got the request.
     const { route } = req
     if (route && route !== kept.route) matched(kept, route, kept.mount)
     return kept.template
   }
+}
+
+/** Of a response that is overheard. */
+class OverheardWatch extends ExpressWatch {
+  static isOverheard = true
 }
 
 /** A router or an app that a request is in: the URL in front of it, as it came and as a template. */
@@ -135,8 +139,7 @@ function passing(layer, req, res, next) {
   const { route } = layer
   if (route) {
     const kept = keptFor(req, res)
-    const base = req.baseUrl
-    kept.mount = innermost(kept.mount, base ?? '')
+    if (kept.mount !== null) kept.mount = innermost(kept.mount, req.baseUrl ?? '')
     matched(kept, route, kept.mount)
     return function (error) {
       if (kept.route === route && !isFailure(error)) kept.template = ''
@@ -146,6 +149,8 @@ function passing(layer, req, res, next) {
   // A router of another copy of Express.
   const first = layer.handle.stack?.[0]
   if (first !== undefined) follow(first)
+  // In Express 5 and 4: it cuts nothing from the URL.
+  if (layer.slash === true || layer.regexp?.fast_slash === true) return next
   const base = req.baseUrl
   if (!base || layer.handle.length > 3) return next
   const kept = keptFor(req, res)
@@ -174,28 +179,52 @@ function follow(layer) {
       try {
         onwards = passing(this, req, res, next)
       } catch {
-        keptOf(req).watch?.adapter.inner.failed()
+        keptOf(req, res)?.watch?.adapter.inner.failed()
       }
       return handle.call(this, req, res, onwards)
     }
   }
 }
 
-/** Once an app: its layers, and its responses, whose prototype those of apps that are mounted in it have too. */
-function prepare(app) {
-  const { response } = app
-  if (prepared.has(response)) return false
-  const first = stackOf(app)?.[0]
-  if (first === undefined) return false
-  prepared.add(response)
-  follow(first)
-  const { writeHead } = response
-  response.writeHead = function (...given) {
+/** What all responses of this copy of Express have in common, which is right above Node's own; nothing where those are not HTTP/1. */
+function commonOf(response) {
+  let common = response
+  for (;;) {
+    const above = Object.getPrototypeOf(common)
+    if (above === null) return undefined
+    if (above === ServerResponse.prototype) return common
+    common = above
+  }
+}
+
+/**
+ * Once a copy of Express: what its responses tell, seen where they have it from. A listener for each response would take 2 µs: V8 knows
+ * nothing of what an object is like whose prototype was changed, and looks up each property.
+ */
+function overhear(common) {
+  if (prepared.has(common)) return
+  prepared.add(common)
+  const { emit, writeHead } = common
+  common.emit = function (event) {
+    if (event === 'close') seenEnd(this)
+    return emit.apply(this, arguments)
+  }
+  common.writeHead = function (...given) {
     const out = writeHead.apply(this, given)
     seenHead(this)
     return out
   }
-  return true
+}
+
+/** Once an app: its layers, and its responses; how its requests are watched from now on. */
+function prepare(app) {
+  const first = stackOf(app)?.[0]
+  if (first === undefined) return Watch
+  follow(first)
+  const common = commonOf(app.response)
+  if (common === undefined) return ExpressWatch
+  overhear(common)
+  return OverheardWatch
 }
 
 /** Express 4 has an app's router as `_router`, and an error as `router`. */
@@ -228,19 +257,25 @@ function mountsOf(req, middleware) {
 /** Middleware that tells a sentinel of every request; add it first. */
 function sentinel(sentinel, options) {
   const adapter = new Adapter(sentinel, options)
+  /** Of the responses of the app that asked last, and how its requests are watched. */
+  let known = ServerResponse.prototype
+  let Class = Watch
   return function sentinelMiddleware(req, res, next) {
     try {
-      const { app } = req
-      if (app === undefined) {
+      const kind = Object.getPrototypeOf(res)
+      let isFirst = false
+      if (kind !== known) {
+        const { app } = req
+        isFirst = app !== undefined && !prepared.has(app)
         // Not below an Express app: there are no templates.
-        watch(adapter, req, res)
-      } else {
-        const isFirst = prepare(app)
-        watch(adapter, req, res, req, ExpressWatch)
-        if (isFirst && req.baseUrl) {
-          const kept = keptOf(req)
-          kept.mount ??= mountsOf(req, sentinelMiddleware)
-        }
+        Class = app === undefined ? Watch : prepare(app)
+        known = kind
+        if (isFirst) prepared.add(app)
+      }
+      watch(adapter, req, res, req, Class)
+      if (isFirst && req.baseUrl) {
+        const kept = keptFor(req, res)
+        kept.mount ??= mountsOf(req, sentinelMiddleware)
       }
     } catch {
       adapter.inner.failed()

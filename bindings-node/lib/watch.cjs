@@ -11,39 +11,38 @@ const FAILED = 500
 /** Of HTTP/2: what a stream is reset with that this side destroyed. */
 const INTERNAL_ERROR = 2
 /**
- * What is kept of each request, outside of it. Express changes the prototype of its requests and responses, and V8 takes 3 µs for each
- * property that is new on such an object: so there is none.
+ * What is kept of each request, outside of it: by the request, or by its response where that says by itself how it goes. Express changes
+ * the prototype of both, and V8 takes 3 µs for each property that is new on such an object: so there is none.
  */
 const KEPT = new WeakMap()
 
 class Kept {
   /** The innermost of what watches the request. */
   watch = null
-  /** What tells of the response's head is there. */
-  seesHeads = false
   /** In Express: the last route that matched, its template until it is left, and the mount that the request is in. */
   route = undefined
   template = ''
   mount = null
 }
 
-function keptOf(req) {
-  let kept = KEPT.get(req)
-  if (kept === undefined) KEPT.set(req, (kept = new Kept()))
+/** What is kept of a request or its response; where a middleware has handed on something in the place of one, by the other. */
+const keptOf = (req, res) => KEPT.get(res) ?? KEPT.get(req) ?? KEPT.get(res?.req) ?? KEPT.get(req?.res)
+
+/** The same, from now on, where nothing is kept yet. */
+function keptFor(req, res) {
+  let kept = keptOf(req, res)
+  if (kept === undefined) KEPT.set(res, (kept = new Kept()))
   return kept
 }
-/** That of the request that a response is of, where there is one: a middleware may have handed on something in its place. */
-const keptFor = (req, res) => KEPT.get(req) ?? KEPT.get(res?.req) ?? keptOf(req)
-const watchAt = (req) => KEPT.get(req)?.watch
 
 const EVENTS = /^content-type: *text\/event-stream/im
 const EVENT_TYPE = /^ *text\/event-stream/i
 
 class Watch extends Flight {
-  /** The adapter calls `seenHead` by itself. */
-  static seesHeads = false
+  /** The adapter calls `seenHead` and `seenEnd` by itself, and what is kept is kept by the response. */
+  static isOverheard = false
 
-  constructor(adapter, req, res, subject, outer) {
+  constructor(adapter, req, res, subject, kept) {
     super()
     this.adapter = adapter
     this.req = req
@@ -53,8 +52,9 @@ class Watch extends Flight {
     this.template = ''
     this.named = false
     this.done = false
+    this.kept = kept
     /** An adapter of another sentinel, around this one. */
-    this.outer = outer
+    this.outer = kept.watch
   }
 
   /** Its template as the framework knows it now; adapters say more. */
@@ -94,8 +94,9 @@ class Watch extends Flight {
   }
 
   isGone() {
-    // A response that waits behind another one on its connection is told nothing when that ends.
-    return this.res.socket === null && this.req.socket?.destroyed === true
+    const { req, res } = this
+    // A response that waits behind another one on its connection is told nothing when that ends; nor is one that got another prototype meanwhile.
+    return res.closed === true || (res.socket === null && req.socket?.destroyed === true)
   }
 
   abandon() {
@@ -167,8 +168,15 @@ const headed = (kept, writeHead) =>
   }
 
 /** A stream of events counts when it begins: it may live for days. */
-function seenHead(res, kept = KEPT.get(res.req)) {
-  if (kept?.watch && isEvents(res)) for (let each = kept.watch; each; each = each.outer) each.finish(res.statusCode)
+function seenHead(res, kept) {
+  if (!isEvents(res)) return
+  for (let each = (kept ?? KEPT.get(res))?.watch; each; each = each.outer) each.finish(res.statusCode)
+}
+
+/** A response has said that it is closed. */
+function seenEnd(res) {
+  const kept = KEPT.get(res)
+  if (kept !== undefined) closed(kept)
 }
 
 function isEvents(res) {
@@ -185,10 +193,10 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
   const { inner } = adapter
   try {
     if (inner.closed) return null
-    const kept = keptOf(req)
-    const outer = kept.watch
-    for (let each = outer; each; each = each.outer) if (each.adapter.inner === inner) return null
-    const watch = new Class(adapter, req, res, subject, outer)
+    const known = KEPT.get(res) ?? KEPT.get(req)
+    for (let each = known?.watch; each; each = each.outer) if (each.adapter.inner === inner) return null
+    const kept = known ?? new Kept()
+    const watch = new Class(adapter, req, res, subject, kept)
     const { header } = adapter
     if (header !== null) {
       const value = req.headers[header]
@@ -199,11 +207,11 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
     }
     inner.takeOff(watch)
     kept.watch = watch
-    if (!kept.seesHeads) {
-      kept.seesHeads = true
-      if (!Class.seesHeads) res.writeHead = headed(kept, res.writeHead)
+    KEPT.set(Class.isOverheard ? res : req, kept)
+    if (watch.outer === null && !Class.isOverheard) {
+      res.writeHead = headed(kept, res.writeHead)
+      res.on('close', () => closed(kept))
     }
-    if (outer === null) res.on('close', () => closed(kept))
     return watch
   } catch {
     inner.failed()
@@ -220,12 +228,12 @@ function first(req, header, value) {
 /** What watches a request: of Node's, or of a framework's around it. */
 function watchOf(request) {
   if (typeof request !== 'object' || request === null) return null
-  // The last one: what was made of an Express request has its response, and that has the request.
-  for (const one of [request, request.raw, request.req, request.env?.incoming, request.res?.req]) {
-    const found = watchAt(one)
+  for (const one of [request, request.raw, request.req, request.env?.incoming]) {
+    const found = KEPT.get(one)?.watch
     if (found) return found
   }
-  return null
+  // An Express request, or what was made of one.
+  return keptOf(request, request.res)?.watch ?? null
 }
 
 /** Says whose request this is: it goes before what the adapter was told, and the last word counts. Never throws. */
@@ -244,4 +252,4 @@ function discard(request) {
   for (let each = watchOf(request); each; each = each.outer) each.discard()
 }
 
-module.exports = { Watch, keptOf, keptFor, watch, watchOf, seenHead, setTenant, discard, ABORTED, FAILED }
+module.exports = { Watch, keptOf, keptFor, watch, watchOf, seenHead, seenEnd, setTenant, discard, ABORTED, FAILED }

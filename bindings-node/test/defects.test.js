@@ -316,6 +316,46 @@ for (const [name, express] of [
       assert.match(found[1][0], /^\[\[(\[\{"id":"7"\},"\/made\/:id"\],?){4}\]/)
     })
 
+    test('its end is seen, whatever kind of response it has become', async (t) => {
+      const s = make()
+      const inner = express()
+      inner.use(onExpress.sentinel(s, { tenant: 'x-tenant-id' }))
+      inner.get('/here', (_req, res) => res.status(201).end())
+      const app = express()
+      // Express gives it another prototype when it leaves the inner app.
+      app.use('/inner', inner)
+      app.use('/inner/there', (_req, res) => res.status(202).end())
+      app.use('/inner/events', (_req, res) => res.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders())
+      app.use('/inner/foreign', (_req, res) => Object.setPrototypeOf(res, http.ServerResponse.prototype).writeHead(503).end())
+      const port = await listening(t, http.createServer({ keepAliveTimeout: 60_000 }, app))
+      let count = 0
+      for (const [target, status] of [['here', 201], ['there', 202], ['there', 202], ['foreign', 503], ['nowhere', 404]]) {
+        assert.equal((await ask(port, 'GET', `/inner/${target}`, { 'x-tenant-id': target })).status, status)
+        await recorded(s, ++count)
+      }
+      // Over a connection that stays.
+      const sockets = ['foreign', 'events'].map((target) => send(port, 'GET', `/inner/${target}`, { 'x-tenant-id': target }, 'keep-alive'))
+      await recorded(s, (count += 2))
+      for (const socket of sockets) socket.destroy()
+      const counted = Object.fromEntries(s.report({ by: 'load' }).tenants.map(({ tenantId, requests, errors }) => [tenantId, [requests, errors]]))
+      assert.deepEqual(counted, { here: [1, 0], there: [2, 0], foreign: [2, 2], nowhere: [1, 1], events: [1, 0] })
+    })
+
+    test('an app whose responses tell in their own way keeps that', async (t) => {
+      const s = make()
+      const app = express()
+      const told = []
+      app.response.emit = function (event, ...given) {
+        told.push(event)
+        return Object.getPrototypeOf(app.response).emit.call(this, event, ...given)
+      }
+      app.use(onExpress.sentinel(s, {}))
+      app.get('/', (_req, res) => res.once('close', () => told.push('listener')).end())
+      assert.equal((await ask(await listening(t, app), 'GET', '/')).status, 200)
+      await recorded(s, 1)
+      assert.deepEqual(told.slice(-2), ['close', 'listener'])
+    })
+
     test('setTenant finds the request of what was made of it', async (t) => {
       const s = make()
       const app = express()
