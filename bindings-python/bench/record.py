@@ -62,7 +62,8 @@ record = globals()[contender]()
 draw = random.Random(7)
 ids = [f"tenant-{i:06}" for i in range(TENANTS)]
 events = [(draw.choice(ids), draw.choice(ENDPOINTS)) for _ in range(CALLS)]
-for tenant, endpoint in events[: 2 * TENANTS]:
+# Each of them is known by then: what it takes to meet one for the first time is another question.
+for tenant, endpoint in events:
     record(tenant, endpoint, 200, 12.5)
 
 
