@@ -98,6 +98,15 @@ pub(crate) fn escaped(id: &[u8]) -> String {
     out
 }
 
+/// A text that is made of what [`escaped`] gives and of others: what could still deceive in it, as there; backslashes are left.
+pub(crate) fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_deceiving(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out
+}
+
 /// The id that is shown like this; `None` when none is.
 pub(crate) fn id_shown_as(text: &[u8]) -> Option<Vec<u8>> {
     if text == UNATTRIBUTED_NAME.as_bytes() {

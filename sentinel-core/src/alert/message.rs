@@ -6,7 +6,7 @@ use super::key::{AlertId, Subject};
 use super::rule::{Rule, Severity};
 use super::state::{Alert, Evidence, Why};
 use super::target_text as targets;
-use crate::tenant::{escaped, shown};
+use crate::tenant::{escaped, shown, visible};
 use crate::text::{clock, grouped, percent, span};
 use crate::verdict::Kind;
 use serde::Serialize;
@@ -50,6 +50,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// What alerts are told of may have been left behind by somebody else, and be anything: here at the latest it is one line each.
+    fn new(id: AlertId, severity: Severity, title: &str, lines: &[String]) -> Self {
+        Self { id, severity, title: visible(title), lines: lines.iter().map(|line| visible(line)).collect() }
+    }
+
     /// All of it, title first.
     ///
     /// ```
@@ -102,7 +107,7 @@ impl Alert {
         if let Some(note) = &self.evidence.note {
             lines.push(format!("note: {}", escaped(note.as_bytes())));
         }
-        Message { id: self.id, severity: self.severity, title: self.title(status), lines }
+        Message::new(self.id, self.severity, &self.title(status), &lines)
     }
 
     fn title(&self, status: Status) -> String {
@@ -142,8 +147,8 @@ impl Notice {
         let mut message = match self.listed.as_slice() {
             _ if self.test => {
                 let title = format!("🔔 Sentinel: test alert of {}", escaped(self.service.as_bytes()));
-                let lines = vec!["alerts arrive here; no tenant is concerned".into()];
-                Message { id: self.id, severity: Severity::Warning, title, lines }
+                let lines = ["alerts arrive here; no tenant is concerned".into()];
+                Message::new(self.id, Severity::Warning, &title, &lines)
             }
             [one] if self.more == 0 => one.alert.saying(one.status),
             listed => self.several(listed),
@@ -174,7 +179,7 @@ impl Notice {
             lines.push(format!("and {} more", grouped(self.more as u64)));
         }
         let severity = listed.iter().map(|listed| listed.alert.severity).max().unwrap_or(Severity::Warning);
-        Message { id: self.id, severity, title, lines }
+        Message::new(self.id, severity, &title, &lines)
     }
 }
 

@@ -44,6 +44,20 @@ fn the_wording_of_the_seed() {
     assert!(says(share_rule(0.5, 0, 0), row(scattered)).title.ends_with("in the last 10 minutes"));
 }
 
+/// What another source says of errors and endpoints; a report has them clean.
+#[test]
+fn each_line_is_one_line_whatever_it_was_made_of() {
+    let failing =
+        Row { requests: 2_000, errors: 300, top_endpoint: Some(("/a\\b\n\u{202e}c".into(), 300)), ..Row::default() };
+    let message = says(share_rule(0.5, 0, 0), |mut facts| {
+        facts.errors_name = "5xx\r\nX".into();
+        row(failing)(facts)
+    });
+    let title = r"🚨 Sentinel: Tenant acme responsible for 100% of 5xx\u{d}\u{a}X in the last 10 minutes (endpoint /a\b\u{a}\u{202e}c)";
+    assert_eq!(message.title, title);
+    assert_eq!(message.lines[0], r"300 of 300 5xx\u{d}\u{a}X, 2,000 requests");
+}
+
 #[test]
 fn a_verdict_with_its_evidence() {
     let message = verdict(names(Kind::OneTenant, &["acme"]));

@@ -288,7 +288,8 @@ proptest! {
             prop_assert_eq!(State::decode(&state.encode()), Ok(state.clone()));
             let (_, outcomes) = run(&alerts, state, START, &steps);
             for notice in outcomes.iter().filter_map(|outcome| outcome.notice.as_ref()) {
-                prop_assert!(!notice.message().title.is_empty());
+                let message = notice.message();
+                prop_assert!(!message.title.is_empty() && !message.text().replace('\n', "").contains(char::is_control), "{message:?}");
             }
         }
         for len in 0..body {
