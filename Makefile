@@ -47,7 +47,7 @@ EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo replay test test-python test-node incidents soak soak-alerts soak-python bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
+.PHONY: help demo replay test test-rust test-browser test-reference test-incidents test-python test-node incidents soak soak-alerts soak-python bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
@@ -76,33 +76,55 @@ replay: ## Make a stream in which one tenant starts to fail, replay it, print th
 	@printf '\n== 3. The report as of the middle of the incident ==\n'
 	$(EXAMPLE) replay -- --at "$$(python3 -B tools/truth.py --middle $(DEMO)/truth.json)" $(DEMO)/events.jsonl
 
-test: $(VENV)/installed ## Install what is missing and run every test; stops at the first failure (under 25 minutes)
+# The Rust workspace is built first, with both cores; from there on what builds goes on beside what waits, in two lanes. What a step
+# prints comes as one, when it is over.
+test: $(VENV)/installed $(PY)/installed $(NODE)/node_modules/installed ## Install what is missing and run every test; a step's output comes at its end (under 25 minutes)
+	@tools/setup cargo browser node
+	@printf '\n== Building the tests ==\n'
+	$(CARGO) test $(LOCKED) --workspace --no-run
+	@$(MAKE) --no-print-directory -j2 --output-sync=target LANES=1 test-rust test-browser test-reference test-incidents test-python test-node
+	@printf '\nAll tests passed.\n'
+
+ifdef LANES
+test-browser: | test-rust
+test-reference: | test-browser
+test-incidents: | test-reference
+test-node: | test-python
+endif
+
+test-rust: $(VENV)/installed
 	@tools/setup cargo
 	@printf '\n== Unit, integration and documentation tests ==\n'
 	SENTINEL_TEST_ALL=1 $(CARGO) test $(LOCKED) --workspace
 	@printf '\n== Tests inside the examples ==\n'
 	$(CARGO) test $(LOCKED) --workspace --examples
+
+test-browser: $(VENV)/installed
+	@tools/setup cargo browser
 	@printf '\n== The admin view in a real browser, its document and bad input over a socket ==\n'
-	@tools/setup browser
 	$(CARGO) build $(LOCKED) --workspace --example admin_states --example axum_incident
 	$(PYTHON) -m pytest -q -p no:cacheprovider tests/browser
+
+test-reference: $(VENV)/installed
+	@tools/setup cargo
 	@printf '\n== Tests of the comparison with the reference ==\n'
 	$(PYTHON) tests/reference/test_compare.py
 	@printf '\n== Comparison with the reference, second by second: the slice of CI ==\n'
-	$(PYTHON) tests/reference/compare.py --slice ci
+	$(CARGO) build $(LOCKED) --profile quick --package sentinel-examples --example follow
+	$(PYTHON) tests/reference/compare.py --slice ci --follow target/quick/examples/follow
+
+test-incidents:
+	@tools/setup cargo
 	@printf '\n== Made incidents against the targets: the slice of CI ==\n'
-	$(EXAMPLE) incidents -- --slice ci
-	@printf '\n== The Python package ==\n'
-	@$(MAKE) --no-print-directory test-python
-	@printf '\n== The Node package ==\n'
-	@$(MAKE) --no-print-directory test-node
-	@printf '\nAll tests passed.\n'
+	$(CARGO) build $(LOCKED) --profile quick --package sentinel-examples --example incidents
+	target/quick/examples/incidents --slice ci
 
 # The tests run against the wheel as it would be installed, built with the profile that is published, from the source distribution: that has the
 # lock file without what only the rest of the workspace needs, which --locked would not allow. Its files are of now: with the fixed
 # date that they have otherwise, cargo takes what it has built of older ones for theirs.
 test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its types, install it where nothing else is
 	@tools/setup cargo
+	@printf '\n== The Python package ==\n'
 	rm -rf $(WHEELS) $(EMPTY)
 	SOURCE_DATE_EPOCH=$$(date +%s) $(PY)/bin/maturin build --quiet --release --sdist --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
@@ -116,6 +138,7 @@ test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its
 # Against the addon as it is published, in a folder of packages that the lock file names.
 test-node: $(NODE)/node_modules/installed ## Build the Node package, run its tests, check its types, install its tarball where nothing else is
 	@tools/setup cargo node
+	@printf '\n== The Node package ==\n'
 	cd $(NODE) && npm run --silent build -- $(LOCKED_NAPI)
 	cd $(NODE) && node --test --test-concurrency=2 test/*.test.js
 	$(NODE)/test/types.sh
@@ -128,7 +151,7 @@ soak: $(VENV)/installed ## The longer runs: the comparison with the reference on
 	$(PYTHON) tests/reference/compare.py --all --seeds $(SOAK_SEEDS)
 
 # With the wheel that test-python or bench-python has installed.
-soak-python: $(PY)/installed ## The longer runs of the Python package: FORKS forks and EXITS exits under load (an hour; after test-python)
+soak-python: $(PY)/installed ## The longer runs of the Python package: FORKS forks and EXITS exits under load (half an hour; after test-python)
 	FORKS=$(FORKS) EXITS=$(EXITS) $(PY)/bin/python -B -m pytest -q -s -p no:cacheprovider -k 'forks or exits or multiprocessing' \
 		bindings-python/tests/test_fork.py bindings-python/tests/test_host_processes.py
 
