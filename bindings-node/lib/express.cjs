@@ -9,7 +9,7 @@
 const { ServerResponse } = require('node:http')
 const { Adapter } = require('./adapter.cjs')
 const { serve } = require('./serve.cjs')
-const { Watch, keptOf, keptFor, watch, seenHead, seenEnd, setTenant } = require('./watch.cjs')
+const { Watch, keptOf, keptFor, watch, heard, heardHead, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
 const FULL = Symbol('tenant-sentinel.full')
@@ -25,9 +25,15 @@ class ExpressWatch extends Watch {
   }
 }
 
-/** Of a response that is overheard. */
+/** Of a response that is overheard: it has said all there is to know. */
 class OverheardWatch extends ExpressWatch {
   static isOverheard = true
+
+  ended() {
+    const { finished, status } = this.kept
+    if (finished && status > 0) this.finish(status)
+    else super.ended()
+  }
 }
 
 /** A router or an app that a request is in: the URL in front of it, as it came and as a template. */
@@ -198,20 +204,20 @@ function commonOf(response) {
 }
 
 /**
- * Once a copy of Express: what its responses tell, seen where they have it from. A listener for each response would take 2 µs: V8 knows
- * nothing of what an object is like whose prototype was changed, and looks up each property.
+ * Once a copy of Express: what its responses tell, heard where they have it from. A listener for each response would take 2 µs, and to look
+ * afterwards as much again: V8 does not know what an object is like whose prototype was changed, and searches for each property.
  */
 function overhear(common) {
   if (prepared.has(common)) return
   prepared.add(common)
   const { emit, writeHead } = common
   common.emit = function (event) {
-    if (event === 'close') seenEnd(this)
+    if (event === 'finish' || event === 'close') heard(this, event)
     return emit.apply(this, arguments)
   }
-  common.writeHead = function (...given) {
-    const out = writeHead.apply(this, given)
-    seenHead(this)
+  common.writeHead = function (status) {
+    const out = writeHead.apply(this, arguments)
+    heardHead(this, status)
     return out
   }
 }

@@ -19,6 +19,10 @@ const KEPT = new WeakMap()
 class Kept {
   /** The innermost of what watches the request. */
   watch = null
+  /** The status that the head went out with, where that was seen; another one that is set later is told nobody. */
+  status = 0
+  /** A response that is overheard was handed over as a whole. */
+  finished = false
   /** In Express: the last route that matched, its template until it is left, and the mount that the request is in. */
   route = undefined
   template = ''
@@ -39,7 +43,7 @@ const EVENTS = /^content-type: *text\/event-stream/im
 const EVENT_TYPE = /^ *text\/event-stream/i
 
 class Watch extends Flight {
-  /** The adapter calls `seenHead` and `seenEnd` by itself, and what is kept is kept by the response. */
+  /** The adapter calls `heardHead` and `heard`, and what is kept is kept by the response. */
   static isOverheard = false
 
   constructor(adapter, req, res, subject, kept) {
@@ -80,7 +84,7 @@ class Watch extends Flight {
   /** The answer is complete, or will never be. */
   ended() {
     if (this.done) return
-    const { req, res } = this
+    const { req, res, kept } = this
     // HTTP/2 ends a stream's writable side whatever becomes of it. Not asked of others: in Express, what is not there takes long to find.
     const stream = req.httpVersionMajor === 2 ? res.stream : undefined
     if (stream && (stream.aborted || (stream.rstCode !== 0 && !stream.writableFinished))) {
@@ -89,7 +93,7 @@ class Watch extends Flight {
     }
     // Broken by this side: also what some servers end all the same.
     if (res.errored && res.errored.code !== 'EPIPE') this.finish(FAILED)
-    else if (res.writableFinished) this.finish(res.statusCode)
+    else if (res.writableFinished) this.finish(kept.status || res.statusCode)
     else this.finish(clientIsGone(req) ? ABORTED : FAILED)
   }
 
@@ -163,20 +167,32 @@ function closed(kept) {
 const headed = (kept, writeHead) =>
   function (...given) {
     const out = writeHead.apply(this, given)
-    seenHead(this, kept)
+    seenHead(this, kept, given[0])
     return out
   }
 
 /** A stream of events counts when it begins: it may live for days. */
-function seenHead(res, kept) {
-  if (!isEvents(res)) return
-  for (let each = (kept ?? KEPT.get(res))?.watch; each; each = each.outer) each.finish(res.statusCode)
+function seenHead(res, kept, status) {
+  try {
+    kept.status = Number(status)
+    if (isEvents(res)) for (let each = kept.watch; each; each = each.outer) each.finish(kept.status || res.statusCode)
+  } catch {
+    kept.watch?.adapter.inner.failed()
+  }
 }
 
-/** A response has said that it is closed. */
-function seenEnd(res) {
+/** A response that is overheard has its head. */
+function heardHead(res, status) {
   const kept = KEPT.get(res)
-  if (kept !== undefined) closed(kept)
+  if (kept !== undefined) seenHead(res, kept, status)
+}
+
+/** A response that is overheard has told this. */
+function heard(res, event) {
+  const kept = KEPT.get(res)
+  if (kept === undefined) return
+  if (event === 'finish') kept.finished = true
+  else closed(kept)
 }
 
 function isEvents(res) {
@@ -252,4 +268,4 @@ function discard(request) {
   for (let each = watchOf(request); each; each = each.outer) each.discard()
 }
 
-module.exports = { Watch, keptOf, keptFor, watch, watchOf, seenHead, seenEnd, setTenant, discard, ABORTED, FAILED }
+module.exports = { Watch, keptOf, keptFor, watch, watchOf, heard, heardHead, setTenant, discard, ABORTED, FAILED }

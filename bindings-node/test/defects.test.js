@@ -146,6 +146,24 @@ test('a response whose request was replaced is answered', async (t) => {
   socket.destroy()
 })
 
+test('a status that is set when the head is gone counts nowhere', async (t) => {
+  const handler = (_req, res) => {
+    res.write('part of it')
+    res.statusCode = 500
+    res.end()
+  }
+  const s = make()
+  const koa = new Koa().use(onKoa.sentinel(s, {})).use((ctx) => {
+    ctx.respond = false
+    ctx.status = 200
+    handler(ctx.req, ctx.res)
+  })
+  const apps = [onHttp.sentinel(s, {})(handler), koa.callback(), ...[express4, express5].map((express) => express().use(onExpress.sentinel(s, {}), handler))]
+  for (const app of apps) assert.equal((await ask(await listening(t, app), 'GET', '/')).status, 200)
+  await recorded(s, apps.length)
+  assert.equal(s.report().totals.errors, 0)
+})
+
 test('a stream of HTTP/2 counts as it ends, and one of events when it begins', async (t) => {
   const s = make()
   const handler = onHttp.sentinel(s, { tenant: 'x-tenant-id' })((req, res) => {
