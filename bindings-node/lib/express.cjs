@@ -193,8 +193,8 @@ function follow(layer) {
 }
 
 /** What all responses of this copy of Express have in common, which is right above Node's own; nothing where those are not HTTP/1. */
-function commonOf(response) {
-  let common = response
+function commonOf(kind) {
+  let common = kind
   for (;;) {
     const above = Object.getPrototypeOf(common)
     if (above === null) return undefined
@@ -222,12 +222,12 @@ function overhear(common) {
   }
 }
 
-/** Once an app: its layers, and its responses; how its requests are watched from now on. */
-function prepare(app) {
+/** Once an app: its layers, and its responses, which are of this kind; how its requests are watched from now on. */
+function prepare(app, kind) {
   const first = stackOf(app)?.[0]
   if (first === undefined) return Watch
   follow(first)
-  const common = commonOf(app.response)
+  const common = commonOf(kind)
   if (common === undefined) return ExpressWatch
   overhear(common)
   return OverheardWatch
@@ -274,7 +274,7 @@ function sentinel(sentinel, options) {
         const { app } = req
         isFirst = app !== undefined && !prepared.has(app)
         // Not below an Express app: there are no templates.
-        Class = app === undefined ? Watch : prepare(app)
+        Class = app === undefined ? Watch : prepare(app, kind)
         known = kind
         if (isFirst) prepared.add(app)
       }
