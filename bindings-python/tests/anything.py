@@ -24,6 +24,13 @@ class Text(str):
     __str__ = encode
 
 
+NAMES = st.one_of(
+    st.sampled_from(
+        ["sinks", "verdict", "tenant_errors", "grouping", "checks", "allow", "type", "url", "name", "every", "at_least", "for"]
+    ),
+    st.text(max_size=6),
+    st.integers(),
+)
 ANYTHING = st.one_of(
     st.none(),
     st.booleans(),
@@ -39,6 +46,14 @@ ANYTHING = st.one_of(
     st.decimals(),
     st.datetimes(),
     st.lists(st.integers(), max_size=3),
+    # Of the form of what says which alerts and checks there are, or nearly.
+    st.recursive(
+        st.one_of(
+            st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.binary(max_size=3), st.builds(Hostile)
+        ),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
+        max_leaves=8,
+    ),
     st.builds(Hostile),
     st.text().map(Text),
     st.sampled_from([http.HTTPStatus.OK, object, len, "x" * (1 << 20), b"x" * (1 << 20), 10**5_000, -(10**5_000)]),

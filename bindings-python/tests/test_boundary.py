@@ -64,7 +64,11 @@ def test_an_option_works_or_is_an_error_that_names_it(option, value):
         Sentinel(**{option: value})
     except ConfigError as error:
         assert isinstance(error, ValueError)
-        assert error.field in (option, "window")
+        # What is inside of these two is named by its path; and they need a service.
+        nested = option in ("alerts", "uptime")
+        assert error.field in (option, "window") or (
+            nested and (error.field == "service" or error.field.startswith(f"{option}."))
+        )
         assert str(error).startswith(f"{error.field}: ")
         assert error.allowed
 
