@@ -3,7 +3,7 @@
 // What every adapter is told: where the tenant is, what does not count, and the endpoint's name where no framework knows it.
 
 const { tenantOf } = require('./boundary.cjs')
-const { object, known } = require('./options.cjs')
+const { object } = require('./options.cjs')
 const { wrongType, outOfRange } = require('./errors.cjs')
 const { innerOf } = require('./sentinel.cjs')
 
@@ -14,12 +14,10 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 class Adapter {
   constructor(sentinel, options) {
-    const given = object('options', options)
-    known(given, ['tenant', 'exclude', 'endpoint'])
+    const { tenant, exclude, endpoint } = object('options', options, ['tenant', 'exclude', 'endpoint'])
     this.inner = innerOf(sentinel)
     this.header = null
     this.tenant = null
-    const { tenant, exclude, endpoint } = given
     if (typeof tenant === 'function') this.tenant = tenant
     else if (typeof tenant === 'string') {
       if (!TOKEN.test(tenant)) throw outOfRange('tenant', tenant, 'a header name: letters, digits and -; or a function of the request')
@@ -91,12 +89,15 @@ class Adapter {
 
 function templates(exclude) {
   if (exclude === undefined || exclude === null) return null
-  const given = typeof exclude === 'string' ? [exclude] : exclude
   const allowed = "route templates, such as ['/health']"
-  if (typeof given[Symbol.iterator] !== 'function') throw wrongType('exclude', exclude, allowed)
-  const out = new Set(given)
-  for (const template of out) if (typeof template !== 'string') throw wrongType('exclude', template, allowed)
-  return out.size > 0 ? out : null
+  let given
+  try {
+    given = typeof exclude === 'string' ? [exclude] : [...exclude]
+  } catch {
+    throw wrongType('exclude', exclude, allowed)
+  }
+  for (const template of given) if (typeof template !== 'string') throw wrongType('exclude', template, allowed)
+  return given.length > 0 ? new Set(given) : null
 }
 
 module.exports = { Adapter }

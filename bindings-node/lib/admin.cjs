@@ -1,5 +1,7 @@
 'use strict'
 
+const { text } = require('./options.cjs')
+
 /** Answers requests for the admin view; knows no framework. */
 class Admin {
   #inner
@@ -15,9 +17,10 @@ class Admin {
    * in turn, without a length.
    */
   respond(method, path, query = '', authorization = undefined) {
+    for (const [field, value] of Object.entries({ method, path, query })) text(field, value)
     this.#inner.settle()
     const given = typeof authorization === 'string' ? Buffer.from(authorization, 'latin1') : undefined
-    const { status, headers, body } = this.#native.respond(String(method), String(path), String(query), given)
+    const { status, headers, body } = this.#native.respond(method, path, query, given)
     const pairs = {}
     for (let i = 0; i < headers.length; i += 2) pairs[headers[i]] = headers[i + 1]
     return { status, headers: pairs, body }

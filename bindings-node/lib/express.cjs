@@ -4,12 +4,14 @@
 //
 // `req.baseUrl` is empty again when the app's error handler answers, and `req.route` outlives a handler that has called `next()`. So
 // the template is noted when a router hands a request to a route, and forgotten when that hands it on. A router does that by a method
-// of its layers, and there it is seen: requests and responses stay exactly as Express makes them.
+// of its layers, and there it is seen: nothing is put on requests, and nothing on responses.
 
 const { ServerResponse } = require('node:http')
+const { types } = require('node:util')
 const { Adapter } = require('./adapter.cjs')
-const { serve } = require('./serve.cjs')
-const { Watch, keptOf, keptFor, watch, heard, heardHead, setTenant } = require('./watch.cjs')
+const { overhears } = require('./overhear.cjs')
+const { serve, viewOf } = require('./serve.cjs')
+const { Watch, keptOf, keptFor, watch, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
 const FULL = Symbol('tenant-sentinel.full')
@@ -17,7 +19,6 @@ const FULL = Symbol('tenant-sentinel.full')
 class ExpressWatch extends Watch {
   endpoint() {
     const { req, kept } = this
-    if (kept.template !== '') return kept.template
     // What the application does with a parameter has failed: the route matched, and never got the request.
     const { route } = req
     if (route && route !== kept.route) matched(kept, route, kept.mount)
@@ -25,14 +26,15 @@ class ExpressWatch extends Watch {
   }
 }
 
-/** Of a response that is overheard: it has said all there is to know. */
+/** Of a response that is overheard: it has said how it went, unless it has become something that says nothing. */
 class OverheardWatch extends ExpressWatch {
   static isOverheard = true
 
   ended() {
-    const { finished, status } = this.kept
-    if (finished && status > 0) this.finish(status)
-    else super.ended()
+    const { closed, finished, broken, status } = this.kept
+    if (!closed) super.ended()
+    else if (finished && !broken) this.finish(status || this.res.statusCode)
+    else this.unanswered()
   }
 }
 
@@ -192,45 +194,13 @@ function follow(layer) {
   }
 }
 
-/** What all responses of this copy of Express have in common, which is right above Node's own; nothing where those are not HTTP/1. */
-function commonOf(kind) {
-  let common = kind
-  for (;;) {
-    const above = Object.getPrototypeOf(common)
-    if (above === null) return undefined
-    if (above === ServerResponse.prototype) return common
-    common = above
-  }
-}
-
-/**
- * Once a copy of Express: what its responses tell, heard where they have it from. A listener for each response would take 2 µs, and to look
- * afterwards as much again: V8 does not know what an object is like whose prototype was changed, and searches for each property.
- */
-function overhear(common) {
-  if (prepared.has(common)) return
-  prepared.add(common)
-  const { emit, writeHead } = common
-  common.emit = function (event) {
-    if (event === 'finish' || event === 'close') heard(this, event)
-    return emit.apply(this, arguments)
-  }
-  common.writeHead = function (status) {
-    const out = writeHead.apply(this, arguments)
-    heardHead(this, status)
-    return out
-  }
-}
-
-/** Once an app: its layers, and its responses, which are of this kind; how its requests are watched from now on. */
+/** Once an app: its layers; how its requests are watched whose responses are of this kind, which may not be known. */
 function prepare(app, kind) {
   const first = stackOf(app)?.[0]
   if (first === undefined) return Watch
   follow(first)
-  const common = commonOf(kind)
-  if (common === undefined) return ExpressWatch
-  overhear(common)
-  return OverheardWatch
+  prepared.add(app)
+  return kind !== null && overhears(kind) ? OverheardWatch : ExpressWatch
 }
 
 /** Express 4 has an app's router as `_router`, and an error as `router`. */
@@ -268,15 +238,23 @@ function sentinel(sentinel, options) {
   let Class = Watch
   return function sentinelMiddleware(req, res, next) {
     try {
-      const kind = Object.getPrototypeOf(res)
+      // What a proxy stands for tells by itself, and that is not it.
+      const kind = types.isProxy(res) ? null : Object.getPrototypeOf(res)
       let isFirst = false
       if (kind !== known) {
-        const { app } = req
-        isFirst = app !== undefined && !prepared.has(app)
-        // Not below an Express app: there are no templates.
-        Class = app === undefined ? Watch : prepare(app, kind)
         known = kind
-        if (isFirst) prepared.add(app)
+        // Not below an Express app: there are no templates.
+        Class = Watch
+        const { app } = req
+        if (app !== undefined) {
+          isFirst = !prepared.has(app)
+          try {
+            Class = prepare(app, kind)
+          } catch {
+            // Nor here: it only looks like one.
+            adapter.inner.failed()
+          }
+        }
       }
       watch(adapter, req, res, req, Class)
       if (isFirst && req.baseUrl) {
@@ -292,7 +270,7 @@ function sentinel(sentinel, options) {
 
 /** The admin view: `app.use('/sentinel', admin(sentinel))`. Its own requests do not count. */
 function admin(sentinel, options) {
-  const view = sentinel.admin(options)
+  const view = viewOf(sentinel, options)
   return (req, res) => serve(view, req, res, req.url)
 }
 

@@ -1,11 +1,9 @@
 'use strict'
 
 const { Adapter } = require('./adapter.cjs')
-const { withoutSlash } = require('./serve.cjs')
+const { viewOf, withoutSlash } = require('./serve.cjs')
 const { Watch, watch, watchOf, setTenant, discard } = require('./watch.cjs')
-const { upgrades } = require('./upgrade.cjs')
-
-const UPGRADED = 101
+const { handshake, upgrades } = require('./upgrade.cjs')
 
 class FastifyWatch extends Watch {
   endpoint() {
@@ -22,10 +20,17 @@ function sentinel(sentinel, options) {
       watch(adapter, request.raw, reply.raw, request, FastifyWatch)
       next()
     })
-    // @fastify/websocket answers by itself: the handshake counts, and not how long the connection lives.
-    fastify.addHook('preHandler', (request, _reply, next) => {
-      if (request.ws === true || (request.ws !== null && typeof request.ws === 'object')) {
-        for (let each = watchOf(request); each; each = each.outer) each.finish(UPGRADED)
+    // @fastify/websocket answers past the reply, where a handler accepts: the handshake counts, and not how long the connection lives.
+    fastify.addHook('preHandler', (request, reply, next) => {
+      const watching = request.ws === true ? watchOf(request) : null
+      if (watching !== null) {
+        try {
+          handshake(reply.raw.socket, (status) => {
+            for (let each = watching; each; each = each.outer) each.finish(status)
+          })
+        } catch {
+          adapter.inner.failed()
+        }
       }
       next()
     })
@@ -44,7 +49,7 @@ function global(plugin, name) {
 
 /** The admin view: `app.register(admin(s), { prefix: '/sentinel' })`. Its own requests do not count. */
 function admin(sentinel, options) {
-  const view = sentinel.admin(options)
+  const view = viewOf(sentinel, options)
   return function sentinelAdmin(fastify, _options, done) {
     // With those of the plugins around this one, and not as parts of the URL: they may have parameters.
     const prefix = withoutSlash(fastify.prefix)

@@ -5,7 +5,7 @@
 
 const { Adapter } = require('./adapter.cjs')
 const { ABORTED, FAILED, Watch, watch, setTenant, discard } = require('./watch.cjs')
-const { withoutSlash } = require('./serve.cjs')
+const { mounted } = require('./serve.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
 /** The adapter; `matchedRoutes` is that of the Hono which the app uses: ESM and CommonJS have one each. */
@@ -62,13 +62,12 @@ module.exports = (matchedRoutes) => {
   }
 
   /** The admin view: `app.all('/sentinel/*', admin(s))`, `prefix` where it is elsewhere. Its own requests do not count. */
-  function admin(sentinel, { prefix = '/sentinel', ...options } = {}) {
-    const view = sentinel.admin(options)
-    const mount = withoutSlash(prefix)
+  function admin(sentinel, options) {
+    const { view, prefix } = mounted(sentinel, options)
     return (c) => {
       discard(c)
       const { pathname, search } = new URL(c.req.url)
-      const { status, headers, body } = view.respond(c.req.method, pathname.slice(mount.length), search.slice(1), c.req.header('authorization'))
+      const { status, headers, body } = view.respond(c.req.method, pathname.slice(prefix.length), search.slice(1), c.req.header('authorization'))
       return new Response(c.req.method === 'HEAD' ? null : body, { status, headers })
     }
   }

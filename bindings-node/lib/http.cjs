@@ -5,7 +5,7 @@
 const { types } = require('node:util')
 
 const { Adapter } = require('./adapter.cjs')
-const { serve, below, withoutSlash } = require('./serve.cjs')
+const { serve, below, mounted } = require('./serve.cjs')
 const { FAILED, watch, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
@@ -36,11 +36,10 @@ function sentinel(sentinel, options) {
 }
 
 /** The admin view as a handler, below a prefix: false where the request is not for it. */
-function admin(sentinel, { prefix = '/sentinel', ...options } = {}) {
-  const view = sentinel.admin(options)
-  const mount = withoutSlash(prefix)
+function admin(sentinel, options) {
+  const { view, prefix } = mounted(sentinel, options)
   return (req, res) => {
-    const url = below(mount, req.url)
+    const url = below(prefix, req.url)
     if (url === undefined) return false
     serve(view, req, res, url)
     return true

@@ -1,7 +1,7 @@
 'use strict'
 
 const { Adapter } = require('./adapter.cjs')
-const { below, serve, withoutSlash } = require('./serve.cjs')
+const { below, mounted, serve } = require('./serve.cjs')
 const { Watch, watch, setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
 
@@ -22,11 +22,10 @@ function sentinel(sentinel, options) {
 }
 
 /** The admin view, below a prefix: `app.use(admin(sentinel))`. Its own requests do not count. */
-function admin(sentinel, { prefix = '/sentinel', ...options } = {}) {
-  const view = sentinel.admin(options)
-  const mount = withoutSlash(prefix)
+function admin(sentinel, options) {
+  const { view, prefix } = mounted(sentinel, options)
   return (ctx, next) => {
-    const url = below(mount, ctx.url)
+    const url = below(prefix, ctx.url)
     if (url === undefined) return next()
     ctx.respond = false
     serve(view, ctx.req, ctx.res, url)

@@ -4,11 +4,17 @@
 
 const { setTenant } = require('./watch.cjs')
 const { upgrades } = require('./upgrade.cjs')
+const { placed } = require('./serve.cjs')
 const { wrongType } = require('./errors.cjs')
 
 /** The adapter of what a Nest application runs on. */
 function below(app) {
-  const kind = app?.getHttpAdapter?.()?.getType?.()
+  let kind
+  try {
+    kind = app.getHttpAdapter().getType()
+  } catch {
+    // It is none.
+  }
   if (kind === 'express') return require('./express.cjs')
   if (kind === 'fastify') return require('./fastify.cjs')
   throw wrongType('app', app, 'a Nest application on Express or Fastify')
@@ -24,8 +30,9 @@ function sentinel(app, sentinel, options) {
 }
 
 /** The admin view below a prefix: `admin(app, s)`. Its own requests do not count. */
-function admin(app, sentinel, { prefix = '/sentinel', ...options } = {}) {
+function admin(app, sentinel, given) {
   const adapter = below(app)
+  const { prefix, options } = placed(given)
   const view = adapter.admin(sentinel, options)
   if (adapter === require('./express.cjs')) app.use(prefix, view)
   else app.getHttpAdapter().getInstance().register(view, { prefix })

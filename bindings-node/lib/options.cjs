@@ -57,24 +57,30 @@ const NAMES = {
   stateDir: ['state_dir', text]
 }
 
-/** An object of options, or nothing. */
-function object(field, given) {
+/**
+ * What an object of options has by these names; there may be none. A name that means nothing is refused: a typo must not be a default.
+ * Each is read once: it may be a getter, or the object a proxy, and throw.
+ */
+function object(field, given, names) {
   if (given === undefined || given === null) return {}
   if (typeof given !== 'object') throw wrongType(field, given, 'an object')
-  return given
-}
-
-/** Refuses names that mean nothing: a typo must not be a default. */
-function known(given, names) {
-  for (const name of Object.keys(given)) {
-    if (!names.includes(name)) throw wrongType(name, given[name], `one of ${names.join(', ')}`)
+  const out = {}
+  let other
+  let value
+  try {
+    other = Object.keys(given).find((name) => !names.includes(name))
+    if (other !== undefined) value = given[other]
+    for (const name of names) out[name] = given[name]
+  } catch {
+    throw wrongType(field, given, 'an object that can be read')
   }
+  if (other !== undefined) throw wrongType(other, value, `one of ${names.join(', ')}`)
+  return out
 }
 
 /** The constructor's options, name and value in turn. */
 function pairs(given) {
-  const options = object('options', given)
-  known(options, Object.keys(NAMES))
+  const options = object('options', given, Object.keys(NAMES))
   const out = []
   for (const [name, [core, read]] of Object.entries(NAMES)) {
     const value = options[name]
@@ -92,15 +98,13 @@ function flag(field, value) {
 
 /** What is asked of checks: with what they were day by day. */
 function checks(given) {
-  const options = object('query', given)
-  known(options, ['series'])
+  const options = object('query', given, ['series'])
   return flag('series', options.series)
 }
 
 /** A query's options: what it ranks by, how many, of which time, with counts slot by slot, of which processes. */
 function query(given, names) {
-  const options = object('query', given)
-  known(options, names)
+  const options = object('query', given, names)
   const { by, limit, window, scope } = options
   const series = flag('series', options.series)
   const asked = { by: optional(by, text, 'by'), limit: optional(limit, count, 'limit') }
@@ -109,9 +113,8 @@ function query(given, names) {
 
 /** What a test of sinks is told: which one, and for how long. */
 function test(sink, given) {
-  const options = object('options', given)
-  known(options, ['timeout'])
+  const options = object('options', given, ['timeout'])
   return { sink: optional(sink, text, 'sink'), timeout: optional(options.timeout, duration, 'timeout') }
 }
 
-module.exports = { pairs, query, checks, test, object, known }
+module.exports = { pairs, query, checks, test, object, text }

@@ -6,12 +6,13 @@ const { Native } = require('../native.cjs')
 const { Admin } = require('./admin.cjs')
 const { endpointOf, statusOf, tenantOf } = require('./boundary.cjs')
 const { ofJson } = require('./camel.cjs')
-const { checked, checkedLater, wrongType } = require('./errors.cjs')
+const { checked, checkedLater, outOfRange, wrongType } = require('./errors.cjs')
 const { Flight, Inner } = require('./inner.cjs')
-const { checks, object, known, pairs, query, test } = require('./options.cjs')
+const { checks, object, pairs, query, test } = require('./options.cjs')
 const { encoded } = require('./text.cjs')
 
 const ABORTED = 499
+const HANDLE = 'the handle of a sentinel'
 
 /** What publishes before the process ends; others of the process may still use what a worker thread made. */
 const closing = new Set()
@@ -42,7 +43,9 @@ class Sentinel {
 
   /** The sentinel that another thread of this process holds, by its `handle`. */
   static attach(handle) {
-    if (typeof handle !== 'number') throw wrongType('handle', handle, 'the handle of a sentinel')
+    if (typeof handle !== 'number') throw wrongType('handle', handle, HANDLE)
+    // Not what it would be rounded to: that may be somebody else's.
+    if (!(Number.isInteger(handle) && handle >= 0 && handle < 2 ** 32)) throw outOfRange('handle', handle, HANDLE)
     return new Sentinel(undefined, checked(() => Native.attach(handle)))
   }
 
@@ -113,9 +116,7 @@ class Sentinel {
   }
 
   admin(options) {
-    const given = object('options', options)
-    known(given, ['public'])
-    const everybody = given.public
+    const { public: everybody } = object('options', options, ['public'])
     if (everybody !== undefined && typeof everybody !== 'boolean') throw wrongType('public', everybody, 'true or false')
     return new Admin(this.#inner, checked(() => this.#inner.native.admin(everybody === true)))
   }

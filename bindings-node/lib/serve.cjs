@@ -1,5 +1,8 @@
 'use strict'
 
+const { wrongType } = require('./errors.cjs')
+const { object } = require('./options.cjs')
+const { innerOf } = require('./sentinel.cjs')
 const { discard } = require('./watch.cjs')
 
 /** Answers a request of Node's with the admin view; `url` is below the mount. */
@@ -12,6 +15,25 @@ function serve(view, req, res, url) {
   res.end(body)
 }
 
+/** The admin view of a sentinel, and of nothing else. */
+function viewOf(sentinel, options) {
+  innerOf(sentinel)
+  return sentinel.admin(options)
+}
+
+/** What an admin view is told: where it is mounted, and the rest. */
+function placed(given) {
+  const { prefix = '/sentinel', ...options } = object('options', given, ['prefix', 'public'])
+  if (typeof prefix !== 'string') throw wrongType('prefix', prefix, "a path, such as '/sentinel'")
+  return { prefix, options }
+}
+
+/** The admin view of a sentinel, and the prefix that it is mounted at. */
+function mounted(sentinel, given) {
+  const { prefix, options } = placed(given)
+  return { view: viewOf(sentinel, options), prefix: withoutSlash(prefix) }
+}
+
 /** A prefix as it is in front of a path. */
 const withoutSlash = (prefix) => (prefix.endsWith('/') ? prefix.slice(0, -1) : prefix)
 
@@ -22,4 +44,4 @@ function below(prefix, url) {
   return rest === '' || rest[0] === '/' || rest[0] === '?' ? rest : undefined
 }
 
-module.exports = { serve, below, withoutSlash }
+module.exports = { serve, below, viewOf, placed, mounted, withoutSlash }

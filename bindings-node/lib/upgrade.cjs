@@ -3,6 +3,7 @@
 // Connections that are upgraded, such as WebSockets: no request handler sees them. Their handshake counts, and not how long they live.
 
 const { Adapter } = require('./adapter.cjs')
+const { wrongType } = require('./errors.cjs')
 const { ABORTED, watch, Watch } = require('./watch.cjs')
 
 /** Enough of a response for a watch: the socket's first line says the status. */
@@ -34,29 +35,41 @@ function replaced(object, name, see) {
   }
 }
 
+/** Calls `over` with the status of the first line that goes out on a socket, or that of an abort where none does: once. */
+function handshake(socket, over) {
+  const restore = [replaced(socket, 'write', seen), replaced(socket, 'end', seen)]
+  const end = (status) => {
+    for (const each of restore) each()
+    socket.removeListener('close', aborted)
+    over(status)
+  }
+  const aborted = () => end(ABORTED)
+  function seen(chunk) {
+    const status = /^HTTP\/1\.\d (\d{3})/.exec(typeof chunk === 'string' ? chunk : String(chunk?.subarray?.(0, 16) ?? ''))
+    if (status !== null) end(Number(status[1]))
+  }
+  socket.once('close', aborted)
+}
+
+function listens(server) {
+  try {
+    return typeof server.prependListener === 'function'
+  } catch {
+    return false
+  }
+}
+
 /**
  * Tells a sentinel of what `server` upgrades. Call it once there is a listener for `upgrade`: without one, Node treats such
  * requests as any other.
  */
 function upgrades(server, sentinel, options) {
   const adapter = new Adapter(sentinel, options)
+  if (!listens(server)) throw wrongType('server', server, 'a server of node:http')
   server.prependListener('upgrade', (req, socket) => {
-    const handshake = new Handshake(req, socket)
-    const watching = watch(adapter, req, handshake, req, Watch)
-    if (watching === null) return
-    const restore = [replaced(socket, 'write', seen), replaced(socket, 'end', seen)]
-    const over = (status) => {
-      for (const each of restore) each()
-      socket.removeListener('close', aborted)
-      watching.finish(status)
-    }
-    const aborted = () => over(ABORTED)
-    function seen(chunk) {
-      const status = /^HTTP\/1\.\d (\d{3})/.exec(typeof chunk === 'string' ? chunk : String(chunk?.subarray?.(0, 16) ?? ''))
-      if (status !== null) over(Number(status[1]))
-    }
-    socket.once('close', aborted)
+    const watching = watch(adapter, req, new Handshake(req, socket), req, Watch)
+    if (watching !== null) handshake(socket, (status) => watching.finish(status))
   })
 }
 
-module.exports = { upgrades }
+module.exports = { upgrades, handshake }

@@ -21,8 +21,10 @@ class Kept {
   watch = null
   /** The status that the head went out with, where that was seen; another one that is set later is told nobody. */
   status = 0
-  /** A response that is overheard was handed over as a whole. */
+  /** A response that is overheard was handed over as a whole, but for a client that was gone before; and is over. */
   finished = false
+  broken = false
+  closed = false
   /** In Express: the last route that matched, its template until it is left, and the mount that the request is in. */
   route = undefined
   template = ''
@@ -43,7 +45,7 @@ const EVENTS = /^content-type: *text\/event-stream/im
 const EVENT_TYPE = /^ *text\/event-stream/i
 
 class Watch extends Flight {
-  /** The adapter calls `heardHead` and `heard`, and what is kept is kept by the response. */
+  /** The response tells by itself how it goes (overhear.cjs), and what is kept is kept by it. */
   static isOverheard = false
 
   constructor(adapter, req, res, subject, kept) {
@@ -92,9 +94,12 @@ class Watch extends Flight {
       return
     }
     // Broken by this side: also what some servers end all the same.
-    if (res.errored && res.errored.code !== 'EPIPE') this.finish(FAILED)
-    else if (res.writableFinished) this.finish(kept.status || res.statusCode)
-    else this.finish(clientIsGone(req) ? ABORTED : FAILED)
+    if (res.writableFinished && !isBroken(res)) this.finish(kept.status || res.statusCode)
+    else this.unanswered()
+  }
+
+  unanswered() {
+    this.finish(!isBroken(this.res) && clientIsGone(this.req) ? ABORTED : FAILED)
   }
 
   isGone() {
@@ -148,15 +153,21 @@ class Watch extends Flight {
 /** What a connection says when the other side has ended it. */
 const BY_CLIENT = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
 
+/** Whether this side has broken it off. */
+const isBroken = ({ errored }) => Boolean(errored) && errored.code !== 'EPIPE'
+
 /** Whether it was the client that ended the connection: it closed or reset it. What this side closes is this side's failure. */
 function clientIsGone({ socket }) {
   return !socket || socket.readableEnded || BY_CLIENT.has(socket.errored?.code)
 }
 
-function closed(kept) {
+const closed = (kept) => each(kept, (watch) => watch.ended())
+
+/** Tells all that watch a request, the innermost first. */
+function each(kept, tell) {
   for (let { watch } = kept; watch; watch = watch.outer) {
     try {
-      watch.ended()
+      tell(watch)
     } catch {
       watch.adapter.inner.failed()
     }
@@ -167,18 +178,21 @@ function closed(kept) {
 const headed = (kept, writeHead) =>
   function (...given) {
     const out = writeHead.apply(this, given)
-    seenHead(this, kept, given[0])
+    // Somebody else may do it in another way, or later; the status is the one that it went out with.
+    if (this.headersSent) seenHead(this, kept, this.statusCode)
     return out
   }
 
 /** A stream of events counts when it begins: it may live for days. */
 function seenHead(res, kept, status) {
+  kept.status = status
   try {
-    kept.status = Number(status)
-    if (isEvents(res)) for (let each = kept.watch; each; each = each.outer) each.finish(kept.status || res.statusCode)
+    if (!isEvents(res)) return
   } catch {
     kept.watch?.adapter.inner.failed()
+    return
   }
+  each(kept, (watch) => watch.finish(status))
 }
 
 /** A response that is overheard has its head. */
@@ -187,12 +201,19 @@ function heardHead(res, status) {
   if (kept !== undefined) seenHead(res, kept, status)
 }
 
-/** A response that is overheard has told this. */
-function heard(res, event) {
+/** All of it is handed over; Node says so as well of what was still to be written when its client went. */
+function heardFinish(res) {
   const kept = KEPT.get(res)
   if (kept === undefined) return
-  if (event === 'finish') kept.finished = true
-  else closed(kept)
+  kept.finished = true
+  kept.broken = res.socket?.destroyed === true && clientIsGone(kept.watch.req)
+}
+
+function heardClose(res) {
+  const kept = KEPT.get(res)
+  if (kept === undefined) return
+  kept.closed = true
+  closed(kept)
 }
 
 function isEvents(res) {
@@ -221,13 +242,13 @@ function watch(adapter, req, res, subject = req, Class = Watch) {
         watch.raw = true
       }
     }
+    if (watch.outer === null && !Class.isOverheard) {
+      res.on('close', () => closed(kept))
+      res.writeHead = headed(kept, res.writeHead)
+    }
     inner.takeOff(watch)
     kept.watch = watch
     KEPT.set(Class.isOverheard ? res : req, kept)
-    if (watch.outer === null && !Class.isOverheard) {
-      res.writeHead = headed(kept, res.writeHead)
-      res.on('close', () => closed(kept))
-    }
     return watch
   } catch {
     inner.failed()
@@ -245,11 +266,11 @@ function first(req, header, value) {
 function watchOf(request) {
   if (typeof request !== 'object' || request === null) return null
   for (const one of [request, request.raw, request.req, request.env?.incoming]) {
-    const found = KEPT.get(one)?.watch
+    // An Express request, and what was made of one, has its response.
+    const found = keptOf(one, one?.res)?.watch
     if (found) return found
   }
-  // An Express request, or what was made of one.
-  return keptOf(request, request.res)?.watch ?? null
+  return null
 }
 
 /** Says whose request this is: it goes before what the adapter was told, and the last word counts. Never throws. */
@@ -268,4 +289,4 @@ function discard(request) {
   for (let each = watchOf(request); each; each = each.outer) each.discard()
 }
 
-module.exports = { Watch, keptOf, keptFor, watch, watchOf, heard, heardHead, setTenant, discard, ABORTED, FAILED }
+module.exports = { Watch, keptOf, keptFor, watch, watchOf, heardHead, heardFinish, heardClose, setTenant, discard, ABORTED, FAILED }

@@ -3,7 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Sentinel, setTenant } from 'tenant-sentinel'
-import { sentinel as express } from 'tenant-sentinel/express'
+import * as onExpress from 'tenant-sentinel/express'
+import * as onFastify from 'tenant-sentinel/fastify'
+import * as onHono from 'tenant-sentinel/hono'
+import * as onHttp from 'tenant-sentinel/http'
+import * as onKoa from 'tenant-sentinel/koa'
+import * as onNest from 'tenant-sentinel/nest'
 
 /** Throws wherever it is touched. */
 const hostile = () =>
@@ -141,6 +146,74 @@ test('a query answers or is an error that names the argument', () => {
   )
 })
 
+const ADAPTERS = { express: onExpress, fastify: onFastify, hono: onHono, http: onHttp, koa: onKoa }
+/** Of Nest all that adapters look at. */
+const nest = { getHttpAdapter: () => ({ getType: () => 'express' }), use() {} }
+
+const THROWS = Symbol('throws')
+/** Objects of options: with these names and others, of anything, or that throw when they are looked at. */
+const given = (names) =>
+  fc.oneof(
+    anything,
+    fc.dictionary(fc.constantFrom(...names, 'other'), anything, { maxKeys: 3 }),
+    fc.constantFrom(...names, 'ownKeys').map((name) => ({ [THROWS]: name }))
+  )
+/** Such an object, when it is given. */
+function object(value) {
+  if (typeof value !== 'object' || value === null) return made(value)
+  const fail = () => assert.fail('touched')
+  const name = value[THROWS]
+  if (name === 'ownKeys') return new Proxy({}, { ownKeys: fail })
+  if (name !== undefined) return Object.defineProperty({}, name, { get: fail, enumerable: true })
+  for (const [name, inner] of Object.entries(value)) if (typeof inner === 'symbol') value = { ...value, [name]: made(inner) }
+  return value
+}
+/** What is asked for, or nothing and an error that names one of these or what is in an object that has no meaning. */
+function works(ask, fields, options) {
+  try {
+    return ask()
+  } catch (error) {
+    isNamed(error, Object.hasOwn(Object(options), error.field) ? [error.field] : fields)
+    return undefined
+  }
+}
+
+test('what is given works or is an error that names it, wherever it is given', async () => {
+  const names = ['series', 'timeout', 'public', 'window', 'by']
+  const property = fc.asyncProperty(given(names), anything, anything, async (options, first, second) => {
+    const [one, two] = [made(first), made(second)]
+    works(() => new Sentinel(object(options)).close(), [...OPTIONS, 'options'], options)
+    works(() => shared.report(object(options)), ['query', ...names], options)
+    works(() => shared.uptime(object(options)), ['query', ...names], options)
+    const view = works(() => shared.admin(object(options)), ['options', ...names], options) ?? shared.admin()
+    works(() => view.respond(one, two, one, two), ['method', 'path', 'query'])
+    works(() => Sentinel.attach(one), ['handle'])
+    await shared.testAlert(one, object(options)).catch((error) => works(() => assert.fail(error), ['sink', 'options', ...names], options))
+  })
+  await fc.assert(property, { numRuns: 300 })
+})
+
+test('an adapter works or is an error that names what it cannot use', () => {
+  const others = fc.oneof(fc.constant(shared), anything)
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...Object.keys(ADAPTERS), 'nest'),
+      given(['tenant', 'exclude', 'endpoint']),
+      given(['prefix', 'public']),
+      others,
+      (name, options, view, other) => {
+        const [adapter, ...before] = name === 'nest' ? [onNest, nest] : [ADAPTERS[name]]
+        const sentinel = made(other)
+        works(() => adapter.sentinel(...before, sentinel, object(options)), ['sentinel', 'options', 'tenant', 'exclude', 'endpoint'], options)
+        works(() => adapter.admin(...before, sentinel, object(view)), ['sentinel', 'options', 'prefix', 'public'], view)
+        works(() => adapter.upgrades(sentinel, shared, object(options)), ['server', 'options', 'tenant', 'exclude', 'endpoint'], options)
+        works(() => onNest.sentinel(sentinel, shared), ['app'])
+      }
+    ),
+    { numRuns: 500 }
+  )
+})
+
 for (const [options, name, text] of [
   [{ window: 'soon' }, 'RangeError', 'window: "soon" is not allowed; allowed: seconds, or a number with us, ms, s, m or h'],
   [{ window: 1 }, 'RangeError', 'window: 1 s is not allowed; allowed: 30 s to 24 h'],
@@ -159,6 +232,28 @@ for (const [options, name, text] of [
   })
 }
 
+test('a handle is one that was given, and not one near it', () => {
+  for (const near of [shared.handle + 0.5, shared.handle + 2 ** 32, -1, NaN]) {
+    assert.throws(() => Sentinel.attach(near), { name: 'RangeError', field: 'handle' })
+  }
+  const before = shared.stats().accepted
+  const other = Sentinel.attach(shared.handle)
+  shared.record('acme', '/', 200, 1)
+  shared.flush()
+  assert.equal(other.stats().accepted, before + 1)
+})
+
+test('what waits is handed over by itself, soon', async () => {
+  const s = new Sentinel()
+  const other = Sentinel.attach(s.handle)
+  s.record('acme', '/', 200, 1)
+  assert.equal(other.stats().accepted, 0)
+  for (const until = Date.now() + 5_000; other.stats().accepted === 0; ) {
+    assert.ok(Date.now() < until)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+})
+
 test('adapters name what they cannot use', () => {
   for (const [given, name, field] of [
     [[{}], 'TypeError', 'sentinel'],
@@ -169,7 +264,7 @@ test('adapters name what they cannot use', () => {
     [[shared, { endpoint: '/x' }], 'TypeError', 'endpoint'],
     [[shared, { excludes: [] }], 'TypeError', 'excludes']
   ]) {
-    assert.throws(() => express(...given), { name, field })
+    assert.throws(() => onExpress.sentinel(...given), { name, field })
   }
 })
 

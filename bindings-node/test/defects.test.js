@@ -146,6 +146,86 @@ test('a response whose request was replaced is answered', async (t) => {
   socket.destroy()
 })
 
+test('what others put in the place of what Node has still does its work, whenever they do', () => {
+  const program = (before, after) => `
+    import domain from 'node:domain'
+    import http from 'node:http'
+    import express from 'express'
+    import { Sentinel } from 'tenant-sentinel'
+    import { sentinel } from 'tenant-sentinel/express'
+    const s = new Sentinel()
+    ${before}
+    const app = express().use(sentinel(s, {}), (_req, res) => res.end())
+    const server = http.createServer(app).listen(0, '127.0.0.1', async () => {
+      const ask = () => new Promise((resolve) => http.get({ port: server.address().port, agent: false }, (res) => res.resume().on('close', resolve)))
+      await ask()
+      ${after}
+      await ask()
+      while (s.stats().accepted < 2) await new Promise(setImmediate)
+      console.log(told, s.stats().adapterFailures)
+      process.exit()
+    })`
+  const put = `let told = 0
+    const { emit } = http.ServerResponse.prototype
+    const above = Object.getPrototypeOf(http.ServerResponse.prototype)
+    above.emit = function () { told += arguments[0] === 'close' && this instanceof http.ServerResponse; return emit.apply(this, arguments) }`
+  for (const [before, after, said] of [
+    [put, '', '2 0\n'],
+    ['let told = 0', `const { emit } = Object.getPrototypeOf(Object.getPrototypeOf(http.ServerResponse.prototype))
+      Object.getPrototypeOf(http.ServerResponse.prototype).emit = function () { told += arguments[0] === 'close' && this instanceof http.ServerResponse; return emit.apply(this, arguments) }`, '1 0\n']
+  ]) {
+    const given = ['--input-type=module', '-e', program(before, after)]
+    const { stdout, stderr } = spawnSync(process.execPath, given, { cwd: import.meta.dirname, encoding: 'utf8', timeout: 20_000 })
+    assert.equal(stdout, said, stderr)
+  }
+})
+
+test('the status is the one that goes out, whoever has a hand in it', async (t) => {
+  const s = make()
+  const handler = onHttp.sentinel(s, {})((_req, res) => {
+    res.statusCode = 500
+    res.end()
+  })
+  const port = await listening(t, (req, res) => {
+    const { writeHead } = res
+    res.writeHead = function (_status, ...given) {
+      return writeHead.call(this, 203, ...given)
+    }
+    handler(req, res)
+  })
+  assert.equal((await ask(port, 'GET', '/')).status, 203)
+  await recorded(s, 1)
+  assert.equal(s.report().totals.errors, 0)
+})
+
+describe('@fastify/websocket', async () => {
+  const { default: websocket } = await import('@fastify/websocket')
+  const upgrade = { connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': Buffer.alloc(16).toString('base64') }
+  for (const [target, status] of [['/ws/lobby', 101], ['/ws/refused', 401], ['/ws/early', 403], ['/nowhere', 404]]) {
+    test(`counts what a client is told: ${target}, ${status}`, async (t) => {
+      const s = make()
+      const app = Fastify()
+      app.register(onFastify.sentinel(s, { tenant: 'x-tenant-id' }))
+      await app.register(websocket)
+      const refuse = { early: 'preValidation', refused: 'preHandler' }
+      for (const [room, hook] of Object.entries(refuse)) {
+        app.addHook(hook, (request, reply, next) => (request.url === `/ws/${room}` ? reply.code(room === 'early' ? 403 : 401).send() : next()))
+      }
+      app.register(async (app) => app.get('/ws/:room', { websocket: true }, () => {}))
+      await app.ready()
+      t.after(() => app.close())
+      await app.listen({ port: 0, host: '127.0.0.1' })
+      const socket = send(app.server.address().port, 'GET', target, { ...upgrade, 'x-tenant-id': 'acme' }, 'upgrade')
+      const said = await new Promise((resolve) => socket.once('data', resolve))
+      assert.match(String(said), new RegExp(`^HTTP/1.1 ${status} `))
+      await until(() => s.stats().accepted === 1, 'an event')
+      const { requests, errors } = s.tenant('acme')
+      assert.deepEqual([requests, errors], [1, status === 101 ? 0 : 1])
+      socket.destroy()
+    })
+  }
+})
+
 test('a status that is set when the head is gone counts nowhere', async (t) => {
   const handler = (_req, res) => {
     res.write('part of it')
@@ -308,6 +388,32 @@ test('a template that was cut out of a large text does not keep that alive', () 
   assert.ok(grown < 4 << 20, `${grown} bytes`)
 })
 
+test('a response of another kind than those of node:http is listened to', async (t) => {
+  const s = make()
+  const app = express5()
+  app.use(onExpress.sentinel(s, {}))
+  app.get('/', (_req, res) => {
+    res.statusCode = 201
+    res.end()
+  })
+  // As http2-express-bridge does it: prototypes for each version of HTTP.
+  const kinds = [http2.Http2ServerRequest, http2.Http2ServerResponse].map(({ prototype }, i) => {
+    const own = Object.getOwnPropertyDescriptors([express5.request, express5.response][i])
+    return Object.create(prototype, { ...own, app: { value: app } })
+  })
+  const server = http2.createServer((req, res) => {
+    Object.assign(req, { res })
+    for (const [i, one] of [req, res].entries()) Object.setPrototypeOf(one, kinds[i])
+    app.router.handle(req, res, assert.fail)
+  })
+  const session = http2.connect(`http://127.0.0.1:${await listening(t, server)}`)
+  const stream = session.request({ ':path': '/' })
+  const { ':status': status } = await new Promise((resolve) => stream.on('response', resolve).resume())
+  assert.equal(status, 201)
+  await until(() => s.stats().accepted === 1, 'an event')
+  session.destroy()
+})
+
 for (const [name, express] of [
   ['4', express4],
   ['5', express5]
@@ -357,6 +463,91 @@ for (const [name, express] of [
       for (const socket of sockets) socket.destroy()
       const counted = Object.fromEntries(s.report({ by: 'load' }).tenants.map(({ tenantId, requests, errors }) => [tenantId, [requests, errors]]))
       assert.deepEqual(counted, { here: [1, 0], there: [2, 0], foreign: [2, 2], nowhere: [1, 1], events: [1, 0] })
+    })
+
+    test('an app of the other version that is called and not mounted', async (t) => {
+      const s = make()
+      const inner = (express === express4 ? express5 : express4)()
+      inner.get('/events', (_req, res) => res.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders())
+      inner.get('/u/:id', (_req, res) => res.status(201).end())
+      const app = express()
+      app.use(onExpress.sentinel(s, {}))
+      app.use('/in', (req, res, next) => inner(req, res, next))
+      const port = await listening(t, app)
+      assert.equal((await ask(port, 'GET', '/in/u/7')).status, 201)
+      // At once: what was in flight when a sentinel is closed is lost, what has ended is not.
+      s.close()
+      assert.deepEqual(s.report().totals.requests, 1)
+      const other = make()
+      const outer = express().use(onExpress.sentinel(other, {}), inner)
+      const socket = send(await listening(t, outer), 'GET', '/events')
+      await recorded(other, 1)
+      assert.equal(other.report().totals.requests, 1)
+      socket.destroy()
+    })
+
+    test('a client that leaves in the middle of a large answer has not got it', async (t) => {
+      const s = make()
+      const app = express()
+      app.use(onExpress.sentinel(s, {}))
+      app.get('/', (_req, res) => res.end(Buffer.alloc(60 << 20)))
+      app.get('/refused', (req, res) => {
+        res.status(413).end('too much')
+        req.destroy()
+      })
+      const port = await listening(t, app)
+      const socket = send(port, 'GET', '/')
+      socket.once('data', () => socket.pause().resetAndDestroy())
+      await until(() => s.stats().accepted === 1, 'an event')
+      assert.equal(s.report().totals.aborted, 1)
+      // What was answered and broken off then is answered.
+      await ask(port, 'GET', '/refused')
+      await until(() => s.stats().accepted === 2, 'an event')
+      assert.equal(s.tenant('')?.errors, 1)
+    })
+
+    test('what listens for the end may still say whose it was', async (t) => {
+      const s = make()
+      const app = express()
+      app.use((req, res, next) => {
+        res.on('close', () => setTenant(req, 'acme'))
+        next()
+      })
+      app.use(onExpress.sentinel(s, {}))
+      app.get('/:how', (req, res) => {
+        const how = { raw: { raw: req }, req: { req }, env: { env: { incoming: req } } }[req.params.how]
+        if (how !== undefined) setTenant(how, req.params.how)
+        res.removeAllListeners('close').end()
+      })
+      app.use((_req, res) => res.end())
+      const port = await listening(t, app)
+      for (const target of ['/', '/raw', '/req', '/env']) await ask(port, 'GET', target)
+      await until(() => s.stats().accepted === 4, 'four events')
+      assert.deepEqual(s.report({ by: 'load' }).tenants.map(({ tenantId }) => tenantId).sort(), ['acme', 'env', 'raw', 'req'])
+    })
+
+    test('a response behind a proxy is listened to', async (t) => {
+      const s = make()
+      const app = express()
+      app.use(onExpress.sentinel(s, {}))
+      app.get('/', (_req, res) => res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n'))
+      const behind = { get: (res, name) => (typeof res[name] === 'function' ? res[name].bind(res) : res[name]) }
+      const socket = send(await listening(t, (req, res) => app(req, new Proxy(res, behind))), 'GET', '/')
+      await until(() => s.stats().accepted === 1, 'an event')
+      socket.destroy()
+    })
+
+    test('what has an app that is none of Express is watched without templates', async (t) => {
+      const s = make()
+      const adapter = onExpress.sentinel(s, {})
+      const handler = (req, res) => {
+        req.app = { router: { stack: [null] } }
+        Object.setPrototypeOf(res, Object.create(http.ServerResponse.prototype))
+        adapter(req, res, () => res.end())
+      }
+      const port = await listening(t, handler)
+      for (let i = 0; i < 2; i++) await ask(port, 'GET', '/')
+      await until(() => s.stats().accepted === 2, 'two events')
     })
 
     test('an app whose responses tell in their own way keeps that', async (t) => {
