@@ -56,6 +56,12 @@ def given_sentinel(sentinel: Any) -> Sentinel:
     return sentinel
 
 
+def given_app(app: Any, kind: type, called: str) -> None:
+    """One of that framework."""
+    if not isinstance(app, kind):
+        raise config_error("app", app, called)
+
+
 def given_name(name: Any) -> str:
     """That of a blueprint."""
     if not isinstance(name, str) or not name or "." in name:
