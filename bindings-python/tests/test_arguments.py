@@ -40,17 +40,38 @@ def serves(environ, start_response):
 def flask_app(**arguments):
     from flask import Flask
 
-    app = Flask("service")
-    flask.init_app(app, arguments.pop("sentinel"), **arguments)
-    return app
+    flask.init_app(**{"app": Flask("service")} | arguments)
 
 
 def quart_app(**arguments):
     from quart import Quart
 
-    app = Quart("service")
-    quart.init_app(app, arguments.pop("sentinel"), **arguments)
-    return app
+    quart.init_app(**{"app": Quart("service")} | arguments)
+
+
+def django_with(given):
+    """Settings of Django that say `given`."""
+    from django.conf import settings as django_settings
+    from django.test import override_settings
+
+    if not django_settings.configured:
+        django_settings.configure()
+
+    @contextlib.contextmanager
+    def overridden():
+        django_adapter._sentinel = None
+        try:
+            with override_settings(TENANT_SENTINEL=given):
+                yield
+        finally:
+            django_adapter._sentinel = None
+
+    return overridden()
+
+
+def django_admin(sentinel, **arguments):
+    with django_with({"sentinel": sentinel}):
+        return django_adapter.admin(**arguments)
 
 
 def made(make, *below):
@@ -61,13 +82,14 @@ ADAPTERS = {
     "asgi": (made(asgi.SentinelMiddleware, answers), "sentinel tenant exclude endpoint"),
     "fastapi": (made(fastapi.SentinelMiddleware, answers), "sentinel tenant exclude endpoint"),
     "wsgi": (made(wsgi.SentinelMiddleware, serves), "sentinel tenant exclude endpoint"),
-    "flask": (made(flask_app), "sentinel tenant exclude"),
-    "quart": (made(quart_app), "sentinel tenant exclude"),
+    "flask": (made(flask_app), "app sentinel tenant exclude"),
+    "quart": (made(quart_app), "app sentinel tenant exclude"),
     "asgi admin": (made(asgi.admin), "sentinel public"),
     "fastapi admin": (made(fastapi.admin), "sentinel public"),
     "wsgi admin": (made(wsgi.admin), "sentinel public"),
     "flask admin": (made(flask.admin), "sentinel public name"),
     "quart admin": (made(quart.admin), "sentinel public name"),
+    "django admin": (made(django_admin), "public"),
 }
 KEYWORDS = [(adapter, field) for adapter, (_, fields) in ADAPTERS.items() for field in fields.split()]
 
@@ -87,30 +109,34 @@ def test_an_argument_works_or_is_an_error_that_names_it(adapter, field, value):
         assert error.allowed
 
 
-@pytest.fixture(scope="module")
-def django():
-    from django.conf import settings as django_settings
+def test_an_app_of_another_framework_is_none():
+    from flask import Flask
+    from quart import Quart
 
-    if not django_settings.configured:
-        django_settings.configure()
+    for adapter, app, allowed in [(flask, Quart("service"), "a flask.Flask"), (quart, Flask("service"), "a quart.Quart")]:
+        with pytest.raises(ConfigError, match="^app: ") as refused:
+            adapter.init_app(app, SENTINEL)
+        assert (refused.value.field, refused.value.allowed) == ("app", allowed)
 
-    @contextlib.contextmanager
-    def configured(given):
-        from django.test import override_settings
 
-        django_adapter._sentinel = None
-        with override_settings(TENANT_SENTINEL=given):
-            yield
-        django_adapter._sentinel = None
+def test_of_what_is_refused_nothing_stays_in_the_app():
+    from flask import Flask
+    from quart import Quart
 
-    return configured
+    for adapter, app, serves in [(flask, Flask("service"), "wsgi_app"), (quart, Quart("service"), "asgi_app")]:
+        before = getattr(app, serves)
+        with pytest.raises(ConfigError, match="^tenant: "):
+            adapter.init_app(app, SENTINEL, tenant="not a header")
+        assert getattr(app, serves) == before
+        for hooks in ("before_request_funcs", "before_websocket_funcs", "teardown_request_funcs"):
+            assert not any(getattr(app, hooks, {}).values()), hooks
 
 
 @pytest.mark.parametrize("field", ["tenant", "exclude", "options", "sentinel", None])
 @settings(max_examples=150, deadline=None)
 @given(ARGUMENT)
-def test_a_setting_of_django_works_or_is_an_error_that_names_it(django, field, value):
-    with django(value if field is None else {field: value}):
+def test_a_setting_of_django_works_or_is_an_error_that_names_it(field, value):
+    with django_with(value if field is None else {field: value}):
         try:
             django_adapter.SentinelMiddleware(lambda request: None)
         except ConfigError as error:
@@ -130,8 +156,8 @@ def test_a_setting_of_django_works_or_is_an_error_that_names_it(django, field, v
         ({1: "x-tenant-id"}, "TENANT_SENTINEL.1"),
     ],
 )
-def test_a_setting_of_django_that_is_wrong(django, given, field):
-    with django(given), pytest.raises(ConfigError, match=f"^{field}: ") as refused:
+def test_a_setting_of_django_that_is_wrong(given, field):
+    with django_with(given), pytest.raises(ConfigError, match=f"^{field}: ") as refused:
         django_adapter.SentinelMiddleware(lambda request: None)
     assert refused.value.field == field
 
@@ -261,14 +287,14 @@ def test_the_first_header_of_that_name_says_the_tenant(kind, pair, text):
     assert sentinel.tenant("first")["requests"] == totals(sentinel)[0] == 1
 
 
-def test_a_redirect_of_django_to_the_admin_view_does_not_count(django):
+def test_a_redirect_of_django_to_the_admin_view_does_not_count():
     from django.http import HttpResponse
     from django.test import Client, override_settings
     from django.urls import include, path
 
     sentinel = Sentinel()
     middleware = ["tenant_sentinel.django.SentinelMiddleware", "django.middleware.common.CommonMiddleware"]
-    with django({"sentinel": sentinel}):
+    with django_with({"sentinel": sentinel}):
         view = path("sentinel/", include(django_adapter.admin(public=True)))
         urls = (view, path("other/", lambda request: HttpResponse("ok")))
         with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=middleware, ALLOWED_HOSTS=["*"]):
