@@ -3,15 +3,18 @@ notices."""
 
 import asyncio
 import contextlib
+import uuid
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import tenant_sentinel
 from anything import ANYTHING, Hostile
 from inside import Host, answers, totals
 from tenant_sentinel import ConfigError, Sentinel, asgi, fastapi, flask, quart, wsgi
 from tenant_sentinel import django as django_adapter
+from test_boundary import holds
 
 SENTINEL = Sentinel()
 
@@ -114,7 +117,7 @@ def test_an_app_of_another_framework_is_none():
     from quart import Quart
 
     for adapter, app, allowed in [(flask, Quart("service"), "a flask.Flask"), (quart, Flask("service"), "a quart.Quart")]:
-        with pytest.raises(ConfigError, match="^app: ") as refused:
+        with pytest.raises(ConfigError, match=r"^app: ") as refused:
             adapter.init_app(app, SENTINEL)
         assert (refused.value.field, refused.value.allowed) == ("app", allowed)
 
@@ -125,7 +128,7 @@ def test_of_what_is_refused_nothing_stays_in_the_app():
 
     for adapter, app, serves in [(flask, Flask("service"), "wsgi_app"), (quart, Quart("service"), "asgi_app")]:
         before = getattr(app, serves)
-        with pytest.raises(ConfigError, match="^tenant: "):
+        with pytest.raises(ConfigError, match=r"^tenant: "):
             adapter.init_app(app, SENTINEL, tenant="not a header")
         assert getattr(app, serves) == before
         for hooks in ("before_request_funcs", "before_websocket_funcs", "teardown_request_funcs"):
@@ -211,6 +214,73 @@ def test_nothing_that_functions_say_leaves_wsgi(later, tenant, endpoint):
     app = wsgi.SentinelMiddleware(serves, sentinel, function(tenant, later), ["/health"], function(endpoint, False))
     assert b"".join(app({}, lambda *_: None)) == b"ok"
     assert sentinel.stats()["offered"] == before + (endpoint != "/health" if isinstance(endpoint, str) else 1)
+
+
+class Tells:
+    """An app whose handler says a tenant, twice where it is told to: before its answer, and in the middle of it."""
+
+    def __init__(self, *said):
+        self.said = list(said)
+
+    def tell(self):
+        if self.said:
+            tenant_sentinel.set_tenant(self.said.pop(0))
+
+    async def asgi(self, scope, receive, send):
+        self.tell()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        self.tell()
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    def wsgi(self, environ, start_response):
+        self.tell()
+        start_response("200 OK", [])
+        self.tell()
+        return [b"ok"]
+
+
+def asks(kind, app, sentinel, **arguments):
+    if kind == "asgi":
+        return asyncio.run(answered(asgi.SentinelMiddleware(app.asgi, sentinel, **arguments)))[-1]["body"]
+    return b"".join(wsgi.SentinelMiddleware(app.wsgi, sentinel, **arguments)({}, lambda *_: None))
+
+
+def no_lookup(request):
+    raise AssertionError("somebody has said it")
+
+
+@pytest.mark.parametrize("tenant", ["x-tenant-id", no_lookup], ids=["header", "function"])
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ANYTHING, min_size=1, max_size=2))
+def test_nothing_that_a_handler_says_leaves(kind, tenant, said):
+    before = holds(SENTINEL.stats())
+    app = Tells(*said)
+    assert asks(kind, app, SENTINEL, tenant=tenant) == b"ok"
+    assert app.said == []
+    after = holds(SENTINEL.stats())
+    assert after["offered"] == before["offered"] + 1
+    assert after["accepted"] == before["accepted"] + 1
+    # What is no id is noted, each time that it is said.
+    wrong = sum(not is_id(value) for value in said)
+    assert after["adapter_failures"] == before["adapter_failures"] + wrong
+
+
+def is_id(value):
+    if isinstance(value, int) and abs(value) >= 10**4_300:
+        # More digits than Python writes.
+        return False
+    return not isinstance(value, bool) and isinstance(value, str | bytes | bytearray | int | uuid.UUID | None)
+
+
+@pytest.mark.parametrize("tenant", ["x-tenant-id", no_lookup], ids=["header", "function"])
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(max_size=6), st.binary(max_size=6), st.integers(), st.uuids()), st.one_of(st.none(), ANYTHING))
+def test_the_last_word_of_a_handler_counts(kind, tenant, said, before):
+    sentinel = Sentinel()
+    asks(kind, Tells(before, said), sentinel, tenant=tenant)
+    assert (totals(sentinel)[0], sentinel.tenant(said)["requests"]) == (1, 1)
 
 
 # The admin view.
