@@ -11,16 +11,17 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anything import ANYTHING, Hostile
 from receiver import receiving
 from service import TOKEN, Service, free_port, within
 from tenant_sentinel import ConfigError, Sentinel, _types
-from test_boundary import Hostile
 
 CANARY = "canary-7f3a"
 TEN = {
@@ -198,6 +199,46 @@ def test_other_threads_run_meanwhile(place, receiver):
         receiver.answers.clear()
         (tried,) = sentinel.test_alert(timeout=0.5)
         assert tried["error"] is not None
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    """Without a sink, and with one that writes to a file."""
+    place = tmp_path_factory.mktemp("quiet")
+    place.chmod(0o700)
+    with shop(place, {"type": "log", "name": "file", "to": str(place / "log")}) as sentinel:
+        sentinel.start_exporter()
+        yield Sentinel(), sentinel
+
+
+# The name of the one that there is among them, and durations of every form.
+SINK = st.one_of(st.just("file"), ANYTHING)
+TIMEOUT = st.one_of(st.sampled_from([0, 0.01, "5ms", timedelta(milliseconds=5)]), ANYTHING)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SINK, TIMEOUT)
+def test_a_test_works_or_is_an_error_that_names_the_argument(quiet, sink, timeout):
+    none, one = quiet
+    is_one = sink is None or (isinstance(sink, str) and sink == "file")
+    for sentinel in (none, one):
+        try:
+            (tried,) = sentinel.test_alert(sink, timeout=timeout)
+        except ConfigError as error:
+            assert error.field in ("sink", "timeout")
+            assert str(error).startswith(f"{error.field}: ")
+            assert error.allowed
+            if error.field == "sink":
+                assert sentinel is none or not is_one
+            else:
+                assert not isinstance(timeout, timedelta | None)
+        except RuntimeError as error:
+            # Who does not wait.
+            assert "has not answered within" in str(error)
+            assert (sentinel, is_one) == (one, True)
+        else:
+            # A name that is none is no sink at all, and not every one of them.
+            assert (sentinel, is_one, tried["name"]) == (one, True, "file")
 
 
 ENDS = """
