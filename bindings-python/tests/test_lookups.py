@@ -3,9 +3,13 @@
 import asyncio
 import contextvars
 import gc
+import json
+import subprocess
+import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,7 @@ from inside import Host, answers, connect, get, rows, totals, uvicorn_of
 from service import within
 from tenant_sentinel import Sentinel, _tenant, asgi, wsgi
 
+HERE = Path(__file__).parent
 UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
 UPGRADE += b"sec-websocket-key: b2Ygc2l4dGVlbiBieXRlcw==\r\n"
 
@@ -335,6 +340,16 @@ def test_what_is_said_reaches_every_sentinel(sentinel):
 
     list(wsgi.SentinelMiddleware(wsgi.SentinelMiddleware(says_too, sentinel), other)({}, lambda *_: None))
     assert rows(sentinel) == rows(other) == {"acme": (2, 0)}
+
+
+def test_a_logging_handler_that_records_is_counted_and_nothing_hangs():
+    # In a process of its own: two that wait for each other would have all of this one wait.
+    done = subprocess.run([sys.executable, "-B", HERE / "logs.py"], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    emitted, counted, failures = json.loads(done.stdout)
+    # Four threads, each number that they give; and what the adapters and the framework had to say.
+    assert emitted >= 4 * 200 * 3 + 7
+    assert (counted, failures) == ({"log": [emitted, 0], "acme": [4 * 200 * 2 + 5, 1]}, 0)
 
 
 # Configuration.
