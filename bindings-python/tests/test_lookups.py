@@ -352,6 +352,80 @@ def test_a_logging_handler_that_records_is_counted_and_nothing_hangs():
     assert (counted, failures) == ({"log": [emitted, 0], "acme": [4 * 200 * 2 + 5, 1]}, 0)
 
 
+# Templates.
+
+
+def nested(framework, blueprint):
+    """An app with blueprints in one another, the outer one below a parameter."""
+    app = framework("service")
+    outer = blueprint("outer", __name__, url_prefix="/<tenant>/api")
+    inner = blueprint("inner", __name__, url_prefix="/<int:version>")
+    inner.add_url_rule("/users/<user>", view_func=lambda tenant, version, user: user)
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    return app
+
+
+def ask_flask(sentinel, paths):
+    from flask import Blueprint, Flask
+
+    from tenant_sentinel import flask
+
+    app = nested(Flask, Blueprint)
+    flask.init_app(app, sentinel)
+    answers = [app.test_client().get(path) for path in paths]
+    # Read to its end: what is let go of before is aborted.
+    return [answer.status_code for answer in answers if answer.data]
+
+
+def ask_quart(sentinel, paths):
+    from quart import Blueprint, Quart
+
+    from tenant_sentinel import quart
+
+    async def ask():
+        return [(await app.test_client().get(path)).status_code for path in paths]
+
+    app = nested(Quart, Blueprint)
+    quart.init_app(app, sentinel)
+    return asyncio.run(ask())
+
+
+def ask_litestar(sentinel, paths):
+    from litestar import Litestar, Router
+    from litestar import get as route
+
+    @route("/users/{user:str}")
+    async def user() -> str:
+        return "somebody"
+
+    async def ask():
+        hosts = {path: Host(app) for path in paths}
+        for path, host in hosts.items():
+            await host.ask(path, server=("localhost", 80), client=None, scheme="http", raw_path=path.encode())
+        return [host.sent[0]["status"] for host in hosts.values()]
+
+    inner = Router("/{version:int}", route_handlers=[user])
+    app = Litestar([Router("/{tenant:str}/api", route_handlers=[inner])], openapi_config=None)
+    app = asgi.SentinelMiddleware(app, sentinel)
+    return asyncio.run(ask())
+
+
+RULE = "/<tenant>/api/<int:version>/users/<user>"
+
+
+@pytest.mark.parametrize(
+    ("ask", "template"),
+    [(ask_flask, RULE), (ask_quart, RULE), (ask_litestar, "/{tenant}/api/{version}/users/{user}")],
+    ids=["flask", "quart", "litestar"],
+)
+def test_prefixes_with_parameters_are_in_the_template_as_they_are_written(sentinel, ask, template):
+    paths = ["/acme/api/2/users/7", "/acme/api/3/users/8", "/acme/api/x/users/7", "/acme/api/2"]
+    assert ask(sentinel, paths) == [200, 200, 404, 404]
+    found = sentinel.tenant(None)["endpoints"]
+    assert {row["endpoint"]: row["requests"] for row in found} == {template: 2, "unmatched": 2}
+
+
 # Configuration.
 
 
