@@ -104,7 +104,11 @@ def test_one_that_does_not_let_itself_be_cancelled_is_left(sentinel, impatient):
 @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, ValueError])
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("kind", ["asgi", "wsgi"])
-def test_nothing_that_comes_out_of_a_function_leaves(sentinel, error, later, kind):
+def test_nothing_that_comes_out_of_a_function_leaves(sentinel, error, later, kind, caplog):
+    # What others have left.
+    gc.collect()
+    caplog.clear()
+
     def raises(request):
         raise error
 
@@ -119,6 +123,9 @@ def test_nothing_that_comes_out_of_a_function_leaves(sentinel, error, later, kin
         assert b"".join(wsgi.SentinelMiddleware(serves, sentinel, tenant=tenant)({}, lambda *_: None)) == b"ok"
     assert rows(sentinel) == {"unattributed": (1, 0)}
     assert sentinel.stats()["adapter_failures"] == 1
+    # Nor does it turn up in the host's log, as what nobody has asked for.
+    gc.collect()
+    assert caplog.messages == []
 
 
 async def settled(host, sentinel, requests=1, **scope):
