@@ -5,22 +5,24 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anything import ANYTHING, Hostile
 from receiver import receiving
 from service import TOKEN, Service, free_port, within
 from tenant_sentinel import ConfigError, Sentinel, _types
-from test_boundary import Hostile
 
 CANARY = "canary-7f3a"
 TEN = {
@@ -200,6 +202,46 @@ def test_other_threads_run_meanwhile(place, receiver):
         assert tried["error"] is not None
 
 
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    """Without a sink, and with one that writes to a file."""
+    place = tmp_path_factory.mktemp("quiet")
+    place.chmod(0o700)
+    with shop(place, {"type": "log", "name": "file", "to": str(place / "log")}) as sentinel:
+        sentinel.start_exporter()
+        yield Sentinel(), sentinel
+
+
+# The name of the one that there is among them, and durations of every form.
+SINK = st.one_of(st.just("file"), ANYTHING)
+TIMEOUT = st.one_of(st.sampled_from([0, 0.01, "5ms", timedelta(milliseconds=5)]), ANYTHING)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SINK, TIMEOUT)
+def test_a_test_works_or_is_an_error_that_names_the_argument(quiet, sink, timeout):
+    none, one = quiet
+    is_one = sink is None or (isinstance(sink, str) and sink == "file")
+    for sentinel in (none, one):
+        try:
+            (tried,) = sentinel.test_alert(sink, timeout=timeout)
+        except ConfigError as error:
+            assert error.field in ("sink", "timeout")
+            assert str(error).startswith(f"{error.field}: ")
+            assert error.allowed
+            if error.field == "sink":
+                assert sentinel is none or not is_one
+            else:
+                assert not isinstance(timeout, timedelta | None)
+        except RuntimeError as error:
+            # Who does not wait.
+            assert "has not answered within" in str(error)
+            assert (sentinel, is_one) == (one, True)
+        else:
+            # A name that is none is no sink at all, and not every one of them.
+            assert (sentinel, is_one, tried["name"]) == (one, True, "file")
+
+
 ENDS = """
 import sys, threading
 from pathlib import Path
@@ -375,8 +417,17 @@ def test_every_form_of_a_value_is_read(place, receiver, monkeypatch):
         assert sentinel.alerts()["alerts"] == []
 
 
-NAMES = ["verdict", "tenant_errors", "tenant_share", "tenant_latency", "grouping", "sinks", "at_least", "for", "type", "url",
-         "name", "to", "host", "kinds", "secret", "ca_file", "env", "file", "max_size"]  # fmt: skip
+NAMES = {
+    "alerts": """verdict tenant_errors tenant_share tenant_latency grouping sinks at_least for type url name to host kinds secret
+        ca_file env file max_size""",
+    "uptime": """checks allow name target interval timeout method headers expect status contains json max_latency confirm failures
+        every maintenance weekly days at for tags ca_file""",
+}
+# What can be used, and nearly can once something else is put into it.
+USED = {
+    "alerts": {"sinks": [SLACK], "tenant_errors": {"at_least": 10}},
+    "uptime": {"checks": [{"name": "shop", "target": f"https://shop.example/{CANARY}", "headers": {"x-api-key": CANARY}}]},
+}
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),
@@ -388,27 +439,66 @@ LEAVES = st.one_of(
     st.uuids(),
     st.datetimes(),
     st.builds(Hostile),
-    st.sampled_from(["slack", "webhook", "log", "email", "2m", 0, 10, 0.5, receiving]),
-)
-TREES = st.recursive(
-    LEAVES,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4),
-        st.lists(inner, max_size=3).map(tuple),
-        st.dictionaries(st.one_of(st.sampled_from(NAMES), st.text(), st.integers()), inner, max_size=5),
+    st.sampled_from(["slack", "webhook", "log", "email", "2m", "2xx", "GET", "sat", "03:00", "private", 0, 10, 0.5, receiving]),
+    st.sampled_from(
+        [CANARY, CANARY.encode(), f"https://{CANARY}.example/", f"tcp://{CANARY}", f"{CANARY}:443", f"\ud800{CANARY}"]
     ),
-    max_leaves=12,
 )
-TABLES = st.dictionaries(st.sampled_from(NAMES[:6]), TREES, max_size=3)
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.one_of(TREES, TABLES))
-def test_whatever_is_given_works_or_is_an_error_that_names_it(alerts):
+def trees(names):
+    """Of the form of such a table, or nearly."""
+    keys = st.one_of(st.sampled_from(names), st.sampled_from([f"/{CANARY}", CANARY.encode()]), st.text(), st.integers())
+    return st.recursive(
+        LEAVES,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4),
+            st.lists(inner, max_size=3).map(tuple),
+            st.dictionaries(keys, inner, max_size=5),
+        ),
+        max_leaves=12,
+    )
+
+
+@st.composite
+def changed(draw, value, tree, names):
+    """Here or there something else is in its place, or more."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(tree)
+    if isinstance(value, list):
+        return [draw(changed(item, tree, names)) for item in value]
+    if not isinstance(value, dict):
+        return value
+    value = {key: draw(changed(item, tree, names)) for key, item in value.items()}
+    return value | draw(st.dictionaries(st.sampled_from(names), tree, max_size=1))
+
+
+def given_for(option):
+    names = NAMES[option].split()
+    tree = trees(names)
+    tables = st.dictionaries(st.sampled_from(names), tree, max_size=3)
+    return st.tuples(st.just(option), st.one_of(tree, tables, changed(USED[option], tree, names)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(given_for("alerts"), given_for("uptime")))
+def test_whatever_is_given_works_or_is_an_error_that_names_it(table):
+    option, value = table
     with tempfile.TemporaryDirectory() as place:
         try:
-            Sentinel(service="shop", dir=place, alerts=alerts)
+            with Sentinel(service="shop", dir=place, **{option: value}) as sentinel:
+                assert CANARY not in repr(sentinel)
         except ConfigError as error:
-            assert error.field.startswith("alerts")
-            assert len(str(error)) < 1_000
+            # Where a header has no text, it is named; what follows is its own name.
+            field = re.sub(r"(?s)(?<=\.headers)\..*", "", error.field)
+            assert re.fullmatch(rf"{option}(\.\w+|\.?\[\d+\])*", field), field
+            for text in (str(error), repr(error), error.value, error.allowed):
+                text = text.replace(error.field, field)
+                assert CANARY not in text
+                assert len(text) < 1_000
         assert os.listdir(place) == []
+
+
+@pytest.mark.parametrize("option", USED)
+def test_what_these_trees_grow_from_can_be_used(place, option):
+    Sentinel(service="shop", dir=place, **{option: USED[option]}).close()

@@ -3,15 +3,18 @@ notices."""
 
 import asyncio
 import contextlib
+import uuid
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import tenant_sentinel
 from anything import ANYTHING, Hostile
 from inside import Host, answers, totals
 from tenant_sentinel import ConfigError, Sentinel, asgi, fastapi, flask, quart, wsgi
 from tenant_sentinel import django as django_adapter
+from test_boundary import holds
 
 SENTINEL = Sentinel()
 
@@ -40,17 +43,38 @@ def serves(environ, start_response):
 def flask_app(**arguments):
     from flask import Flask
 
-    app = Flask("service")
-    flask.init_app(app, arguments.pop("sentinel"), **arguments)
-    return app
+    flask.init_app(**{"app": Flask("service")} | arguments)
 
 
 def quart_app(**arguments):
     from quart import Quart
 
-    app = Quart("service")
-    quart.init_app(app, arguments.pop("sentinel"), **arguments)
-    return app
+    quart.init_app(**{"app": Quart("service")} | arguments)
+
+
+def django_with(given):
+    """Settings of Django that say `given`."""
+    from django.conf import settings as django_settings
+    from django.test import override_settings
+
+    if not django_settings.configured:
+        django_settings.configure()
+
+    @contextlib.contextmanager
+    def overridden():
+        django_adapter._sentinel = None
+        try:
+            with override_settings(TENANT_SENTINEL=given):
+                yield
+        finally:
+            django_adapter._sentinel = None
+
+    return overridden()
+
+
+def django_admin(sentinel, **arguments):
+    with django_with({"sentinel": sentinel}):
+        return django_adapter.admin(**arguments)
 
 
 def made(make, *below):
@@ -61,13 +85,14 @@ ADAPTERS = {
     "asgi": (made(asgi.SentinelMiddleware, answers), "sentinel tenant exclude endpoint"),
     "fastapi": (made(fastapi.SentinelMiddleware, answers), "sentinel tenant exclude endpoint"),
     "wsgi": (made(wsgi.SentinelMiddleware, serves), "sentinel tenant exclude endpoint"),
-    "flask": (made(flask_app), "sentinel tenant exclude"),
-    "quart": (made(quart_app), "sentinel tenant exclude"),
+    "flask": (made(flask_app), "app sentinel tenant exclude"),
+    "quart": (made(quart_app), "app sentinel tenant exclude"),
     "asgi admin": (made(asgi.admin), "sentinel public"),
     "fastapi admin": (made(fastapi.admin), "sentinel public"),
     "wsgi admin": (made(wsgi.admin), "sentinel public"),
     "flask admin": (made(flask.admin), "sentinel public name"),
     "quart admin": (made(quart.admin), "sentinel public name"),
+    "django admin": (made(django_admin), "public"),
 }
 KEYWORDS = [(adapter, field) for adapter, (_, fields) in ADAPTERS.items() for field in fields.split()]
 
@@ -87,30 +112,34 @@ def test_an_argument_works_or_is_an_error_that_names_it(adapter, field, value):
         assert error.allowed
 
 
-@pytest.fixture(scope="module")
-def django():
-    from django.conf import settings as django_settings
+def test_an_app_of_another_framework_is_none():
+    from flask import Flask
+    from quart import Quart
 
-    if not django_settings.configured:
-        django_settings.configure()
+    for adapter, app, allowed in [(flask, Quart("service"), "a flask.Flask"), (quart, Flask("service"), "a quart.Quart")]:
+        with pytest.raises(ConfigError, match=r"^app: ") as refused:
+            adapter.init_app(app, SENTINEL)
+        assert (refused.value.field, refused.value.allowed) == ("app", allowed)
 
-    @contextlib.contextmanager
-    def configured(given):
-        from django.test import override_settings
 
-        django_adapter._sentinel = None
-        with override_settings(TENANT_SENTINEL=given):
-            yield
-        django_adapter._sentinel = None
+def test_of_what_is_refused_nothing_stays_in_the_app():
+    from flask import Flask
+    from quart import Quart
 
-    return configured
+    for adapter, app, serves in [(flask, Flask("service"), "wsgi_app"), (quart, Quart("service"), "asgi_app")]:
+        before = getattr(app, serves)
+        with pytest.raises(ConfigError, match=r"^tenant: "):
+            adapter.init_app(app, SENTINEL, tenant="not a header")
+        assert getattr(app, serves) == before
+        for hooks in ("before_request_funcs", "before_websocket_funcs", "teardown_request_funcs"):
+            assert not any(getattr(app, hooks, {}).values()), hooks
 
 
 @pytest.mark.parametrize("field", ["tenant", "exclude", "options", "sentinel", None])
 @settings(max_examples=150, deadline=None)
 @given(ARGUMENT)
-def test_a_setting_of_django_works_or_is_an_error_that_names_it(django, field, value):
-    with django(value if field is None else {field: value}):
+def test_a_setting_of_django_works_or_is_an_error_that_names_it(field, value):
+    with django_with(value if field is None else {field: value}):
         try:
             django_adapter.SentinelMiddleware(lambda request: None)
         except ConfigError as error:
@@ -130,8 +159,8 @@ def test_a_setting_of_django_works_or_is_an_error_that_names_it(django, field, v
         ({1: "x-tenant-id"}, "TENANT_SENTINEL.1"),
     ],
 )
-def test_a_setting_of_django_that_is_wrong(django, given, field):
-    with django(given), pytest.raises(ConfigError, match=f"^{field}: ") as refused:
+def test_a_setting_of_django_that_is_wrong(given, field):
+    with django_with(given), pytest.raises(ConfigError, match=f"^{field}: ") as refused:
         django_adapter.SentinelMiddleware(lambda request: None)
     assert refused.value.field == field
 
@@ -185,6 +214,73 @@ def test_nothing_that_functions_say_leaves_wsgi(later, tenant, endpoint):
     app = wsgi.SentinelMiddleware(serves, sentinel, function(tenant, later), ["/health"], function(endpoint, False))
     assert b"".join(app({}, lambda *_: None)) == b"ok"
     assert sentinel.stats()["offered"] == before + (endpoint != "/health" if isinstance(endpoint, str) else 1)
+
+
+class Tells:
+    """An app whose handler says a tenant, twice where it is told to: before its answer, and in the middle of it."""
+
+    def __init__(self, *said):
+        self.said = list(said)
+
+    def tell(self):
+        if self.said:
+            tenant_sentinel.set_tenant(self.said.pop(0))
+
+    async def asgi(self, scope, receive, send):
+        self.tell()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        self.tell()
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    def wsgi(self, environ, start_response):
+        self.tell()
+        start_response("200 OK", [])
+        self.tell()
+        return [b"ok"]
+
+
+def asks(kind, app, sentinel, **arguments):
+    if kind == "asgi":
+        return asyncio.run(answered(asgi.SentinelMiddleware(app.asgi, sentinel, **arguments)))[-1]["body"]
+    return b"".join(wsgi.SentinelMiddleware(app.wsgi, sentinel, **arguments)({}, lambda *_: None))
+
+
+def no_lookup(request):
+    raise AssertionError("somebody has said it")
+
+
+@pytest.mark.parametrize("tenant", ["x-tenant-id", no_lookup], ids=["header", "function"])
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ANYTHING, min_size=1, max_size=2))
+def test_nothing_that_a_handler_says_leaves(kind, tenant, said):
+    before = holds(SENTINEL.stats())
+    app = Tells(*said)
+    assert asks(kind, app, SENTINEL, tenant=tenant) == b"ok"
+    assert app.said == []
+    after = holds(SENTINEL.stats())
+    assert after["offered"] == before["offered"] + 1
+    assert after["accepted"] == before["accepted"] + 1
+    # What is no id is noted, each time that it is said.
+    wrong = sum(not is_id(value) for value in said)
+    assert after["adapter_failures"] == before["adapter_failures"] + wrong
+
+
+def is_id(value):
+    if isinstance(value, int) and abs(value) >= 10**4_300:
+        # More digits than Python writes.
+        return False
+    return not isinstance(value, bool) and isinstance(value, str | bytes | bytearray | int | uuid.UUID | None)
+
+
+@pytest.mark.parametrize("tenant", ["x-tenant-id", no_lookup], ids=["header", "function"])
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(max_size=6), st.binary(max_size=6), st.integers(), st.uuids()), st.one_of(st.none(), ANYTHING))
+def test_the_last_word_of_a_handler_counts(kind, tenant, said, before):
+    sentinel = Sentinel()
+    asks(kind, Tells(before, said), sentinel, tenant=tenant)
+    assert (totals(sentinel)[0], sentinel.tenant(said)["requests"]) == (1, 1)
 
 
 # The admin view.
@@ -261,14 +357,14 @@ def test_the_first_header_of_that_name_says_the_tenant(kind, pair, text):
     assert sentinel.tenant("first")["requests"] == totals(sentinel)[0] == 1
 
 
-def test_a_redirect_of_django_to_the_admin_view_does_not_count(django):
+def test_a_redirect_of_django_to_the_admin_view_does_not_count():
     from django.http import HttpResponse
     from django.test import Client, override_settings
     from django.urls import include, path
 
     sentinel = Sentinel()
     middleware = ["tenant_sentinel.django.SentinelMiddleware", "django.middleware.common.CommonMiddleware"]
-    with django({"sentinel": sentinel}):
+    with django_with({"sentinel": sentinel}):
         view = path("sentinel/", include(django_adapter.admin(public=True)))
         urls = (view, path("other/", lambda request: HttpResponse("ok")))
         with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=middleware, ALLOWED_HOSTS=["*"]):

@@ -2,12 +2,14 @@
 
 import datetime
 import http
+import itertools
 import json
 import os
 import shutil
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from decimal import Decimal
 
@@ -331,6 +333,68 @@ def test_sixteen_threads_are_counted_exactly():
     assert (report["totals"]["requests"], report["totals"]["errors"]) == (16 * each, 16 * each // 10)
     assert {row["requests"] for row in report["tenants"]} == {16 * each // 50}
     assert holds(report["stats"])["accepted"] == 16 * each
+
+
+@pytest.fixture(scope="module")
+def busy():
+    """So many tenants that whoever asks of them asks for a millisecond or more."""
+    sentinel = Sentinel(budget="256MiB", places=4_096, max_endpoints=64)
+    for i in range(20_000):
+        sentinel.record(f"tenant-{i}", f"/{i % 50}", 503 if i % 7 == 0 else 200, 1.0)
+    return sentinel
+
+
+def of_admin(sentinel):
+    view = sentinel.admin(public=True)
+    # Another limit each time: what was just asked is answered from memory.
+    limits = itertools.cycle(range(900, 1_000))
+    return lambda: view.respond("GET", "/report", f"limit={next(limits)}")
+
+
+TAKES_LONG = {
+    "report": lambda s: lambda: s.report(limit=1_000),
+    "series": lambda s: lambda: s.report(limit=1_000, series=True),
+    "text": lambda s: lambda: s.text(limit=1_000),
+    "verdict": lambda s: s.verdict,
+    "latency_verdict": lambda s: s.latency_verdict,
+    "tenant": lambda s: lambda: s.tenant("tenant-7"),
+    "tick": lambda s: s.tick,
+    "respond": of_admin,
+}
+
+
+@pytest.mark.parametrize("entry", TAKES_LONG)
+def test_other_threads_run_meanwhile(busy, entry):
+    ask = TAKES_LONG[entry](busy)
+    turns, over = itertools.count(), threading.Event()
+    at = 0
+
+    def work():
+        nonlocal at
+        while not over.is_set():
+            at = next(turns)
+            # Whoever has asked gets its answer.
+            time.sleep(0)
+
+    def ran():
+        # So that there is something to say that was not said just now.
+        busy.record("tenant-7", "/", 200, 1.0)
+        before = at
+        ask()
+        return at > before
+
+    interval = sys.getswitchinterval()
+    # Nobody else gets the interpreter but when it is let go of.
+    sys.setswitchinterval(1_000)
+    thread = threading.Thread(target=work, daemon=True)
+    try:
+        thread.start()
+        # Where the machine is busy, the other one may not be on its feet in a millisecond.
+        within(ran)
+    finally:
+        over.set()
+        sys.setswitchinterval(interval)
+        thread.join()
 
 
 def test_a_guard_that_is_let_go_is_aborted_or_uncounted():

@@ -3,9 +3,13 @@
 import asyncio
 import contextvars
 import gc
+import json
+import subprocess
+import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,7 @@ from inside import Host, answers, connect, get, rows, totals, uvicorn_of
 from service import within
 from tenant_sentinel import Sentinel, _tenant, asgi, wsgi
 
+HERE = Path(__file__).parent
 UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
 UPGRADE += b"sec-websocket-key: b2Ygc2l4dGVlbiBieXRlcw==\r\n"
 
@@ -99,7 +104,11 @@ def test_one_that_does_not_let_itself_be_cancelled_is_left(sentinel, impatient):
 @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, ValueError])
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("kind", ["asgi", "wsgi"])
-def test_nothing_that_comes_out_of_a_function_leaves(sentinel, error, later, kind):
+def test_nothing_that_comes_out_of_a_function_leaves(sentinel, error, later, kind, caplog):
+    # What others have left.
+    gc.collect()
+    caplog.clear()
+
     def raises(request):
         raise error
 
@@ -114,6 +123,9 @@ def test_nothing_that_comes_out_of_a_function_leaves(sentinel, error, later, kin
         assert b"".join(wsgi.SentinelMiddleware(serves, sentinel, tenant=tenant)({}, lambda *_: None)) == b"ok"
     assert rows(sentinel) == {"unattributed": (1, 0)}
     assert sentinel.stats()["adapter_failures"] == 1
+    # Nor does it turn up in the host's log, as what nobody has asked for.
+    gc.collect()
+    assert caplog.messages == []
 
 
 async def settled(host, sentinel, requests=1, **scope):
@@ -335,6 +347,90 @@ def test_what_is_said_reaches_every_sentinel(sentinel):
 
     list(wsgi.SentinelMiddleware(wsgi.SentinelMiddleware(says_too, sentinel), other)({}, lambda *_: None))
     assert rows(sentinel) == rows(other) == {"acme": (2, 0)}
+
+
+def test_a_logging_handler_that_records_is_counted_and_nothing_hangs():
+    # In a process of its own: two that wait for each other would have all of this one wait.
+    done = subprocess.run([sys.executable, "-B", HERE / "logs.py"], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    emitted, counted, failures = json.loads(done.stdout)
+    # Four threads, each number that they give; and what the adapters and the framework had to say.
+    assert emitted >= 4 * 200 * 3 + 7
+    assert (counted, failures) == ({"log": [emitted, 0], "acme": [4 * 200 * 2 + 5, 1]}, 0)
+
+
+# Templates.
+
+
+def nested(framework, blueprint):
+    """An app with blueprints in one another, the outer one below a parameter."""
+    app = framework("service")
+    outer = blueprint("outer", __name__, url_prefix="/<tenant>/api")
+    inner = blueprint("inner", __name__, url_prefix="/<int:version>")
+    inner.add_url_rule("/users/<user>", view_func=lambda tenant, version, user: user)
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    return app
+
+
+def ask_flask(sentinel, paths):
+    from flask import Blueprint, Flask
+
+    from tenant_sentinel import flask
+
+    app = nested(Flask, Blueprint)
+    flask.init_app(app, sentinel)
+    answers = [app.test_client().get(path) for path in paths]
+    # Read to its end: what is let go of before is aborted.
+    return [answer.status_code for answer in answers if answer.data]
+
+
+def ask_quart(sentinel, paths):
+    from quart import Blueprint, Quart
+
+    from tenant_sentinel import quart
+
+    async def ask():
+        return [(await app.test_client().get(path)).status_code for path in paths]
+
+    app = nested(Quart, Blueprint)
+    quart.init_app(app, sentinel)
+    return asyncio.run(ask())
+
+
+def ask_litestar(sentinel, paths):
+    from litestar import Litestar, Router
+    from litestar import get as route
+
+    @route("/users/{user:str}")
+    async def user() -> str:
+        return "somebody"
+
+    async def ask():
+        hosts = {path: Host(app) for path in paths}
+        for path, host in hosts.items():
+            await host.ask(path, server=("localhost", 80), client=None, scheme="http", raw_path=path.encode())
+        return [host.sent[0]["status"] for host in hosts.values()]
+
+    inner = Router("/{version:int}", route_handlers=[user])
+    app = Litestar([Router("/{tenant:str}/api", route_handlers=[inner])], openapi_config=None)
+    app = asgi.SentinelMiddleware(app, sentinel)
+    return asyncio.run(ask())
+
+
+RULE = "/<tenant>/api/<int:version>/users/<user>"
+
+
+@pytest.mark.parametrize(
+    ("ask", "template"),
+    [(ask_flask, RULE), (ask_quart, RULE), (ask_litestar, "/{tenant}/api/{version}/users/{user}")],
+    ids=["flask", "quart", "litestar"],
+)
+def test_prefixes_with_parameters_are_in_the_template_as_they_are_written(sentinel, ask, template):
+    paths = ["/acme/api/2/users/7", "/acme/api/3/users/8", "/acme/api/x/users/7", "/acme/api/2"]
+    assert ask(sentinel, paths) == [200, 200, 404, 404]
+    found = sentinel.tenant(None)["endpoints"]
+    assert {row["endpoint"]: row["requests"] for row in found} == {template: 2, "unmatched": 2}
 
 
 # Configuration.

@@ -6,6 +6,7 @@ import typing
 
 import pytest
 
+import tenant_sentinel.types
 from service import within
 from tenant_sentinel import Sentinel, _types
 
@@ -127,6 +128,20 @@ def met(tmp_path_factory):
             ],
         )
         pending.discard()
+
+
+def test_annotations_need_no_private_module():
+    public = {name: value for name, value in vars(_types).items() if not name.startswith("_")}
+    # The rest is what it imports itself.
+    public = {
+        name: value for name, value in public.items() if getattr(value, "__module__", "") == _types.__name__ or is_alias(name)
+    }
+    assert {"Report", "CheckOptions", "TenantId", "Rule"} <= public.keys()
+    assert {name: getattr(tenant_sentinel.types, name) for name in tenant_sentinel.types.__all__} == public
+
+
+def is_alias(name):
+    return _types.__annotations__.get(name) == "TypeAlias"
 
 
 def test_the_answers_are_as_they_are_said_to_be(met):

@@ -6,7 +6,10 @@ import typing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from anything import ANYTHING
 from service import within
 from tenant_sentinel import ConfigError, Sentinel, _types
 
@@ -109,6 +112,30 @@ def test_without_checks_there_is_nothing_to_say(place):
         assert caught.value.field == "series"
         with pytest.raises(TypeError):
             sentinel.uptime(True)  # type: ignore[misc]
+
+
+@pytest.fixture(scope="module")
+def checking(tmp_path_factory):
+    """Without checks, and with one that is made once an hour, of an address that is none to be probed."""
+    place = tmp_path_factory.mktemp("checking")
+    place.chmod(0o700)
+    check = {"name": "shop", "target": "http://127.0.0.1:9/", "interval": "1h"}
+    with Sentinel(service="shop", dir=place, uptime={"checks": [check]}) as sentinel:
+        within(sentinel.uptime)
+        yield Sentinel(), sentinel
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.booleans(), ANYTHING))
+def test_the_days_are_asked_for_or_not(checking, series):
+    for sentinel in checking:
+        if isinstance(series, bool | None):
+            report = sentinel.uptime(series=series)
+            assert report is None or all(("days" in check) is bool(series) for check in report["checks"])
+            continue
+        with pytest.raises(ConfigError, match=r"^series: ") as caught:
+            sentinel.uptime(series=series)
+        assert (caught.value.field, bool(caught.value.allowed)) == ("series", True)
 
 
 @pytest.fixture

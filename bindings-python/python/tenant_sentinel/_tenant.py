@@ -56,6 +56,12 @@ def given_sentinel(sentinel: Any) -> Sentinel:
     return sentinel
 
 
+def given_app(app: Any, kind: type, called: str) -> None:
+    """One of that framework."""
+    if not isinstance(app, kind):
+        raise config_error("app", app, called)
+
+
 def given_name(name: Any) -> str:
     """That of a blueprint."""
     if not isinstance(name, str) or not name or "." in name:
@@ -90,8 +96,14 @@ def waited(found: Any) -> Any:
     if not isawaitable(found):
         return found
 
-    async def look() -> Any:
-        return await found
+    async def look() -> tuple[Any, BaseException | None]:
+        try:
+            return await found, None
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            # What leaves the task, asyncio keeps for who asks for it: in the host's log, once nobody has.
+            return None, error
 
     if loop_runs():
         # No second one beside it: that of another greenlet, or of a host that calls this from its own.
@@ -106,7 +118,10 @@ def waited(found: Any) -> Any:
             # For its clean-up; one that does not want to end is left.
             loop.run_until_complete(asyncio.wait({task}, timeout=0.05))
             raise asyncio.TimeoutError
-        return task.result()
+        value, error = task.result()
+        if error is not None:
+            raise error
+        return value
     finally:
         try:
             loop.run_until_complete(loop.shutdown_asyncgens())

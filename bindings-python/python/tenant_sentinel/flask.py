@@ -17,7 +17,7 @@ from flask import Blueprint, Flask, Response, request
 from tenant_sentinel import _current, wsgi
 from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import KEY, watching
-from tenant_sentinel._tenant import given_name, given_sentinel
+from tenant_sentinel._tenant import given_app, given_name, given_sentinel
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
@@ -75,6 +75,7 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
             watched.found(request)
             watched.upgraded()
 
+    given_app(app, Flask, "a flask.Flask")
     middleware = wsgi.SentinelMiddleware(app.wsgi_app, sentinel, tenant, exclude)
     app.before_request(read_upgrade)
     app.teardown_request(read)

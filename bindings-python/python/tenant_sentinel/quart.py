@@ -18,7 +18,7 @@ from quart import Blueprint, Quart, Response, request, websocket
 from tenant_sentinel import _current
 from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import current
-from tenant_sentinel._tenant import given_name, given_sentinel
+from tenant_sentinel._tenant import given_app, given_name, given_sentinel
 from tenant_sentinel.asgi import SentinelMiddleware
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
 
     Arguments as for ``tenant_sentinel.asgi.SentinelMiddleware``; what is excluded are rules, such as ``["/health"]``.
     """
+
+    given_app(app, Quart, "a quart.Quart")
+    # First: of what is refused nothing stays in the app.
+    middleware = SentinelMiddleware(app.asgi_app, sentinel, tenant, exclude)  # type: ignore[arg-type]
 
     def read(asked: Any) -> None:
         # The scope does not say the rule; the request does.
@@ -51,7 +55,6 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
 
     app.before_request_funcs.setdefault(None, []).insert(0, read_request)
     app.before_websocket_funcs.setdefault(None, []).insert(0, read_websocket)
-    middleware = SentinelMiddleware(app.asgi_app, sentinel, tenant, exclude)  # type: ignore[arg-type]
     app.asgi_app = middleware  # type: ignore[method-assign, assignment]
 
 
