@@ -116,19 +116,26 @@ fn checks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Check>, D::E
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             let mut given = Value::deserialize(deserializer)?;
             if let Some(Value::Object(headers)) = given.get_mut("headers") {
-                for (name, value) in headers.iter_mut().filter(|(_, value)| value.is_object()) {
-                    let secret: Secret = serde_json::from_value(value.take()).map_err(|error| {
-                        D::Error::custom(read::below(&format!("headers.{name}"), &error.to_string()))
-                    })?;
+                for value in headers.values_mut().filter(|value| value.is_object()) {
+                    let secret: Secret = serde_json::from_value(value.take())
+                        .map_err(|error| D::Error::custom(read::below("headers", &error.to_string())))?;
                     *value = Value::String(secret.reveal().into());
                 }
             }
             serde_path_to_error::deserialize(given).map(Self).map_err(|error| {
                 let path = error.path().to_string();
-                D::Error::custom(read::below(&path, &error.inner().to_string()))
+                D::Error::custom(read::below(shown(&path), &error.inner().to_string()))
             })
         }
     }
 
     Ok(Vec::<Given>::deserialize(deserializer)?.into_iter().map(|Given(check)| check).collect())
+}
+
+/// A path without the keys that somebody chose: one may be a secret in the wrong place.
+fn shown(path: &str) -> &str {
+    ["headers", "expect.json"]
+        .into_iter()
+        .find(|own| path.strip_prefix(own).is_some_and(|rest| rest.starts_with('.')))
+        .unwrap_or(path)
 }
