@@ -174,12 +174,12 @@ bench-node: $(NODE)/node_modules/installed ## Measure the Node package beside it
 	@mkdir -p target
 	node $(NODE)/bench/main.js --out target/bench-node.jsonl $(BENCH)
 
-# What is found stays in target/fuzz; the corpus in the tree is only read. An input that breaks something ends it.
 soak-alerts: ## Kill KILLS leaders at random moments while tenants fail and recover: each is told, once
 	@tools/setup cargo
 	KILLS=$(KILLS) $(CARGO) test $(LOCKED) --package tenant-sentinel-exporter --lib kills -- --nocapture
 
-fuzz: $(FUZZ) ## Fuzz the admin view, the codec, merges, the replay's lines and rollup files, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
+# What is found stays in target/fuzz; the corpus in the tree is only read. An input that breaks something ends it.
+fuzz: $(FUZZ) ## Fuzz the admin view, alerts, the codec, merges, the replay's lines, rollup files and uptime checks, FUZZ_SECONDS each; a crash stops it (needs nightly Rust)
 	@tools/setup cargo fuzz
 	@for target in $(FUZZ_TARGETS); do \
 		printf '\n== %s, %s s ==\n' "$$target" '$(FUZZ_SECONDS)'; \
