@@ -1,6 +1,9 @@
 // A defect in native code is not the host's. Each file of tests is a process of its own: what is switched off here stays here.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { beforeEach, test } from 'node:test'
 import { Sentinel } from 'tenant-sentinel'
 
@@ -63,6 +66,31 @@ for (const [entry, ask] of [
     assert.equal(s.stats().adapterFailures, 1)
   })
 }
+
+test('what has a thread goes on without it', (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'panics-'))
+  t.after(() => rmSync(dir, { recursive: true }))
+  const s = new Sentinel({ service: 'shop', dir: join(dir, 'shop') })
+  const entries = [
+    ['start_exporter', () => s.startExporter(), undefined],
+    ['publish', () => s.publish(), false],
+    ['close_exporter', () => s.close(), undefined]
+  ]
+  for (const [i, [entry, ask, answer]] of entries.entries()) {
+    failAt(entry)
+    assert.equal(ask(), answer)
+    failAt()
+    assert.equal(s.stats().adapterFailures, i + 1, entry)
+  }
+  s.close()
+})
+
+test('a sentinel that cannot be made is an error', () => {
+  failAt('new')
+  assert.throws(() => new Sentinel(), /failed inside/)
+  failAt()
+  new Sentinel()
+})
 
 test('the admin view answers 500', () => {
   const admin = new Sentinel().admin({ public: true })
