@@ -526,6 +526,20 @@ for (const [name, express] of [
       assert.deepEqual(s.report({ by: 'load' }).tenants.map(({ tenantId }) => tenantId).sort(), ['acme', 'env', 'raw', 'req'])
     })
 
+    test('a route whose parameter fails is the one that counts, whichever failed before', async (t) => {
+      const s = make()
+      const app = express()
+      app.use(onExpress.sentinel(s, {}))
+      app.param('other', (_req, _res, next) => next(Object.assign(new Error('no such'), { status: 400 })))
+      app.get('/x/:first', (_req, _res, next) => next(new Error('failed')))
+      app.use((_error, _req, _res, next) => next())
+      app.get('/x/:other', (_req, res) => res.end())
+      app.use((_error, _req, res, _next) => res.status(400).end())
+      assert.equal((await ask(await listening(t, app), 'GET', '/x/1')).status, 400)
+      await recorded(s, 1)
+      assert.deepEqual(endpoints(s), [['/x/:other', 1]])
+    })
+
     test('a response behind a proxy is listened to', async (t) => {
       const s = make()
       const app = express()
