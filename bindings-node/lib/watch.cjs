@@ -204,7 +204,8 @@ function heardHead(res, status) {
 /** All of it is handed over; Node says so as well of what was still to be written when its client went. */
 function heardFinish(res) {
   const kept = KEPT.get(res)
-  if (kept === undefined) return
+  // An app beside the one that is watched has the same layers.
+  if (kept === undefined || kept.watch === null) return
   kept.finished = true
   kept.broken = res.socket?.destroyed === true && clientIsGone(kept.watch.req)
 }

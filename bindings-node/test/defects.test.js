@@ -506,6 +506,19 @@ for (const [name, express] of [
       assert.deepEqual([s.report().totals.errors, s.report().totals.aborted], [0, 1])
     })
 
+    test('an app beside the one that is watched is left alone', async (t) => {
+      const s = make()
+      await ask(await listening(t, express().use(onExpress.sentinel(s, {}), (_req, res) => res.end())), 'GET', '/')
+      const bare = express()
+      let left
+      const over = new Promise((resolve) => (left = resolve))
+      bare.get('/', (_req, res) => res.on('close', left).end(Buffer.alloc(60 << 20)))
+      const socket = send(await listening(t, bare), 'GET', '/')
+      socket.once('data', () => socket.pause().resetAndDestroy())
+      await over
+      assert.deepEqual([s.stats().offered, s.stats().adapterFailures], [1, 0])
+    })
+
     test('what listens for the end may still say whose it was', async (t) => {
       const s = make()
       const app = express()
