@@ -78,7 +78,7 @@ replay: ## Make a stream in which one tenant starts to fail, replay it, print th
 
 # The Rust workspace is built first, with both cores; from there on what builds goes on beside what waits, in two lanes. What a step
 # prints comes as one, when it is over.
-test: $(VENV)/installed $(PY)/installed $(NODE)/node_modules/installed ## Install what is missing and run every test; a step's output comes at its end (under 25 minutes)
+test: $(VENV)/installed $(PY)/installed $(NODE)/node_modules/installed ## Install what is missing and run every test; a step's output comes at its end (half an hour)
 	@tools/setup cargo browser node
 	@printf '\n== Building the tests ==\n'
 	$(CARGO) test $(LOCKED) --workspace --no-run
