@@ -59,6 +59,10 @@ class SentinelMiddleware:
         self.exclude = templates(exclude)
         self.endpoint = given_endpoint(endpoint)
 
+    def subject(self, environ: Environ) -> Any:
+        """What ``tenant`` is called with."""
+        return environ
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, and tell of it."""
         try:
@@ -150,15 +154,15 @@ class Request:
         self.guard.discard()
         self.environ = None
 
-    def found(self, subject: Any) -> None:
-        """Asks the function for the tenant."""
+    def found(self, subject: Any = None) -> None:
+        """Asks the function for the tenant; of the request as the app below has it, if that has said it."""
         function = self.middleware.tenant
         if function is None or self.named or self._looked:
             return
         self._looked = True
         began = perf_counter()
         try:
-            tenant = waited(function(subject))
+            tenant = waited(function(self.middleware.subject(self.environ) if subject is None else subject))
             if not self.named:
                 self._tenant = tenant
                 if not self.done:
@@ -193,7 +197,7 @@ class Request:
         environ, middleware = self.environ, self.middleware
         try:
             since = self._since
-            self.found(environ)
+            self.found()
             ended += self._since - since
             self.environ = None
             if middleware.endpoint is not None:
