@@ -24,13 +24,15 @@ SERVED = [
 ]
 # What a framework does differently: the status of input that is not valid, and where its 405 belongs.
 INVALID = {"litestar": ("/numbers/7?limit=many", 400)}
+ALIKE = ("/things/{thing}", "/numbers/{number}", "/api/{version}/users/{user}", "/mounted/{org}/users/{user}")
+ANGULAR = ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>", "/mounted/<org>/users/<user>")
 TEMPLATES = {
-    "quart": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
-    "flask": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
-    "django": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
-    "litestar": ("/things/{thing}", "/numbers/{number}", "/api/{version}/users/{user}"),
+    "quart": ANGULAR,
+    "flask": ANGULAR,
+    "django": ANGULAR,
+    # It gives every path of a mount a slash.
+    "litestar": (*ALIKE[:3], "/mounted/{org}/users/{user}/"),
 }
-ALIKE = ("/things/{thing}", "/numbers/{number}", "/api/{version}/users/{user}")
 UNIQUE = iter(range(10**9))
 
 
@@ -94,11 +96,14 @@ def test_a_method_that_is_not_allowed(running, served, tenant):
 
 
 def test_prefixes_of_routers_and_mounts_are_in_the_template(running, served, tenant):
-    answered(running, tenant, "/api/v2/users/7", 200, templates(served)[2], 0)
-    if served[0] in ("fastapi", "starlette"):
-        answered(running, tenant + "m", "/mounted/v2/users/7", 200, "/mounted/{org}/users/{user}", 0)
-        answered(running, tenant + "n", "/mounted/v2/nowhere", 404, "unmatched", 1)
+    _, _, nested, mounted = templates(served)
+    answered(running, tenant, "/api/v2/users/7", 200, nested, 0)
+    answered(running, tenant + "m", "/mounted/v2/users/7", 200, mounted, 0)
+    answered(running, tenant + "n", "/mounted/v2/nowhere", 404, "unmatched", 1)
     answered(running, tenant + "o", "/api/v2/nowhere", 404, "unmatched", 1)
+    if served[0] == "litestar":
+        # One that has no routes.
+        answered(running, tenant + "p", "/whole/v2/users/7", 200, "/whole", 0)
 
 
 def test_head_and_options(running, tenant):
@@ -290,6 +295,12 @@ def test_the_tenant_by_a_function(framework, by, tenant):
     assert running.counts(tenant) == ("/ok", 1, 0)
     assert running.visit("/raises", tenant + "r") == 500
     assert running.counts(tenant + "r") == ("/raises", 1, 1)
+    assert running.visit("/mounted/v2/users/7", tenant + "m") == 200
+    assert running.counts(tenant + "m") == (templates([framework])[3], 1, 0)
+    if framework == "flask":
+        # What is no Flask is asked about as a request of Flask all the same.
+        assert running.visit("/whole", tenant + "w") == 200
+        assert running.counts(tenant + "w") == ("unmatched", 1, 0)
 
 
 @pytest.mark.parametrize("framework", list(dict.fromkeys(served[0] for served in SERVED)))

@@ -18,6 +18,7 @@ from quart import Blueprint, Quart, Response, request, websocket
 from tenant_sentinel import _current
 from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import current
+from tenant_sentinel._routes import mounts_of
 from tenant_sentinel._tenant import given_app, given_name, given_sentinel
 from tenant_sentinel.asgi import SentinelMiddleware
 
@@ -44,7 +45,7 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
         if rule is None and redirects_to_view(app, asked):
             _current.discard()
         while watched is not None and rule is not None:
-            watched.template = rule.rule
+            watched.template = mounts_of(asked.scope, getattr(watched, "root", "")) + rule.rule
             watched = watched.outer
 
     async def read_request() -> None:
