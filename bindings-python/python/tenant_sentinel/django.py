@@ -85,7 +85,12 @@ def _made(options: Any) -> Sentinel:
 
 
 def sentinel() -> Sentinel:
-    """Give the sentinel of this process, as ``settings.TENANT_SENTINEL`` describes it."""
+    """Give the sentinel of this process, as ``settings.TENANT_SENTINEL`` describes it.
+
+    >>> sentinel().record("tenant_acme", "/v1/process", 503, 41.7)  # what is no request
+    >>> sentinel().tenant("tenant_acme")["errors"]
+    1
+    """
     global _sentinel
     with _lock:
         if _sentinel is None:
@@ -96,7 +101,18 @@ def sentinel() -> Sentinel:
 
 
 class SentinelMiddleware:
-    """Tells the sentinel of every request that the views and middlewares below it answer."""
+    """Tells the sentinel of every request that the views and middlewares below it answer.
+
+    >>> import tenant_sentinel
+    >>> from django.test import RequestFactory
+    >>> def view(request):
+    ...     tenant_sentinel.set_tenant("acme")
+    ...     return HttpResponse("no database", status=503)
+    >>> SentinelMiddleware(view)(RequestFactory().get("/v1/process")).status_code
+    503
+    >>> sentinel().tenant("acme")["errors"]
+    1
+    """
 
     sync_capable = True
     async_capable = True
@@ -416,6 +432,11 @@ def admin(*, public: bool = False) -> list[URLPattern]:
 
     It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
     requests do not count.
+
+    >>> from django.urls import include, path
+    >>> urlpatterns = [path("sentinel/", include(admin()))]
+    >>> urlpatterns[0].resolve("sentinel/report").kwargs
+    {'path': 'report'}
     """
     view_of = sentinel().admin(public=public)
 

@@ -99,7 +99,11 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     >>> from flask import Flask
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
-    >>> Flask("service").register_blueprint(view, url_prefix="/sentinel")
+    >>> app = Flask("service")
+    >>> app.register_blueprint(view, url_prefix="/sentinel")
+    >>> with app.test_client().get("/sentinel/report") as response:
+    ...     response.status_code
+    401
     """
     view_of = given_sentinel(sentinel).admin(public=public)
     blueprint = Blueprint(given_name(name), __name__)

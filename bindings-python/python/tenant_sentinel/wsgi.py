@@ -41,6 +41,17 @@ class SentinelMiddleware:
       request is told of without a tenant when it takes longer. What ``tenant_sentinel.set_tenant`` said goes before it.
     - ``exclude``: templates that do not count, such as health checks. The admin view never does.
     - ``endpoint``: a function of the environ that names the endpoint: a route template, never the raw path, or ``None``.
+
+    >>> from tenant_sentinel import Sentinel
+    >>> def app(environ, start_response):
+    ...     start_response("503 Service Unavailable", [])
+    ...     return [b"no database"]
+    >>> sentinel = Sentinel()
+    >>> app = SentinelMiddleware(app, sentinel, tenant="x-tenant-id", endpoint=lambda environ: "/v1/process")
+    >>> list(app({"REQUEST_METHOD": "GET", "HTTP_X_TENANT_ID": "acme"}, lambda status, headers: None))
+    [b'no database']
+    >>> sentinel.tenant("acme")["endpoints"]
+    [{'endpoint': '/v1/process', 'requests': 1, 'errors': 1}]
     """
 
     def __init__(
@@ -269,6 +280,8 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
 
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
+    >>> body = view({"REQUEST_METHOD": "GET", "PATH_INFO": "/report"}, lambda status, headers: print(status))
+    401 Unauthorized
     """
     view_of = given_sentinel(sentinel).admin(public=public)
 
