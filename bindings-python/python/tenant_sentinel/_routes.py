@@ -72,9 +72,13 @@ _LITESTARS = frozenset(("litestar_app", "path_template", "route_handler"))
 
 def _of_litestar(scope: Scope, root: str) -> str | None:
     """Where Litestar has mounted an app, or is mounted itself."""
-    app, handler = scope.get("litestar_app"), scope.get("route_handler")
+    handler = scope.get("route_handler")
     template: str | None = scope["path_template"]
     if getattr(handler, "is_mount", False):
+        # The scope may not say it any more: the app that is mounted may have said itself there.
+        app: Any = handler
+        while getattr(app, "owner", None) is not None:
+            app = app.owner
         template, routes = _place(app, handler, scope), getattr(getattr(handler, "fn", None), "routes", None)
         others = {name: value for name, value in scope.items() if name not in _LITESTARS}
         if scope.get("app") is not app:

@@ -12,7 +12,7 @@ templates), and ``options`` (of the ``Sentinel``) or ``sentinel`` (one that ther
 The function may be async. Under ASGI no request waits for it: it is called when the answer is complete, in a thread where it
 wants the database. Under WSGI the answer waits for an async one. In both it has 5 seconds; the request is told of without a
 tenant when it takes longer. Under WSGI a file that the server sends by itself (``FileResponse``) counts when it is closed:
-whether the client took it, the server does not say.
+whether the client took it, the server does not say. Under ASGI a client that goes away is seen from Django 5.0 on.
 """
 
 from __future__ import annotations
