@@ -13,6 +13,11 @@ type Answer<'py> = (u16, Vec<(&'static str, &'static str)>, Bound<'py, PyBytes>)
 
 /// Answers requests for the admin view of a `Sentinel`: the page and the data behind it. Knows no framework; the adapters mount
 /// it. Made by `Sentinel.admin`.
+///
+/// >>> from tenant_sentinel import Sentinel
+/// >>> view = Sentinel(admin_token="correct-horse-battery").admin()
+/// >>> view.respond("GET", "/report")[0]
+/// 401
 #[pyclass(frozen, module = "tenant_sentinel", name = "Admin")]
 pub(crate) struct Admin {
     admin: sentinel_core::admin::Admin,
@@ -34,6 +39,12 @@ impl Admin {
     /// Answers a request: its method, its path below where the view is mounted and its query (both still percent-encoded), and
     /// its `Authorization` header. Returns the status, the headers without a length, and the body. Takes about as long as a
     /// report; other threads run meanwhile. Raises `ConfigError` for arguments of another type.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> view = Sentinel(admin_token="correct-horse-battery").admin()
+    /// >>> status, headers, body = view.respond("GET", "/report", "limit=5", b"Bearer correct-horse-battery")
+    /// >>> status, dict(headers)["content-type"]
+    /// (200, 'application/json')
     #[pyo3(signature = (method, path, query=None, authorization=None), text_signature = "($self, method, path, query=\"\", authorization=None)")]
     fn respond<'py>(
         &self,

@@ -4,6 +4,8 @@
 //! survive: the process aborts. So nobody is out there at that moment: at exit, before the interpreter begins to end,
 //! [`_drain`] waits for who is, and from then on nobody leaves.
 
+use crate::exporters;
+use crate::panics::guarded;
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -41,8 +43,20 @@ pub(crate) fn forget() {
 /// Registered with `atexit`: waits for who is outside, and for what is left to be published.
 #[pyfunction]
 pub(crate) fn _drain(py: Python<'_>) {
-    let closing = crate::exporters::close();
+    // First, and whatever comes of the rest: from here on nobody leaves.
     EXITING.store(true, Ordering::Relaxed);
+    // Once more where it failed: what is not published now is lost.
+    let closing = guarded("drain", exporters::close).or_else(|| guarded("drain_again", exporters::close));
+    wait_for_outside(py);
+    // Holding the interpreter, which the exporters do not need: there are only daemon threads left, and coming back to it past
+    // them would take longer than the deadline says.
+    if let Some(closing) = closing {
+        let _ = guarded("drain_wait", || closing.wait());
+    }
+}
+
+/// Not guarded: after panics elsewhere that would keep it from waiting, and there is nothing in it that panics.
+fn wait_for_outside(py: Python<'_>) {
     if OUTSIDE.load(Ordering::Relaxed) > 0 {
         // Left and taken back once: with many threads at work the interpreter is not to be had at once.
         py.detach(|| {
@@ -52,7 +66,4 @@ pub(crate) fn _drain(py: Python<'_>) {
             }
         });
     }
-    // Holding the interpreter, which the exporters do not need: there are only daemon threads left, and coming back to it past
-    // them would take longer than the deadline says.
-    closing.wait();
 }

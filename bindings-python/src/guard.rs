@@ -8,6 +8,16 @@ use std::sync::{Mutex, PoisonError};
 /// A request that has begun: in flight until it is finished or discarded. Collected unfinished, it counts as aborted (499).
 ///
 /// Made by `Sentinel.start`. No method of it raises; after `finish` or `discard` they do nothing.
+///
+/// >>> from tenant_sentinel import Sentinel
+/// >>> sentinel = Sentinel()
+/// >>> request = sentinel.start()
+/// >>> request.tenant("acme")
+/// >>> sentinel.tenant("acme")["in_flight"]
+/// 1
+/// >>> request.finish("/v1/process", 503)
+/// >>> sentinel.tenant("acme")["errors"]
+/// 1
 #[pyclass(frozen, module = "tenant_sentinel", name = "Guard")]
 pub(crate) struct Guard {
     sentinel: sentinel_core::Sentinel,
@@ -49,6 +59,14 @@ impl Guard {
 #[pymethods]
 impl Guard {
     /// Says whose request it is, as soon as that is known; the last word counts. `None` is nobody: `unattributed`.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sentinel = Sentinel()
+    /// >>> request = sentinel.start("what the header says")
+    /// >>> request.tenant("acme")
+    /// >>> request.finish("/v1/process", 200)
+    /// >>> [row["tenant_id"] for row in sentinel.report()["tenants"]]
+    /// ['acme']
     #[pyo3(signature = (tenant_id))]
     fn tenant(&self, tenant_id: &Bound<'_, PyAny>) {
         self.guarded("guard_tenant", || {
@@ -58,6 +76,14 @@ impl Guard {
     }
 
     /// Says where it goes (the route template), for a request that may end unfinished.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sentinel = Sentinel()
+    /// >>> request = sentinel.start("acme")
+    /// >>> request.endpoint("/v1/process")
+    /// >>> del request
+    /// >>> sentinel.report()["totals"]["aborted"], sentinel.tenant("acme")["endpoints"][0]["endpoint"]
+    /// (1, '/v1/process')
     #[pyo3(signature = (endpoint))]
     fn endpoint(&self, endpoint: &Bound<'_, PyAny>) {
         self.guarded("guard_endpoint", || {
@@ -68,6 +94,14 @@ impl Guard {
 
     /// Records it: the route template, or `None` where no route matched, and the HTTP status. Its latency is the time since
     /// `start`.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sentinel = Sentinel()
+    /// >>> request = sentinel.start("acme")
+    /// >>> request.finish("/v1/process", 503)
+    /// >>> request.finish("/v1/process", 200)  # it is over
+    /// >>> sentinel.tenant("acme")["endpoints"]
+    /// [{'endpoint': '/v1/process', 'requests': 1, 'errors': 1}]
     #[pyo3(signature = (endpoint, status_code))]
     fn finish(&self, endpoint: &Bound<'_, PyAny>, status_code: &Bound<'_, PyAny>) {
         self.guarded("guard_finish", || {
@@ -79,6 +113,12 @@ impl Guard {
     }
 
     /// Lets go of it, uncounted.
+    ///
+    /// >>> from tenant_sentinel import Sentinel
+    /// >>> sentinel = Sentinel()
+    /// >>> sentinel.start("acme").discard()
+    /// >>> sentinel.stats()["accepted"]
+    /// 0
     fn discard(&self) {
         self.guarded("guard_discard", || {
             if let Some(request) = self.take() {

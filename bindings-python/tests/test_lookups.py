@@ -433,6 +433,148 @@ def test_prefixes_with_parameters_are_in_the_template_as_they_are_written(sentin
     assert {row["endpoint"]: row["requests"] for row in found} == {template: 2, "unmatched": 2}
 
 
+def below():
+    """A Starlette and a FastAPI to be mounted: one route each that is there, and what they mount themselves."""
+    from fastapi import APIRouter, FastAPI
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Mount, Route
+
+    def user(request):
+        return PlainTextResponse("somebody")
+
+    users = [Route("/users/{user}/", user), Route("/new/", user, methods=["POST"])]
+    starlette = Starlette(routes=[*users, Mount("/of/{org}", routes=users), Mount("/files", app=answers)])
+    fastapi, router, inner = FastAPI(), APIRouter(prefix="/{version}"), APIRouter(prefix="/users")
+    inner.add_api_route("/{user}/", lambda: "somebody")
+    router.include_router(inner)
+    fastapi.include_router(router)
+    fastapi.mount("/of/{org}", Starlette(routes=users))
+    return starlette, fastapi
+
+
+def mounting(*paths, app=answers, copy=True, whole=False):
+    """A handler of Litestar that mounts an app: itself, so that its routes are known, or by a function."""
+    from litestar import asgi as handler
+    from litestar.types import Receive, Scope, Send
+
+    async def calls(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return handler(list(paths), is_mount=True, copy_scope=copy, name="".join(paths))(calls if whole else app)
+
+
+IN_LITESTAR = {
+    "/": "/",
+    "/plain/7": "/plain/{user}",
+    "/nowhere": "unmatched",
+    "/answers": "/answers",
+    "/answers/of/acme": "/answers",
+    "/second/answers": "/second",
+    "/within/answers/7": "/within/answers",
+    "/hidden/users/7": "/hidden",
+    **{f"/{kind}/users/7": f"/{kind}/users/{{user}}/" for kind in ("known", "same")},
+    **{f"/{kind}/new": f"/{kind}/new/" for kind in ("known", "same")},
+    **{f"/{kind}/of/acme/users/7": f"/{kind}/of/{{org}}/users/{{user}}/" for kind in ("known", "same")},
+    **{f"/{kind}/files/7": f"/{kind}/files" for kind in ("known", "same")},
+    **{f"/{kind}/nowhere": "unmatched" for kind in ("known", "same")},
+    **{f"/{kind}/of/acme/nowhere": "unmatched" for kind in ("known", "same")},
+    **{f"/api-{kind}/v2/users/7": f"/api-{kind}/{{version}}/users/{{user}}/" for kind in ("known", "same")},
+    **{f"/api-{kind}/of/acme/users/7": f"/api-{kind}/of/{{org}}/users/{{user}}/" for kind in ("known", "same")},
+    **{f"/api-{kind}/nowhere": "unmatched" for kind in ("known", "same")},
+}
+
+
+def litestar_that_mounts():
+    from litestar import Litestar, Router
+    from litestar import get as route
+
+    @route(["/", "/plain/{user:str}"])
+    async def plain() -> str:
+        return "somebody"
+
+    starlette, fastapi = below()
+    return Litestar(
+        [
+            plain,
+            mounting("/answers", "/second", whole=True),
+            Router("/within", route_handlers=[mounting("/answers", whole=True)]),
+            mounting("/hidden", app=starlette, whole=True),
+            mounting("/known", app=starlette),
+            mounting("/same", app=starlette, copy=False, whole=True),
+            mounting("/api-known", app=fastapi),
+            mounting("/api-same", app=fastapi, copy=False, whole=True),
+        ],
+        openapi_config=None,
+    )
+
+
+def ask_each(app, sentinel, paths):
+    """The template that each of the paths counted as."""
+    with uvicorn_of(asgi.SentinelMiddleware(app, sentinel, tenant="x-tenant-id")) as port:
+        for path in paths:
+            get(port, path, tenant=path)
+        within(lambda: totals(sentinel)[0] == len(paths))
+    assert sentinel.stats()["adapter_failures"] == 0
+    return {path: row["endpoint"] for path in paths for row in sentinel.tenant(path)["endpoints"]}
+
+
+def test_what_litestar_mounts_has_the_template_of_the_mount(sentinel):
+    assert ask_each(litestar_that_mounts(), sentinel, IN_LITESTAR) == IN_LITESTAR
+
+
+def test_a_litestar_that_is_mounted_keeps_its_templates(sentinel):
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    inner = litestar_that_mounts()
+    app = Starlette(routes=[Mount("/in", app=inner), Mount("/in-{org}", app=inner)])
+    asked = ["/", "/plain/7", "/answers/7", "/hidden/users/7", "/known/users/7", "/nowhere"]
+    expected = {}
+    for path in asked:
+        found = IN_LITESTAR.get(path, "/answers")
+        for place, template in [("/in", "/in"), ("/in-acme", "/in-{org}")]:
+            expected[place + path] = found if found == "unmatched" else template + found
+    assert ask_each(app, sentinel, expected) == expected
+
+
+def test_a_quart_that_is_mounted_keeps_its_rules(sentinel):
+    from quart import Quart
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from tenant_sentinel import quart
+
+    inner = Quart("inner")
+    inner.add_url_rule("/users/<user>", view_func=lambda user: user)
+    quart.init_app(inner, sentinel)
+    app = Starlette(routes=[Mount("/in", app=inner), Mount("/in-{org}", app=inner)])
+    expected = {"/in/users/7": "/in/users/<user>", "/in-acme/users/7": "/in-{org}/users/<user>"}
+    assert ask_each(app, sentinel, expected) == expected
+
+
+def test_a_function_has_the_context_of_the_app_that_is_dispatched_to(sentinel):
+    from flask import Flask, g
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+    from werkzeug.test import Client
+
+    from tenant_sentinel.flask import init_app
+
+    outer, inner = Flask("outer"), Flask("inner")
+
+    @inner.get("/users/<user>")
+    def user(user):
+        g.organisation = "acme"
+        return user
+
+    outer.wsgi_app = DispatcherMiddleware(outer.wsgi_app, {"/in": inner})
+    for app in (outer, inner):
+        init_app(app, sentinel, tenant=lambda request: g.organisation)
+    Client(outer).get("/in/users/7").close()
+    assert rows(sentinel) == {"acme": (1, 0)}
+    assert sentinel.tenant("acme")["endpoints"][0]["endpoint"] == "/in/users/<user>"
+
+
 # Configuration.
 
 

@@ -1,5 +1,9 @@
 """A panic at an entry from Python does not reach the app, and after a few nothing is tried any more."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tenant_sentinel import Sentinel, _native
@@ -107,3 +111,17 @@ def test_after_a_few_nothing_is_tried_any_more(capfd):
         sentinel.report()
     _native._fail_at(None)
     assert sentinel.stats()["offered"] == 0
+
+
+@pytest.mark.parametrize(("entry", "panics", "published"), [("drain", 1, 1), ("drain_wait", 1, None), ("nothing", 3, None)])
+def test_a_process_ends_as_it_should_whatever_fails_at_its_exit(entry, panics, published, tmp_path):
+    tmp_path.chmod(0o700)
+    child = [sys.executable, "-B", Path(__file__).parent / "drains.py", tmp_path, entry]
+    done = subprocess.run(child, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "0\n")
+    # The messages of the panics, and nothing of the interpreter's.
+    assert done.stderr.count("panicked at") == done.stderr.count("asked for by a test") == panics
+    assert "Traceback" not in done.stderr
+    assert "Fatal" not in done.stderr
+    if published is not None:
+        assert Sentinel(service="drains", dir=tmp_path).report()["totals"]["errors"] == published

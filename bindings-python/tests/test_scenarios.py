@@ -24,13 +24,27 @@ SERVED = [
 ]
 # What a framework does differently: the status of input that is not valid, and where its 405 belongs.
 INVALID = {"litestar": ("/numbers/7?limit=many", 400)}
+ALIKE = ("/things/{thing}", "/numbers/{number}", "/api/{version}/users/{user}", "/mounted/{org}/users/{user}")
+ANGULAR = ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>", "/mounted/<org>/users/<user>")
 TEMPLATES = {
-    "quart": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
-    "flask": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
-    "django": ("/things/<thing>", "/numbers/<number>", "/api/<version>/users/<user>"),
-    "litestar": ("/things/{thing}", "/numbers/{number}", "/api/{version}/users/{user}"),
+    "quart": ANGULAR,
+    "flask": ANGULAR,
+    "django": ANGULAR,
+    # It gives every path of a mount a slash.
+    "litestar": (*ALIKE[:3], "/mounted/{org}/users/{user}/"),
 }
-ALIKE = ("/things/{thing}", "/numbers/{number}", "/api/{version}/users/{user}")
+# What they answer to HEAD and to OPTIONS at /ok, /post and /things/7.
+WERKZEUG = {"HEAD": (200, 405, 404), "OPTIONS": (200, 200, 200)}
+BY_METHOD = {
+    "fastapi": {"HEAD": (405, 405, 405), "OPTIONS": (405, 405, 405)},
+    "starlette": {"HEAD": (200, 405, 404), "OPTIONS": (405, 405, 405)},
+    "litestar": {"HEAD": (405, 405, 405), "OPTIONS": (204, 204, 204)},
+    "quart": WERKZEUG,
+    "flask": WERKZEUG,
+    "django": {"HEAD": (200, 405, 404), "OPTIONS": (200, 405, 404)},
+}
+# Where a method that a route does not have is no route.
+ROUTES_BY_METHOD = ("litestar", "quart", "flask")
 UNIQUE = iter(range(10**9))
 
 
@@ -86,26 +100,30 @@ def test_a_validation_error_keeps_its_template(running, served, tenant):
 
 
 def test_a_method_that_is_not_allowed(running, served, tenant):
-    # Frameworks differ in whether a route was matched.
-    assert running.visit("/post", tenant) == 405
-    template, requests, errors = running.counts(tenant)
-    assert template in ("/post", "unmatched")
-    assert (requests, errors) == (1, 1)
+    answered(running, tenant, "/post", 405, "unmatched" if served[0] in ROUTES_BY_METHOD else "/post", 1)
 
 
 def test_prefixes_of_routers_and_mounts_are_in_the_template(running, served, tenant):
-    answered(running, tenant, "/api/v2/users/7", 200, templates(served)[2], 0)
-    if served[0] in ("fastapi", "starlette"):
-        answered(running, tenant + "m", "/mounted/v2/users/7", 200, "/mounted/{org}/users/{user}", 0)
-        answered(running, tenant + "n", "/mounted/v2/nowhere", 404, "unmatched", 1)
+    _, _, nested, mounted = templates(served)
+    answered(running, tenant, "/api/v2/users/7", 200, nested, 0)
+    answered(running, tenant + "m", "/mounted/v2/users/7", 200, mounted, 0)
+    answered(running, tenant + "n", "/mounted/v2/nowhere", 404, "unmatched", 1)
     answered(running, tenant + "o", "/api/v2/nowhere", 404, "unmatched", 1)
+    if served[0] == "litestar":
+        # One that has no routes.
+        answered(running, tenant + "p", "/whole/v2/users/7", 200, "/whole", 0)
 
 
-def test_head_and_options(running, tenant):
-    status = running.visit("/ok", tenant, "HEAD")
-    assert running.recorded(tenant)["errors"] == (status >= 400)
-    status = running.visit("/ok", tenant + "o", "OPTIONS")
-    assert running.recorded(tenant + "o")["errors"] == (status >= 400)
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_head_and_options(running, served, tenant, method):
+    thing, _, _, mounted = templates(served)
+    statuses = BY_METHOD[served[0].partition("_")[0]][method]
+    for target, template, status in zip(("/ok", "/post", "/things/7"), ("/ok", "/post", thing), statuses, strict=True):
+        found = "unmatched" if status == 405 and served[0] in ROUTES_BY_METHOD else template
+        answered(running, tenant + target, target, status, found, int(status >= 400), method)
+    answered(running, tenant + "n", "/nowhere", 404, "unmatched", 1, method)
+    status = running.visit("/mounted/v2/users/7", tenant + "m", method)
+    assert running.counts(tenant + "m") == (mounted, 1, int(status >= 400))
 
 
 @pytest.mark.parametrize("status", [401, 403, 304, 204])
@@ -290,6 +308,31 @@ def test_the_tenant_by_a_function(framework, by, tenant):
     assert running.counts(tenant) == ("/ok", 1, 0)
     assert running.visit("/raises", tenant + "r") == 500
     assert running.counts(tenant + "r") == ("/raises", 1, 1)
+    assert running.visit("/mounted/v2/users/7", tenant + "m") == 200
+    assert running.counts(tenant + "m") == (templates([framework])[3], 1, 0)
+    if framework == "flask":
+        # What is no Flask is asked about as a request of Flask all the same.
+        assert running.visit("/whole", tenant + "w") == 200
+        assert running.counts(tenant + "w") == ("unmatched", 1, 0)
+
+
+@pytest.mark.parametrize("framework", list(dict.fromkeys(served[0] for served in SERVED)))
+@pytest.mark.parametrize("by", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a-megabyte", "x" * 96 + hashlib.sha256(b"x" * (1 << 20)).hexdigest()[:32]),
+        ("a-surrogate", "\\xed\\xa0\\x80"),
+    ],
+)
+def test_an_id_of_a_function_that_no_header_can_have(framework, by, said, shown):
+    running = service(framework, default_server(framework), by)
+    failures, offered = running.failures(), running.data("/stats")["offered"]
+    assert running.visit("/ok", said) == 200
+    # One service for the whole run, and one test for each of them.
+    assert running.counts(shown) == ("/ok", 1, 0)
+    assert running.tenant(said) is None
+    assert (running.failures(), running.data("/stats")["offered"]) == (failures, offered + 1)
 
 
 @pytest.mark.parametrize("framework", list(dict.fromkeys(served[0] for served in SERVED)))

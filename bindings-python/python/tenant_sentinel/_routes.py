@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from tenant_sentinel._admin import is_view
 
@@ -14,10 +15,13 @@ def endpoint_of(scope: Scope, root: str) -> str | None:
     """The template, with the prefixes of mounts below ``root``; ``None`` when no route matched."""
     route = scope.get("route")
     if route is None:
-        # Litestar leaves the template itself; a Starlette of old the endpoint only.
-        if scope.get("path_template"):
-            return scope["path_template"]  # type: ignore[no-any-return]
+        # Litestar leaves the template itself, an empty one of what is mounted; a Starlette of old the endpoint only.
+        template: str | None = scope.get("path_template")
+        if template is not None:
+            return template or _of_litestar(scope, root)
         return _sought(scope, root) if "endpoint" in scope else None
+    if "path_template" in scope:
+        return _of_litestar(scope, root)
     context = scope["fastapi"].get("effective_route_context") if "fastapi" in scope else None
     if context is not None and context.original_route is route:
         # The route of a router that was included: only this knows the prefix of the inclusion.
@@ -31,6 +35,11 @@ def endpoint_of(scope: Scope, root: str) -> str | None:
     mounted = _mounts(scope, root)
     # Of an app that is mounted whole, such as one of static files, the mount is the route.
     return mounted if hasattr(route, "app") and hasattr(route, "routes") else mounted + path
+
+
+def mounts_of(scope: Scope, root: str) -> str:
+    """The templates of the mounts below ``root``, for a framework that says the rest by itself."""
+    return "" if scope.get("root_path", "") == root else _mounts(scope, root)
 
 
 def _mounts(scope: Scope, root: str) -> str:
@@ -55,6 +64,76 @@ def _template(routes: Iterable[Any], passed: str) -> str | None:
         if below is not None:
             return f"{route.path}{below}"
     return None
+
+
+# What Litestar leaves in a scope, besides what others leave as well.
+_LITESTARS = frozenset(("litestar_app", "path_template", "route_handler"))
+
+
+def _of_litestar(scope: Scope, root: str) -> str | None:
+    """Where Litestar has mounted an app, or is mounted itself."""
+    handler = scope.get("route_handler")
+    template: str | None = scope["path_template"]
+    if getattr(handler, "is_mount", False):
+        # The scope may not say it any more: the app that is mounted may have said itself there.
+        app: Any = handler
+        while getattr(app, "owner", None) is not None:
+            app = app.owner
+        template, routes = _place(app, handler, scope), getattr(getattr(handler, "fn", None), "routes", None)
+        others = {name: value for name, value in scope.items() if name not in _LITESTARS}
+        if scope.get("app") is not app:
+            # A Starlette that got this scope. What was a parameter before Litestar took over nobody knows any more.
+            others["path_params"] = {**scope.get("path_params", {}), "": ""}
+            return _joined(template, endpoint_of(others, root))
+        if routes and hasattr(routes[0], "matches"):
+            # One that got a copy, of which nothing comes back.
+            template = _joined(template, _matching(routes, others))
+    passed = scope.get("root_path", "").removeprefix(root)
+    if "route" in scope and passed:
+        # Below a Starlette, of whose parameters Litestar has left nothing.
+        return _joined(_template(getattr(scope.get("router"), "routes", ()), passed) or "/{mount}", template)
+    return template or None
+
+
+def _joined(mount: str | None, below: str | None) -> str | None:
+    return None if mount is None or below is None else mount.rstrip("/") + below
+
+
+def _place(app: Any, handler: Any, scope: Scope) -> str | None:
+    """Where Litestar has mounted this; of several places the one that was asked for."""
+    places = [route for route in getattr(app, "routes", ()) if getattr(route, "route_handler", None) is handler]
+    if len(places) == 1:
+        return str(places[0].path_format)
+    asked = unquote_to_bytes(scope.get("raw_path") or b"")
+    # The first one in there, and of two that begin there the longer one.
+    places.sort(key=lambda place: len(place.path))
+    found = {asked.find(place.path.encode()): str(place.path_format) for place in places}
+    found.pop(-1, None)
+    return found[min(found)] if found else None
+
+
+def _matching(routes: Iterable[Any], scope: Scope) -> str | None:
+    """The template of the route that Starlette or FastAPI choose among these."""
+    other_method = None
+    for route in routes:
+        included = getattr(route, "effective_route_contexts", None)
+        for each in (route,) if included is None else [context.starlette_route or context for context in included()]:
+            match, below = each.matches(scope)
+            if match.value == 0:
+                continue
+            if not hasattr(each, "routes"):
+                template = str(getattr(each, "path_format", each.path))
+            elif each.routes:
+                inner = _matching(each.routes, {**scope, **below})
+                if inner is None:
+                    return None
+                template = each.path + inner
+            else:
+                template = each.path
+            if match.value == 2:
+                return template
+            other_method = other_method or template
+    return other_method
 
 
 def _sought(scope: Scope, root: str) -> str | None:

@@ -63,6 +63,19 @@ class SentinelMiddleware:
       ``tenant_sentinel.set_tenant`` said goes before it.
     - ``exclude``: route templates that do not count, such as health checks. The admin view never does.
     - ``endpoint``: a function of the scope that names the endpoint where the framework does not: a template, or ``None``.
+
+    >>> import asyncio
+    >>> from tenant_sentinel import Sentinel
+    >>> async def app(scope, receive, send):
+    ...     await send({"type": "http.response.start", "status": 503, "headers": []})
+    ...     await send({"type": "http.response.body", "body": b""})
+    >>> sentinel = Sentinel()
+    >>> app = SentinelMiddleware(app, sentinel, tenant="x-tenant-id", endpoint=lambda scope: "/v1/process")
+    >>> scope = {"type": "http", "method": "GET", "path": "/v1/process", "headers": [(b"x-tenant-id", b"acme")]}
+    >>> async def server(message=None): ...
+    >>> asyncio.run(app(scope, server, server))
+    >>> sentinel.tenant("acme")["endpoints"]
+    [{'endpoint': '/v1/process', 'requests': 1, 'errors': 1}]
     """
 
     def __init__(
@@ -391,6 +404,12 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
 
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
+    >>> import asyncio
+    >>> async def server(message=None):
+    ...     print(message.get("status", message["type"]))
+    >>> asyncio.run(view({"type": "http", "method": "HEAD", "path": "/report", "headers": []}, server, server))
+    401
+    http.response.body
     """
     view = given_sentinel(sentinel).admin(public=public)
 

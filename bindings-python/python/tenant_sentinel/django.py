@@ -12,7 +12,7 @@ templates), and ``options`` (of the ``Sentinel``) or ``sentinel`` (one that ther
 The function may be async. Under ASGI no request waits for it: it is called when the answer is complete, in a thread where it
 wants the database. Under WSGI the answer waits for an async one. In both it has 5 seconds; the request is told of without a
 tenant when it takes longer. Under WSGI a file that the server sends by itself (``FileResponse``) counts when it is closed:
-whether the client took it, the server does not say.
+whether the client took it, the server does not say. Under ASGI a client that goes away is seen from Django 5.0 on.
 """
 
 from __future__ import annotations
@@ -85,7 +85,12 @@ def _made(options: Any) -> Sentinel:
 
 
 def sentinel() -> Sentinel:
-    """Give the sentinel of this process, as ``settings.TENANT_SENTINEL`` describes it."""
+    """Give the sentinel of this process, as ``settings.TENANT_SENTINEL`` describes it.
+
+    >>> sentinel().record("tenant_acme", "/v1/process", 503, 41.7)  # what is no request
+    >>> sentinel().tenant("tenant_acme")["errors"]
+    1
+    """
     global _sentinel
     with _lock:
         if _sentinel is None:
@@ -96,7 +101,18 @@ def sentinel() -> Sentinel:
 
 
 class SentinelMiddleware:
-    """Tells the sentinel of every request that the views and middlewares below it answer."""
+    """Tells the sentinel of every request that the views and middlewares below it answer.
+
+    >>> import tenant_sentinel
+    >>> from django.test import RequestFactory
+    >>> def view(request):
+    ...     tenant_sentinel.set_tenant("acme")
+    ...     return HttpResponse("no database", status=503)
+    >>> SentinelMiddleware(view)(RequestFactory().get("/v1/process")).status_code
+    503
+    >>> sentinel().tenant("acme")["errors"]
+    1
+    """
 
     sync_capable = True
     async_capable = True
@@ -416,6 +432,11 @@ def admin(*, public: bool = False) -> list[URLPattern]:
 
     It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
     requests do not count.
+
+    >>> from django.urls import include, path
+    >>> urlpatterns = [path("sentinel/", include(admin()))]
+    >>> urlpatterns[0].resolve("sentinel/report").kwargs
+    {'path': 'report'}
     """
     view_of = sentinel().admin(public=public)
 

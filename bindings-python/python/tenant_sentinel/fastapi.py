@@ -19,7 +19,19 @@ __all__ = ["SentinelMiddleware", "admin"]
 
 
 class SentinelMiddleware(asgi.SentinelMiddleware):
-    """Tells a ``Sentinel`` of every request; as ``tenant_sentinel.asgi.SentinelMiddleware``, for functions of a request."""
+    """Tells a ``Sentinel`` of every request; as ``tenant_sentinel.asgi.SentinelMiddleware``, for functions of a request.
+
+    >>> import asyncio
+    >>> from fastapi import FastAPI
+    >>> from tenant_sentinel import Sentinel
+    >>> app, sentinel = FastAPI(), Sentinel()
+    >>> app.add_middleware(SentinelMiddleware, sentinel=sentinel, tenant=lambda request: request.headers["x-tenant-id"])
+    >>> scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"x-tenant-id", b"acme")]}
+    >>> async def server(message=None): ...
+    >>> asyncio.run(app(scope, server, server))
+    >>> sentinel.tenant("acme")["endpoints"]
+    [{'endpoint': 'unmatched', 'requests': 1, 'errors': 0}]
+    """
 
     def subject(self, scope: Scope) -> Any:
         """The request: its head, without a body to read."""

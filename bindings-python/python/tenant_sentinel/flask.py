@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Request, Response, request
 
 from tenant_sentinel import _current, wsgi
 from tenant_sentinel._admin import marked, redirects_to_view, whole
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["admin", "init_app"]
 
 
+class _Middleware(wsgi.SentinelMiddleware):
+    """Whose function is one of a request of Flask, whatever answers that."""
+
+    def subject(self, environ: wsgi.Environ) -> Any:
+        return Request(environ, populate_request=False)
+
+
 def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude: Iterable[str] = ()) -> None:
     """Tell ``sentinel`` of every request that ``app`` answers.
 
@@ -34,6 +41,7 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
       ``tenant_sentinel.set_tenant`` said goes before it.
     - ``exclude``: rules that do not count, such as ``["/health"]``. The admin view never does.
 
+    Apps that are dispatched to (``DispatcherMiddleware``) say their rules when this is called for each of them.
     A WebSocket (flask-sock) counts as 101 when its view begins; call this after what may refuse it.
 
     >>> from flask import Flask
@@ -58,8 +66,8 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
             return None
         if rule is not None:
             watched.template = request.environ.get("SCRIPT_NAME", "").rstrip("/") + rule.rule
-        # Who is further out, for the same sentinel, has a function of its own.
-        return watched if watched.middleware is middleware else None
+        # A middleware of WSGI further out, for the same sentinel, has a function of its own.
+        return watched if isinstance(watched.middleware, _Middleware) else None
 
     def read(_: BaseException | None) -> None:
         watched = read_rule()
@@ -76,7 +84,7 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
             watched.upgraded()
 
     given_app(app, Flask, "a flask.Flask")
-    middleware = wsgi.SentinelMiddleware(app.wsgi_app, sentinel, tenant, exclude)
+    middleware = _Middleware(app.wsgi_app, sentinel, tenant, exclude)
     app.before_request(read_upgrade)
     app.teardown_request(read)
     app.wsgi_app = middleware  # type: ignore[method-assign]
@@ -91,7 +99,11 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     >>> from flask import Flask
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
-    >>> Flask("service").register_blueprint(view, url_prefix="/sentinel")
+    >>> app = Flask("service")
+    >>> app.register_blueprint(view, url_prefix="/sentinel")
+    >>> with app.test_client().get("/sentinel/report") as response:
+    ...     response.status_code
+    401
     """
     view_of = given_sentinel(sentinel).admin(public=public)
     blueprint = Blueprint(given_name(name), __name__)

@@ -18,6 +18,7 @@ from quart import Blueprint, Quart, Response, request, websocket
 from tenant_sentinel import _current
 from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import current
+from tenant_sentinel._routes import mounts_of
 from tenant_sentinel._tenant import given_app, given_name, given_sentinel
 from tenant_sentinel.asgi import SentinelMiddleware
 
@@ -32,6 +33,18 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     """Tell ``sentinel`` of every request that ``app`` answers.
 
     Arguments as for ``tenant_sentinel.asgi.SentinelMiddleware``; what is excluded are rules, such as ``["/health"]``.
+
+    >>> import asyncio
+    >>> from quart import Quart
+    >>> from tenant_sentinel import Sentinel
+    >>> app, sentinel = Quart("service"), Sentinel()
+    >>> init_app(app, sentinel, tenant="x-tenant-id")
+    >>> async def visit():
+    ...     return await app.test_client().get("/", headers={"x-tenant-id": "acme"})
+    >>> asyncio.run(visit()).status_code
+    404
+    >>> sentinel.tenant("acme")["requests"]
+    1
     """
 
     given_app(app, Quart, "a quart.Quart")
@@ -44,7 +57,7 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
         if rule is None and redirects_to_view(app, asked):
             _current.discard()
         while watched is not None and rule is not None:
-            watched.template = rule.rule
+            watched.template = mounts_of(asked.scope, getattr(watched, "root", "")) + rule.rule
             watched = watched.outer
 
     async def read_request() -> None:
@@ -63,6 +76,17 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
 
     It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
     requests do not count.
+
+    >>> import asyncio
+    >>> from quart import Quart
+    >>> from tenant_sentinel import Sentinel
+    >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
+    >>> app = Quart("service")
+    >>> app.register_blueprint(view, url_prefix="/sentinel")
+    >>> async def visit():
+    ...     return await app.test_client().get("/sentinel/report")
+    >>> asyncio.run(visit()).status_code
+    401
     """
     view_of = given_sentinel(sentinel).admin(public=public)
     blueprint = Blueprint(given_name(name), __name__)

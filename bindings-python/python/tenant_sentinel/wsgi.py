@@ -41,6 +41,17 @@ class SentinelMiddleware:
       request is told of without a tenant when it takes longer. What ``tenant_sentinel.set_tenant`` said goes before it.
     - ``exclude``: templates that do not count, such as health checks. The admin view never does.
     - ``endpoint``: a function of the environ that names the endpoint: a route template, never the raw path, or ``None``.
+
+    >>> from tenant_sentinel import Sentinel
+    >>> def app(environ, start_response):
+    ...     start_response("503 Service Unavailable", [])
+    ...     return [b"no database"]
+    >>> sentinel = Sentinel()
+    >>> app = SentinelMiddleware(app, sentinel, tenant="x-tenant-id", endpoint=lambda environ: "/v1/process")
+    >>> list(app({"REQUEST_METHOD": "GET", "HTTP_X_TENANT_ID": "acme"}, lambda status, headers: None))
+    [b'no database']
+    >>> sentinel.tenant("acme")["endpoints"]
+    [{'endpoint': '/v1/process', 'requests': 1, 'errors': 1}]
     """
 
     def __init__(
@@ -58,6 +69,10 @@ class SentinelMiddleware:
         self.header = None if header is None else "HTTP_" + header.upper().replace("-", "_")
         self.exclude = templates(exclude)
         self.endpoint = given_endpoint(endpoint)
+
+    def subject(self, environ: Environ) -> Any:
+        """What ``tenant`` is called with."""
+        return environ
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, and tell of it."""
@@ -150,15 +165,15 @@ class Request:
         self.guard.discard()
         self.environ = None
 
-    def found(self, subject: Any) -> None:
-        """Asks the function for the tenant."""
+    def found(self, subject: Any = None) -> None:
+        """Asks the function for the tenant; of the request as the app below has it, if that has said it."""
         function = self.middleware.tenant
         if function is None or self.named or self._looked:
             return
         self._looked = True
         began = perf_counter()
         try:
-            tenant = waited(function(subject))
+            tenant = waited(function(self.middleware.subject(self.environ) if subject is None else subject))
             if not self.named:
                 self._tenant = tenant
                 if not self.done:
@@ -193,7 +208,7 @@ class Request:
         environ, middleware = self.environ, self.middleware
         try:
             since = self._since
-            self.found(environ)
+            self.found()
             ended += self._since - since
             self.environ = None
             if middleware.endpoint is not None:
@@ -265,6 +280,8 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
 
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
+    >>> body = view({"REQUEST_METHOD": "GET", "PATH_INFO": "/report"}, lambda status, headers: print(status))
+    401 Unauthorized
     """
     view_of = given_sentinel(sentinel).admin(public=public)
 

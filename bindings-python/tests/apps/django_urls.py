@@ -152,6 +152,7 @@ urlpatterns = [
     path("file", view(lambda request: FileResponse(BytesIO(b"x" * (32 << 20))))),
     path("says/<how>", says if IS_ASYNC else says_sync),
     path("says-in-pool", says_in_pool_async if IS_ASYNC else says_in_pool),
-    path("api/<version>/", include([path("users/<user>", view(ok))])),
+    path("api/<version>/", include([path("users/", include([path("<user>", view(ok))]))])),
+    path("mounted/<org>/", include(([path("users/<user>", view(ok))], "sub"), namespace="sub")),
     path("sentinel/", include(tenant_sentinel.django.admin())),
 ]

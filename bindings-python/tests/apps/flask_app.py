@@ -6,13 +6,16 @@ from contextvars import copy_context
 from threading import Thread
 
 from flask import Blueprint, Flask, Response, abort, redirect, request
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import tenant_sentinel
 from apps import common
 from tenant_sentinel.flask import admin, init_app
 
 app = Flask(__name__)
+api = Blueprint("api", __name__)
 users = Blueprint("users", __name__)
+sub = Flask("sub")
 
 
 class Refused(Exception):
@@ -142,11 +145,21 @@ def say(how, name=None):
         thread.join()
 
 
-@users.get("/users/<user>")
+@users.get("/<user>")
 def user(version, user):
     return user
 
 
-app.register_blueprint(users, url_prefix="/api/<version>")
+@sub.get("/<org>/users/<user>")
+def sub_user(org, user):
+    return user
+
+
+api.register_blueprint(users, url_prefix="/users")
+app.register_blueprint(api, url_prefix="/api/<version>")
 app.register_blueprint(admin(common.SENTINEL), url_prefix="/sentinel")
-init_app(app, common.SENTINEL, tenant=common.tenant(lambda request: request.headers.get("x-tenant-id")), exclude=["/health"])
+app.wsgi_app = DispatcherMiddleware(
+    app.wsgi_app, {"/mounted": sub, "/whole": lambda environ, start: Response("ok")(environ, start)}
+)
+for each in (app, sub):
+    init_app(each, common.SENTINEL, tenant=common.tenant(lambda request: request.headers.get("x-tenant-id")), exclude=["/health"])

@@ -6,6 +6,9 @@ from litestar import Litestar, Request, Response, Router, WebSocket, asgi, get, 
 from litestar.exceptions import NotFoundException
 from litestar.response import Redirect, Stream
 from litestar.types import Receive, Scope, Send
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 
 import tenant_sentinel
 from apps import common
@@ -120,9 +123,24 @@ async def closed(socket: WebSocket) -> None:
     await socket.close()
 
 
-@get("/users/{user:str}")
+@get("/{user:str}")
 async def user(user: str) -> str:
     return user
+
+
+async def mounted_user(request):
+    return PlainTextResponse("ok")
+
+
+# What Litestar mounts has no parameters in its own path, and a slash at the end of every path below.
+mounted = asgi("/mounted", is_mount=True, copy_scope=True)(
+    Starlette(routes=[Mount("/{org}", routes=[Route("/users/{user}/", mounted_user)])])
+)
+
+
+@asgi("/whole", is_mount=True, copy_scope=True)
+async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("ok")(scope, receive, send)
 
 
 view = admin(common.SENTINEL)
@@ -137,7 +155,8 @@ app = SentinelMiddleware(
     Litestar(
         [
             ok, thing, posted, moved, number, raises, refuse, slow, stream, endless, breaks, events, sized, health, says,
-            says_in_pool, socket, closed, sentinel, Router("/api/{version:str}", route_handlers=[user]),
+            says_in_pool, socket, closed, sentinel, mounted, whole,
+            Router("/api/{version:str}", route_handlers=[Router("/users", route_handlers=[user])]),
         ],
         exception_handlers={Refused: refused},
         before_request=early,

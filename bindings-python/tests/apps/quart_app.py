@@ -2,6 +2,7 @@
 
 import asyncio
 
+from hypercorn.middleware.dispatcher import AsyncioDispatcherMiddleware
 from quart import Blueprint, Quart, Response, abort, redirect, request, websocket
 
 import tenant_sentinel
@@ -9,7 +10,9 @@ from apps import common
 from tenant_sentinel.quart import admin, init_app
 
 app = Quart(__name__)
+api = Blueprint("api", __name__)
 users = Blueprint("users", __name__)
+sub = Quart("sub")
 
 
 class Refused(Exception):
@@ -117,12 +120,20 @@ async def closed():
     abort(403)
 
 
-@users.get("/users/<user>")
+@users.get("/<user>")
 def user(version, user):
     return user
 
 
-app.register_blueprint(users, url_prefix="/api/<version>")
+@sub.get("/<org>/users/<user>")
+def sub_user(org, user):
+    return user
+
+
+api.register_blueprint(users, url_prefix="/users")
+app.register_blueprint(api, url_prefix="/api/<version>")
 app.register_blueprint(admin(common.SENTINEL), url_prefix="/sentinel")
 TENANT = common.tenant(lambda scope: dict(scope["headers"]).get(b"x-tenant-id"))
-init_app(app, common.SENTINEL, tenant=TENANT, exclude=["/health"])
+app.asgi_app = AsyncioDispatcherMiddleware({"/mounted": sub, "": app.asgi_app})
+for each in (app, sub):
+    init_app(each, common.SENTINEL, tenant=TENANT, exclude=["/health"])
