@@ -21,6 +21,7 @@ mod options;
 mod panics;
 mod sentinel;
 mod values;
+mod watched;
 
 /// What `import tenant_sentinel._native` runs.
 #[pyo3::pymodule(gil_used = true)]
@@ -35,6 +36,8 @@ mod _native {
     use crate::panics::_fail_at;
     #[pymodule_export]
     use crate::sentinel::Sentinel;
+    #[pymodule_export]
+    use crate::watched::Request;
 
     use pyo3::prelude::*;
 

@@ -9,9 +9,9 @@ use crate::guard::Guard;
 use crate::options::{count, duration, flag, parsed, path, refused, size, text};
 use crate::panics::guarded;
 use crate::values::of_json;
+use crate::watched::Request;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
 use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{ConfigError, Event, Latency, Query, Scope, Unavailable};
 use sentinel_exporter::{Exporter, Setup, TestError};
@@ -74,7 +74,7 @@ impl Sentinel {
     fn guarded<T>(&self, entry: &str, work: impl FnOnce() -> T) -> Option<T> {
         let done = guarded(entry, work);
         if done.is_none() {
-            let _ = guarded("", || self.core.adapter_failed());
+            self.failed();
         }
         done
     }
@@ -106,6 +106,16 @@ impl Sentinel {
             Some(Err(refused)) => Ok(Err(refused)),
             _ => Err(internal_error()),
         }
+    }
+
+    /// A request of this tenant has begun, if any counts.
+    pub(crate) fn begun(&self, tenant: &[u8]) -> Option<sentinel_core::Guard> {
+        self.is_open().then(|| self.core.start_as(tenant))
+    }
+
+    /// Something of an adapter, or of what it is built on, has.
+    pub(crate) fn failed(&self) {
+        let _ = guarded("", || self.core.adapter_failed());
     }
 
     fn is_open(&self) -> bool {
@@ -299,19 +309,17 @@ impl Sentinel {
         Guard::new(&self.core, request.flatten())
     }
 
-    /// For adapters: `start`, with the value of the first of an ASGI request's headers that has this name. `None` where these are not
-    /// what servers make of them, a list of tuples of bytes: then nothing has begun.
-    #[pyo3(signature = (headers, name))]
-    fn _start_by_header(&self, headers: &Bound<'_, PyAny>, name: &Bound<'_, PyAny>) -> Option<Guard> {
-        let name = name.cast_exact::<PyBytes>().ok()?.as_bytes();
-        for header in headers.cast_exact::<PyList>().ok()? {
-            let header = header.cast_exact::<PyTuple>().ok()?;
-            let found = header.get_borrowed_item(0).ok()?;
-            if found.cast_exact::<PyBytes>().ok()?.as_bytes() == name {
-                return Some(self.start(Some(&header.get_item(1).ok()?)));
-            }
-        }
-        Some(self.start(None))
+    /// For the ASGI adapter: begins a request, whose tenant is in the header of this name, if any, and leaves it in the scope under this
+    /// key. `None` where somebody has already, or where the scope and its headers are not what servers make of them, a list of
+    /// tuples of bytes: then nothing has begun.
+    #[pyo3(signature = (scope, key, name))]
+    fn _begin<'py>(
+        slf: &Bound<'py, Self>,
+        scope: &Bound<'py, PyAny>,
+        key: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyAny>,
+    ) -> Option<Bound<'py, Request>> {
+        slf.get().guarded("begin", || Request::begin(slf, scope, key, name).ok().flatten()).flatten()
     }
 
     /// Who is worst, and the verdicts: everything recorded so far is in it. A dict of the shape that `/report` has over HTTP.

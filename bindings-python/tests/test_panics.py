@@ -8,6 +8,11 @@ import pytest
 
 from tenant_sentinel import Sentinel, _native
 
+
+def begun(sentinel):
+    return sentinel._begin({"headers": [(b"x-tenant-id", b"acme")]}, "key", b"x-tenant-id")
+
+
 ENTRIES = {
     "record": lambda s: s.record("acme", "/", 200, 1.0),
     "start": lambda s: s.start("acme").finish("/", 200),
@@ -16,6 +21,11 @@ ENTRIES = {
     "guard_finish": lambda s: s.start().finish("/", 200),
     "guard_discard": lambda s: s.start().discard(),
     "guard_drop": lambda s: s.start(),
+    "begin": lambda s: begun(s),
+    "request_set_tenant": lambda s: begun(s).set_tenant("acme"),
+    "request_finish": lambda s: begun(s).finish("/", 200),
+    "request_discard": lambda s: begun(s).discard(),
+    "request_drop": lambda s: begun(s),
     "adapter_failed": lambda s: s.adapter_failed(),
 }
 ASKED = {
@@ -46,7 +56,7 @@ def test_on_the_path_of_a_request_nothing_is_raised(entry, capfd):
     _native._fail_at(entry)
     ENTRIES[entry](sentinel)
     assert "asked for by a test" in capfd.readouterr().err
-    if entry not in ("adapter_failed", "guard_drop"):
+    if entry not in ("adapter_failed", "guard_drop", "request_drop"):
         assert sentinel.stats()["adapter_failures"] >= 1
     _native._fail_at(None)
     sentinel.record("acme", "/", 200, 1.0)

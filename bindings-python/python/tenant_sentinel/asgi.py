@@ -13,7 +13,7 @@ its handshake (101, or what refused it), a stream of server-sent events counts w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import isawaitable
 from time import perf_counter
@@ -23,7 +23,7 @@ from urllib.parse import quote
 from tenant_sentinel import _current
 from tenant_sentinel._admin import answered, marked
 from tenant_sentinel._current import KEY, Watched, current, watching
-from tenant_sentinel._routes import endpoint_of, redirects_to_view
+from tenant_sentinel._exchange import App, Exchange, Http, Message, Receive, Scope, Send, WebSocket
 from tenant_sentinel._tenant import (
     at_once,
     found_later,
@@ -36,19 +36,8 @@ from tenant_sentinel._tenant import (
 )
 
 if TYPE_CHECKING:
-    from tenant_sentinel._native import Guard, Sentinel
+    from tenant_sentinel._native import Sentinel
     from tenant_sentinel._types import TenantFrom
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-UPGRADED = 101
-FORBIDDEN = 403
-ABORTED = 499
-FAILED = 500
 
 # They are looked up once, and not for each request.
 _enter, _leave = current.set, current.reset
@@ -89,13 +78,11 @@ class SentinelMiddleware:
         """Wrap ``app``."""
         self.app = app
         self.sentinel = given_sentinel(sentinel)
-        self.start = sentinel.start
-        self.start_by_header = sentinel._start_by_header
+        self.begin = sentinel._begin
         header, self.tenant = header_or_function(tenant)
         self.header = None if header is None else header.encode()
         self.exclude = templates(exclude)
         self.endpoint = given_endpoint(endpoint)
-        self._http, self._websocket = (_Http, _WebSocket) if self.tenant is None else (_LookingHttp, _LookingWebSocket)
 
     def subject(self, scope: Scope) -> Any:
         """What ``tenant`` and ``endpoint`` are called with."""
@@ -104,55 +91,62 @@ class SentinelMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and tell of it."""
         # Read and then called: as methods, attributes of an object take three times as long.
-        app, http = self.app, self._http
+        app, begin = self.app, self.begin
         kind = scope["type"]
         if kind == "http":
-            request: _Request = http()
+            exchange: Exchange = Http()
         elif kind == "websocket":
-            request = self._websocket()
+            exchange = WebSocket()
         else:
             await app(scope, receive, self._lifespan(send) if kind == "lifespan" else send)
             return
-        try:
-            begun = request.begin(self, scope, receive)
-        except Exception:
-            self.sentinel.adapter_failed()
-            begun = False
-        if not begun:
-            await app(scope, receive, send)
-            return
-
-        # The request holds neither of them: a child task that keeps the context would keep them with it.
-        def receiving() -> Awaitable[Message]:
-            return request.receive(receive)
-
-        def sending(message: Message) -> Awaitable[None]:
-            # No coroutine of its own for what needs none.
-            kind = message["type"]
-            if kind == "http.response.start":
-                request.status = message["status"]
-                if "headers" in message:
-                    request.headers = message["headers"]
-            elif kind in _ANSWERS and not request.done:
-                return request.send(send, message, kind)
-            return send(message)
-
+        # As the native one, or as it has to be.
+        request: Any = begin(scope, KEY, self.header) if self.tenant is None else None
+        if request is None:
+            request = self._begun(scope)
+            if request is None:
+                await app(scope, receive, send)
+                return
+        exchange.request = request
+        exchange.middleware = self
+        exchange.scope = scope
+        exchange.server_receive = receive
+        exchange.server_send = send
+        exchange.head = None
+        exchange.gone = False
+        exchange.streamed = 0
         token = _enter(request)
         try:
-            await app(scope, receiving, sending)
+            await app(scope, exchange.receive, exchange.send)
         except BaseException as error:
-            if not request.done:
-                request.ended(error)
+            exchange.ended(error)
             raise
         else:
-            if not request.done:
-                request.ended(None)
+            if exchange.scope is not None:
+                exchange.ended(None)
         finally:
             try:  # noqa: SIM105 - a context manager costs a tenth of all the rest
                 _leave(token)
             except ValueError:
                 # A coroutine that is closed may be so in another context.
                 pass
+
+    def _begun(self, scope: Scope) -> Watched | None:
+        """A request that has begun, in all cases; ``None`` where the sentinel is told of it already."""
+        try:
+            outer = scope.get(KEY)
+            if outer is not None and outer.done:
+                outer = None
+            if watching(outer, self.sentinel) is not None:
+                return None
+            headers = () if self.header is None else scope.get("headers", ())
+            # Not as servers give them, perhaps.
+            named = (value for name, value in headers if isinstance(name, bytes | bytearray) and name == self.header)
+            request = scope[KEY] = _Request(self, scope, next(named, None), outer)
+        except Exception:
+            self.sentinel.adapter_failed()
+            return None
+        return request
 
     def _lifespan(self, send: Send) -> Send:
         """Where the sentinel shares with other processes: heard of from the start, and published at the end."""
@@ -167,233 +161,72 @@ class SentinelMiddleware:
         return told
 
 
-# What the adapter waits for. The rest it hands on as it comes.
-_ANSWERS = frozenset(
-    (
-        "http.response.body",
-        "http.response.pathsend",
-        "websocket.accept",
-        "websocket.close",
-        "websocket.http.response.start",
-        "websocket.http.response.body",
-    )
-)
-
-
 class _Request:
-    """One request, until it is told of: once, however it ends."""
+    """A request, until it is told of: one whose tenant a function finds when the answer is complete, or that another sentinel is
+    told of as well. Others are native ones, with the same names.
+    """
 
-    # How requests begin. What every request reads is set in `begin` instead: from the class it takes three times as long.
-    complete = named = False
-    status = streamed = 0
-    headers: Iterable[tuple[bytes, bytes]] | None = None
-    outer: Watched | None = None
-    middleware: SentinelMiddleware
-    guard: Guard
+    __slots__ = ("_guard", "_named", "_scope", "_since", "_tenant", "done", "middleware", "outer", "root", "sentinel", "template")
 
-    def begin(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive) -> bool:
-        """Begins it, unless the sentinel is told of it already."""
-        outer = scope.get(KEY)
-        if outer is None or outer.done:
-            # The server's own, which knows of the client; what watches further out has it.
-            self.connection: Any = getattr(receive, "__self__", None)
-        elif watching(outer, middleware.sentinel) is not None:
-            return False
-        else:
-            self.outer = outer
-            self.connection = getattr(outer, "connection", None)
+    def __init__(self, middleware: SentinelMiddleware, scope: Scope, tenant: Any, outer: Watched | None) -> None:
+        self._since = perf_counter()
         self.middleware = middleware
-        self.scope: Any = scope
-        # What of the path is in front of the app; mounts add to it.
+        self.sentinel = middleware.sentinel
+        # Who watches it further out.
+        self.outer = outer
+        # What of the path was in front of the app; mounts add to it.
         self.root = scope.get("root_path", "")
-        self.done = self.aborted = False
         # As the framework's own hook said it.
         self.template: str | None = None
-        wanted, start = middleware.header, middleware.start
-        headers = scope.get("headers")
-        if wanted is not None and headers is not None:
-            start_by_header = middleware.start_by_header
-            # Now and not at the end, so that one that hangs is seen as this tenant's.
-            guard = start_by_header(headers, wanted)
-            if guard is None:
-                # Not as servers give them.
-                same = (value for name, value in headers if isinstance(name, bytes | bytearray) and name == wanted)
-                guard = start(next(same, None))
-        else:
-            guard = start()
-        self.guard = guard
-        scope[KEY] = self
-        return True
-
-    @property
-    def sentinel(self) -> Sentinel:
-        return self.middleware.sentinel
+        self._scope: Any = scope
+        self._tenant = tenant
+        self.done = self._named = False
+        # Now and not at the end, so that one that hangs is seen as this tenant's.
+        self._guard = middleware.sentinel.start(tenant)
 
     def set_tenant(self, tenant_id: Any) -> None:
-        self.guard.tenant(tenant_id)
+        self._named = True
+        self._tenant = tenant_id
+        self._guard.tenant(tenant_id)
 
     def discard(self) -> None:
         self.done = True
-        self.guard.discard()
-        self.scope = self.connection = None
+        self._guard.discard()
+        self._scope = None
 
-    async def receive(self, receive: Receive) -> Message:
-        raise NotImplementedError
-
-    def send(self, send: Send, message: Message, kind: str) -> Awaitable[None]:
-        raise NotImplementedError
-
-    def ended(self, error: BaseException | None) -> None:
-        """The app is done with it, and has not answered it to the end."""
-        cancelled = error is not None and not isinstance(error, Exception)
-        self.finish(ABORTED if self.aborted or cancelled else FAILED)
-
-    def finish(self, status: int) -> None:
-        """Tells of it, with its template and its tenant as they are known now. Waits for nothing."""
-        self.done = True
-        if self.counts():
-            self.guard.finish(self.template, status)
-        else:
-            self.guard.discard()
-
-    def counts(self) -> bool:
-        """Looks for its template, as it is known now: whether it is none that is excluded."""
-        middleware, scope = self.middleware, self.scope
-        self.scope = self.connection = self.headers = None
-        try:
-            if middleware.endpoint is not None:
-                self.template = middleware.endpoint(middleware.subject(scope))
-            if self.template is None:
-                self.template = endpoint_of(scope, self.root)
-                if self.template is None and 300 < self.status < 309 and redirects_to_view(scope, self.root):
-                    return False
-            return self.template not in middleware.exclude
-        except BaseException as error:
-            middleware.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
-        return True
-
-
-class _Looking(_Request):
-    """A request whose tenant a function finds, when the answer is complete."""
-
-    tenant: Any = None
-
-    def begin(self, middleware: SentinelMiddleware, scope: Scope, receive: Receive) -> bool:
-        self.since = perf_counter()
-        return super().begin(middleware, scope, receive)
-
-    def set_tenant(self, tenant_id: Any) -> None:
-        self.named = True
-        self.tenant = tenant_id
-        self.guard.tenant(tenant_id)
-
-    def finish(self, status: int) -> None:
-        """Tells of it, with its template as it is known now; the tenant may come later. Waits for nothing."""
-        if self.named:
-            super().finish(status)
+    def finish(self, template: str | None, status: int) -> None:
+        """Tells of it, with its tenant as it is known now, or later. Waits for nothing."""
+        if self.done:
             return
         self.done = True
-        middleware = self.middleware
-        function: Any = middleware.tenant
+        scope, self._scope = self._scope, None
+        function = self.middleware.tenant
+        if function is None or self._named:
+            self._guard.finish(template, status)
+            return
         # The answer is complete; what the function takes is not its.
-        latency = (perf_counter() - self.since) * 1_000
+        latency = (perf_counter() - self._since) * 1_000
+
+        def found(ok: bool, tenant: Any = None) -> None:
+            if not ok:
+                self.sentinel.adapter_failed()
+            self._guard.discard()
+            # What was said meanwhile goes before what was found.
+            self.sentinel.record(self._tenant if self._named else tenant, template, status, latency)
+
         try:
-            found = function(middleware.subject(self.scope))
-            if isawaitable(found):
+            tenant: Any = function(self.middleware.subject(scope))
+            if isawaitable(tenant):
                 if loop_runs():
-                    found_later(lambda: found, lambda ok, tenant: self.tell(status, latency, ok, tenant))
+                    found_later(lambda: tenant, found)
                     return
-                found = at_once(found)
+                tenant = at_once(tenant)
         except BaseException as error:
-            self.tell(status, latency, False)
+            found(False)
             if is_the_hosts(error):
                 raise
             return
-        self.tell(status, latency, True, found)
-
-    def tell(self, status: int, latency: float, found: bool, tenant: Any = None) -> None:
-        """Tells of it, once the function is done."""
-        sentinel = self.middleware.sentinel
-        if not found:
-            sentinel.adapter_failed()
-        self.guard.discard()
-        if self.counts():
-            # What was said meanwhile goes before what was found.
-            sentinel.record(self.tenant if self.named else tenant, self.template, status, latency)
-
-
-class _Http(_Request):
-    """A request that is answered by one response."""
-
-    async def receive(self, receive: Receive) -> Message:
-        message = await receive()
-        # Once the answer is complete, it is what servers say of every request.
-        if message["type"] == "http.disconnect" and not self.complete:
-            self.aborted = True
-        return message
-
-    async def send(self, send: Send, message: Message, kind: str) -> None:
-        self.complete = last = "more_body" not in message or not message["more_body"] or kind == "http.response.pathsend"
-        # Both of uvicorn's protocols say when the client is gone. Nothing is received for it: what comes is the app's, whoever of
-        # it reads.
-        connection = self.connection
-        if connection is not None and getattr(connection, "disconnected", False) is True and (last or not self.streamed):
-            self.aborted = self.aborted or not self._has_all()
-        try:
-            await send(message)
-        except OSError:
-            # How servers say that the client went away.
-            self.aborted = True
-            raise
-        if self.done:
-            return
-        if last:
-            self.finish(ABORTED if self.aborted else self.status)
-        else:
-            if not self.streamed and self._header(b"content-type").startswith(b"text/event-stream"):
-                self.finish(self.status)
-            self.streamed += len(message.get("body", b""))
-
-    def _header(self, wanted: bytes) -> bytes:
-        return next((bytes(value) for name, value in self.headers or () if name.lower() == wanted), b"")
-
-    def _has_all(self) -> bool:
-        """Whether the client got as much as it was told to expect."""
-        length = self._header(b"content-length")
-        return length.isdigit() and 0 < int(length) <= self.streamed
-
-
-class _WebSocket(_Request):
-    """A connection that lives on: its handshake counts."""
-
-    async def receive(self, receive: Receive) -> Message:
-        message = await receive()
-        if message["type"] == "websocket.disconnect":
-            self.aborted = True
-        return message
-
-    async def send(self, send: Send, message: Message, kind: str) -> None:
-        await send(message)
-        if self.done:
-            return
-        if kind == "websocket.accept":
-            self.finish(UPGRADED)
-        elif kind == "websocket.close":
-            self.finish(ABORTED if self.aborted else FORBIDDEN)
-        elif kind == "websocket.http.response.start":
-            self.status = message["status"]
-        elif kind == "websocket.http.response.body" and not message.get("more_body", False):
-            self.finish(self.status)
-
-
-class _LookingHttp(_Looking, _Http):
-    pass
-
-
-class _LookingWebSocket(_Looking, _WebSocket):
-    pass
+        found(True, tenant)
 
 
 def admin(sentinel: Sentinel, *, public: bool = False) -> App:

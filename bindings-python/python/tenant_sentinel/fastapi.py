@@ -13,7 +13,8 @@ from typing import Any
 from starlette.requests import HTTPConnection, Request
 
 from tenant_sentinel import asgi
-from tenant_sentinel.asgi import Scope, admin
+from tenant_sentinel._exchange import Scope
+from tenant_sentinel.asgi import admin
 
 __all__ = ["SentinelMiddleware", "admin"]
 

@@ -1,0 +1,167 @@
+"""What passes between an ASGI server and an app for one request: how it was answered, and when that was over."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from tenant_sentinel._routes import endpoint_of, redirects_to_view
+from tenant_sentinel._tenant import is_the_hosts
+
+if TYPE_CHECKING:
+    from tenant_sentinel.asgi import SentinelMiddleware
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+UPGRADED = 101
+FORBIDDEN = 403
+ABORTED = 499
+FAILED = 500
+
+_GONE = frozenset(("http.disconnect", "websocket.disconnect"))
+# What the adapter waits for. The rest it hands on as it comes.
+_ANSWERS = frozenset(
+    (
+        "http.response.body",
+        "http.response.pathsend",
+        "websocket.accept",
+        "websocket.close",
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    )
+)
+
+
+class Exchange:
+    """What passes between the server and the app for one request, until it is told of: once, however it ends.
+
+    Apart from the request, which a child task keeps with its context, and this with it would be the server's connection.
+    """
+
+    __slots__ = ("gone", "head", "middleware", "request", "scope", "server_receive", "server_send", "streamed")
+
+    request: Any
+    middleware: SentinelMiddleware
+    # None: it is told of.
+    scope: Any
+    server_receive: Receive
+    server_send: Send
+    # What the answer began with: its status and headers.
+    head: Any
+    # Whether the client is.
+    gone: bool
+    # Bytes of the answer that are out, but for the last ones.
+    streamed: int
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """What the app sends with. No coroutine of its own for what needs none."""
+        kind = message["type"]
+        if kind == "http.response.start":
+            self.head = message
+        elif kind in _ANSWERS and self.scope is not None:
+            return self.answer(message, kind)
+        send = self.server_send
+        return send(message)
+
+    async def receive(self) -> Message:
+        """What the app receives with."""
+        receive = self.server_receive
+        message = await receive()
+        if message["type"] in _GONE:
+            self.gone = True
+        return message
+
+    async def answer(self, message: Message, kind: str) -> None:
+        """Sends a part of the answer, and tells of the request when that was its last."""
+        raise NotImplementedError
+
+    def ended(self, error: BaseException | None) -> None:
+        """The app is done with it, and has not answered it to the end."""
+        cancelled = error is not None and not isinstance(error, Exception)
+        self.finish(ABORTED if self.gone or cancelled else FAILED)
+
+    def finish(self, status: int) -> None:
+        """Tells of it, with its template as it is known now, unless that is excluded. Waits for nothing."""
+        scope, middleware, request = self.scope, self.middleware, self.request
+        if scope is None:
+            return
+        self.scope = None
+        template = request.template
+        try:
+            if middleware.endpoint is not None and not request.done:
+                template = middleware.endpoint(middleware.subject(scope))
+            if template is None:
+                template = endpoint_of(scope, request.root)
+                if template is None and 300 < status < 309 and redirects_to_view(scope, request.root):
+                    request.discard()
+            if template in middleware.exclude:
+                request.discard()
+        except BaseException as error:
+            middleware.sentinel.adapter_failed()
+            if is_the_hosts(error):
+                raise
+        request.finish(template, status)
+
+
+class Http(Exchange):
+    """A request that is answered by one response."""
+
+    __slots__ = ()
+
+    async def answer(self, message: Message, kind: str) -> None:
+        last = "more_body" not in message or not message["more_body"] or kind == "http.response.pathsend"
+        # Both of uvicorn's protocols say when the client is gone. Nothing is received for it: what comes is the app's, whoever of
+        # it reads.
+        if getattr(getattr(self.server_receive, "__self__", None), "disconnected", False) is True and (last or not self.streamed):
+            self.gone = self.gone or not self._has_all()
+        # Once the answer is complete, that a client is gone is what servers say of every request.
+        status = ABORTED if self.gone else FAILED if self.head is None else self.head["status"]
+        send = self.server_send
+        try:
+            await send(message)
+        except OSError:
+            # How servers say that the client went away.
+            self.gone = True
+            raise
+        if last:
+            self.finish(status)
+        elif self.scope is not None:
+            if not self.streamed and self._header(b"content-type").startswith(b"text/event-stream"):
+                self.finish(status)
+            self.streamed += len(message.get("body", b""))
+
+    @property
+    def disconnected(self) -> bool:
+        """As uvicorn has it, for who watches further in."""
+        return getattr(getattr(self.server_receive, "__self__", None), "disconnected", False) is True
+
+    def _header(self, wanted: bytes) -> bytes:
+        headers = () if self.head is None else self.head.get("headers", ())
+        return next((bytes(value) for name, value in headers if name.lower() == wanted), b"")
+
+    def _has_all(self) -> bool:
+        """Whether the client got as much as it was told to expect."""
+        length = self._header(b"content-length")
+        return length.isdigit() and 0 < int(length) <= self.streamed
+
+
+class WebSocket(Exchange):
+    """A connection that lives on: its handshake counts."""
+
+    __slots__ = ()
+
+    async def answer(self, message: Message, kind: str) -> None:
+        send = self.server_send
+        await send(message)
+        if kind == "websocket.accept":
+            self.finish(UPGRADED)
+        elif kind == "websocket.close":
+            self.finish(ABORTED if self.gone else FORBIDDEN)
+        elif kind == "websocket.http.response.start":
+            self.head = message
+        elif kind == "websocket.http.response.body" and not message.get("more_body", False):
+            self.finish(self.head["status"])
