@@ -2,8 +2,23 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
-use sentinel_core::Latency;
+use sentinel_core::{Event, Latency};
 use std::borrow::Cow;
+
+/// A request that ends now, of the types that requests are of: so much is looked at, and no more, each time. None: of any other.
+#[inline]
+pub(crate) fn usual<'a>(
+    tenant_id: &'a Bound<'_, PyAny>,
+    endpoint: &'a Bound<'_, PyAny>,
+    status_code: &Bound<'_, PyAny>,
+    latency_ms: &Bound<'_, PyAny>,
+) -> Option<Event<'a>> {
+    let tenant = tenant_id.cast_exact::<PyString>().ok()?.to_str().ok()?.as_bytes();
+    let endpoint = endpoint.cast_exact::<PyString>().ok()?.to_str().ok()?;
+    let status = status_code.cast_exact::<PyInt>().ok()?.extract::<u16>().ok()?;
+    let latency = Latency::from_millis(latency_ms.cast_exact::<PyFloat>().ok()?.value());
+    Some(Event { tenant, endpoint, status, latency, at: None })
+}
 
 /// A tenant's id: a string, bytes, an integer or a `uuid.UUID`; `None` is nobody. Other objects are refused rather than asked for
 /// their `str`, which may run a query (a lazy user object), or differ each time (an address).

@@ -118,6 +118,33 @@ impl Sentinel {
         let _ = guarded("", || self.core.adapter_failed());
     }
 
+    /// Of whatever types.
+    #[cold]
+    fn record_any(
+        &self,
+        tenant_id: &Bound<'_, PyAny>,
+        endpoint: &Bound<'_, PyAny>,
+        status_code: &Bound<'_, PyAny>,
+        latency_ms: &Bound<'_, PyAny>,
+        timestamp_ms: Option<&Bound<'_, PyAny>>,
+    ) {
+        let tenant = boundary::tenant(tenant_id);
+        let template = boundary::endpoint(endpoint);
+        let status = boundary::status(status_code);
+        let latency = boundary::latency(latency_ms);
+        let at = timestamp_ms.map(boundary::timestamp);
+        if tenant.is_none() || template.is_none() || status.is_none() || latency.is_none() || at == Some(None) {
+            self.core.adapter_failed();
+        }
+        self.core.record(Event {
+            tenant: tenant.as_deref().unwrap_or_default(),
+            endpoint: template.as_deref().unwrap_or_default(),
+            status: status.unwrap_or(0),
+            latency: latency.unwrap_or_else(|| Latency::from_millis(f64::NAN)),
+            at: at.flatten(),
+        });
+    }
+
     fn is_open(&self) -> bool {
         !self.closed.load(Ordering::Relaxed)
     }
@@ -261,21 +288,10 @@ impl Sentinel {
             if !self.is_open() {
                 return;
             }
-            let tenant = boundary::tenant(tenant_id);
-            let template = boundary::endpoint(endpoint);
-            let status = boundary::status(status_code);
-            let latency = boundary::latency(latency_ms);
-            let at = timestamp_ms.map(boundary::timestamp);
-            if tenant.is_none() || template.is_none() || status.is_none() || latency.is_none() || at == Some(None) {
-                self.core.adapter_failed();
+            match boundary::usual(tenant_id, endpoint, status_code, latency_ms) {
+                Some(event) if timestamp_ms.is_none() => self.core.record(event),
+                _ => self.record_any(tenant_id, endpoint, status_code, latency_ms, timestamp_ms),
             }
-            self.core.record(Event {
-                tenant: tenant.as_deref().unwrap_or_default(),
-                endpoint: template.as_deref().unwrap_or_default(),
-                status: status.unwrap_or(0),
-                latency: latency.unwrap_or_else(|| Latency::from_millis(f64::NAN)),
-                at: at.flatten(),
-            });
         });
     }
 
