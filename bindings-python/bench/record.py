@@ -69,8 +69,8 @@ def opentelemetry():
 
 record = globals()[contender]()
 draw = random.Random(7)
-# Strings of their own, one after the other in memory: the id of a request was made of its header just before, and is none of a hundred
-# thousand that have been lying around.
+# Strings of their own, one after the other in memory: the id of a request was made of its header just before, and is none of many
+# that have been lying around.
 events = [(f"tenant-{draw.randrange(TENANTS):06}", draw.choice(ENDPOINTS)) for _ in range(CALLS)]
 # All of them have been met by then: what a process does in its first seconds is another question.
 for tenant in range(TENANTS):
