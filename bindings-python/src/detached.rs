@@ -1,8 +1,8 @@
 //! Work of milliseconds, while other threads have the interpreter.
 //!
-//! A thread that comes back when the interpreter ends is unwound by force (before CPython 3.14), which frames of Rust do not
-//! survive: the process aborts. So nobody is out there at that moment: at exit, before the interpreter begins to end,
-//! [`_drain`] waits for who is, and from then on nobody leaves.
+//! A thread that comes back when the interpreter ends hangs there, with what it holds (before CPython 3.14 it would be unwound by
+//! force, which frames of Rust do not survive). So nobody is out there at that moment: at exit, before the interpreter begins to
+//! end, [`_drain`] waits for who is, and from then on nobody leaves.
 
 use crate::exporters;
 use crate::panics::guarded;
