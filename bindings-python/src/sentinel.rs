@@ -328,14 +328,15 @@ impl Sentinel {
     /// For the ASGI adapter: begins a request, whose tenant is in the header of this name, if any, and leaves it in the scope under this
     /// key. `None` where somebody has already, or where the scope and its headers are not what servers make of them, a list of
     /// tuples of bytes: then nothing has begun.
-    #[pyo3(signature = (scope, key, name))]
+    #[pyo3(signature = (scope, receive, key, name))]
     fn _begin<'py>(
         slf: &Bound<'py, Self>,
         scope: &Bound<'py, PyAny>,
+        receive: &Bound<'py, PyAny>,
         key: &Bound<'py, PyAny>,
         name: &Bound<'py, PyAny>,
     ) -> Option<Bound<'py, Request>> {
-        slf.get().guarded("begin", || Request::begin(slf, scope, key, name).ok().flatten()).flatten()
+        slf.get().guarded("begin", || Request::begin(slf, scope, receive, key, name).ok().flatten()).flatten()
     }
 
     /// Who is worst, and the verdicts: everything recorded so far is in it. A dict of the shape that `/report` has over HTTP.

@@ -8,6 +8,7 @@ use crate::sentinel::Sentinel;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A request that has begun, until it is told of. For the adapter: no method of it raises, and once it is told of they do nothing.
@@ -20,8 +21,15 @@ pub(crate) struct Request {
     root: Py<PyAny>,
     /// Held for moments, and by threads that are attached to the interpreter. None: it is told of.
     begun: Mutex<Option<sentinel_core::Guard>>,
-    /// As the framework's own hook said it.
-    template: Mutex<Option<Py<PyAny>>>,
+    said: Mutex<Said>,
+}
+
+#[derive(Default)]
+struct Said {
+    /// The template, as the framework's own hook said it.
+    template: Option<Py<PyAny>>,
+    /// What the server gave to receive with, for who watches further in; until the request is told of.
+    receive: Option<Py<PyAny>>,
 }
 
 impl Request {
@@ -35,8 +43,15 @@ impl Request {
         act(&mut self.begun.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn hooked(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
-        self.template.lock().unwrap_or_else(PoisonError::into_inner)
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is to tell of, once.
+    fn told(&self) -> Option<sentinel_core::Guard> {
+        // Dropped when nothing is held any more.
+        let _receive = self.said().receive.take();
+        self.with(Option::take)
     }
 
     /// What a value means, or what it means when it means nothing: that is counted.
@@ -67,6 +82,7 @@ impl Request {
     pub(crate) fn begin<'py>(
         sentinel: &Bound<'py, Sentinel>,
         scope: &Bound<'py, PyAny>,
+        receive: &Bound<'py, PyAny>,
         key: &Bound<'py, PyAny>,
         name: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, Self>>> {
@@ -82,7 +98,8 @@ impl Request {
         let py = scope.py();
         let root = scope.get_item(intern!(py, "root_path"))?.unwrap_or_else(|| intern!(py, "").clone().into_any());
         let (sentinel, root) = (sentinel.clone().unbind(), root.unbind());
-        let request = Bound::new(py, Self { sentinel, root, begun: Mutex::new(begun), template: Mutex::new(None) })?;
+        let said = Mutex::new(Said { template: None, receive: Some(receive.clone().unbind()) });
+        let request = Bound::new(py, Self { sentinel, root, begun: Mutex::new(begun), said })?;
         scope.set_item(key, &request)?;
         Ok(Some(request))
     }
@@ -98,13 +115,31 @@ impl Request {
 
     #[getter]
     fn template(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.hooked().as_ref().map(|template| template.clone_ref(py))
+        self.said().template.as_ref().map(|template| template.clone_ref(py))
     }
 
     #[setter]
     fn set_template(&self, template: Bound<'_, PyAny>) {
         // What was there is dropped when nothing is held any more.
-        let _before = self.hooked().replace(template.unbind());
+        let _before = self.said().template.replace(template.unbind());
+    }
+
+    #[getter]
+    fn receive(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.said().receive.as_ref().map(|receive| receive.clone_ref(py))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.sentinel)?;
+        visit.call(&self.root)?;
+        // Never held when Python code runs, so never by who collects.
+        let Ok(said) = self.said.try_lock() else { return Ok(()) };
+        visit.call(&said.template)?;
+        visit.call(&said.receive)
+    }
+
+    fn __clear__(&self) {
+        let _said = std::mem::take(&mut *self.said());
     }
 
     /// Nobody watches it further out: that is for who can be had at once.
@@ -127,7 +162,7 @@ impl Request {
     #[pyo3(signature = (template, status))]
     fn finish(&self, template: &Bound<'_, PyAny>, status: &Bound<'_, PyAny>) {
         self.guarded("request_finish", || {
-            let Some(request) = self.with(Option::take) else { return };
+            let Some(request) = self.told() else { return };
             let template = self.known(boundary::endpoint(template), "".into());
             let status = self.known(boundary::status(status), 0);
             request.finish(&template, status);
@@ -137,7 +172,7 @@ impl Request {
     /// Lets go of it, uncounted.
     fn discard(&self) {
         self.guarded("request_discard", || {
-            if let Some(request) = self.with(Option::take) {
+            if let Some(request) = self.told() {
                 request.discard();
             }
         });

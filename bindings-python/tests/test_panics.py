@@ -10,7 +10,7 @@ from tenant_sentinel import Sentinel, _native
 
 
 def begun(sentinel):
-    return sentinel._begin({"headers": [(b"x-tenant-id", b"acme")]}, "key", b"x-tenant-id")
+    return sentinel._begin({"headers": [(b"x-tenant-id", b"acme")]}, None, "key", b"x-tenant-id")
 
 
 ENTRIES = {

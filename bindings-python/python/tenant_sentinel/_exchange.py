@@ -22,6 +22,7 @@ FORBIDDEN = 403
 ABORTED = 499
 FAILED = 500
 
+_STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
 _GONE = frozenset(("http.disconnect", "websocket.disconnect"))
 # What the adapter waits for. The rest it hands on as it comes.
 _ANSWERS = frozenset(
@@ -30,7 +31,6 @@ _ANSWERS = frozenset(
         "http.response.pathsend",
         "websocket.accept",
         "websocket.close",
-        "websocket.http.response.start",
         "websocket.http.response.body",
     )
 )
@@ -42,16 +42,30 @@ class Exchange:
     Apart from the request, which a child task keeps with its context, and this with it would be the server's connection.
     """
 
-    __slots__ = ("gone", "head", "middleware", "request", "scope", "server_receive", "server_send", "streamed")
+    __slots__ = (
+        "given_receive",
+        "given_send",
+        "gone",
+        "headers",
+        "middleware",
+        "request",
+        "scope",
+        "servers",
+        "status",
+        "streamed",
+    )
 
     request: Any
     middleware: SentinelMiddleware
     # None: it is told of.
     scope: Any
-    server_receive: Receive
-    server_send: Send
-    # What the answer began with: its status and headers.
-    head: Any
+    # What this was given to receive and to send with, and what the server gave to who is outermost.
+    given_receive: Receive
+    given_send: Send
+    servers: Any
+    # What the answer began with. The message itself is the app's, which may use it again.
+    status: int
+    headers: Any
     # Whether the client is.
     gone: bool
     # Bytes of the answer that are out, but for the last ones.
@@ -60,19 +74,26 @@ class Exchange:
     def send(self, message: Message) -> Awaitable[None]:
         """What the app sends with. No coroutine of its own for what needs none."""
         kind = message["type"]
-        if kind == "http.response.start":
-            self.head = message
+        if kind in _STARTS:
+            try:
+                self.status = message["status"]
+                self.headers = message["headers"] if "headers" in message else ()  # noqa: SIM401 - a method takes twice as long
+            except Exception:
+                self.middleware.sentinel.adapter_failed()
         elif kind in _ANSWERS and self.scope is not None:
             return self.answer(message, kind)
-        send = self.server_send
+        send = self.given_send
         return send(message)
 
     async def receive(self) -> Message:
         """What the app receives with."""
-        receive = self.server_receive
+        receive = self.given_receive
         message = await receive()
-        if message["type"] in _GONE:
-            self.gone = True
+        try:
+            if message["type"] in _GONE:
+                self.gone = True
+        except Exception:
+            self.middleware.sentinel.adapter_failed()
         return message
 
     async def answer(self, message: Message, kind: str) -> None:
@@ -96,7 +117,7 @@ class Exchange:
                 template = middleware.endpoint(middleware.subject(scope))
             if template is None:
                 template = endpoint_of(scope, request.root)
-                if template is None and 300 < status < 309 and redirects_to_view(scope, request.root):
+                if template is None and 300 < self.status < 309 and redirects_to_view(scope, request.root):
                     request.discard()
             if template in middleware.exclude:
                 request.discard()
@@ -113,14 +134,19 @@ class Http(Exchange):
     __slots__ = ()
 
     async def answer(self, message: Message, kind: str) -> None:
-        last = "more_body" not in message or not message["more_body"] or kind == "http.response.pathsend"
-        # Both of uvicorn's protocols say when the client is gone. Nothing is received for it: what comes is the app's, whoever of
-        # it reads.
-        if getattr(getattr(self.server_receive, "__self__", None), "disconnected", False) is True and (last or not self.streamed):
-            self.gone = self.gone or not self._has_all()
-        # Once the answer is complete, that a client is gone is what servers say of every request.
-        status = ABORTED if self.gone else FAILED if self.head is None else self.head["status"]
-        send = self.server_send
+        last, status = False, FAILED
+        try:
+            last = "more_body" not in message or not message["more_body"] or kind == "http.response.pathsend"
+            # Both of uvicorn's protocols say when the client is gone. Nothing is received for it: what comes is the app's,
+            # whoever of it reads.
+            connection = getattr(self.servers, "__self__", None)
+            if getattr(connection, "disconnected", False) is True and (last or not self.streamed):
+                self.gone = self.gone or not self._has_all()
+            # Once the answer is complete, that a client is gone is what servers say of every request.
+            status = ABORTED if self.gone else self.status
+        except Exception:
+            self.middleware.sentinel.adapter_failed()
+        send = self.given_send
         try:
             await send(message)
         except OSError:
@@ -130,18 +156,22 @@ class Http(Exchange):
         if last:
             self.finish(status)
         elif self.scope is not None:
+            self._goes_on(message, status)
+
+    def _goes_on(self, message: Message, status: int) -> None:
+        try:
             if not self.streamed and self._header(b"content-type").startswith(b"text/event-stream"):
                 self.finish(status)
             self.streamed += len(message.get("body", b""))
-
-    @property
-    def disconnected(self) -> bool:
-        """As uvicorn has it, for who watches further in."""
-        return getattr(getattr(self.server_receive, "__self__", None), "disconnected", False) is True
+        except Exception:
+            self.middleware.sentinel.adapter_failed()
 
     def _header(self, wanted: bytes) -> bytes:
-        headers = () if self.head is None else self.head.get("headers", ())
-        return next((bytes(value) for name, value in headers if name.lower() == wanted), b"")
+        try:
+            return next((bytes(value) for name, value in self.headers or () if name.lower() == wanted), b"")
+        except Exception:
+            self.middleware.sentinel.adapter_failed()
+            return b""
 
     def _has_all(self) -> bool:
         """Whether the client got as much as it was told to expect."""
@@ -155,13 +185,11 @@ class WebSocket(Exchange):
     __slots__ = ()
 
     async def answer(self, message: Message, kind: str) -> None:
-        send = self.server_send
+        send = self.given_send
         await send(message)
         if kind == "websocket.accept":
             self.finish(UPGRADED)
         elif kind == "websocket.close":
             self.finish(ABORTED if self.gone else FORBIDDEN)
-        elif kind == "websocket.http.response.start":
-            self.head = message
         elif kind == "websocket.http.response.body" and not message.get("more_body", False):
-            self.finish(self.head["status"])
+            self.finish(self.status)

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from tenant_sentinel import _current
 from tenant_sentinel._admin import answered, marked
 from tenant_sentinel._current import KEY, Watched, current, watching
-from tenant_sentinel._exchange import App, Exchange, Http, Message, Receive, Scope, Send, WebSocket
+from tenant_sentinel._exchange import FAILED, App, Exchange, Http, Message, Receive, Scope, Send, WebSocket
 from tenant_sentinel._tenant import (
     at_once,
     found_later,
@@ -101,18 +101,22 @@ class SentinelMiddleware:
             await app(scope, receive, self._lifespan(send) if kind == "lifespan" else send)
             return
         # As the native one, or as it has to be.
-        request: Any = begin(scope, KEY, self.header) if self.tenant is None else None
+        request: Any = begin(scope, receive, KEY, self.header) if self.tenant is None else None
+        servers: Any = receive
         if request is None:
-            request = self._begun(scope)
+            request = self._begun(scope, receive)
             if request is None:
                 await app(scope, receive, send)
                 return
+            servers = request.receive
         exchange.request = request
         exchange.middleware = self
         exchange.scope = scope
-        exchange.server_receive = receive
-        exchange.server_send = send
-        exchange.head = None
+        exchange.given_receive = receive
+        exchange.given_send = send
+        exchange.servers = servers
+        exchange.status = FAILED
+        exchange.headers = ()
         exchange.gone = False
         exchange.streamed = 0
         token = _enter(request)
@@ -131,7 +135,7 @@ class SentinelMiddleware:
                 # A coroutine that is closed may be so in another context.
                 pass
 
-    def _begun(self, scope: Scope) -> Watched | None:
+    def _begun(self, scope: Scope, receive: Receive) -> Watched | None:
         """A request that has begun, in all cases; ``None`` where the sentinel is told of it already."""
         try:
             outer = scope.get(KEY)
@@ -139,14 +143,23 @@ class SentinelMiddleware:
                 outer = None
             if watching(outer, self.sentinel) is not None:
                 return None
-            headers = () if self.header is None else scope.get("headers", ())
-            # Not as servers give them, perhaps.
-            named = (value for name, value in headers if isinstance(name, bytes | bytearray) and name == self.header)
-            request = scope[KEY] = _Request(self, scope, next(named, None), outer)
+            request = _Request(self, scope, receive, self._named(scope), outer)
+            scope[KEY] = request
         except Exception:
             self.sentinel.adapter_failed()
             return None
         return request
+
+    def _named(self, scope: Scope) -> Any:
+        """The tenant that its header names; nobody where headers are what no server gives."""
+        if self.header is None:
+            return None
+        try:
+            headers = scope.get("headers") or ()
+            return next((value for name, value in headers if isinstance(name, bytes | bytearray) and name == self.header), None)
+        except Exception:
+            self.sentinel.adapter_failed()
+            return None
 
     def _lifespan(self, send: Send) -> Send:
         """Where the sentinel shares with other processes: heard of from the start, and published at the end."""
@@ -166,14 +179,31 @@ class _Request:
     told of as well. Others are native ones, with the same names.
     """
 
-    __slots__ = ("_guard", "_named", "_scope", "_since", "_tenant", "done", "middleware", "outer", "root", "sentinel", "template")
+    __slots__ = (
+        "_guard",
+        "_named",
+        "_scope",
+        "_since",
+        "_tenant",
+        "done",
+        "middleware",
+        "outer",
+        "receive",
+        "root",
+        "sentinel",
+        "template",
+    )
 
-    def __init__(self, middleware: SentinelMiddleware, scope: Scope, tenant: Any, outer: Watched | None) -> None:
+    def __init__(
+        self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, tenant: Any, outer: Watched | None
+    ) -> None:
         self._since = perf_counter()
         self.middleware = middleware
         self.sentinel = middleware.sentinel
         # Who watches it further out.
         self.outer = outer
+        # The server's, for who watches further in. None: it is told of.
+        self.receive: Receive | None = receive if outer is None else getattr(outer, "receive", None)
         # What of the path was in front of the app; mounts add to it.
         self.root = scope.get("root_path", "")
         # As the framework's own hook said it.
@@ -192,14 +222,14 @@ class _Request:
     def discard(self) -> None:
         self.done = True
         self._guard.discard()
-        self._scope = None
+        self._scope = self.receive = None
 
     def finish(self, template: str | None, status: int) -> None:
         """Tells of it, with its tenant as it is known now, or later. Waits for nothing."""
         if self.done:
             return
         self.done = True
-        scope, self._scope = self._scope, None
+        scope, self._scope, self.receive = self._scope, None, None
         function = self.middleware.tenant
         if function is None or self._named:
             self._guard.finish(template, status)

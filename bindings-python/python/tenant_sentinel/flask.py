@@ -29,8 +29,10 @@ __all__ = ["admin", "init_app"]
 class _Middleware(wsgi.SentinelMiddleware):
     """Whose function is one of a request of Flask, whatever answers that."""
 
+    request_class = Request
+
     def subject(self, environ: wsgi.Environ) -> Any:
-        return Request(environ, populate_request=False)
+        return self.request_class(environ, populate_request=False)
 
 
 def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude: Iterable[str] = ()) -> None:
@@ -85,6 +87,7 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
 
     given_app(app, Flask, "a flask.Flask")
     middleware = _Middleware(app.wsgi_app, sentinel, tenant, exclude)
+    middleware.request_class = app.request_class
     app.before_request(read_upgrade)
     app.teardown_request(read)
     app.wsgi_app = middleware  # type: ignore[method-assign]
