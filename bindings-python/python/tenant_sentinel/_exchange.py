@@ -168,7 +168,8 @@ class Http(Exchange):
 
     def _header(self, wanted: bytes) -> bytes:
         try:
-            return next((bytes(value) for name, value in self.headers or () if name.lower() == wanted), b"")
+            headers = () if self.headers is None else self.headers
+            return next((bytes(value) for name, value in headers if name.lower() == wanted), b"")
         except Exception:
             self.middleware.sentinel.adapter_failed()
             return b""

@@ -152,10 +152,10 @@ class SentinelMiddleware:
 
     def _named(self, scope: Scope) -> Any:
         """The tenant that its header names; nobody where headers are what no server gives."""
-        if self.header is None:
+        headers = scope.get("headers")
+        if self.header is None or headers is None:
             return None
         try:
-            headers = scope.get("headers") or ()
             return next((value for name, value in headers if isinstance(name, bytes | bytearray) and name == self.header), None)
         except Exception:
             self.sentinel.adapter_failed()
