@@ -126,6 +126,31 @@ def test_what_a_server_gives_passes(sentinel, given):
     assert sentinel.stats()["adapter_failures"] == 1
 
 
+def test_a_server_that_cannot_send_says_that_the_client_is_gone(sentinel):
+    async def app(scope, receive, send):
+        await send(begin())
+        await send(body(b"a"))
+
+    class Broken(Server):
+        async def send(self, message):
+            if message["type"] == "http.response.body":
+                raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        serve(app, sentinel, Broken())
+    assert totals(sentinel) == (1, 0, 1)
+
+
+def test_an_app_that_hears_of_it_and_gives_up_was_left(sentinel):
+    async def app(scope, receive, send):
+        await receive()
+
+    serve(app, sentinel)
+    assert totals(sentinel) == (1, 0, 1)
+    serve(app, sentinel, Server(given={"type": "http.request"}))
+    assert totals(sentinel) == (2, 1, 1)
+
+
 @pytest.mark.parametrize("headers", [None, [(b"x-tenant-id",)], [()], [None], {b"x": b"y"}, 7])
 def test_a_request_with_odd_headers_counts(sentinel, headers):
     async def app(scope, receive, send):
@@ -135,6 +160,7 @@ def test_a_request_with_odd_headers_counts(sentinel, headers):
     serve(app, sentinel, headers=headers)
     assert totals(sentinel) == (1, 0, 0)
     assert sentinel.report()["tenants"][0]["tenant_id"] == "unattributed"
+    assert sentinel.stats()["adapter_failures"] == (headers is not None)
 
 
 @pytest.mark.parametrize("gone", [False, True])
