@@ -77,7 +77,7 @@ class Exchange:
         if kind in _STARTS:
             try:
                 self.status = message["status"]
-                self.headers = message["headers"] if "headers" in message else ()  # noqa: SIM401 - a method takes twice as long
+                self.headers = message.get("headers", ())
             except Exception:
                 self.middleware.sentinel.adapter_failed()
         elif kind in _ANSWERS and self.scope is not None:
