@@ -9,7 +9,7 @@ import test from 'node:test'
 import { inspect } from 'node:util'
 import { Sentinel } from 'tenant-sentinel'
 
-const { nested } = createRequire(import.meta.url)('../lib/nested.cjs')
+const { nested } = createRequire(import.meta.url)('../lib/core/nested.cjs')
 const CANARY = 'canary-7f3a'
 const check = { name: 'shop', target: `https://shop.example/${CANARY}` }
 

@@ -1,0 +1,357 @@
+//! What must survive whoever wrote it: values by name, in a file that is only ever appended to.
+//!
+//! A frame is a batch: all of it is there after a crash or nothing of it. When the frames have grown to a multiple of what they hold,
+//! a new file of one frame takes the place of the old one.
+//!
+//! ```text
+//! SNTJ 1 0 0 0 │ frame: (name length u8, name, value length u32, value)… │ frame …
+//! ```
+
+use super::append::{self, Appended, FRAME, Header, MOST, OPEN};
+use super::flock::FileLock;
+use super::writing::refused;
+use super::{Name, Opened, Place, StoreError};
+use rustix::fs::{Mode, OFlags, openat};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+const HEADER: Header = *b"SNTJ\x01\0\0\0";
+/// A file is made anew when it is larger than this, and than so many times what it holds.
+const SMALL: usize = 1 << 20;
+const TIMES: usize = 4;
+/// The length of a value that is no more.
+const GONE: u32 = u32::MAX;
+
+/// Values by name.
+pub(crate) type Values = BTreeMap<String, Vec<u8>>;
+
+/// A journal that this process writes; nobody else does while it is open. What it holds is what was put, whether that could be written
+/// or not: what could not is written with what comes next.
+///
+/// A value is removed by putting `None`.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    place: Place,
+    name: Name,
+    dir: OwnedFd,
+    lock: FileLock,
+    file: Appended,
+    values: Values,
+    /// Bytes at its end that were no whole frame when it was opened.
+    torn: u64,
+    /// Why it could not be read then.
+    unread: Option<StoreError>,
+}
+
+impl Journal {
+    /// Opens it. A file that holds something else is put aside, as `.bad`; one that cannot be read is made anew.
+    ///
+    /// # Errors
+    /// Another process has it, or there is no place for it.
+    pub(crate) fn open(place: &Place, name: Name) -> Result<Self, StoreError> {
+        let Opened { fd: dir, .. } = place.open()?;
+        let flags = OFlags::RDONLY | OFlags::CREATE | OPEN;
+        let lock = FileLock::take(|| openat(&dir, Name::State.to_string(), flags, Mode::RUSR | Mode::WUSR))
+            .map_err(|error| refused(Name::State, error))?;
+        let mut values = Values::new();
+        let (file, torn, unread) = match Appended::open(&dir, name, HEADER, |batch| take(&mut values, batch)) {
+            Ok((file, torn)) => (file, torn, None),
+            Err(error) => (Appended::new(name, HEADER), 0, Some(error)),
+        };
+        Ok(Self { place: place.clone(), name, dir, lock, file, values, torn, unread })
+    }
+
+    /// What another process has written, up to now.
+    pub(crate) fn read(place: &Place, name: Name) -> Result<Values, StoreError> {
+        let Opened { fd: dir, .. } = place.open()?;
+        let mut values = Values::new();
+        Appended::read(&dir, name, HEADER, |batch| take(&mut values, batch))?;
+        Ok(values)
+    }
+
+    /// What it holds.
+    pub(crate) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// Bytes that were lost because whoever wrote them did not come to their end, or somebody else has changed them.
+    pub(crate) fn torn(&self) -> u64 {
+        self.torn
+    }
+
+    /// Why what was there could not be read.
+    pub(crate) fn unread(&self) -> Option<&StoreError> {
+        self.unread.as_ref()
+    }
+
+    /// Whether this process still is the one that writes: somebody may have removed the directory. A file that is gone is made anew with
+    /// the next batch.
+    pub(crate) fn is_held(&mut self) -> bool {
+        let Ok(Opened { fd: dir, .. }) = self.place.open() else { return false };
+        self.file.look(&dir);
+        self.lock.is_ours() && self.lock.is_at(&dir, &Name::State.to_string())
+    }
+
+    /// Whether what it holds is not written.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.file.length().is_none() && !self.values.is_empty()
+    }
+
+    /// Writes all of this or nothing; see [`Appended::append`].
+    ///
+    /// # Errors
+    /// It could not be written. It is held all the same.
+    pub(crate) fn put(&mut self, batch: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
+        let frame = self.frame(batch.iter().map(|(name, value)| (name.as_str(), value.as_deref())))?;
+        for (name, value) in batch {
+            match value {
+                Some(value) => self.values.insert(name, value),
+                None => self.values.remove(&name),
+            };
+        }
+        let held: usize = self.values.iter().map(|(name, value)| name.len() + value.len() + 5).sum();
+        let room = SMALL.max(TIMES * held).min(MOST);
+        if self.file.length().is_some_and(|length| length + frame.len() <= room) {
+            return self.file.append(&frame);
+        }
+        let all = self.frame(self.values.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))))?;
+        self.file.renew(&self.dir, &all)
+    }
+
+    /// As if the disk were full from now on.
+    #[cfg(test)]
+    pub(crate) fn fill(&mut self) {
+        self.file.fill();
+    }
+
+    fn frame<'a>(&self, batch: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Result<Vec<u8>, StoreError> {
+        let mut frame = vec![0; FRAME];
+        for (name, value) in batch {
+            let short = u8::try_from(name.len()).map_err(|_| self.too_large(name.len(), u8::MAX.into()))?;
+            frame.push(short);
+            frame.extend_from_slice(name.as_bytes());
+            let length = value.map_or(Some(GONE), |value| u32::try_from(value.len()).ok().filter(|len| *len < GONE));
+            frame.extend_from_slice(&length.ok_or_else(|| self.too_large(usize::MAX, MOST))?.to_le_bytes());
+            frame.extend_from_slice(value.unwrap_or_default());
+        }
+        append::seal(&mut frame, 0, self.name)?;
+        Ok(frame)
+    }
+
+    fn too_large(&self, bytes: usize, most: usize) -> StoreError {
+        StoreError::TooLarge { file: self.name.to_string(), bytes, most }
+    }
+}
+
+/// Takes a batch, if all of it can be read.
+fn take(values: &mut Values, batch: &[u8]) -> bool {
+    if entries(batch).map(|(name, value)| 5 + name.len() + value.map_or(0, <[u8]>::len)).sum::<usize>() != batch.len() {
+        return false;
+    }
+    for (name, value) in entries(batch) {
+        match value {
+            Some(value) => values.insert(name.into(), value.into()),
+            None => values.remove(name),
+        };
+    }
+    true
+}
+
+/// Names and values, as far as they can be read.
+fn entries(mut batch: &[u8]) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+    std::iter::from_fn(move || {
+        let (length, rest) = batch.split_first()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        let (length, rest) = rest.split_at_checked(4)?;
+        let length = u32::from_le_bytes(length.try_into().ok()?);
+        let (value, rest) = if length == GONE {
+            (None, rest)
+        } else {
+            rest.split_at_checked(length as usize).map(|(value, rest)| (Some(value), rest))?
+        };
+        batch = rest;
+        Some((std::str::from_utf8(name).ok()?, value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::{Path, PathBuf};
+
+    fn place(dir: &Path) -> Place {
+        std::fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        Place::new(Some(dir), "shop").unwrap()
+    }
+
+    fn file(place: &Place) -> PathBuf {
+        place.path().join("alerts.journal")
+    }
+
+    fn put(journal: &mut Journal, name: &str, value: Option<&[u8]>) {
+        journal.put(vec![(name.into(), value.map(Into::into))]).unwrap();
+    }
+
+    #[test]
+    fn it_is_read_back_and_only_one_writes() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), Values::new());
+        let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+        put(&mut journal, "a", Some(b"1"));
+        put(&mut journal, "b", Some(b""));
+        put(&mut journal, "a", Some(b"2"));
+        put(&mut journal, "c", Some(b"3"));
+        put(&mut journal, "c", None);
+        let wanted = Values::from([("a".into(), b"2".to_vec()), ("b".into(), vec![])]);
+        assert_eq!(journal.values(), &wanted);
+        assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), wanted);
+        assert!(matches!(Journal::open(&place, Name::Alerts), Err(StoreError::Lock { .. })));
+        assert!(journal.is_held());
+        drop(journal);
+        assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values(), &wanted);
+    }
+
+    #[test]
+    fn it_does_not_grow_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+        for number in 0..200_u8 {
+            put(&mut journal, "a", Some(&vec![number; 100_000]));
+        }
+        let size = std::fs::metadata(file(&place)).unwrap().len();
+        assert!(size < (SMALL + 200_000) as u64, "{size}");
+        put(&mut journal, "b", Some(b"after"));
+        drop(journal);
+        let journal = Journal::open(&place, Name::Alerts).unwrap();
+        assert_eq!((journal.values()["a"][0], &journal.values()["b"][..]), (199, &b"after"[..]));
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        drop(Journal::open(&place, Name::Alerts).unwrap());
+        for content in [&b"something else"[..], b"SNTJ\x02\0\0\0"] {
+            std::fs::write(file(&place), content).unwrap();
+            assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), Values::new());
+            let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+            put(&mut journal, "a", Some(b"1"));
+            assert_eq!(std::fs::read(place.path().join("alerts.journal.bad")).unwrap(), content);
+            drop(journal);
+            assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_what_was_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+        put(&mut journal, "a", Some(b"1"));
+        journal.fill();
+        assert!(journal.put(vec![("a".into(), Some(b"2".to_vec()))]).is_err());
+        assert!(journal.is_behind());
+        assert_eq!(Journal::read(&place, Name::Alerts).unwrap()["a"], b"1");
+        // There is room again: what could not be written is written with the next.
+        put(&mut journal, "b", Some(b"3"));
+        assert!(!journal.is_behind());
+        drop(journal);
+        let wanted = Values::from([("a".into(), b"2".to_vec()), ("b".into(), b"3".to_vec())]);
+        assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values(), &wanted);
+        let long = "x".repeat(300);
+        let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+        assert!(matches!(journal.put(vec![(long, None)]), Err(StoreError::TooLarge { bytes: 300, most: 255, .. })));
+    }
+
+    /// As large as many dead sinks make it: it is made anew rather than refused.
+    #[test]
+    fn it_never_grows_beyond_what_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+        for number in 0..100 {
+            put(&mut journal, &format!("sink/{}", number % 16), Some(&vec![1; 1 << 20]));
+        }
+        assert!(std::fs::metadata(file(&place)).unwrap().len() <= MOST as u64);
+        drop(journal);
+        assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values().len(), 16);
+    }
+
+    #[test]
+    fn who_has_lost_the_directory_knows_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(dir.path());
+        let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+        put(&mut journal, "a", Some(b"1"));
+        // The file alone: it is there again with what was in it.
+        std::fs::remove_file(file(&place)).unwrap();
+        assert!(journal.is_held());
+        put(&mut journal, "b", Some(b"2"));
+        assert_eq!(Journal::read(&place, Name::Alerts).unwrap().len(), 2);
+        std::fs::remove_dir_all(place.path()).unwrap();
+        assert!(!journal.is_held());
+    }
+
+    type Batch = Vec<(String, Option<Vec<u8>>)>;
+
+    fn batches() -> impl Strategy<Value = Vec<Batch>> {
+        let entry = ("[a-d]", proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)));
+        proptest::collection::vec(proptest::collection::vec(entry, 0..4), 1..8)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Cut anywhere or changed anywhere, it holds what whole batches before that place say, and is written on.
+        #[test]
+        fn what_is_torn_is_left_out_by_whole_batches(batches in batches(), at: prop::sample::Index, flip: bool) {
+            let dir = tempfile::tempdir().unwrap();
+            let place = place(dir.path());
+            let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+            // An empty file is made with the first batch.
+            let (mut ends, mut states) = (vec![], vec![]);
+            for batch in &batches {
+                journal.put(batch.clone()).unwrap();
+                ends.push(journal.file.length().unwrap());
+                states.push(journal.values.clone());
+            }
+            drop(journal);
+            let mut bytes = std::fs::read(file(&place)).unwrap();
+            let at = HEADER.len() + at.index(bytes.len() - HEADER.len() + 1);
+            if flip && at < bytes.len() {
+                bytes[at] ^= 0x10;
+            } else {
+                bytes.truncate(at);
+            }
+            std::fs::write(file(&place), &bytes).unwrap();
+            let Some(whole) = ends.iter().rposition(|end| *end <= at) else {
+                prop_assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), Values::new());
+                return Ok(());
+            };
+            prop_assert_eq!(&Journal::read(&place, Name::Alerts).unwrap(), &states[whole]);
+            let mut journal = Journal::open(&place, Name::Alerts).unwrap();
+            prop_assert_eq!(journal.values(), &states[whole]);
+            prop_assert_eq!(journal.torn(), (bytes.len() - ends[whole]) as u64);
+            put(&mut journal, "z", Some(b"after"));
+            drop(journal);
+            let journal = Journal::open(&place, Name::Alerts).unwrap();
+            prop_assert_eq!(&journal.values()["z"], b"after");
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, framed: bool) {
+            let read = |bytes: &[u8]| append::parse(bytes, HEADER, |batch| take(&mut Values::new(), batch));
+            let _ = read(&bytes);
+            if framed {
+                let mut frame = vec![0; FRAME];
+                frame.extend_from_slice(&bytes);
+                append::seal(&mut frame, 0, Name::Alerts).unwrap();
+                prop_assert!(read(&[&HEADER[..], &frame].concat()).is_some());
+            }
+        }
+    }
+}

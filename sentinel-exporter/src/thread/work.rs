@@ -1,0 +1,489 @@
+//! The exporter's thread: it ticks the core, publishes, collects and leads, apart from any request.
+//!
+//! Its runtime is its own and nobody else ever enters it; a forked child forgets it together with the thread.
+
+use super::failures::{Failure, Failures};
+#[cfg(unix)]
+use super::leader_duties::{Desk, Happened};
+use super::mailbox::{Phase, Process};
+use super::view::View;
+use crate::config::{Config, Reload, Watch};
+#[cfg(unix)]
+use crate::host_dir::Leader;
+#[cfg(unix)]
+use crate::sink::flusher::Flusher;
+#[cfg(unix)]
+use crate::uptime::Plan as Checks;
+use sentinel_core::{Block, Published, Sentinel};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// The core is ticked, and the lead asked for, once a second.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often the leader hands on what is normal.
+const HAND_ON: Duration = Duration::from_mins(1);
+/// A slot is flushed when it has ended this long ago: its last requests have come.
+const SETTLED_MS: i64 = 2_000;
+/// How long messages that are on their way are waited for at the end.
+#[cfg(unix)]
+const LAST_MESSAGES: Duration = Duration::from_millis(300);
+/// How long an answer is kept for who has asked for it: longer than anybody waits.
+#[cfg(unix)]
+const TOLD_FOR: Duration = Duration::from_secs(2);
+/// Panics in a row after which it ends.
+const MOST_PANICS: u32 = 3;
+
+/// What the thread works with; made on the thread.
+pub(crate) struct Work {
+    pub(crate) sentinel: Sentinel,
+    pub(crate) process: Arc<Process>,
+    pub(crate) config: Config,
+    watch: Option<Watch>,
+    /// As the file says, whatever code has put over it.
+    file: Config,
+    pub(crate) view: Option<View>,
+    #[cfg(unix)]
+    pub(crate) leader: Option<Leader>,
+    /// Where alerts are looked after, when they can be.
+    #[cfg(unix)]
+    pub(crate) desk: Option<Desk>,
+    #[cfg(unix)]
+    flusher: Option<Flusher>,
+    /// What was seen for flushing, and the last slot that was flushed: each is, once.
+    to_flush: Published,
+    flushed_ms: i64,
+    /// Slots that are not flushed yet, by their start.
+    ending: BTreeMap<i64, Block>,
+    published: Option<Instant>,
+    collected: Option<Instant>,
+    judged: Option<Instant>,
+    published_ms: Option<i64>,
+    collected_ms: Option<i64>,
+    /// Why the last time failed, if it did.
+    unpublished: Option<String>,
+    uncollected: Option<String>,
+    handed_on: Instant,
+    /// When somebody was told of uptime checks.
+    #[cfg(unix)]
+    told: Option<Instant>,
+    failures: Failures,
+}
+
+impl Work {
+    pub(crate) fn new(sentinel: Sentinel, process: Arc<Process>, config: Config) -> Self {
+        Self {
+            sentinel,
+            process,
+            #[cfg(unix)]
+            flusher: config.flush.clone().map(Flusher::new),
+            config,
+            watch: None,
+            file: Config::default(),
+            view: None,
+            #[cfg(unix)]
+            leader: None,
+            #[cfg(unix)]
+            desk: None,
+            to_flush: Published::default(),
+            flushed_ms: i64::MIN,
+            ending: BTreeMap::new(),
+            published: None,
+            collected: None,
+            judged: None,
+            published_ms: None,
+            collected_ms: None,
+            unpublished: None,
+            uncollected: None,
+            handed_on: Instant::now(),
+            #[cfg(unix)]
+            told: None,
+            failures: Failures::default(),
+        }
+    }
+
+    /// Follows a file, from what it says now on: that was read before.
+    pub(crate) fn watch(&mut self, watch: Option<Watch>) {
+        self.watch = watch;
+        if let Some(watch) = &mut self.watch {
+            let _ = watch.poll();
+            self.file = watch.config().clone();
+        }
+    }
+
+    /// What is to be done about alerts and uptime checks.
+    #[cfg(unix)]
+    pub(crate) fn plan(&mut self, desk: &mut Desk) {
+        let now_ms = self.sentinel.now_ms();
+        plan(desk, &self.config, now_ms, &mut self.failures);
+        // One cannot be used, and the other goes on.
+        match Checks::of(&self.config) {
+            Ok(checks) => desk.check(checks, now_ms, &mut self.failures),
+            Err(error) => self.failures.error(Failure::Config, &error),
+        }
+    }
+
+    /// The thread's body.
+    pub(crate) fn run(mut self) {
+        let process = Arc::clone(&self.process);
+        let _closed = Closed(&process);
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                process.state().failures.error(Failure::Panic, &error);
+                return;
+            }
+        };
+        runtime.block_on(async {
+            let mut beat = interval(BEAT);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut panics = 0;
+            loop {
+                let woken = tokio::select! {
+                    _ = beat.tick() => Woken::Beat,
+                    () = process.wake.notified() => Woken::Asked,
+                    woken = self.happens() => woken,
+                };
+                let last = process.state().phase != Phase::Running;
+                let turn = catch_unwind(AssertUnwindSafe(|| self.turn(woken, last)));
+                panics = if turn.is_ok() { 0 } else { panics + 1 };
+                if turn.is_err() {
+                    self.failures.count(Failure::Panic);
+                }
+                self.tell();
+                if last || panics >= MOST_PANICS {
+                    self.end().await;
+                    return;
+                }
+            }
+        });
+        // A name that is looked up and never found must not be waited for.
+        runtime.shutdown_background();
+    }
+
+    /// The next thing that happens to a message or a probe.
+    async fn happens(&mut self) -> Woken {
+        #[cfg(unix)]
+        if let Some(desk) = &mut self.desk {
+            return Woken::Happened(desk.happens(self.sentinel.now_ms()).await);
+        }
+        std::future::pending().await
+    }
+
+    /// Messages that are on their way may still arrive; then somebody else may lead.
+    async fn end(&mut self) {
+        #[cfg(unix)]
+        if let Some(desk) = &mut self.desk {
+            let now_ms = || self.sentinel.now_ms();
+            desk.finish(LAST_MESSAGES, now_ms, &mut self.failures).await;
+            desk.step_down();
+        }
+        self.close();
+        self.tell();
+    }
+
+    fn turn(&mut self, woken: Woken, last: bool) {
+        #[cfg(unix)]
+        let now_ms = self.sentinel.now_ms();
+        let is_beat = matches!(woken, Woken::Beat);
+        let looks = is_beat || last || matches!(woken, Woken::Asked);
+        #[cfg(unix)]
+        if let Some(desk) = &mut self.desk {
+            desk.turn();
+            match woken {
+                Woken::Happened(Happened::Sent(sent)) => desk.heard(&sent, now_ms, &mut self.failures),
+                Woken::Happened(Happened::Found(found)) => desk.found(found, now_ms, &mut self.failures),
+                Woken::Happened(Happened::Time) | Woken::Beat | Woken::Asked => {}
+            }
+            self.process.tests().iter().for_each(|test| desk.test(test, now_ms));
+        }
+        if looks {
+            self.look(is_beat, last);
+        }
+        #[cfg(unix)]
+        if let Some(desk) = self.desk.as_mut().filter(|_| !last) {
+            let now_ms = self.sentinel.now_ms();
+            desk.probe(now_ms);
+            desk.send(now_ms);
+        }
+        #[cfg(unix)]
+        if let Some(desk) = &mut self.desk {
+            desk.turned();
+        }
+    }
+
+    /// Publishes and collects, when it is time for it or somebody asks.
+    fn look(&mut self, is_beat: bool, last: bool) {
+        let question = self.process.question();
+        self.process.state().beat = Some(Instant::now());
+        if is_beat {
+            // Back in time: what is flushed then is new.
+            self.flushed_ms = self.flushed_ms.min(self.sentinel.now_ms());
+            self.sentinel.tick(self.sentinel.now_ms());
+            self.reload();
+            self.lead();
+        }
+        let wanted = question.is_some() || last;
+        let every =
+            |then: Option<Instant>, period: Duration| then.is_none_or(|then| then.elapsed() + BEAT / 4 >= period);
+        if wanted || every(self.published, self.config.every) {
+            self.publish();
+        }
+        // Who leads looks at the whole host all the time; others keep up slot by slot, and look when they are asked.
+        let leads = self.process.state().leader;
+        #[cfg(unix)]
+        let alerts = self.desk.as_ref().is_some_and(Desk::leads);
+        #[cfg(not(unix))]
+        let alerts = false;
+        let period = if leads || alerts { self.config.every } else { self.sentinel.slot() };
+        if question.is_some() || !last && every(self.collected, period) {
+            self.collect();
+        }
+        // By its own time: who asks all the time must not keep it from that.
+        if is_beat && alerts && !last && every(self.judged, self.config.every) {
+            self.judged = Some(Instant::now());
+            self.judge();
+        }
+        #[cfg(unix)]
+        if self.process.alerts_wanted()
+            && let Some(desk) = &mut self.desk
+        {
+            desk.read();
+            // Not while anybody waits for the lock.
+            let report = desk.report();
+            self.process.state().alerts = report;
+        }
+        #[cfg(unix)]
+        if self.process.uptime_wanted()
+            && let Some(desk) = &mut self.desk
+        {
+            let report = desk.uptime(self.sentinel.now_ms()).map(|report| report.map(Arc::new));
+            self.process.state().uptime = report;
+            self.told = Some(Instant::now());
+        }
+        // Who has asked has it by now; of many checks it is large.
+        #[cfg(unix)]
+        if self.told.is_some_and(|told| told.elapsed() > TOLD_FOR) {
+            self.told = None;
+            self.process.state().uptime = None;
+        }
+        self.tell();
+        if let Some(question) = question {
+            self.process.answer(question);
+        }
+        if leads
+            && self.handed_on.elapsed() >= HAND_ON
+            && let Some(view) = &mut self.view
+        {
+            self.handed_on = Instant::now();
+            view.hand_on(&mut self.failures);
+        }
+        self.flush(last);
+    }
+
+    /// Alerts, by what is known of the whole host.
+    fn judge(&mut self) {
+        #[cfg(unix)]
+        if let (Some(desk), Some(view)) = (&mut self.desk, &self.view) {
+            let trouble = self.unpublished.clone().or_else(|| self.uncollected.clone());
+            let seen = match trouble {
+                Some(why) => Err(why),
+                None if self.collected_ms.is_some() => Ok((view.merged(), view.note(&self.sentinel))),
+                None => return,
+            };
+            desk.judge(&self.sentinel, seen, &mut self.failures);
+        }
+    }
+
+    fn publish(&mut self) {
+        self.published = Some(Instant::now());
+        let tenants = self.config.tenants;
+        if self.config.flush.is_some() {
+            // By itself: what others can or cannot read has nothing to do with it.
+            let changed = self.sentinel.rollup(&mut self.to_flush, tenants);
+            let new = changed.into_iter().filter(|block| self.flushed_ms < block.from_ms());
+            self.ending.extend(new.map(|block| (block.from_ms(), block)));
+        }
+        let Some(view) = &mut self.view else {
+            return;
+        };
+        match view.publish(&self.sentinel, tenants, &mut self.failures) {
+            Ok(()) => {
+                self.published_ms = Some(self.sentinel.now_ms());
+                self.unpublished = None;
+            }
+            Err(error) => {
+                self.failures.error(Failure::Publish, &error);
+                self.unpublished = Some(error.to_string());
+            }
+        }
+    }
+
+    fn collect(&mut self) {
+        let Some(view) = &mut self.view else {
+            return;
+        };
+        self.collected = Some(Instant::now());
+        match view.collect(&self.sentinel, &mut self.failures) {
+            Ok(()) => {
+                self.collected_ms = Some(self.sentinel.now_ms());
+                self.uncollected = None;
+            }
+            Err(error) => {
+                self.failures.error(Failure::Collect, &error);
+                self.uncollected = Some(error.to_string());
+            }
+        }
+    }
+
+    /// Tells those who ask how it stands. What others cannot read of this process, it does not answer for all: they would say
+    /// something else.
+    fn tell(&self) {
+        let mut state = self.process.state();
+        state.failures = self.failures.clone();
+        (state.published_ms, state.collected_ms) = (self.published_ms, self.collected_ms);
+        if let Some(view) = &self.view {
+            state.sources = view.sources();
+            state.note = view.note(&self.sentinel);
+            state.view = match (&self.unpublished, &self.uncollected) {
+                (Some(why), _) | (None, Some(why)) => Err(why.clone()),
+                (None, None) if self.collected_ms.is_some() => Ok(view.merged().clone()),
+                (None, None) => return,
+            };
+        }
+    }
+
+    fn lead(&mut self) {
+        #[cfg(unix)]
+        if let Some(leader) = &mut self.leader {
+            self.process.state().leader = leader.lead();
+            if let Some(error) = leader.error() {
+                self.failures.error(Failure::Lead, error);
+            }
+            if let Some(desk) = &mut self.desk {
+                desk.lead(self.sentinel.now_ms(), &mut self.failures);
+            }
+        }
+    }
+
+    /// What may change while it runs does: how often, how many tenants, where slots are flushed to.
+    fn reload(&mut self) {
+        let Some(watch) = &mut self.watch else {
+            return;
+        };
+        match watch.poll() {
+            Reload::Unchanged => {}
+            Reload::Invalid(error) => self.failures.error(Failure::Config, &error),
+            Reload::Changed(config) => {
+                let before = std::mem::replace(&mut self.file, *config);
+                let (file, used) = (&self.file, &mut self.config);
+                let fixed = |config: &Config| {
+                    (config.service.clone(), config.dir.clone(), config.state_dir.clone(), config.budget)
+                };
+                if fixed(file) != fixed(&before) {
+                    let note = "service, dir, state_dir and budget hold from the next start on";
+                    self.failures.error(Failure::Config, &note);
+                }
+                if file.every != before.every {
+                    used.every = file.every;
+                }
+                if file.tenants != before.tenants {
+                    used.tenants = file.tenants;
+                }
+                if file.flush != before.flush {
+                    used.flush.clone_from(&file.flush);
+                    #[cfg(unix)]
+                    {
+                        self.flusher = used.flush.clone().map(Flusher::new);
+                    }
+                    self.ending.clear();
+                }
+                #[cfg(unix)]
+                if file.alerts != before.alerts
+                    && let Some(desk) = &mut self.desk
+                {
+                    used.alerts.clone_from(&file.alerts);
+                    let now_ms = self.sentinel.now_ms();
+                    plan(desk, used, now_ms, &mut self.failures);
+                }
+                #[cfg(unix)]
+                if file.uptime != before.uptime
+                    && let Some(desk) = &mut self.desk
+                {
+                    // What the environment names goes on.
+                    let next = Config { uptime: file.uptime.clone(), ..used.clone() };
+                    let now_ms = self.sentinel.now_ms();
+                    match next.checks_of_env().and_then(|next| Ok((Checks::of(&next)?, next))) {
+                        Ok((checks, next)) => {
+                            *used = next;
+                            desk.check(checks, now_ms, &mut self.failures);
+                        }
+                        Err(error) => self.failures.error(Failure::Config, &error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the slots that have ended; all of them when it is the last time.
+    fn flush(&mut self, last: bool) {
+        #[cfg(unix)]
+        if let Some(flusher) = &mut self.flusher {
+            let now = self.sentinel.now_ms();
+            while let Some(entry) = self.ending.first_entry()
+                && (last || entry.get().to_ms() + SETTLED_MS <= now)
+            {
+                let block = entry.remove();
+                self.flushed_ms = block.from_ms();
+                let written = match serde_json::to_string(&block) {
+                    Ok(line) => flusher.write(&line).map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                if let Err(error) = written {
+                    self.failures.error(Failure::Flush, &error);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(view) = &mut self.view {
+            view.close();
+        }
+        #[cfg(unix)]
+        if let Some(leader) = &mut self.leader {
+            leader.close();
+        }
+        self.process.state().leader = false;
+    }
+}
+
+#[cfg(unix)]
+fn plan(desk: &mut Desk, config: &Config, now_ms: i64, failures: &mut Failures) {
+    match desk.plan(config) {
+        Ok(plan) => desk.configure(plan, now_ms, failures),
+        Err(error) => failures.error(Failure::Config, &error),
+    }
+}
+
+/// Why it does something now.
+enum Woken {
+    /// A second has passed.
+    Beat,
+    /// Somebody wants something.
+    Asked,
+    /// A message or a probe has ended, or its time has come.
+    #[cfg(unix)]
+    Happened(Happened),
+}
+
+/// However the thread ends, whoever waits for that is told.
+struct Closed<'a>(&'a Process);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
+}
