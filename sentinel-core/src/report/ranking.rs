@@ -21,7 +21,8 @@ use std::str::FromStr;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum By {
-    /// Errors beyond the expected ones, `e − x`; the plain share of all errors stands beside it.
+    /// Share of all errors, after the culprits of the verdict: those come first, in the order of their errors beyond the
+    /// expected ones (`e − x`). Tenants with equally many errors stand in that order too.
     Errors,
     /// The Wilson lower bound (z = 1.96) of `(e + m·p0) / (n + m)` with `m = 20` requests at the fleet's normal rate p0:
     /// 1 of 1 never outranks 100 of 1,000, 20 of 20 outranks 300 of 1,500.
@@ -84,6 +85,8 @@ pub(crate) struct Context<'a> {
     pub(crate) p0: f64,
     /// Errors expected of a tenant with so many requests, and whether it always fails like that.
     pub(crate) expected: &'a Expected<'a>,
+    /// Whether a tenant passed the gate of the error verdict that is shown.
+    pub(crate) is_culprit: &'a dyn Fn(Number) -> bool,
     /// The share of a tenant's requests that is slow as a rule; `None` while nothing is known.
     pub(crate) normal_slow: &'a dyn Fn(Number) -> Option<f64>,
     /// Age of all requests of a tenant that are in flight, µs.
@@ -142,7 +145,7 @@ pub(crate) fn rank(
         if sum.counts[1] > 0 {
             out.excess.add(sum.counts[1] as f64, (context.expected)(number, sum.counts[0]).0);
         }
-        if limit == 0 || bar.is_some_and(|bar| most(by, &sum, context, number) < bar[0]) {
+        if limit == 0 || bar.is_some_and(|bar| is_behind(by, &sum, context, number, &bar)) {
             continue;
         }
         best.push((key(by, number, &sum, context), number));
@@ -158,12 +161,12 @@ pub(crate) fn rank(
     out
 }
 
-/// The most that the first part of a tenant's key can be, without what takes long to know.
-fn most(by: By, sum: &Sum, context: &Context<'_>, number: Number) -> f64 {
+/// Whether a tenant's key is surely smaller than `bar`, by what is known of it at once: `expected` and `normal_slow` take long.
+fn is_behind(by: By, sum: &Sum, context: &Context<'_>, number: Number, bar: &Key) -> bool {
     match by {
-        By::Errors => f64::from(u8::from(sum.counts[1] > 0)),
-        By::Latency => sum.counts[2] as f64,
-        By::ErrorRate | By::Load | By::Requests => key(by, number, sum, context)[0],
+        By::Errors => !(context.is_culprit)(number) && [0.0, sum.counts[1] as f64] < [bar[0], bar[1]],
+        By::Latency => (sum.counts[2] as f64) < bar[0],
+        By::ErrorRate | By::Load | By::Requests => key(by, number, sum, context)[0] < bar[0],
     }
 }
 
@@ -172,7 +175,7 @@ fn key(by: By, number: Number, sum: &Sum, context: &Context<'_>) -> Key {
     match by {
         By::Errors => {
             let excess = e - (context.expected)(number, sum.counts[0]).0;
-            [f64::from(u8::from(e > 0.0)), excess, e]
+            if (context.is_culprit)(number) { [1.0, excess, e] } else { [0.0, e, excess] }
         }
         By::ErrorRate => [wilson_lower(e, n, context.p0), e, n],
         By::Latency => {

@@ -111,11 +111,13 @@ impl<'a> Look<'a> {
         let weights = weights_above(self.line);
         let others = opinion.and_then(|opinion| Some(opinion.normal_latency(NOBODY)?.share(&weights)));
         let normal_slow = |number| opinion?.normal_share(number, &weights).or(others);
+        let is_culprit = |number| is_culprit(opinion, number);
         let context = Context {
             requests: all.totals[0],
             slow: all.totals[2],
             p0: opinion.map_or(COLD_RATE, Opinion::normal_rate),
             expected: &judged.expected,
+            is_culprit: &is_culprit,
             normal_slow: &normal_slow,
             in_flight_us: &|number| self.flights.get(&number).map_or(0, |flights| us(flights.sum_ms)),
             ids: &self.closed.ids,
@@ -265,7 +267,7 @@ impl<'a> Look<'a> {
             excess_share: (excess > 0.0).then(|| (errors as f64 - expected).max(0.0) / excess),
             request_share: share(requests, all.totals[0]),
             bound: bound(sums.bound),
-            culprit: id != UNATTRIBUTED && judged.opinion.as_ref().is_some_and(|opinion| opinion.is_culprit(number)),
+            culprit: is_culprit(judged.opinion.as_ref(), number),
             chronic,
             p50_ms,
             p95_ms,
@@ -284,6 +286,11 @@ impl<'a> Look<'a> {
             series: None,
         }
     }
+}
+
+/// Whether a tenant passed the gate of the error verdict that is shown.
+fn is_culprit(opinion: Option<&Opinion<'_>>, number: Number) -> bool {
+    opinion.is_some_and(|opinion| opinion.is_culprit(number))
 }
 
 /// Where most of a tenant's errors are; of equals, the first by name.
