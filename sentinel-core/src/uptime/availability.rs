@@ -1,6 +1,6 @@
 //! How much of a window a target was up: sums of milliseconds, so that windows add up exactly.
 //!
-//! By design.md: result i covers `[tᵢ, min(tᵢ₊₁, tᵢ + 2·interval))`; the rest is unknown; what lies in a maintenance window is
+//! By docs/design/08-uptime.md: result i covers `[tᵢ, min(tᵢ₊₁, tᵢ + 2·interval))`; the rest is unknown; what lies in a maintenance window is
 //! maintenance, whatever was found there.
 
 use super::maintenance::Spans;
