@@ -1,6 +1,8 @@
-//! The documents for users, README.md and docs/: their configurations are read, their tables are complete, their links lead somewhere.
+//! The documents for users, README.md and docs/: the exporter reads each configuration, the tables are complete, each link leads
+//! somewhere.
 //!
-//! Their Rust programs are doc tests of `sentinel_tower`; the tests of the Python and Node packages run the others.
+//! The Rust programs in them are doc tests of `sentinel_tower`; the tests of the Python and Node packages run the others.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use sentinel_core::{Event, Query, Sentinel};
 use sentinel_exporter::{Config, ReadError};
@@ -33,7 +35,7 @@ fn blocks<'a>(text: &'a str, language: &str) -> impl Iterator<Item = &'a str> {
     rest.into_iter().map(|rest| rest.split("```").next().unwrap())
 }
 
-/// As users paste it, but for where secrets stand.
+/// As users paste it, with files in place of the secrets, which a test does not have.
 #[test]
 fn every_configuration_is_read() {
     let dir = tempfile::tempdir().unwrap();
@@ -64,7 +66,7 @@ fn every_configuration_is_read() {
     assert_eq!(read, known.map(|(name, sinks, checks)| (name.to_string(), sinks, checks)));
 }
 
-/// Of crates that are in this tree, by the names that they have.
+/// Dependencies by path name a crate of this tree.
 #[test]
 fn every_dependency_is_there() {
     let mut found = 0;
@@ -84,7 +86,7 @@ fn every_dependency_is_there() {
     assert_eq!(found, 2);
 }
 
-/// Each is a doc test, where there is Rust in it.
+/// A page with Rust in it is among the doc tests of `sentinel_tower`.
 #[test]
 fn every_page_with_rust_is_a_doc_test() {
     let lib = fs::read_to_string(root().join("sentinel-tower/src/lib.rs")).unwrap();
