@@ -60,7 +60,13 @@ pub use tenant::{
     tenant_header,
 };
 
-// Here, because what it shows needs axum and a runtime.
+// The documents for users are tested here, because what they show needs axum and a runtime.
 #[cfg(all(doctest, feature = "axum"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/services.md")]
+    struct Services;
+    #[doc = include_str!("../../docs/workers.md")]
+    struct Workers;
+}
