@@ -27,7 +27,7 @@ const HAS_TIME: u32 = 0x4000;
 pub(crate) struct BatchEvents<'a> {
     records: &'a [u8],
     ids: &'a [u8],
-    /// Where the next id begins.
+    /// The start of the next id in `ids`.
     id_start: usize,
 }
 

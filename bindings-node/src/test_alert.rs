@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The callback of a test, called with an error or with JSON. It keeps its environment alive until then.
+/// The callback of a test, called with an error or with JSON. The callback keeps its environment alive until then.
 pub(crate) type TestAlertCallback = ThreadsafeFunction<String>;
 
 /// Tests that may run at once, in all threads of Node together.

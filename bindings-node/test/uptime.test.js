@@ -123,7 +123,7 @@ test('without checks there is nothing to say', (t) => {
 
 test('the types are those of the document', () => {
   const { schemas } = JSON.parse(new Sentinel().admin({ public: true }).respond('GET', '/openapi.json').body).components
-  const declared = readFileSync(new URL('../lib/index.d.cts', import.meta.url), 'utf8')
+  const declared = readFileSync(new URL('../lib/types/uptime.d.cts', import.meta.url), 'utf8')
   const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
   const window = schemas.CheckStanding.properties.windows.items
   for (const [type, schema] of Object.entries({ UptimeReport: schemas.Uptime, CheckStanding: schemas.CheckStanding, CheckResult: schemas.CheckResult, Days: schemas.Days, UptimeWindow: window })) {

@@ -87,7 +87,7 @@ function routeMatched(state, route, mount) {
 
 const pathOf = (path) => (Array.isArray(path) ? path.map(String).join('|') : String(path))
 
-/** The template of the part of a URL that a layer has cut: the path of its mount where the layer has it, else with `:name` for each parameter. */
+/** The template of the part of a URL that a layer has cut: the path of the mount where the layer keeps it, else with `:name`s. */
 function templateOf(layer, piece, params) {
   // Express 5, with a router that keeps the path.
   if (typeof layer.rawPath === 'string') return layer.rawPath.replace(/\/+$/, '')

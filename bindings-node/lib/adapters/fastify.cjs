@@ -45,7 +45,7 @@ function applyToParent(plugin, name) {
 function admin(sentinel, options) {
   const view = adminViewOf(sentinel, options)
   return function sentinelAdmin(fastify, _options, done) {
-    // `fastify.prefix` includes the prefixes of the plugins around this one. They may have parameters, so the mount is cut from a URL
+    // `fastify.prefix` includes the prefixes of the plugins around this one, which may have parameters. So the mount is cut from a URL
     // by the number of its segments, not by its text.
     const prefix = withoutTrailingSlash(fastify.prefix)
     const depth = prefix.split('/').length

@@ -11,15 +11,15 @@
 //       sweep (recorder)    for a response that is over and never emitted `close`
 //     Watch.discard()       for the admin view: the request does not count
 //
-// One RequestState belongs to each request. Its `watch` is the innermost Watch, and each Watch has an `outer`: there are several when an
+// Each request has one RequestState. `state.watch` is the innermost Watch, and each Watch has an `outer`: there are several when an
 // application installs adapters of several sentinels, and each sentinel counts the request.
 //
-// Invariants: a request has at most one Watch for each sentinel; once `done` is set, a Watch neither records nor changes; no function
-// here throws into the application, and each failure is counted in `stats().adapterFailures`.
+// Invariants: a request has at most one Watch for each sentinel; once `done` is set, a Watch neither records nor changes; `watch`,
+// `setTenant` and the listeners never throw into the application, and each failure is counted in `stats().adapterFailures`.
 //
 // Why not a property on the request: Express changes the prototype of requests and responses, and V8 takes about 3 µs for each new
-// property on such an object. So the state is in a WeakMap. The key is the request; it is the response for a Watch that the prototype's
-// hooks serve (response-hooks.cjs), which know nothing but the response.
+// property on such an object. So the state is in a WeakMap. The key is the request, except in Express: response-hooks.cjs knows nothing
+// but the response, so the response is the key there.
 
 const { tenantOf, STATUS_ABORTED, STATUS_FAILED } = require('../core/boundary.cjs')
 const { Flight } = require('../core/recorder.cjs')
@@ -227,7 +227,7 @@ function onResponseHead(res, status) {
   if (state !== undefined) headSent(res, state, status)
 }
 
-/** Called by response-hooks.cjs: a response emits `finish`. Node emits it as well for bytes that were still to be sent when the client went. */
+/** Called by response-hooks.cjs: a response emits `finish`. Node emits it too when the client goes before the last bytes are sent. */
 function onResponseFinish(res) {
   const state = states.get(res)
   // A state without a watch: the request of another Express app in this process, whose layers have the same prototype.
