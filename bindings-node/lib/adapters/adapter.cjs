@@ -1,103 +1,98 @@
 'use strict'
 
-// What every adapter is told: where the tenant is, what does not count, and the endpoint's name where no framework knows it.
+// The options of every adapter: how to find a request's tenant, which routes do not count, and how to name the endpoint of a request
+// whose route the framework does not know.
 
 const { tenantOf } = require('../core/boundary.cjs')
-const { object } = require('../core/options.cjs')
 const { wrongType, outOfRange } = require('../core/errors.cjs')
-const { innerOf } = require('../core/sentinel.cjs')
+const { readOptions } = require('../core/options.cjs')
+const { recorderOf } = require('../core/sentinel.cjs')
 
-/** So long is waited for what an asynchronous tenant function says; then the request is nobody's. */
-const PATIENCE_MS = 5_000
+/** The time that a promise of a tenant function has; after that the request is `unattributed`. */
+const TENANT_TIMEOUT_MS = 5_000
 
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 class Adapter {
   constructor(sentinel, options) {
-    const { tenant, exclude, endpoint } = object('options', options, ['tenant', 'exclude', 'endpoint'])
-    this.inner = innerOf(sentinel)
-    this.header = null
-    this.tenant = null
-    if (typeof tenant === 'function') this.tenant = tenant
+    const { tenant, exclude, endpoint } = readOptions('options', options, ['tenant', 'exclude', 'endpoint'])
+    this.recorder = recorderOf(sentinel)
+    this.tenantHeader = null
+    this.tenantFunction = null
+    if (typeof tenant === 'function') this.tenantFunction = tenant
     else if (typeof tenant === 'string') {
-      if (!TOKEN.test(tenant)) throw outOfRange('tenant', tenant, 'a header name: letters, digits and -; or a function of the request')
-      this.header = tenant.toLowerCase()
+      if (!HEADER_NAME.test(tenant)) throw outOfRange('tenant', tenant, 'a header name: letters, digits and -; or a function of the request')
+      this.tenantHeader = tenant.toLowerCase()
     } else if (tenant !== undefined && tenant !== null) {
       throw wrongType('tenant', tenant, 'a header name, or a function of the request')
     }
-    this.exclude = templates(exclude)
+    this.excluded = excludedTemplates(exclude)
     if (endpoint !== undefined && endpoint !== null && typeof endpoint !== 'function') {
-      throw wrongType('endpoint', endpoint, 'a function of the request that names a route template')
+      throw wrongType('endpoint', endpoint, 'a function of the request that returns a route template')
     }
-    this.endpoint = endpoint ?? null
+    this.endpointFunction = endpoint ?? null
   }
 
-  /** What the application calls a request's template; nothing where it leaves that to the framework. */
-  template(subject) {
-    if (this.endpoint === null) return undefined
+  /** The template that the application gives a request; nothing where it leaves that to the framework. */
+  endpointByFunction(subject) {
+    if (this.endpointFunction === null) return undefined
     try {
-      return this.endpoint(subject)
+      return this.endpointFunction(subject)
     } catch {
-      this.inner.failed()
+      this.recorder.countFailure()
       return undefined
     }
   }
 
   /**
-   * Asks whose a request is, and calls `tell` with that: once and soon, whatever becomes of the answer. Nothing of the request is kept
-   * by an answer that never comes.
+   * Calls the tenant function, and `done` with the tenant: exactly once, within five seconds, and with the empty id on a failure. After
+   * a promise has timed out, it keeps no reference to the request.
    */
-  whose(subject, tell) {
+  resolveTenant(subject, done) {
     let found
     try {
-      found = this.tenant(subject)
+      found = this.tenantFunction(subject)
       if (typeof found?.then === 'function') {
-        this.#later(found, tell)
+        this.#awaitTenant(found, done)
         return
       }
     } catch {
-      this.inner.failed()
+      this.recorder.countFailure()
       found = undefined
     }
-    tell(this.#known(found))
+    done(this.recorder.valueOrEmpty(tenantOf(found)))
   }
 
-  #later(found, tell) {
-    let waiting = tell
+  #awaitTenant(promise, done) {
+    let pending = done
     const settle = (id) => {
-      if (waiting === null) return
+      if (pending === null) return
       clearTimeout(timer)
-      const tell = waiting
-      waiting = null
-      tell(this.#known(id))
+      const done = pending
+      pending = null
+      done(this.recorder.valueOrEmpty(tenantOf(id)))
     }
-    const never = () => {
-      if (waiting !== null) this.inner.failed()
+    const fail = () => {
+      if (pending !== null) this.recorder.countFailure()
       settle(undefined)
     }
-    const timer = setTimeout(never, PATIENCE_MS)
+    const timer = setTimeout(fail, TENANT_TIMEOUT_MS)
     timer.unref()
-    Promise.resolve(found).then(settle, never)
-  }
-
-  #known(found) {
-    const tenant = tenantOf(found)
-    if (tenant === undefined) this.inner.failed()
-    return tenant ?? ''
+    Promise.resolve(promise).then(settle, fail)
   }
 }
 
-function templates(exclude) {
+function excludedTemplates(exclude) {
   if (exclude === undefined || exclude === null) return null
   const allowed = "route templates, such as ['/health']"
-  let given
+  let templates
   try {
-    given = typeof exclude === 'string' ? [exclude] : [...exclude]
+    templates = typeof exclude === 'string' ? [exclude] : [...exclude]
   } catch {
     throw wrongType('exclude', exclude, allowed)
   }
-  for (const template of given) if (typeof template !== 'string') throw wrongType('exclude', template, allowed)
-  return given.length > 0 ? new Set(given) : null
+  for (const template of templates) if (typeof template !== 'string') throw wrongType('exclude', template, allowed)
+  return templates.length > 0 ? new Set(templates) : null
 }
 
 module.exports = { Adapter }

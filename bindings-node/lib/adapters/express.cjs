@@ -2,100 +2,109 @@
 
 // Express 4 and 5.
 //
-// `req.baseUrl` is empty again when the app's error handler answers, and `req.route` outlives a handler that has called `next()`. So
-// the template is noted when a router hands a request to a route, and forgotten when that hands it on. A router does that by a method
-// of its layers, and there it is seen: nothing is put on requests, and nothing on responses.
+// The template of a request is the templates of its mounts and the path of its route. Neither `req.baseUrl` nor `req.route` tells at
+// the end: `baseUrl` is empty again when the app's error handler answers, and `route` outlives a handler that has called `next()`. So
+// the template is noted when a router hands a request to a route, and forgotten when the route hands it on.
+//
+// A router hands a request on by `Layer.prototype.handleRequest` (`handle_request` in Express 4). `hookLayers` wraps that method, once
+// for each copy of Express in the process. Nothing is put on requests or responses: a new property there takes V8 about 3 µs.
 
 const { ServerResponse } = require('node:http')
 const { types } = require('node:util')
-const { Adapter } = require('./adapter.cjs')
-const { overhears } = require('./overhear.cjs')
-const { serve, viewOf } = require('./serve.cjs')
-const { Watch, keptOf, keptFor, watch, setTenant } = require('./watch.cjs')
-const { upgrades } = require('./upgrade.cjs')
 
-const FULL = Symbol('tenant-sentinel.full')
+const { Adapter } = require('./adapter.cjs')
+const { adminViewOf, serveAdminView } = require('./admin-view.cjs')
+const { hookResponses } = require('./response-hooks.cjs')
+const { upgrades } = require('./upgrade.cjs')
+const { Watch, ensureState, setTenant, stateOf, watch } = require('./watch.cjs')
+
+/** A property of routes: the template below the mount that a request last came through. */
+const CACHED_TEMPLATE = Symbol('tenant-sentinel.template')
 
 class ExpressWatch extends Watch {
   endpoint() {
-    const { req, kept } = this
-    // What the application does with a parameter has failed: the route matched, and never got the request.
+    const { req, state } = this
+    // A parameter's handler (`app.param`) has failed: the route matched, and never got the request.
     const { route } = req
-    if (route && route !== kept.route) matched(kept, route, kept.mount)
-    return kept.template
+    if (route && route !== state.route) routeMatched(state, route, state.mount)
+    return state.template
   }
 }
 
-/** Of a response that is overheard: it has said how it went, unless it has become something that says nothing. */
-class OverheardWatch extends ExpressWatch {
-  static isOverheard = true
+/** The Watch of a response that reaches response-hooks.cjs, unless a middleware replaces its prototype: then `closed` is never set. */
+class HookedExpressWatch extends ExpressWatch {
+  static usesResponseHooks = true
 
-  ended() {
-    const { closed, finished, broken, status } = this.kept
-    if (!closed) super.ended()
+  responseClosed() {
+    const { closed, finished, broken, status } = this.state
+    if (!closed) super.responseClosed()
     else if (finished && !broken) this.finish(status || this.res.statusCode)
-    else this.unanswered()
+    else this.finishIncomplete()
   }
 }
 
-/** A router or an app that a request is in: the URL in front of it, as it came and as a template. */
+/** A router or an app, below a path, that a request is in. */
 class Mount {
   constructor(base, template, outer) {
+    /** The part of the URL in front of the router, as the client sent it. */
     this.base = base
+    /** The same part as a template. */
     this.template = template
+    /** The mount around this one, or null. */
     this.outer = outer
   }
 }
 
-/** The innermost mount that a request is still in: one may have been left without a word. */
-function innermost(mount, base) {
+/** The innermost mount that a request with this base URL is still in: a router may be left without a call of `next`. */
+function currentMount(mount, base) {
   while (mount !== null && !(base.startsWith(mount.base) && (base.length === mount.base.length || base[mount.base.length] === '/'))) {
     mount = mount.outer
   }
   return mount
 }
 
-/** A layer has cut its part from the URL; `base` is what is in front of it now. */
-function mounted(layer, outer, base, params) {
+/** The mount of a layer that has cut its part from the URL; `base` is the part of the URL in front of the layer's router. */
+function mountOf(layer, outer, base, params) {
   const piece = base.slice(outer === null ? 0 : outer.base.length)
-  return new Mount(base, (outer === null ? '' : outer.template) + named(layer, piece, params), outer)
+  return new Mount(base, (outer === null ? '' : outer.template) + templateOf(layer, piece, params), outer)
 }
 
-/** A route has matched below a mount. */
-function matched(kept, route, mount) {
-  kept.route = route
-  let full = route[FULL]
-  if (full === undefined) full = route[FULL] = { path: pathOf(route.path), mount: '', template: undefined }
+/** Notes that a route has matched below a mount. */
+function routeMatched(state, route, mount) {
+  state.route = route
+  let cached = route[CACHED_TEMPLATE]
+  if (cached === undefined) cached = route[CACHED_TEMPLATE] = { path: pathOf(route.path), mount: '', template: undefined }
   if (mount === null) {
-    kept.template = full.path
+    state.template = cached.path
     return
   }
-  if (full.template === undefined || full.mount !== mount.template) {
-    full.mount = mount.template
-    full.template = full.path === '/' ? mount.template : mount.template + full.path
+  if (cached.template === undefined || cached.mount !== mount.template) {
+    cached.mount = mount.template
+    cached.template = cached.path === '/' ? mount.template : mount.template + cached.path
   }
-  kept.template = full.template
+  state.template = cached.template
 }
 
 const pathOf = (path) => (Array.isArray(path) ? path.map(String).join('|') : String(path))
 
-/** A piece of a URL as a template: as the layer was mounted where it knows, or with its parameters by their names. */
-function named(layer, piece, params) {
-  // Express 5 with a router that keeps it.
+/** The template of the part of a URL that a layer has cut: the path of the mount where the layer keeps it, else with `:name`s. */
+function templateOf(layer, piece, params) {
+  // Express 5, with a router that keeps the path.
   if (typeof layer.rawPath === 'string') return layer.rawPath.replace(/\/+$/, '')
   if (Array.isArray(layer.keys) && layer.regexp instanceof RegExp) {
-    const found = byPosition(layer, piece)
+    const found = templateByPosition(layer, piece)
     if (found !== undefined) return found
   }
-  return byValue(piece, params)
+  return templateByValue(piece, params)
 }
 
-/** Express 4: by where the groups of a layer's pattern matched. */
-const POSITIONS = new WeakMap()
+/** Patterns of layers with the flag `d`, which makes a match tell the positions of its groups. */
+const patternsWithPositions = new WeakMap()
 
-function byPosition({ keys, regexp }, piece) {
-  let pattern = POSITIONS.get(regexp)
-  if (pattern === undefined) POSITIONS.set(regexp, (pattern = new RegExp(regexp.source, `${regexp.flags.replace(/[dg]/g, '')}d`)))
+/** Express 4: puts `:name` where the groups of a layer's pattern matched. */
+function templateByPosition({ keys, regexp }, piece) {
+  let pattern = patternsWithPositions.get(regexp)
+  if (pattern === undefined) patternsWithPositions.set(regexp, (pattern = new RegExp(regexp.source, `${regexp.flags.replace(/[dg]/g, '')}d`)))
   const match = pattern.exec(piece)
   if (match === null) return undefined
   let out = ''
@@ -109,13 +118,14 @@ function byPosition({ keys, regexp }, piece) {
   return out + piece.slice(at)
 }
 
-function byValue(piece, params) {
+/** Puts `:name` where the value of a parameter is found: for a layer with neither a path nor a pattern that matches. */
+function templateByValue(piece, params) {
   const segments = piece.split('/')
   for (const name of Object.keys(params ?? {})) {
     const values = Array.isArray(params[name]) ? params[name] : [params[name]]
     for (const value of values) {
       if (typeof value !== 'string' || value === '') continue
-      // The last one that has this value: what is fixed comes first in most mounts.
+      // The last segment with this value: in most mounts the fixed segments come first.
       let at = segments.findLastIndex((segment) => segment !== '' && decoded(segment) === value)
       if (at >= 0) {
         segments[at] = `:${name}`
@@ -139,139 +149,139 @@ function decoded(segment) {
   }
 }
 
-/** Whether a request that is handed on has failed; the others are signals to routers. */
+/** Whether the argument of `next` is an error; 'route' and 'router' are signals to the router. */
 const isFailure = (error) => Boolean(error) && error !== 'route' && error !== 'router'
 
-/** Notes what a layer is about to get; returns what it is to hand the request on with. */
-function passing(layer, req, res, next) {
+/** Notes the route or the mount that a layer hands a request to. Returns the `next` for the layer, which forgets that again. */
+function enterLayer(layer, req, res, next) {
   const { route } = layer
   if (route) {
-    const kept = keptFor(req, res)
-    if (kept.mount !== null) kept.mount = innermost(kept.mount, req.baseUrl ?? '')
-    matched(kept, route, kept.mount)
+    const state = ensureState(req, res)
+    if (state.mount !== null) state.mount = currentMount(state.mount, req.baseUrl ?? '')
+    routeMatched(state, route, state.mount)
     return function (error) {
-      if (kept.route === route && !isFailure(error)) kept.template = ''
+      if (state.route === route && !isFailure(error)) state.template = ''
       return next.apply(this, arguments)
     }
   }
-  // A router of another copy of Express.
+  // The router may come from another copy of Express, with a prototype of its own.
   const first = layer.handle.stack?.[0]
-  if (first !== undefined) follow(first)
-  // In Express 5 and 4: it cuts nothing from the URL.
+  if (first !== undefined) hookLayers(first)
+  // Express 5 and 4: a layer mounted at `/` cuts nothing from the URL.
   if (layer.slash === true || layer.regexp?.fast_slash === true) return next
   const base = req.baseUrl
   if (!base || layer.handle.length > 3) return next
-  const kept = keptFor(req, res)
-  const outer = innermost(kept.mount, base)
-  kept.mount = outer
+  const state = ensureState(req, res)
+  const outer = currentMount(state.mount, base)
+  state.mount = outer
   if (outer !== null && outer.base.length === base.length) return next
-  kept.mount = mounted(layer, outer, base, req.params)
+  state.mount = mountOf(layer, outer, base, req.params)
   return function (error) {
-    if (!isFailure(error)) kept.mount = outer
+    if (!isFailure(error)) state.mount = outer
     return next.apply(this, arguments)
   }
 }
 
-const prepared = new WeakSet()
+/** Prototypes of layers that are hooked, and apps whose layers are. */
+const hooked = new WeakSet()
 
-/** Sees from now on what all layers of this one's kind get. */
-function follow(layer) {
+/** Wraps the method by which all layers with this one's prototype hand a request on. */
+function hookLayers(layer) {
   const layers = Object.getPrototypeOf(layer)
-  if (layers === null || layers === Object.prototype || prepared.has(layers)) return
-  prepared.add(layers)
+  if (layers === null || layers === Object.prototype || hooked.has(layers)) return
+  hooked.add(layers)
   for (const name of ['handleRequest', 'handle_request']) {
     const handle = layers[name]
     if (typeof handle !== 'function') continue
     layers[name] = function (req, res, next) {
-      let onwards = next
+      let layerNext = next
       try {
-        onwards = passing(this, req, res, next)
+        layerNext = enterLayer(this, req, res, next)
       } catch {
-        keptOf(req, res)?.watch?.adapter.inner.failed()
+        stateOf(req, res)?.watch?.adapter.recorder.countFailure()
       }
-      return handle.call(this, req, res, onwards)
+      return handle.call(this, req, res, layerNext)
     }
   }
 }
 
-/** Once an app: its layers; how its requests are watched whose responses are of this kind, which may not be known. */
-function prepare(app, kind) {
+/** Hooks the layers of an app. Returns the class of Watch for its requests whose responses have this prototype; null is a proxy's. */
+function prepareApp(app, prototype) {
   const first = stackOf(app)?.[0]
   if (first === undefined) return Watch
-  follow(first)
-  prepared.add(app)
-  return kind !== null && overhears(kind) ? OverheardWatch : ExpressWatch
+  hookLayers(first)
+  hooked.add(app)
+  return prototype !== null && hookResponses(prototype) ? HookedExpressWatch : ExpressWatch
 }
 
-/** Express 4 has an app's router as `_router`, and an error as `router`. */
+/** The layers of an app. Express 4 has its router as `_router`, and throws for `router`. */
 const stackOf = (app) => (app._router ?? app.router)?.stack
 
-/** The mounts that lead to a middleware, outermost first: for the first request, which passed them unseen. */
-function way(stack, middleware) {
+/** The layers that lead to a middleware, outermost first; `undefined` where none does. */
+function layersTo(stack, middleware) {
   for (const layer of stack ?? []) {
     if (layer.handle === middleware) return []
-    const inner = way(layer.handle?.stack, middleware)
+    const inner = layersTo(layer.handle?.stack, middleware)
     if (inner !== undefined) return [layer, ...inner]
   }
   return undefined
 }
 
-function mountsOf(req, middleware) {
+/** The mounts that the first request passed before the layers were hooked. */
+function mountsBefore(req, middleware) {
   let mount = null
   let rest = req.baseUrl
-  for (const layer of way(stackOf(req.app), middleware) ?? []) {
+  for (const layer of layersTo(stackOf(req.app), middleware) ?? []) {
     const match = layer.match(rest)
     if (!match) return mount
     const { params, path } = match === true ? layer : match
     const base = (mount === null ? '' : mount.base) + path.replace(/\/$/, '')
-    if (base.length > (mount === null ? 0 : mount.base.length)) mount = mounted(layer, mount, base, params)
+    if (base.length > (mount === null ? 0 : mount.base.length)) mount = mountOf(layer, mount, base, params)
     rest = req.baseUrl.slice(base.length) || '/'
   }
   return mount
 }
 
-/** Middleware that tells a sentinel of every request; add it first. */
 function sentinel(sentinel, options) {
   const adapter = new Adapter(sentinel, options)
-  /** Of the responses of the app that asked last, and how its requests are watched. */
-  let known = ServerResponse.prototype
+  /** The prototype of the last response, and the class of Watch for it: nearly always that of the next one too. */
+  let knownPrototype = ServerResponse.prototype
   let Class = Watch
   return function sentinelMiddleware(req, res, next) {
     try {
-      // What a proxy stands for tells by itself, and that is not it.
-      const kind = types.isProxy(res) ? null : Object.getPrototypeOf(res)
+      // The hooks would see the response behind a proxy, and the state is found by the proxy.
+      const prototype = types.isProxy(res) ? null : Object.getPrototypeOf(res)
       let isFirst = false
-      if (kind !== known) {
-        known = kind
-        // Not below an Express app: there are no templates.
+      if (prototype !== knownPrototype) {
+        knownPrototype = prototype
+        // A request outside of an Express app has no templates.
         Class = Watch
         const { app } = req
         if (app !== undefined) {
-          isFirst = !prepared.has(app)
+          isFirst = !hooked.has(app)
           try {
-            Class = prepare(app, kind)
+            Class = prepareApp(app, prototype)
           } catch {
-            // Nor here: it only looks like one.
-            adapter.inner.failed()
+            // `app` only looks like an Express app.
+            adapter.recorder.countFailure()
           }
         }
       }
       watch(adapter, req, res, req, Class)
       if (isFirst && req.baseUrl) {
-        const kept = keptFor(req, res)
-        kept.mount ??= mountsOf(req, sentinelMiddleware)
+        const state = ensureState(req, res)
+        state.mount ??= mountsBefore(req, sentinelMiddleware)
       }
     } catch {
-      adapter.inner.failed()
+      adapter.recorder.countFailure()
     }
     next()
   }
 }
 
-/** The admin view: `app.use('/sentinel', admin(sentinel))`. Its own requests do not count. */
 function admin(sentinel, options) {
-  const view = viewOf(sentinel, options)
-  return (req, res) => serve(view, req, res, req.url)
+  const view = adminViewOf(sentinel, options)
+  return (req, res) => serveAdminView(view, req, res, req.url)
 }
 
 module.exports = { sentinel, admin, setTenant, upgrades }

@@ -4,7 +4,7 @@ import type { AdminOptions, Sentinel } from '../index.cjs'
 
 export { setTenant } from '../index.cjs'
 export { upgrades } from './adapter.cjs'
-/** Middleware that tells a sentinel of every request; add it first. */
+/** Middleware that records every request: `app.use(sentinel(s, options))`, before all other middleware. */
 export declare function sentinel(sentinel: Sentinel, options?: AdapterOptions<Request>): RequestHandler
-/** The admin view: `app.use('/sentinel', admin(s))`. Its own requests do not count. */
+/** The admin view: `app.use('/sentinel', admin(s))`. Requests for the view do not count. */
 export declare function admin(sentinel: Sentinel, options?: AdminOptions): RequestHandler

@@ -1,18 +1,17 @@
 'use strict'
 
 const { Adapter } = require('./adapter.cjs')
-const { viewOf, withoutSlash } = require('./serve.cjs')
-const { Watch, watch, watchOf, setTenant, discard } = require('./watch.cjs')
-const { handshake, upgrades } = require('./upgrade.cjs')
+const { adminViewOf, withoutTrailingSlash } = require('./admin-view.cjs')
+const { onHandshake, upgrades } = require('./upgrade.cjs')
+const { Watch, discard, forEachWatch, setTenant, watch, watchOf } = require('./watch.cjs')
 
 class FastifyWatch extends Watch {
+  /** The handler of unknown routes has no URL. */
   endpoint() {
-    // No URL: the handler of what is not found.
     return this.subject.routeOptions.url ?? ''
   }
 }
 
-/** A plugin that tells a sentinel of every request of the whole instance: `app.register(sentinel(s, options))`. */
 function sentinel(sentinel, options) {
   const adapter = new Adapter(sentinel, options)
   function plugin(fastify, _options, done) {
@@ -20,46 +19,42 @@ function sentinel(sentinel, options) {
       watch(adapter, request.raw, reply.raw, request, FastifyWatch)
       next()
     })
-    // @fastify/websocket answers past the reply, where a handler accepts: the handshake counts, and not how long the connection lives.
+    // @fastify/websocket answers on the socket, past the reply: the request ends with the handshake, not with the connection.
     fastify.addHook('preHandler', (request, reply, next) => {
       const watching = request.ws === true ? watchOf(request) : null
       if (watching !== null) {
-        try {
-          handshake(reply.raw.socket, (status) => {
-            for (let each = watching; each; each = each.outer) each.finish(status)
-          })
-        } catch {
-          adapter.inner.failed()
-        }
+        adapter.recorder.attempt(() => {
+          onHandshake(reply.raw.socket, (status) => forEachWatch(watching, (each) => each.finish(status)))
+        })
       }
       next()
     })
     done()
   }
-  return global(plugin, 'tenant-sentinel')
+  return applyToParent(plugin, 'tenant-sentinel')
 }
 
-/** Has a plugin's hooks apply to where it is registered, and not only inside of it; what fastify-plugin does. */
-function global(plugin, name) {
+/** Makes a plugin's hooks apply to the instance that registers it, not only inside of the plugin; fastify-plugin does the same. */
+function applyToParent(plugin, name) {
   plugin[Symbol.for('skip-override')] = true
   plugin[Symbol.for('fastify.display-name')] = name
   plugin[Symbol.for('plugin-meta')] = { fastify: '5.x', name }
   return plugin
 }
 
-/** The admin view: `app.register(admin(s), { prefix: '/sentinel' })`. Its own requests do not count. */
 function admin(sentinel, options) {
-  const view = viewOf(sentinel, options)
+  const view = adminViewOf(sentinel, options)
   return function sentinelAdmin(fastify, _options, done) {
-    // With those of the plugins around this one, and not as parts of the URL: they may have parameters.
-    const prefix = withoutSlash(fastify.prefix)
+    // `fastify.prefix` includes the prefixes of the plugins around this one, which may have parameters. So the mount is cut from a URL
+    // by the number of its segments, not by its text.
+    const prefix = withoutTrailingSlash(fastify.prefix)
     const depth = prefix.split('/').length
     const handler = (request, reply) => {
       discard(request)
       const { url } = request.raw
       const at = url.indexOf('?')
       const path = at < 0 ? url : url.slice(0, at)
-      // Not Fastify's `*`, which it has decoded.
+      // Fastify's parameter `*` is decoded already, and the view needs the path percent-encoded.
       const rest = path.split('/').slice(depth)
       const below = rest.length === 0 ? '' : `/${rest.join('/')}`
       const { status, headers, body } = view.respondTo(request.method, below + url.slice(path.length), request.headers.authorization)

@@ -4,7 +4,7 @@ import type { AdminOptions, Sentinel } from '../index.cjs'
 
 export { setTenant } from '../index.cjs'
 export { upgrades } from './adapter.cjs'
-/** A plugin that tells a sentinel of every request of the instance: `app.register(sentinel(s, options))`. */
+/** A plugin that records every request of the instance: `app.register(sentinel(s, options))`. */
 export declare function sentinel(sentinel: Sentinel, options?: AdapterOptions<FastifyRequest>): FastifyPluginCallback
-/** The admin view: `app.register(admin(s), { prefix: '/sentinel' })`. Its own requests do not count. */
+/** The admin view: `app.register(admin(s), { prefix: '/sentinel' })`. Requests for the view do not count. */
 export declare function admin(sentinel: Sentinel, options?: AdminOptions): FastifyPluginCallback

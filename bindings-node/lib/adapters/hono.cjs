@@ -1,3 +1,3 @@
 'use strict'
 
-module.exports = require('./hono-with.cjs')(require('hono/route').matchedRoutes)
+module.exports = require('./hono-factory.cjs')(require('hono/route').matchedRoutes)

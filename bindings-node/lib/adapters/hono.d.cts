@@ -4,7 +4,7 @@ import type { Sentinel } from '../index.cjs'
 
 export { setTenant } from '../index.cjs'
 export { upgrades } from './adapter.cjs'
-/** Middleware that tells a sentinel of every request: `app.use(sentinel(s, options))`, first. */
+/** Middleware that records every request: `app.use(sentinel(s, options))`, before all other middleware. */
 export declare function sentinel(sentinel: Sentinel, options?: AdapterOptions<Context>): MiddlewareHandler
-/** The admin view: `app.all('/sentinel/*', admin(s))`, `prefix` where it is elsewhere. Its own requests do not count. */
+/** The admin view: `app.all('/sentinel/*', admin(s))`, with the option `prefix` for another path. Requests for the view do not count. */
 export declare function admin(sentinel: Sentinel, options?: MountOptions): Handler

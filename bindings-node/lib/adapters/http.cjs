@@ -1,15 +1,15 @@
 'use strict'
 
-// Plain `node:http`, and whatever else answers through its requests and responses.
+// Plain `node:http`, and any other server that answers through its requests and responses.
 
 const { types } = require('node:util')
 
+const { STATUS_FAILED } = require('../core/boundary.cjs')
 const { Adapter } = require('./adapter.cjs')
-const { serve, below, mounted } = require('./serve.cjs')
-const { FAILED, watch, setTenant } = require('./watch.cjs')
+const { mountedAdminView, serveAdminView, urlBelow } = require('./admin-view.cjs')
 const { upgrades } = require('./upgrade.cjs')
+const { setTenant, watch } = require('./watch.cjs')
 
-/** Wraps a request handler: `createServer(sentinel(s, options)(handler))`. What it throws goes on its way. */
 function sentinel(sentinel, options) {
   const adapter = new Adapter(sentinel, options)
   return (handler) =>
@@ -19,29 +19,28 @@ function sentinel(sentinel, options) {
       try {
         out = handler.call(this, req, res)
       } catch (error) {
-        watching?.finish(FAILED)
+        watching?.finish(STATUS_FAILED)
         throw error
       }
-      // What is not a promise of the language may only begin to work when somebody waits for it: nobody does here.
+      // Another thenable than a promise of the language may begin its work at the first `then`, which is the application's to call.
       if (watching === null || !types.isPromise(out)) return out
-      // Rejected in turn: a rejection that nobody handles must stay one, and end the process as it would without this.
+      // The error is thrown again, so that an unhandled rejection ends the process as it would without the adapter.
       return out.then(
         (value) => value,
         (error) => {
-          watching.finish(FAILED)
+          watching.finish(STATUS_FAILED)
           throw error
         }
       )
     }
 }
 
-/** The admin view as a handler, below a prefix: false where the request is not for it. */
 function admin(sentinel, options) {
-  const { view, prefix } = mounted(sentinel, options)
+  const { view, prefix } = mountedAdminView(sentinel, options)
   return (req, res) => {
-    const url = below(prefix, req.url)
+    const url = urlBelow(prefix, req.url)
     if (url === undefined) return false
-    serve(view, req, res, url)
+    serveAdminView(view, req, res, url)
     return true
   }
 }

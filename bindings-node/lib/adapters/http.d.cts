@@ -4,12 +4,15 @@ import type { Sentinel } from '../index.cjs'
 
 export { setTenant } from '../index.cjs'
 export { upgrades } from './adapter.cjs'
-/** Wraps a request handler: `createServer(sentinel(s, options)(handler))`. What it throws goes on its way. */
+/** Wraps a request handler and records its requests: `createServer(sentinel(s, options)(handler))`. Errors of the handler are thrown on. */
 export declare function sentinel(
   sentinel: Sentinel,
   options?: AdapterOptions<IncomingMessage>
 ): <Out>(handler: (req: IncomingMessage, res: ServerResponse) => Out) => (req: IncomingMessage, res: ServerResponse) => Out
-/** The admin view as a handler, below a prefix: false where the request is not for it. */
+/**
+ * The admin view: `view = admin(s)`, and `view(req, res)` returns false for a request that is not below the prefix. Requests for the
+ * view do not count.
+ */
 export declare function admin(
   sentinel: Sentinel,
   options?: MountOptions

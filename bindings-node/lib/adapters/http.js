@@ -1,4 +1,4 @@
-// The adapter is one for ESM and CommonJS alike.
+// ESM and CommonJS share one instance of the adapter.
 import cjs from './http.cjs'
 
 export const { sentinel, admin, setTenant, upgrades } = cjs

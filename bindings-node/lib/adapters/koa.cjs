@@ -1,18 +1,18 @@
 'use strict'
 
 const { Adapter } = require('./adapter.cjs')
-const { below, mounted, serve } = require('./serve.cjs')
-const { Watch, watch, setTenant } = require('./watch.cjs')
+const { mountedAdminView, serveAdminView, urlBelow } = require('./admin-view.cjs')
 const { upgrades } = require('./upgrade.cjs')
+const { Watch, setTenant, watch } = require('./watch.cjs')
 
 class KoaWatch extends Watch {
+  /** @koa/router leaves the template of the route on the context. */
   endpoint() {
     const route = this.subject._matchedRoute
     return route === undefined || route === null ? '' : String(route)
   }
 }
 
-/** Middleware that tells a sentinel of every request; add it first. Route templates are those of @koa/router. */
 function sentinel(sentinel, options) {
   const adapter = new Adapter(sentinel, options)
   return function sentinelMiddleware(ctx, next) {
@@ -21,14 +21,13 @@ function sentinel(sentinel, options) {
   }
 }
 
-/** The admin view, below a prefix: `app.use(admin(sentinel))`. Its own requests do not count. */
 function admin(sentinel, options) {
-  const { view, prefix } = mounted(sentinel, options)
+  const { view, prefix } = mountedAdminView(sentinel, options)
   return (ctx, next) => {
-    const url = below(prefix, ctx.url)
+    const url = urlBelow(prefix, ctx.url)
     if (url === undefined) return next()
     ctx.respond = false
-    serve(view, ctx.req, ctx.res, url)
+    serveAdminView(view, ctx.req, ctx.res, url)
     return undefined
   }
 }

@@ -1,38 +1,37 @@
 'use strict'
 
-// Nest: what answers below it is Express or Fastify, and only there are guards' 401 and 403, unknown routes and aborts seen.
+// Nest runs on Express or Fastify, and this adapter installs theirs: only below Nest are the 401 and 403 of guards, unknown routes and
+// aborted requests seen.
 
-const { setTenant } = require('./watch.cjs')
-const { upgrades } = require('./upgrade.cjs')
-const { placed } = require('./serve.cjs')
 const { wrongType } = require('../core/errors.cjs')
+const { mountOptions } = require('./admin-view.cjs')
+const { upgrades } = require('./upgrade.cjs')
+const { setTenant } = require('./watch.cjs')
 
-/** The adapter of what a Nest application runs on. */
-function below(app) {
-  let kind
+/** The adapter of the platform that a Nest application runs on. */
+function platformAdapter(app) {
+  let platform
   try {
-    kind = app.getHttpAdapter().getType()
+    platform = app.getHttpAdapter().getType()
   } catch {
-    // It is none.
+    // `app` is no Nest application: `platform` stays undefined.
   }
-  if (kind === 'express') return require('./express.cjs')
-  if (kind === 'fastify') return require('./fastify.cjs')
+  if (platform === 'express') return require('./express.cjs')
+  if (platform === 'fastify') return require('./fastify.cjs')
   throw wrongType('app', app, 'a Nest application on Express or Fastify')
 }
 
-/** Tells a sentinel of every request: `sentinel(app, s, options)`, before `app.listen`. */
 function sentinel(app, sentinel, options) {
-  const adapter = below(app)
-  const made = adapter.sentinel(sentinel, options)
-  if (adapter === require('./express.cjs')) app.use(made)
-  // Its instance, and not Nest's `register`, which is asynchronous; Fastify takes plugins until it is ready.
-  else app.getHttpAdapter().getInstance().register(made)
+  const adapter = platformAdapter(app)
+  const plugin = adapter.sentinel(sentinel, options)
+  if (adapter === require('./express.cjs')) app.use(plugin)
+  // Fastify's own `register`, since Nest's is asynchronous; Fastify takes plugins until it is ready.
+  else app.getHttpAdapter().getInstance().register(plugin)
 }
 
-/** The admin view below a prefix: `admin(app, s)`. Its own requests do not count. */
 function admin(app, sentinel, given) {
-  const adapter = below(app)
-  const { prefix, options } = placed(given)
+  const adapter = platformAdapter(app)
+  const { prefix, options } = mountOptions(given)
   const view = adapter.admin(sentinel, options)
   if (adapter === require('./express.cjs')) app.use(prefix, view)
   else app.getHttpAdapter().getInstance().register(view, { prefix })

@@ -1,13 +1,15 @@
 'use strict'
 
-// Connections that are upgraded, such as WebSockets: no request handler sees them. Their handshake counts, and not how long they live.
+// Connections that are upgraded, such as WebSockets: no request handler sees them. Their handshake counts as a request, and its latency
+// ends with the handshake, not with the connection.
 
-const { Adapter } = require('./adapter.cjs')
 const { wrongType } = require('../core/errors.cjs')
-const { ABORTED, watch, Watch } = require('./watch.cjs')
+const { STATUS_ABORTED } = require('../core/boundary.cjs')
+const { Adapter } = require('./adapter.cjs')
+const { watch, Watch } = require('./watch.cjs')
 
-/** Enough of a response for a watch: the socket's first line says the status. */
-class Handshake {
+/** Stands for the response that a `Watch` needs: the status comes from the first line on the socket instead. */
+class HandshakeResponse {
   constructor(req, socket) {
     this.req = req
     this.socket = socket
@@ -19,39 +21,39 @@ class Handshake {
   writeHead() {}
 }
 
-/** Has `see` look at what a method is called with; returns what undoes that. */
-function replaced(object, name, see) {
+/** Calls `see` with the first argument of each call of a method; returns a function that undoes that. */
+function intercept(object, name, see) {
   const own = Object.getOwnPropertyDescriptor(object, name)
   const method = object[name]
-  const instead = function (...given) {
+  const intercepted = function (...given) {
     see(given[0])
     return method.apply(this, given)
   }
-  object[name] = instead
+  object[name] = intercepted
   return () => {
-    if (object[name] !== instead) return
+    if (object[name] !== intercepted) return
     delete object[name]
     if (own !== undefined) Object.defineProperty(object, name, own)
   }
 }
 
-/** Calls `over` with the status of the first line that goes out on a socket, or that of an abort where none does: once. */
-function handshake(socket, over) {
-  const restore = [replaced(socket, 'write', seen), replaced(socket, 'end', seen)]
+/** Calls `done` once: with the status of the first line that is written to a socket, or with 499 when the socket closes before. */
+function onHandshake(socket, done) {
+  const restore = [intercept(socket, 'write', written), intercept(socket, 'end', written)]
   const end = (status) => {
     for (const each of restore) each()
     socket.removeListener('close', aborted)
-    over(status)
+    done(status)
   }
-  const aborted = () => end(ABORTED)
-  function seen(chunk) {
+  const aborted = () => end(STATUS_ABORTED)
+  function written(chunk) {
     const status = /^HTTP\/1\.\d (\d{3})/.exec(typeof chunk === 'string' ? chunk : String(chunk?.subarray?.(0, 16) ?? ''))
     if (status !== null) end(Number(status[1]))
   }
   socket.once('close', aborted)
 }
 
-function listens(server) {
+function isServer(server) {
   try {
     return typeof server.prependListener === 'function'
   } catch {
@@ -59,17 +61,14 @@ function listens(server) {
   }
 }
 
-/**
- * Tells a sentinel of what `server` upgrades. Call it once there is a listener for `upgrade`: without one, Node treats such
- * requests as any other.
- */
+/** See `upgrades` in adapter.d.cts. Prepended, so that it sees a handshake before the application's listener writes the answer. */
 function upgrades(server, sentinel, options) {
   const adapter = new Adapter(sentinel, options)
-  if (!listens(server)) throw wrongType('server', server, 'a server of node:http')
+  if (!isServer(server)) throw wrongType('server', server, 'a server of node:http')
   server.prependListener('upgrade', (req, socket) => {
-    const watching = watch(adapter, req, new Handshake(req, socket), req, Watch)
-    if (watching !== null) handshake(socket, (status) => watching.finish(status))
+    const watching = watch(adapter, req, new HandshakeResponse(req, socket), req, Watch)
+    if (watching !== null) onHandshake(socket, (status) => watching.finish(status))
   })
 }
 
-module.exports = { upgrades, handshake }
+module.exports = { upgrades, onHandshake }

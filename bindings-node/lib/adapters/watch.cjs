@@ -1,293 +1,338 @@
 'use strict'
 
-// A request that is being answered, until it is counted: once, however it ends. For everything that answers through an
-// `http.ServerResponse`.
+// Watches a request from its arrival until it is recorded: exactly once, however it ends. Used by every adapter whose framework answers
+// through an `http.ServerResponse`.
+//
+//   watch()                 creates a Watch and adds it to the requests in flight
+//     Watch.finish(status)  is called by the first of these:
+//       close               of the response: complete, or broken by the client (499) or by this side (500)
+//       the head            of a stream of server-sent events, which may last for days
+//       the adapter         for a handler that threw, or a handshake
+//       sweep (recorder)    for a response that is over and never emitted `close`
+//     Watch.discard()       for the admin view: the request does not count
+//
+// Each request has one RequestState. `state.watch` is the innermost Watch, and each Watch has an `outer`: there are several when an
+// application installs adapters of several sentinels, and each sentinel counts the request.
+//
+// Invariants: a request has at most one Watch for each sentinel; once `done` is set, a Watch neither records nor changes; `watch`,
+// `setTenant` and the listeners never throw into the application, and each failure is counted in `stats().adapterFailures`.
+//
+// Why not a property on the request: Express changes the prototype of requests and responses, and V8 takes about 3 µs for each new
+// property on such an object. So the state is in a WeakMap. The key is the request, except in Express: response-hooks.cjs knows nothing
+// but the response, so the response is the key there.
 
-const { tenantOf } = require('../core/boundary.cjs')
-const { Flight } = require('../core/inner.cjs')
+const { tenantOf, STATUS_ABORTED, STATUS_FAILED } = require('../core/boundary.cjs')
+const { Flight } = require('../core/recorder.cjs')
 
-const ABORTED = 499
-const FAILED = 500
-/** Of HTTP/2: what a stream is reset with that this side destroyed. */
-const INTERNAL_ERROR = 2
-/**
- * What is kept of each request, outside of it: by the request, or by its response where that says by itself how it goes. Express changes
- * the prototype of both, and V8 takes 3 µs for each property that is new on such an object: so there is none.
- */
-const KEPT = new WeakMap()
+/** HTTP/2: the code of a stream that this side has destroyed. */
+const HTTP2_INTERNAL_ERROR = 2
 
-class Kept {
-  /** The innermost of what watches the request. */
+const states = new WeakMap()
+
+class RequestState {
+  /** The innermost Watch of the request. */
   watch = null
-  /** The status that the head went out with, where that was seen; another one that is set later is told nobody. */
+  /** The status that the head was sent with, or 0; the application may change `res.statusCode` afterwards, without effect. */
   status = 0
-  /** A response that is overheard was handed over as a whole, but for a client that was gone before; and is over. */
+  // Set for a Watch that the prototype's hooks serve:
+  /** The response has emitted `finish`. */
   finished = false
+  /** The client had gone before `finish`. */
   broken = false
+  /** The response has emitted `close`. */
   closed = false
-  /** In Express: the last route that matched, its template until it is left, and the mount that the request is in. */
+  // Set by express.cjs:
+  /** The last route that matched. */
   route = undefined
+  /** The template of that route, or '' once the route has handed the request on. */
   template = ''
+  /** The innermost mount that the request is in. */
   mount = null
 }
 
-/** What is kept of a request or its response; where a middleware has handed on something in the place of one, by the other. */
-const keptOf = (req, res) => KEPT.get(res) ?? KEPT.get(req) ?? KEPT.get(res?.req) ?? KEPT.get(req?.res)
+/** The state of a request; where a middleware has replaced the request or the response, the one that is left leads to it. */
+const stateOf = (req, res) => states.get(res) ?? states.get(req) ?? states.get(res?.req) ?? states.get(req?.res)
 
-/** The same, from now on, where nothing is kept yet. */
-function keptFor(req, res) {
-  let kept = keptOf(req, res)
-  if (kept === undefined) KEPT.set(res, (kept = new Kept()))
-  return kept
+/** The state of a request, created where there is none yet. */
+function ensureState(req, res) {
+  let state = stateOf(req, res)
+  if (state === undefined) states.set(res, (state = new RequestState()))
+  return state
 }
 
-const EVENTS = /^content-type: *text\/event-stream/im
-const EVENT_TYPE = /^ *text\/event-stream/i
-
 class Watch extends Flight {
-  /** The response tells by itself how it goes (overhear.cjs), and what is kept is kept by it. */
-  static isOverheard = false
+  /** Whether response-hooks.cjs reports the head and the end of the response, whose state is then found by the response. */
+  static usesResponseHooks = false
 
-  constructor(adapter, req, res, subject, kept) {
+  constructor(adapter, req, res, subject, state) {
     super()
     this.adapter = adapter
     this.req = req
     this.res = res
-    /** What functions of the application are called with. */
+    /** The argument of the application's functions: the framework's own request or context. */
     this.subject = subject
     this.template = ''
-    this.named = false
+    /** `setTenant` was called for this request. */
+    this.hasExplicitTenant = false
     this.done = false
-    this.kept = kept
-    /** An adapter of another sentinel, around this one. */
-    this.outer = kept.watch
+    this.state = state
+    /** The Watch of another sentinel's adapter, around this one. */
+    this.outer = state.watch
   }
 
-  /** Its template as the framework knows it now; adapters say more. */
+  /** The route template as the framework knows it now; each adapter overrides this. */
   endpoint() {
     return this.template
   }
 
-  /** Whose it is, whatever the request says. */
+  /** Sets the tenant; goes before the adapter's option `tenant`. */
   setTenant(id) {
     if (this.done) return
-    this.named = true
-    const tenant = tenantOf(id)
-    if (tenant === undefined) this.adapter.inner.failed()
-    this.adapter.inner.name(this, tenant ?? '')
+    this.hasExplicitTenant = true
+    const { recorder } = this.adapter
+    recorder.setFlightTenant(this, recorder.valueOrEmpty(tenantOf(id)))
   }
 
-  /** It does not count. */
+  /** Ends the watch without recording the request. */
   discard() {
     this.done = true
-    this.adapter.inner.land(this)
+    this.adapter.recorder.endFlight(this)
   }
 
-  /** The answer is complete, or will never be. */
-  ended() {
+  /** Records the request: its response is closed, complete or not. */
+  responseClosed() {
     if (this.done) return
-    const { req, res, kept } = this
-    // HTTP/2 ends a stream's writable side whatever becomes of it. Not asked of others: in Express, what is not there takes long to find.
+    const { req, res, state } = this
+    // HTTP/2 ends the writable side of a stream in any case. `stream` is read for HTTP/2 only: in Express, looking for a property that
+    // is not there takes long.
     const stream = req.httpVersionMajor === 2 ? res.stream : undefined
     if (stream && (stream.aborted || (stream.rstCode !== 0 && !stream.writableFinished))) {
-      this.finish(stream.rstCode === INTERNAL_ERROR ? FAILED : ABORTED)
+      this.finish(stream.rstCode === HTTP2_INTERNAL_ERROR ? STATUS_FAILED : STATUS_ABORTED)
       return
     }
-    // Broken by this side: also what some servers end all the same.
-    if (res.writableFinished && !isBroken(res)) this.finish(kept.status || res.statusCode)
-    else this.unanswered()
+    // Some servers end a response that this side has broken, which then counts as writableFinished too.
+    if (res.writableFinished && !isBroken(res)) this.finish(state.status || res.statusCode)
+    else this.finishIncomplete()
   }
 
-  unanswered() {
-    this.finish(!isBroken(this.res) && clientIsGone(this.req) ? ABORTED : FAILED)
+  finishIncomplete() {
+    this.finish(!isBroken(this.res) && clientIsGone(this.req) ? STATUS_ABORTED : STATUS_FAILED)
   }
 
+  /**
+   * Whether the response is over although no `close` reached this Watch. That happens to a response that waits behind another one on
+   * its connection when the connection ends, and to a response whose prototype was replaced.
+   */
   isGone() {
     const { req, res } = this
-    // A response that waits behind another one on its connection is told nothing when that ends; nor is one that got another prototype meanwhile.
     return res.closed === true || (res.socket === null && req.socket?.destroyed === true)
   }
 
   abandon() {
-    this.ended()
+    this.responseClosed()
   }
 
+  /** Records the request with this status, unless that was done or its route is excluded. */
   finish(status) {
     if (this.done) return
     this.done = true
     const ended = performance.now()
     const { adapter } = this
-    let template = adapter.template(this.subject)
+    let template = adapter.endpointByFunction(this.subject)
     try {
       template ??= this.endpoint() ?? ''
-      if (adapter.exclude !== null && adapter.exclude.has(template)) {
-        adapter.inner.land(this)
+      if (adapter.excluded !== null && adapter.excluded.has(template)) {
+        adapter.recorder.endFlight(this)
         return
       }
     } catch {
-      adapter.inner.failed()
+      adapter.recorder.countFailure()
       template ??= ''
     }
-    if (adapter.tenant === null || this.named) {
-      this.tell(template, status, ended)
+    if (adapter.tenantFunction === null || this.hasExplicitTenant) {
+      this.record(template, status, ended)
       return
     }
-    // It is answered, whenever it is known whose it was.
-    adapter.inner.land(this)
-    adapter.whose(this.subject, (tenant) => {
-      adapter.inner.name(this, tenant)
-      this.tell(template, status, ended)
+    // The request is answered, and so no longer in flight, however long its tenant function takes.
+    adapter.recorder.endFlight(this)
+    adapter.resolveTenant(this.subject, (tenant) => {
+      adapter.recorder.setFlightTenant(this, tenant)
+      this.record(template, status, ended)
     })
   }
 
-  tell(template, status, ended) {
-    const { inner } = this.adapter
+  record(template, status, ended) {
+    const { recorder } = this.adapter
     try {
-      inner.finish(this, typeof template === 'string' ? template : '', status, ended)
+      recorder.finishFlight(this, typeof template === 'string' ? template : '', status, ended)
     } catch {
-      inner.failed()
+      recorder.countFailure()
     }
   }
 }
 
-/** What a connection says when the other side has ended it. */
-const BY_CLIENT = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
+/** Codes of a connection that the other side has ended. */
+const CLIENT_GONE_CODES = new Set(['ECONNABORTED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
 
-/** Whether this side has broken it off. */
+/** Whether this side has broken the response. */
 const isBroken = ({ errored }) => Boolean(errored) && errored.code !== 'EPIPE'
 
-/** Whether it was the client that ended the connection: it closed or reset it. What this side closes is this side's failure. */
+/** Whether the client has closed or reset the connection. A connection that this side closes is a failure of this side. */
 function clientIsGone({ socket }) {
-  return !socket || socket.readableEnded || BY_CLIENT.has(socket.errored?.code)
+  return !socket || socket.readableEnded || CLIENT_GONE_CODES.has(socket.errored?.code)
 }
 
-const closed = (kept) => each(kept, (watch) => watch.ended())
+/** Calls `act` for every watch of a request, the innermost first. */
+function forEachWatch(innermost, act) {
+  for (let watch = innermost; watch; watch = watch.outer) act(watch)
+}
 
-/** Tells all that watch a request, the innermost first. */
-function each(kept, tell) {
-  for (let { watch } = kept; watch; watch = watch.outer) {
+/** The same; an error of one watch is counted, and the next one follows. */
+function attemptForEachWatch(state, act) {
+  for (let { watch } = state; watch; watch = watch.outer) {
     try {
-      tell(watch)
+      act(watch)
     } catch {
-      watch.adapter.inner.failed()
+      watch.adapter.recorder.countFailure()
     }
   }
 }
 
-/** In the place of a response's `writeHead`: whatever becomes of `res.req`, it is the one of this request. */
-const headed = (kept, writeHead) =>
+const closeAll = (state) => attemptForEachWatch(state, (watch) => watch.responseClosed())
+
+/** Replaces `writeHead` of one response. The function keeps `state`, since a middleware may replace `res.req`. */
+const watchedWriteHead = (state, writeHead) =>
   function (...given) {
     const out = writeHead.apply(this, given)
-    // Somebody else may do it in another way, or later; the status is the one that it went out with.
-    if (this.headersSent) seenHead(this, kept, this.statusCode)
+    // A middleware that has replaced `writeHead` too may send the head later, or with another status than it was given.
+    if (this.headersSent) headSent(this, state, this.statusCode)
     return out
   }
 
-/** A stream of events counts when it begins: it may live for days. */
-function seenHead(res, kept, status) {
-  kept.status = status
+/** Notes the status of the head. A stream of server-sent events is recorded now, since it may last for days. */
+function headSent(res, state, status) {
+  state.status = status
   try {
-    if (!isEvents(res)) return
+    if (!isEventStream(res)) return
   } catch {
-    kept.watch?.adapter.inner.failed()
+    state.watch?.adapter.recorder.countFailure()
     return
   }
-  each(kept, (watch) => watch.finish(status))
+  attemptForEachWatch(state, (watch) => watch.finish(status))
 }
 
-/** A response that is overheard has its head. */
-function heardHead(res, status) {
-  const kept = KEPT.get(res)
-  if (kept !== undefined) seenHead(res, kept, status)
+/** Called by response-hooks.cjs: a response has sent its head. */
+function onResponseHead(res, status) {
+  const state = states.get(res)
+  if (state !== undefined) headSent(res, state, status)
 }
 
-/** All of it is handed over; Node says so as well of what was still to be written when its client went. */
-function heardFinish(res) {
-  const kept = KEPT.get(res)
-  // An app beside the one that is watched has the same layers.
-  if (kept === undefined || kept.watch === null) return
-  kept.finished = true
-  kept.broken = res.socket?.destroyed === true && clientIsGone(kept.watch.req)
+/** Called by response-hooks.cjs: a response emits `finish`. Node emits it too when the client goes before the last bytes are sent. */
+function onResponseFinish(res) {
+  const state = states.get(res)
+  // A state without a watch: the request of another Express app in this process, whose layers have the same prototype.
+  if (state === undefined || state.watch === null) return
+  state.finished = true
+  state.broken = res.socket?.destroyed === true && clientIsGone(state.watch.req)
 }
 
-function heardClose(res) {
-  const kept = KEPT.get(res)
-  if (kept === undefined) return
-  kept.closed = true
-  closed(kept)
+/** Called by response-hooks.cjs: a response has emitted `close`. */
+function onResponseClose(res) {
+  const state = states.get(res)
+  if (state === undefined) return
+  state.closed = true
+  closeAll(state)
 }
 
-function isEvents(res) {
+const EVENT_STREAM_HEADER = /^content-type: *text\/event-stream/im
+const EVENT_STREAM_TYPE = /^ *text\/event-stream/i
+
+function isEventStream(res) {
   const head = res._header
-  if (typeof head === 'string') return head.includes('text/event-stream') && EVENTS.test(head)
-  // HTTP/2 has no such text.
+  if (typeof head === 'string') return head.includes('text/event-stream') && EVENT_STREAM_HEADER.test(head)
+  // HTTP/2 has no text of the head.
   if (res.stream === undefined || !res.headersSent) return false
   const type = res.getHeader('content-type')
-  return typeof type === 'string' && EVENT_TYPE.test(type)
+  return typeof type === 'string' && EVENT_STREAM_TYPE.test(type)
 }
 
-/** Begins to watch a request; nothing where this sentinel watches it already. Never throws. */
+/**
+ * Begins to watch a request, by a Watch of class `Class`. Returns null where this sentinel watches the request already, is closed, or
+ * the watch failed. Never throws.
+ */
 function watch(adapter, req, res, subject = req, Class = Watch) {
-  const { inner } = adapter
+  const { recorder } = adapter
   try {
-    if (inner.closed) return null
-    const known = KEPT.get(res) ?? KEPT.get(req)
-    for (let each = known?.watch; each; each = each.outer) if (each.adapter.inner === inner) return null
-    const kept = known ?? new Kept()
-    const watch = new Class(adapter, req, res, subject, kept)
-    const { header } = adapter
-    if (header !== null) {
-      const value = req.headers[header]
+    if (recorder.closed) return null
+    const known = states.get(res) ?? states.get(req)
+    for (let other = known?.watch; other; other = other.outer) if (other.adapter.recorder === recorder) return null
+    const state = known ?? new RequestState()
+    const watch = new Class(adapter, req, res, subject, state)
+    const { tenantHeader } = adapter
+    if (tenantHeader !== null) {
+      const value = req.headers[tenantHeader]
       if (value !== undefined) {
-        watch.tenant = first(req, header, value)
-        watch.raw = true
+        watch.tenant = firstValue(req, tenantHeader, value)
+        watch.isLatin1 = true
       }
     }
-    if (watch.outer === null && !Class.isOverheard) {
-      res.on('close', () => closed(kept))
-      res.writeHead = headed(kept, res.writeHead)
+    if (watch.outer === null && !Class.usesResponseHooks) {
+      res.on('close', () => closeAll(state))
+      res.writeHead = watchedWriteHead(state, res.writeHead)
     }
-    inner.takeOff(watch)
-    kept.watch = watch
-    KEPT.set(Class.isOverheard ? res : req, kept)
+    recorder.startFlight(watch)
+    state.watch = watch
+    states.set(Class.usesResponseHooks ? res : req, state)
     return watch
   } catch {
-    inner.failed()
+    recorder.countFailure()
     return null
   }
 }
 
-/** A header that was sent twice is its first value, as everywhere else. */
-function first(req, header, value) {
+/** The first value of a header that was sent more than once. */
+function firstValue(req, header, value) {
   if (typeof value !== 'string') return value[0] ?? ''
   return value.includes(', ') ? (req.headersDistinct?.[header]?.[0] ?? value) : value
 }
 
-/** What watches a request: of Node's, or of a framework's around it. */
+/** The innermost watch of a request: one of node:http, or a framework's request or context around it. */
 function watchOf(request) {
   if (typeof request !== 'object' || request === null) return null
-  for (const one of [request, request.raw, request.req, request.env?.incoming]) {
-    // An Express request, and what was made of one, has its response.
-    const found = keptOf(one, one?.res)?.watch
+  for (const candidate of [request, request.raw, request.req, request.env?.incoming]) {
+    // An Express request, and an object made of one, has its response as `res`.
+    const found = stateOf(candidate, candidate?.res)?.watch
     if (found) return found
   }
   return null
 }
 
-/** Says whose request this is: it goes before what the adapter was told, and the last word counts. Never throws. */
+/** See `setTenant` in index.d.cts. Never throws. */
 function setTenant(request, tenantId) {
-  let watch = null
+  let innermost = null
   try {
-    watch = watchOf(request)
-    for (let each = watch; each; each = each.outer) each.setTenant(tenantId)
+    innermost = watchOf(request)
+    forEachWatch(innermost, (watch) => watch.setTenant(tenantId))
   } catch {
-    watch?.adapter.inner.failed()
+    innermost?.adapter.recorder.countFailure()
   }
 }
 
-/** For the admin views: this request does not count. */
+/** Ends all watches of a request without recording it, for the admin view. */
 function discard(request) {
-  for (let each = watchOf(request); each; each = each.outer) each.discard()
+  forEachWatch(watchOf(request), (watch) => watch.discard())
 }
 
-module.exports = { Watch, keptOf, keptFor, watch, watchOf, heardHead, heardFinish, heardClose, setTenant, discard, ABORTED, FAILED }
+module.exports = {
+  Watch,
+  watch,
+  watchOf,
+  forEachWatch,
+  stateOf,
+  ensureState,
+  onResponseHead,
+  onResponseFinish,
+  onResponseClose,
+  setTenant,
+  discard
+}

@@ -1,12 +1,17 @@
 'use strict'
 
-// What JavaScript values mean to the core. On the path of `record` a value of a wrong type is worth as much as a missing one.
+// Converts JavaScript values to values of the core. On the path of `record` a value of a wrong type counts as a missing one.
 
 const { types } = require('node:util')
 
+/** The status of a request whose client went away before the answer was complete. */
+const STATUS_ABORTED = 499
+/** The status of a request that failed without an answer of its own. */
+const STATUS_FAILED = 500
+
 /**
- * A tenant's id: a string, bytes, a whole number or a bigint; nothing is nobody. `undefined`: a value of a wrong type. Other objects
- * are refused rather than asked for their text, which may run anything.
+ * A tenant id from a string, bytes, a whole number or a bigint; null and undefined are the empty id. Returns `undefined` for a value
+ * of a wrong type. Other objects are refused, since converting one to a string may run any code.
  */
 function tenantOf(id) {
   switch (typeof id) {
@@ -26,16 +31,16 @@ function tenantOf(id) {
   }
 }
 
-/** A route template; nothing is no route. `undefined`: a value of a wrong type. */
+/** A route template; null and undefined are the empty one, which the core shows as `unmatched`. Returns `undefined` for a wrong type. */
 function endpointOf(template) {
   if (typeof template === 'string') return template
   return template === undefined || template === null ? '' : undefined
 }
 
-/** A status; a number that is none is 0, which the core drops as such. `undefined`: a value of a wrong type. */
+/** A status, 100 to 599; any other number becomes 0, which the core drops as `dropped.status`. Returns `undefined` for a wrong type. */
 function statusOf(code) {
   if (typeof code !== 'number') return undefined
   return code >= 100 && code < 600 && Number.isInteger(code) ? code : 0
 }
 
-module.exports = { tenantOf, endpointOf, statusOf }
+module.exports = { tenantOf, endpointOf, statusOf, STATUS_ABORTED, STATUS_FAILED }

@@ -1,68 +1,72 @@
 'use strict'
 
-// What cannot be used is a TypeError (the wrong kind of value) or a RangeError (the wrong value of that kind), each with `field`,
-// `value` and `allowed`, and the code ERR_SENTINEL_CONFIG.
+// A value that cannot be used is a TypeError (the wrong kind of value) or a RangeError (the right kind, the wrong value). Each error
+// has `field`, `value` and `allowed`, and the code ERR_SENTINEL_CONFIG.
 
-const MOST = 80
+const { camelCase } = require('./camel-case.cjs')
 
-const camelField = (name) => (name.startsWith('SENTINEL_') ? name : name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()))
+/** Characters of a value that an error shows. */
+const MAX_SHOWN = 80
 
-/** Names of options in what the core says; those of the environment stay. */
-const camelNames = (text) => text.replace(/(?<=[a-z])_([a-z])/g, (_, letter) => letter.toUpperCase())
+/** The name of an option as JavaScript knows it; names of environment variables stay. */
+const fieldName = (name) => (name.startsWith('SENTINEL_') ? name : camelCase(name))
 
-function make(Class, field, value, allowed) {
+/** Converts the names of options inside of a text of the core; names of environment variables stay. */
+const withCamelCaseOptions = (text) => text.replace(/(?<=[a-z])_([a-z])/g, (_, letter) => letter.toUpperCase())
+
+function configError(Class, field, value, allowed) {
   const error = new Class(`${field}: ${value} is not allowed; allowed: ${allowed}`)
   return Object.assign(error, { code: 'ERR_SENTINEL_CONFIG', field, value, allowed })
 }
 
-/** How a value is shown; nothing of it is called, it may be hostile. */
+/** A short text for a value. Calls no method of the value, which may be hostile. */
 function shown(value) {
   switch (typeof value) {
     case 'string': {
-      const text = JSON.stringify(value.slice(0, MOST))
-      return value.length > MOST ? `${text.slice(0, -1)}…"` : text
+      const text = JSON.stringify(value.slice(0, MAX_SHOWN))
+      return value.length > MAX_SHOWN ? `${text.slice(0, -1)}…"` : text
     }
     case 'number':
     case 'boolean':
     case 'undefined':
       return String(value)
     case 'bigint':
-      return `${String(value).slice(0, MOST)}n`
+      return `${String(value).slice(0, MAX_SHOWN)}n`
     default:
       return value === null ? 'null' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
   }
 }
 
-const wrongType = (field, value, allowed) => make(TypeError, field, shown(value), allowed)
-const outOfRange = (field, value, allowed) => make(RangeError, field, shown(value), allowed)
+const wrongType = (field, value, allowed) => configError(TypeError, field, shown(value), allowed)
+const outOfRange = (field, value, allowed) => configError(RangeError, field, shown(value), allowed)
 
-/** What must not be shown: it may be a secret. */
-const hidden = (Class, field, allowed) => make(Class, field, 'a value that is not shown', allowed)
+/** An error that shows nothing of the value, which may be a secret. */
+const hiddenValue = (Class, field, allowed) => configError(Class, field, 'a value that is not shown', allowed)
 
-/** What was refused inside: the core's error comes as its parts, in JSON. */
-function refused(error) {
+/** Converts a configuration error of the core, whose message is JSON with its parts; returns any other error as it is. */
+function fromCoreError(error) {
   if (error?.code !== 'InvalidArg' || !error.message.startsWith('{')) return error
   const { field, value, allowed } = JSON.parse(error.message)
-  const named = /^(alerts|uptime)/.test(field) ? camelNames : String
-  return make(RangeError, camelField(field), named(value), named(allowed))
+  const converted = /^(alerts|uptime)/.test(field) ? withCamelCaseOptions : String
+  return configError(RangeError, fieldName(field), converted(value), converted(allowed))
 }
 
-/** Runs what may be refused inside. */
+/** Runs a call into the core and converts its error. */
 function checked(run) {
   try {
     return run()
   } catch (error) {
-    throw refused(error)
+    throw fromCoreError(error)
   }
 }
 
-/** The same of what is answered later. */
-async function checkedLater(run) {
+/** Runs a call that returns a promise and converts its error. */
+async function checkedAsync(run) {
   try {
     return await run()
   } catch (error) {
-    throw refused(error)
+    throw fromCoreError(error)
   }
 }
 
-module.exports = { wrongType, outOfRange, hidden, checked, checkedLater }
+module.exports = { wrongType, outOfRange, hiddenValue, checked, checkedAsync }

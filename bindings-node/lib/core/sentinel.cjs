@@ -4,243 +4,187 @@ const { isMainThread } = require('node:worker_threads')
 
 const { Native } = require('../../native.cjs')
 const { Admin } = require('./admin.cjs')
-const { endpointOf, statusOf, tenantOf } = require('./boundary.cjs')
-const { ofJson } = require('./camel.cjs')
-const { checked, checkedLater, outOfRange, wrongType } = require('./errors.cjs')
-const { Flight, Inner } = require('./inner.cjs')
-const { checks, object, pairs, query, test } = require('./options.cjs')
-const { encoded } = require('./text.cjs')
+const { tenantOf } = require('./boundary.cjs')
+const { fromCoreJson } = require('./camel-case.cjs')
+const { checked, checkedAsync, outOfRange, wrongType } = require('./errors.cjs')
+const { Guard } = require('./guard.cjs')
+const { constructorOptions, readOptions, reportOptions, testAlertOptions, uptimeSeries } = require('./options.cjs')
+const { Recorder } = require('./recorder.cjs')
+const { idBytes } = require('./utf8.cjs')
 
-const ABORTED = 499
 const HANDLE = 'the handle of a sentinel'
 
-/** What publishes before the process ends; others of the process may still use what a worker thread made. */
-const closing = new Set()
+/**
+ * Recorders whose exporter publishes before the process ends. Only those that the main thread made: other threads may still use one
+ * that a worker thread made.
+ */
+const closedAtExit = new Set()
 
-function closeAtExit(inner) {
-  // Before the batches are handed over, that must happen: it is done here for these.
-  if (closing.size === 0) process.on('exit', closeAll)
-  closing.add(inner)
+function closeAtExit(recorder) {
+  if (closedAtExit.size === 0) process.on('exit', closeAll)
+  closedAtExit.add(recorder)
 }
 
 function closeAll() {
-  for (const inner of closing) {
-    attempt(inner, () => {
-      inner.batch.flush()
-      inner.native.closeExporter()
+  for (const recorder of closedAtExit) {
+    recorder.attempt(() => {
+      // The exit handler of batch.cjs runs after this one, too late for the exporter.
+      recorder.batch.flush()
+      recorder.native.closeExporter()
     })
   }
-  closing.clear()
+  closedAtExit.clear()
 }
 
+/** See `Sentinel` in index.d.cts. */
 class Sentinel {
-  #inner
+  #recorder
 
   constructor(options, attached) {
-    this.#inner = new Inner(attached ?? checked(() => new Native(pairs(options))))
-    if (attached === undefined && isMainThread && this.#inner.native.shares()) closeAtExit(this.#inner)
+    this.#recorder = new Recorder(attached ?? checked(() => new Native(constructorOptions(options))))
+    if (attached === undefined && isMainThread && this.#recorder.native.shares()) closeAtExit(this.#recorder)
   }
 
-  /** The sentinel that another thread of this process holds, by its `handle`. */
   static attach(handle) {
     if (typeof handle !== 'number') throw wrongType('handle', handle, HANDLE)
-    // Not what it would be rounded to: that may be somebody else's.
+    // The native side would round any other number, and find another sentinel.
     if (!(Number.isInteger(handle) && handle >= 0 && handle < 2 ** 32)) throw outOfRange('handle', handle, HANDLE)
     return new Sentinel(undefined, checked(() => Native.attach(handle)))
   }
 
-  static innerOf(sentinel) {
-    if (typeof sentinel !== 'object' || sentinel === null || !(#inner in sentinel)) {
+  /** The recorder of a sentinel, for the adapters; not part of the public class. */
+  static recorderOf(sentinel) {
+    if (typeof sentinel !== 'object' || sentinel === null || !(#recorder in sentinel)) {
       throw wrongType('sentinel', sentinel, 'a Sentinel')
     }
-    return sentinel.#inner
+    return sentinel.#recorder
   }
 
   get handle() {
-    return this.#inner.native.key
+    return this.#recorder.native.key
   }
 
   record(tenantId, endpoint, statusCode, latencyMs, timestampMs) {
     try {
-      this.#inner.record(tenantId, endpoint, statusCode, latencyMs, timestampMs)
+      this.#recorder.record(tenantId, endpoint, statusCode, latencyMs, timestampMs)
     } catch {
-      this.#inner.failed()
+      this.#recorder.countFailure()
     }
   }
 
   start(tenantId) {
-    return new Guard(this.#inner, tenantId)
+    return new Guard(this.#recorder, tenantId)
   }
 
   report(options) {
-    const { by, limit, window, series, scope } = query(options, ['by', 'limit', 'window', 'series', 'scope'])
-    const report = this.#asked((native) => native.report(by, limit, window, series, scope))
-    this.#inner.ledger(report.stats)
+    const { by, limit, window, series, scope } = reportOptions(options, ['by', 'limit', 'window', 'series', 'scope'])
+    const report = this.#query((native) => native.report(by, limit, window, series, scope))
+    this.#recorder.withLostEvents(report.stats)
     return report
   }
 
   text(options) {
-    const { by, limit, window, scope } = query(options, ['by', 'limit', 'window', 'scope'])
+    const { by, limit, window, scope } = reportOptions(options, ['by', 'limit', 'window', 'scope'])
     return checked(() => {
-      this.#inner.settle()
-      return this.#inner.native.text(by, limit, window, scope)
+      this.#recorder.handOverAll()
+      return this.#recorder.native.text(by, limit, window, scope)
     })
   }
 
   verdict() {
-    return this.#asked((native) => native.verdict())
+    return this.#query((native) => native.verdict())
   }
 
   latencyVerdict() {
-    return this.#asked((native) => native.latencyVerdict())
+    return this.#query((native) => native.latencyVerdict())
   }
 
   tenant(tenantId, options) {
     const id = tenantOf(tenantId)
     if (id === undefined) throw wrongType('tenantId', tenantId, 'a string, bytes, a whole number or nothing')
-    const { window, scope } = query(options, ['window', 'scope'])
-    return this.#asked((native) => native.tenant(typeof id === 'string' ? encoded(id) : id, window, scope)) ?? undefined
+    const { window, scope } = reportOptions(options, ['window', 'scope'])
+    return this.#query((native) => native.tenant(idBytes(id, false), window, scope)) ?? undefined
   }
 
   stats() {
-    return this.#inner.ledger(this.#asked((native) => native.stats()))
+    return this.#recorder.withLostEvents(this.#query((native) => native.stats()))
   }
 
   memory() {
-    return this.#asked((native) => native.memory())
+    return this.#query((native) => native.memory())
   }
 
   tick() {
-    this.#inner.settle()
-    this.#inner.native.tick()
+    this.#recorder.handOverAll()
+    this.#recorder.native.tick()
   }
 
   admin(options) {
-    const { public: everybody } = object('options', options, ['public'])
-    if (everybody !== undefined && typeof everybody !== 'boolean') throw wrongType('public', everybody, 'true or false')
-    return new Admin(this.#inner, checked(() => this.#inner.native.admin(everybody === true)))
+    const { public: isPublic } = readOptions('options', options, ['public'])
+    if (isPublic !== undefined && typeof isPublic !== 'boolean') throw wrongType('public', isPublic, 'true or false')
+    return new Admin(this.#recorder, checked(() => this.#recorder.native.admin(isPublic === true)))
   }
 
   adapterFailed() {
-    this.#inner.failed()
+    this.#recorder.countFailure()
   }
 
   flush() {
-    this.#inner.batch.flush()
+    this.#recorder.batch.flush()
   }
 
   startExporter() {
-    if (!this.#inner.closed) attempt(this.#inner, () => this.#inner.native.startExporter())
+    if (!this.#recorder.closed) this.#recorder.attempt(() => this.#recorder.native.startExporter())
   }
 
   publish() {
     return checked(() => {
-      this.#inner.settle()
-      return this.#inner.native.publish()
+      this.#recorder.handOverAll()
+      return this.#recorder.native.publish()
     })
   }
 
   sharing() {
-    return this.#asked((native) => native.sharing())
+    return this.#query((native) => native.sharing())
   }
 
   alerts() {
-    return this.#asked((native) => native.alerts())
+    return this.#query((native) => native.alerts())
   }
 
   uptime(options) {
-    const series = checks(options)
-    return this.#asked((native) => native.uptime(series))
+    const series = uptimeSeries(options)
+    return this.#query((native) => native.uptime(series))
   }
 
   async testAlert(sink, options) {
-    const told = test(sink, options)
-    const { native } = this.#inner
-    return checkedLater(async () => {
-      const tested = (resolve, reject) => {
-        native.testAlert(told.sink, told.timeout, (error, json) => (error ? reject(error) : resolve(json)))
+    const { sink: name, timeout } = testAlertOptions(sink, options)
+    const { native } = this.#recorder
+    return checkedAsync(async () => {
+      const runTest = (resolve, reject) => {
+        native.testAlert(name, timeout, (error, json) => (error ? reject(error) : resolve(json)))
       }
-      return ofJson(await new Promise(tested))
+      return fromCoreJson(await new Promise(runTest))
     })
   }
 
   close() {
-    this.#inner.batch.flush()
-    this.#inner.closed = true
-    closing.delete(this.#inner)
-    attempt(this.#inner, () => this.#inner.native.closeExporter())
+    this.#recorder.batch.flush()
+    this.#recorder.closed = true
+    closedAtExit.delete(this.#recorder)
+    this.#recorder.attempt(() => this.#recorder.native.closeExporter())
   }
 
-  #asked(ask) {
+  /** Asks the native side once everything was handed over, and parses the answer. */
+  #query(ask) {
     return checked(() => {
-      this.#inner.settle()
-      return ofJson(ask(this.#inner.native))
+      this.#recorder.handOverAll()
+      return fromCoreJson(ask(this.#recorder.native))
     })
   }
 }
 
-/** Requests whose guard was collected: nobody will say how they ended. */
-const collected = new FinalizationRegistry(({ inner, flight, state }) => {
-  if (!state.done) attempt(inner, () => inner.finish(flight, state.endpoint, ABORTED, performance.now()))
-})
+const { recorderOf } = Sentinel
+delete Sentinel.recorderOf
 
-/** Runs what must not fail for the host. */
-function attempt(inner, run) {
-  try {
-    run()
-  } catch {
-    inner.failed()
-  }
-}
-
-class Guard {
-  #inner
-  #flight
-  #state
-
-  constructor(inner, tenantId) {
-    this.#inner = inner
-    this.#flight = new Flight()
-    this.#state = { done: inner.closed, endpoint: '' }
-    if (inner.closed) return
-    attempt(inner, () => {
-      this.#flight.tenant = this.#known(tenantOf(tenantId))
-      inner.takeOff(this.#flight)
-      collected.register(this, { inner, flight: this.#flight, state: this.#state })
-    })
-  }
-
-  tenant(tenantId) {
-    if (!this.#state.done) attempt(this.#inner, () => this.#inner.name(this.#flight, this.#known(tenantOf(tenantId))))
-  }
-
-  endpoint(endpoint) {
-    attempt(this.#inner, () => (this.#state.endpoint = this.#known(endpointOf(endpoint))))
-  }
-
-  finish(endpoint, statusCode) {
-    if (this.#state.done) return
-    this.#state.done = true
-    attempt(this.#inner, () => {
-      const status = statusOf(statusCode)
-      if (status === undefined) this.#inner.failed()
-      this.#inner.finish(this.#flight, this.#known(endpointOf(endpoint)), status ?? 0, performance.now())
-    })
-  }
-
-  discard() {
-    if (this.#state.done) return
-    this.#state.done = true
-    attempt(this.#inner, () => this.#inner.land(this.#flight))
-  }
-
-  #known(value) {
-    if (value === undefined) this.#inner.failed()
-    return value ?? ''
-  }
-}
-
-const { innerOf } = Sentinel
-delete Sentinel.innerOf
-
-module.exports = { Sentinel, Guard, innerOf }
+module.exports = { Sentinel, recorderOf }

@@ -22,7 +22,7 @@ function place(t) {
 
 /** The service, and a way to tell it what to do. */
 async function service(t, dir) {
-  const program = fileURLToPath(new URL('programs/host.js', import.meta.url))
+  const program = fileURLToPath(new URL('programs/many-processes.js', import.meta.url))
   const child = spawn(process.execPath, [program, dir], { stdio: ['pipe', 'pipe', 'inherit'] })
   t.after(async () => {
     child.stdin.end()

@@ -28,21 +28,21 @@ async function run(file, ...given) {
 
 test('a natural end is not held up, and counts', async () => {
   const began = Date.now()
-  const { code, out } = await run('ends.js', 'naturally')
+  const { code, out } = await run('exit.js', 'naturally')
   assert.equal(code, 0)
   assert.match(out, /accepted 7/)
   assert.ok(Date.now() - began < 10_000)
 })
 
 test('process.exit ends with its code, and counts', async () => {
-  const { code, out } = await run('ends.js', 'exit')
+  const { code, out } = await run('exit.js', 'exit')
   assert.equal(code, 3)
   assert.match(out, /accepted 7/)
 })
 
 test('an uncaught error ends with its code and its text, and counts', async () => {
   for (const how of ['throws', 'rejects']) {
-    const { code, out, err } = await run('ends.js', how)
+    const { code, out, err } = await run('exit.js', how)
     assert.equal(code, 1)
     assert.match(out, /accepted 7/)
     assert.match(err, /a bug in the application/)
@@ -50,15 +50,15 @@ test('an uncaught error ends with its code and its text, and counts', async () =
 })
 
 test('SIGTERM ends it like any other process; with a handler of its own, that one is heard and it counts', async () => {
-  const { code, ended } = await run('ends.js', 'waits', { signal: 'SIGTERM' })
+  const { code, ended } = await run('exit.js', 'waits', { signal: 'SIGTERM' })
   assert.deepEqual([code, ended], [null, 'SIGTERM'])
-  const handled = await run('ends.js', 'handles', { signal: 'SIGTERM' })
+  const handled = await run('exit.js', 'handles', { signal: 'SIGTERM' })
   assert.equal(handled.code, 0)
   assert.match(handled.out, /accepted 7/)
 })
 
 test('a timer that waits does not keep a process alive, nor does a request in flight', async () => {
-  const { code, out } = await run('ends.js', 'in flight')
+  const { code, out } = await run('exit.js', 'in flight')
   assert.equal(code, 0)
   assert.match(out, /accepted 7/)
 })
@@ -73,7 +73,7 @@ test('300 worker threads load the addon and are terminated, some in the middle o
 test('worker threads share a sentinel by its handle', async () => {
   const s = new Sentinel()
   s.record('main', '/', 200, 1)
-  const workers = Array.from({ length: 4 }, () => new Worker(at('shares.js'), { workerData: s.handle }))
+  const workers = Array.from({ length: 4 }, () => new Worker(at('worker-attaches.js'), { workerData: s.handle }))
   await Promise.all(workers.map((worker) => once(worker, 'exit')))
   assert.equal(s.stats().accepted, 4_001)
   assert.equal(s.tenant('worker').requests, 4_000)
