@@ -45,6 +45,7 @@ mod admin;
 mod body;
 mod grpc;
 mod layer;
+mod options;
 mod service;
 mod tenant;
 mod watch;
