@@ -141,9 +141,9 @@ pub(crate) fn rank(
     let (mut best, mut bar): (Vec<(Key, Number)>, Option<Key>) = (Vec::new(), None);
     let room = limit.saturating_mul(2).max(64);
     for (number, sum) in tenants {
-        out.tenants += u64::from(sum.counts[0] > 0);
-        if sum.counts[1] > 0 {
-            out.excess.add(sum.counts[1] as f64, (context.expected)(number, sum.counts[0]).0);
+        out.tenants += u64::from(sum.counts.requests > 0);
+        if sum.counts.errors > 0 {
+            out.excess.add(sum.counts.errors as f64, (context.expected)(number, sum.counts.requests).0);
         }
         if limit == 0 || bar.is_some_and(|bar| is_behind(by, &sum, context, number, &bar)) {
             continue;
@@ -164,17 +164,17 @@ pub(crate) fn rank(
 /// Whether a tenant's key is surely smaller than `bar`, by what is known of it at once: `expected` and `normal_slow` take long.
 fn is_behind(by: By, sum: &Sum, context: &Context<'_>, number: Number, bar: &Key) -> bool {
     match by {
-        By::Errors => !(context.is_culprit)(number) && [0.0, sum.counts[1] as f64] < [bar[0], bar[1]],
-        By::Latency => (sum.counts[2] as f64) < bar[0],
+        By::Errors => !(context.is_culprit)(number) && [0.0, sum.counts.errors as f64] < [bar[0], bar[1]],
+        By::Latency => (sum.counts.slow as f64) < bar[0],
         By::ErrorRate | By::Load | By::Requests => key(by, number, sum, context)[0] < bar[0],
     }
 }
 
 fn key(by: By, number: Number, sum: &Sum, context: &Context<'_>) -> Key {
-    let [n, e, slow] = sum.counts.map(|count| count as f64);
+    let [n, e, slow] = sum.counts.to_array().map(|count| count as f64);
     match by {
         By::Errors => {
-            let excess = e - (context.expected)(number, sum.counts[0]).0;
+            let excess = e - (context.expected)(number, sum.counts.requests).0;
             if (context.is_culprit)(number) { [1.0, excess, e] } else { [0.0, e, excess] }
         }
         By::ErrorRate => [wilson_lower(e, n, context.p0), e, n],
