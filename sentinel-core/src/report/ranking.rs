@@ -2,7 +2,7 @@
 
 use crate::block::dictionary::{Dictionary, Number};
 use crate::util::error::ConfigError;
-use crate::window::sums::Sum;
+use crate::window::sums::TenantSum;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -130,7 +130,7 @@ pub(crate) fn rank(
     by: By,
     limit: usize,
     context: &Context<'_>,
-    tenants: impl Iterator<Item = (Number, Sum)>,
+    tenants: impl Iterator<Item = (Number, TenantSum)>,
 ) -> Ranking {
     let order = |(a, i): &(Key, Number), (b, j): &(Key, Number)| {
         let falling = a.iter().zip(b).map(|(a, b)| b.total_cmp(a)).find(|order| order.is_ne());
@@ -162,7 +162,7 @@ pub(crate) fn rank(
 }
 
 /// Whether a tenant's key is surely smaller than `bar`, by what is known of it at once: `expected` and `normal_slow` take long.
-fn is_behind(by: By, sum: &Sum, context: &Context<'_>, number: Number, bar: &Key) -> bool {
+fn is_behind(by: By, sum: &TenantSum, context: &Context<'_>, number: Number, bar: &Key) -> bool {
     match by {
         By::Errors => !(context.is_culprit)(number) && [0.0, sum.counts.errors as f64] < [bar[0], bar[1]],
         By::Latency => (sum.counts.slow as f64) < bar[0],
@@ -170,7 +170,7 @@ fn is_behind(by: By, sum: &Sum, context: &Context<'_>, number: Number, bar: &Key
     }
 }
 
-fn key(by: By, number: Number, sum: &Sum, context: &Context<'_>) -> Key {
+fn key(by: By, number: Number, sum: &TenantSum, context: &Context<'_>) -> Key {
     let [n, e, slow] = sum.counts.to_array().map(|count| count as f64);
     match by {
         By::Errors => {
