@@ -1,29 +1,28 @@
 //! The state as bytes, so that who leads next goes on where the last one stopped. Any bytes give a state or an error.
 
+use super::engine::MAX_SERVICE_BYTES;
 use super::group::{Listed, Notice, Status};
 use super::key::{AlertId, Key, Subject};
-use super::reading::{MAX_ENDPOINT, MAX_NAME, MAX_NOTE, MAX_WITH};
+use super::reading::{MAX_ACCUSED_TOGETHER, MAX_ENDPOINT_BYTES, MAX_ERRORS_NAME_BYTES, MAX_NOTE_BYTES};
 use super::rule::Rule;
 use super::state::{Alert, Counts, Entry, Evidence, Phase, State, TargetEvidence, Why};
 use super::{LISTED, MAX_KEYS};
 use crate::event::tenant::MAX_ID;
-use crate::uptime::{Cause, MAX_NAME as MAX_CHECK};
+use crate::uptime::{Cause, MAX_NAME_BYTES};
 use crate::util::error::DecodeError;
 use crate::util::wire::{Reader, Writer, invalid};
 use crate::verdict::Kind;
 
-const MAGIC: [u8; 4] = *b"SNTA";
-const NOTICE: [u8; 4] = *b"SNTN";
-const ALERT: [u8; 4] = *b"SNTE";
-const VERSION: u8 = 1;
+const ALERT_STATE_MAGIC: [u8; 4] = *b"SNTA";
+const NOTICE_MAGIC: [u8; 4] = *b"SNTN";
+const ALERT_MAGIC: [u8; 4] = *b"SNTE";
+const ALERT_FORMAT: u8 = 1;
 /// What a step may leave of those that are over.
-const MAX_OVER: usize = 2 * MAX_KEYS;
-/// The longest name of a service, in bytes.
-const MAX_SERVICE: usize = 64;
+const MAX_DECODED_OVER: usize = 2 * MAX_KEYS;
 /// The least that an entry, and an alert, takes.
-const LEAST: usize = 6;
+const MIN_ITEM_BYTES: usize = 6;
 /// What a verdict can be; the place in the list is what is written.
-const KINDS: [Option<Kind>; 7] = [
+const WRITTEN_KINDS: [Option<Kind>; 7] = [
     None,
     Some(Kind::OneTenant),
     Some(Kind::FewTenants),
@@ -45,7 +44,7 @@ impl State {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(MAGIC, VERSION, 64 + 256 * (self.entries.len() + self.over.len()));
+        let mut out = Writer::new(ALERT_STATE_MAGIC, ALERT_FORMAT, 64 + 256 * (self.entries.len() + self.over.len()));
         out.moment(self.last_ms);
         out.moment(self.latest_ms);
         out.option(self.waited_ms, Writer::number);
@@ -81,7 +80,7 @@ impl State {
     /// assert!(matches!(State::decode(b"SNTB"), Err(DecodeError::Magic { .. })));
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, MAGIC, VERSION)?;
+        let mut input = Reader::open(bytes, ALERT_STATE_MAGIC, ALERT_FORMAT)?;
         let mut state = Self {
             last_ms: input.moment()?,
             latest_ms: input.moment()?,
@@ -117,7 +116,7 @@ impl State {
             let entry = Entry { phase, since_ms, held_ms, known, weight, normal_p95_ms, alert, told_ms };
             state.entries.insert(key, entry);
         }
-        for at in 0..input.few("over", MAX_OVER)? {
+        for at in 0..input.few("over", MAX_DECODED_OVER)? {
             let key = input.key()?;
             let alert = input.alert(&key)?;
             if alert.resolved_ms.is_none() || alert.why.is_none() {
@@ -140,7 +139,7 @@ impl Notice {
     /// assert_eq!(Notice::decode(&notice.encode()), Ok(notice));
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(NOTICE, VERSION, 64 + 256 * self.listed.len());
+        let mut out = Writer::new(NOTICE_MAGIC, ALERT_FORMAT, 64 + 256 * self.listed.len());
         let Self { id, at_ms, service, listed, more, firing, resolved, still, without_place, test } = self;
         out.0.extend_from_slice(&id.0);
         out.signed(*at_ms);
@@ -166,8 +165,9 @@ impl Notice {
     /// assert!(matches!(Notice::decode(b"SNTA"), Err(DecodeError::Magic { .. })));
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, NOTICE, VERSION)?;
-        let (id, at_ms, service) = (AlertId(input.array()?), input.signed()?, input.utf8("service", MAX_SERVICE)?);
+        let mut input = Reader::open(bytes, NOTICE_MAGIC, ALERT_FORMAT)?;
+        let (id, at_ms, service) =
+            (AlertId(input.array()?), input.signed()?, input.utf8("service", MAX_SERVICE_BYTES)?);
         let mut count = || Ok(input.number()? as usize);
         let (more, firing, resolved, still) = (count()?, count()?, count()?, count()?);
         let (without_place, test) = (input.number()?, input.flag("test")?);
@@ -200,7 +200,7 @@ impl Alert {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(ALERT, VERSION, 256);
+        let mut out = Writer::new(ALERT_MAGIC, ALERT_FORMAT, 256);
         out.key(&self.key);
         out.alert(self);
         out.finish()
@@ -217,7 +217,7 @@ impl Alert {
     /// assert!(Alert::decode(b"SNTE").is_err());
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, ALERT, VERSION)?;
+        let mut input = Reader::open(bytes, ALERT_MAGIC, ALERT_FORMAT)?;
         let key = input.key()?;
         let alert = input.alert(&key)?;
         input.end()?;
@@ -277,7 +277,7 @@ impl Writer {
         };
         self.numbers([alert.lasted_ms, why, u64::from(alert.told)]);
         let evidence = &alert.evidence;
-        let kind = KINDS.iter().position(|kind| *kind == evidence.kind).unwrap_or(0);
+        let kind = WRITTEN_KINDS.iter().position(|kind| *kind == evidence.kind).unwrap_or(0);
         self.signed(evidence.at_ms);
         self.numbers([evidence.window_ms, kind as u64, evidence.errors, evidence.of, evidence.requests]);
         self.number(u64::from(evidence.chronic));
@@ -337,7 +337,7 @@ impl Reader<'_> {
     }
 
     fn few(&mut self, field: &'static str, most: usize) -> Result<usize, DecodeError> {
-        let len = self.items(field, LEAST)?;
+        let len = self.items(field, MIN_ITEM_BYTES)?;
         if len <= most { Ok(len) } else { Err(invalid(field, len as u64, "as many as are followed")) }
     }
 
@@ -353,9 +353,11 @@ impl Reader<'_> {
         let rule = rule.ok_or_else(|| invalid("rule", found, "a rule of this version"))?;
         let subject = match self.number()? {
             0 if rule.is_verdict() => Subject::Everyone,
-            1 if rule.is_verdict() => Subject::Endpoint(self.utf8("endpoint", MAX_ENDPOINT)?),
+            1 if rule.is_verdict() => Subject::Endpoint(self.utf8("endpoint", MAX_ENDPOINT_BYTES)?),
             2 if !rule.is_of_targets() => Subject::Tenant(self.text("tenant", MAX_ID)?.to_vec()),
-            3 if rule.is_of_targets() && rule != Rule::OwnNetwork => Subject::Target(self.utf8("target", MAX_CHECK)?),
+            3 if rule.is_of_targets() && rule != Rule::OwnNetwork => {
+                Subject::Target(self.utf8("target", MAX_NAME_BYTES)?)
+            }
             4 if rule == Rule::OwnNetwork => Subject::OwnNetwork,
             other => return Err(invalid("subject", other, "0 to 4, as its rule has them")),
         };
@@ -380,22 +382,22 @@ impl Reader<'_> {
         Ok(Evidence {
             at_ms: self.signed()?,
             window_ms: self.number()?,
-            kind: KINDS[self.at_most("kind", KINDS.len() as u64 - 1, "0 to 6")? as usize],
+            kind: WRITTEN_KINDS[self.at_most("kind", WRITTEN_KINDS.len() as u64 - 1, "0 to 6")? as usize],
             errors: self.number()?,
             of: self.number()?,
             requests: self.number()?,
             chronic: self.flag("chronic")?,
-            what: self.utf8("what", MAX_NAME)?,
+            what: self.utf8("what", MAX_ERRORS_NAME_BYTES)?,
             share: self.float()?,
             excess_share: self.float()?,
             rate_without: self.float()?,
             rate_normal: self.float()?,
             p95_ms: self.float()?,
             normal_p95_ms: self.float()?,
-            endpoint: self.option(|input| input.utf8("endpoint", MAX_ENDPOINT))?,
-            note: self.option(|input| input.utf8("note", MAX_NOTE))?,
+            endpoint: self.option(|input| input.utf8("endpoint", MAX_ENDPOINT_BYTES))?,
+            note: self.option(|input| input.utf8("note", MAX_NOTE_BYTES))?,
             with: {
-                let len = self.at_most("with", MAX_WITH as u64, "0 to 8")?;
+                let len = self.at_most("with", MAX_ACCUSED_TOGETHER as u64, "0 to 8")?;
                 (0..len).map(|_| Ok(self.text("with", MAX_ID)?.to_vec())).collect::<Result<_, DecodeError>>()?
             },
             target: self.option(Self::target)?,
@@ -404,7 +406,7 @@ impl Reader<'_> {
 
     fn target(&mut self) -> Result<TargetEvidence, DecodeError> {
         Ok(TargetEvidence {
-            url: self.utf8("url", MAX_ENDPOINT)?,
+            url: self.utf8("url", MAX_ENDPOINT_BYTES)?,
             since_ms: self.signed()?,
             cause: Cause::of_tag(self.number()?)?,
             http_status: Some(self.at_most("http_status", 999, "0 to 999")? as u16).filter(|status| *status > 0),

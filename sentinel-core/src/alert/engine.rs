@@ -3,21 +3,20 @@
 use super::facts::Facts;
 use super::group::Notice;
 use super::key::{Key, Subject, id_of};
-use super::reading::{Reading, evidence, found, normal_ms, read};
-use super::rule::{Rule, Rules};
+use super::reading::{Candidate, Reading, evidence, found, normal_ms, read};
+use super::rule::{HoldTimes, Rule, Rules};
 use super::state::{Alert, Entry, Evidence, Phase, State, Transition, Why};
-use super::time::{Time, at_least};
-use super::{FOR_VERDICTS, MAX_KEYS};
+use super::time::{StepTime, at_least};
+use super::{MAX_KEYS, PLACES_FOR_VERDICTS};
 use crate::util::error::ConfigError;
 use crate::util::wire::MAX_COUNT;
-use std::cmp::Reverse;
 
 /// A look that is older than this (or younger) is none. Also the longest step that counts as observed: beyond it nobody has looked.
-const FRESH_MS: u64 = 120_000;
+const MAX_LOOK_AGE_MS: u64 = 120_000;
 /// So long a slow tenant is compared with what was normal before; then with what is normal by now.
-const FROZEN_MS: u64 = 24 * 3_600_000;
+const NORMAL_FROZEN_MS: u64 = 24 * 3_600_000;
 /// The longest name of a service, in bytes.
-const LONGEST: usize = 64;
+pub(super) const MAX_SERVICE_BYTES: usize = 64;
 
 /// The rules of a service, checked. It holds no state: [`Alerts::step`] takes it and gives it back.
 ///
@@ -65,9 +64,9 @@ impl Alerts {
     /// assert_eq!(error.to_string(), "tenant_errors.at_least: 0 is not allowed; allowed: 1 to 2^53");
     /// ```
     pub fn new(service: &str, rules: Rules) -> Result<Self, ConfigError> {
-        if !(1..=LONGEST).contains(&service.len()) {
-            let shown: String = service.chars().take(LONGEST + 1).collect();
-            return Err(ConfigError::new("service", format!("{shown:?}"), format!("1 to {LONGEST} bytes")));
+        if !(1..=MAX_SERVICE_BYTES).contains(&service.len()) {
+            let shown: String = service.chars().take(MAX_SERVICE_BYTES + 1).collect();
+            return Err(ConfigError::new("service", format!("{shown:?}"), format!("1 to {MAX_SERVICE_BYTES} bytes")));
         }
         Ok(Self { service: service.into(), rules: rules.validated()? })
     }
@@ -102,13 +101,14 @@ impl Alerts {
     pub fn step(&self, mut state: State, now_ms: i64, facts: Option<&Facts>) -> (State, Outcome) {
         let limit = MAX_COUNT as i64;
         let now_ms = now_ms.clamp(-limit, limit);
-        let passed = state.last_ms.map_or(0, |last| u64::try_from(now_ms - last).unwrap_or(0));
-        let time = Time { now_ms, passed, observed: if passed <= FRESH_MS { passed } else { 0 } };
-        let facts = facts.filter(|facts| facts.as_of_ms.abs_diff(now_ms) <= FRESH_MS);
+        let passed_ms = state.last_ms.map_or(0, |last| u64::try_from(now_ms - last).unwrap_or(0));
+        let observed_ms = if passed_ms <= MAX_LOOK_AGE_MS { passed_ms } else { 0 };
+        let time = StepTime { now_ms, passed_ms, observed_ms };
+        let facts = facts.filter(|facts| facts.as_of_ms.abs_diff(now_ms) <= MAX_LOOK_AGE_MS);
         if facts.is_none() {
             state.counts.missing = state.counts.missing.saturating_add(1);
         }
-        let mut life = Life { alerts: self, facts, time, id_ms: id_ms(&state, now_ms), transitions: Vec::new() };
+        let mut life = LifeCycle { alerts: self, facts, time, id_ms: id_ms(&state, now_ms), transitions: Vec::new() };
         life.followed(&mut state);
         life.newcomers(&mut state);
         if life.transitions.iter().any(Transition::fires) {
@@ -127,26 +127,26 @@ fn id_ms(state: &State, now_ms: i64) -> i64 {
 }
 
 /// One step.
-struct Life<'a> {
+struct LifeCycle<'a> {
     alerts: &'a Alerts,
     facts: Option<&'a Facts>,
-    time: Time,
+    time: StepTime,
     id_ms: i64,
     transitions: Vec<Transition>,
 }
 
-impl Life<'_> {
+impl LifeCycle<'_> {
     /// Those that are followed already.
     fn followed(&mut self, state: &mut State) {
         for (key, mut entry) in std::mem::take(&mut state.entries) {
             if let Some(alert) = &mut entry.alert {
-                alert.lasted_ms = alert.lasted_ms.saturating_add(self.time.passed);
+                alert.lasted_ms = alert.lasted_ms.saturating_add(self.time.passed_ms);
             }
-            let Some((hold, keep)) = self.alerts.rules.times(key.rule) else {
+            let Some(HoldTimes { hold, keep_firing }) = self.alerts.rules.hold_times(key.rule) else {
                 self.end(state, &key, entry, Why::RuleOff);
                 continue;
             };
-            let thawed = entry.alert.as_ref().is_some_and(|alert| alert.lasted_ms >= FROZEN_MS);
+            let thawed = entry.alert.as_ref().is_some_and(|alert| alert.lasted_ms >= NORMAL_FROZEN_MS);
             let normal_ms = entry.normal_p95_ms.filter(|_| !thawed);
             let reading = self.facts.map_or(Reading::Unknown, |facts| read(&self.alerts.rules, &key, facts, normal_ms));
             entry.known = reading != Reading::Unknown;
@@ -158,16 +158,18 @@ impl Life<'_> {
                 }
                 (_, Reading::Unknown) | (Phase::Firing, Reading::Above | Reading::Between) => {}
                 (Phase::Pending, Reading::Above) => {
-                    entry.held_ms = entry.held_ms.saturating_add(self.time.observed);
+                    entry.held_ms = entry.held_ms.saturating_add(self.time.observed_ms);
                     if at_least(entry.held_ms, hold) {
                         self.fire(&key, &mut entry);
                     }
                 }
                 (Phase::Recovering, Reading::Above | Reading::Between) => self.turn(&key, &mut entry, Phase::Firing),
-                (Phase::Firing, Reading::Below) if !keep.is_zero() => self.turn(&key, &mut entry, Phase::Recovering),
+                (Phase::Firing, Reading::Below) if !keep_firing.is_zero() => {
+                    self.turn(&key, &mut entry, Phase::Recovering);
+                }
                 (Phase::Recovering, Reading::Below) => {
-                    entry.held_ms = entry.held_ms.saturating_add(self.time.observed);
-                    if at_least(entry.held_ms, keep) {
+                    entry.held_ms = entry.held_ms.saturating_add(self.time.observed_ms);
+                    if at_least(entry.held_ms, keep_firing) {
                         self.end(state, &key, entry, Why::Recovered);
                         continue;
                     }
@@ -197,33 +199,35 @@ impl Life<'_> {
     fn newcomers(&mut self, state: &mut State) {
         let Some(facts) = self.facts else { return };
         let mut found = found(&self.alerts.rules, facts);
-        found.sort_by(|a, b| importance(&a.0, a.1).cmp(&importance(&b.0, b.1)));
+        found.sort_by(|a, b| a.importance().cmp(&b.importance()));
         let pending = state.entries.iter().filter(|(_, entry)| entry.phase == Phase::Pending);
-        let mut pending: Vec<(Key, u64)> = pending.map(|(key, entry)| (key.clone(), entry.weight)).collect();
-        pending.sort_by(|a, b| importance(&a.0, a.1).cmp(&importance(&b.0, b.1)));
+        let mut pending: Vec<Candidate> =
+            pending.map(|(key, entry)| Candidate { key: key.clone(), weight: entry.weight }).collect();
+        pending.sort_by(|a, b| a.importance().cmp(&b.importance()));
         let (mut evicted, mut without_place) = (0_u64, 0_u64);
-        for (key, weight) in found {
-            if let Some(entry) = state.entries.get_mut(&key) {
-                entry.weight = weight;
+        for candidate in found {
+            if let Some(entry) = state.entries.get_mut(&candidate.key) {
+                entry.weight = candidate.weight;
                 continue;
             }
-            let places =
-                if key.rule.is_verdict() || key.rule == Rule::OwnNetwork { MAX_KEYS } else { MAX_KEYS - FOR_VERDICTS };
+            let reserved = candidate.key.rule.is_verdict() || candidate.key.rule == Rule::OwnNetwork;
+            let places = if reserved { MAX_KEYS } else { MAX_KEYS - PLACES_FOR_VERDICTS };
             if state.entries.len() >= places {
-                let less = pending.pop_if(|(other, others)| importance(other, *others) > importance(&key, weight));
-                let Some((other, entry)) = less.and_then(|(other, _)| state.entries.remove_entry(&other)) else {
+                let less = pending.pop_if(|other| other.importance() > candidate.importance());
+                let Some((other, entry)) = less.and_then(|other| state.entries.remove_entry(&other.key)) else {
                     without_place += 1;
                     continue;
                 };
                 evicted += 1;
                 self.say(&other, entry.phase, Phase::Ok, None);
             }
+            let Candidate { key, weight } = candidate;
             let normal_p95_ms = normal_ms(&key, facts);
             let (since_ms, phase) = (self.time.now_ms, Phase::Ok);
             let mut entry =
                 Entry { phase, since_ms, held_ms: 0, known: true, weight, normal_p95_ms, alert: None, told_ms: None };
-            match self.alerts.rules.times(key.rule) {
-                Some((hold, _)) if hold.is_zero() => self.fire(&key, &mut entry),
+            match self.alerts.rules.hold_times(key.rule) {
+                Some(times) if times.hold.is_zero() => self.fire(&key, &mut entry),
                 _ => self.turn(&key, &mut entry, Phase::Pending),
             }
             state.entries.insert(key, entry);
@@ -272,9 +276,4 @@ impl Life<'_> {
     fn say(&mut self, key: &Key, from: Phase, to: Phase, alert: Option<Alert>) {
         self.transitions.push(Transition { at_ms: self.time.now_ms, key: key.clone(), from, to, alert });
     }
-}
-
-/// The most important first: by rule, then by weight.
-fn importance(key: &Key, weight: u64) -> (super::Rule, Reverse<u64>, &Subject) {
-    (key.rule, Reverse(weight), &key.subject)
 }

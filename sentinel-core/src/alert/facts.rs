@@ -1,16 +1,16 @@
 //! What rules are judged on: the verdicts and rows of a look, and how far they can be trusted.
 
+use super::rule::Rule;
 use crate::event::tenant::{UNATTRIBUTED, bounded, id_shown_as};
 use crate::report::scope::Scope;
 use crate::report::{BaselineKind, Report, TenantReport, TenantRow};
 use crate::uptime::CheckStatus;
+use crate::util::wilson::wilson_lower;
 use crate::verdict::{COLD_RATE, Kind, Verdict};
 use std::collections::BTreeMap;
 
 /// Rows that facts hold; what is beyond is as if it had not been listed.
 const MAX_ROWS: usize = 4_096;
-/// z of the Wilson bound.
-const Z: f64 = 1.96;
 
 /// What a look found. Made from reports of the widest scope; see [`Facts::of`].
 ///
@@ -55,21 +55,21 @@ pub struct Facts {
     pub note: Option<String>,
     /// Whose events the first report was about.
     scope: Option<Scope>,
-    /// Of errors, of latency.
-    verdicts: [Accused; 2],
+    errors_verdict: Accused,
+    latency_verdict: Accused,
     rows: BTreeMap<Vec<u8>, Row>,
-    targets: Option<Targets>,
+    targets: Option<TargetFacts>,
 }
 
 /// What is known of uptime checks.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Targets {
+pub(super) struct TargetFacts {
     statuses: BTreeMap<String, CheckStatus>,
     /// Since when this side's own network is down, Unix ms.
     pub(super) network_down_since_ms: Option<i64>,
 }
 
-impl Targets {
+impl TargetFacts {
     pub(super) fn find(&self, name: &str) -> Option<&CheckStatus> {
         self.statuses.get(name)
     }
@@ -118,7 +118,7 @@ impl Row {
     /// assert_eq!(Row::default().share_at_least(0), 0.0);
     /// ```
     pub fn share_at_least(&self, all: u64) -> f64 {
-        wilson(self.errors, all)
+        certain_share(self.errors, all)
     }
 
     fn of(row: &TenantRow) -> Self {
@@ -135,15 +135,12 @@ impl Row {
     }
 }
 
-/// The lower end of the Wilson interval of `part` in `all`.
-pub(super) fn wilson(part: u64, all: u64) -> f64 {
+/// The share of `all` that `part` certainly is, 0 to 1: the lower end of the Wilson interval; 0 when `all` is 0.
+pub(super) fn certain_share(part: u64, all: u64) -> f64 {
     if all == 0 {
         return 0.0;
     }
-    let (n, p) = (all as f64, part.min(all) as f64 / all as f64);
-    let z2 = Z * Z;
-    let spread = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    ((p + z2 / (2.0 * n) - spread) / (1.0 + z2 / n)).max(0.0)
+    wilson_lower(part.min(all) as f64 / all as f64, all as f64).max(0.0)
 }
 
 /// What a verdict says, and of whom.
@@ -216,6 +213,12 @@ impl Accused {
         }
     }
 
+    /// The same with ids that are as long as ids may be.
+    fn bounded(mut self) -> Self {
+        self.tenants.iter_mut().for_each(|id| *id = bounded(id).0.into_owned());
+        self
+    }
+
     /// It can be believed without knowing what is normal: the judges' own rule for an outage in the time before they know.
     pub(super) fn is_certain(&self) -> bool {
         !self.cold || (self.kind == Kind::Everyone && self.rate_without.is_some_and(|rate| rate >= COLD_RATE))
@@ -244,7 +247,8 @@ impl Facts {
             unlisted_errors: 0,
             note: None,
             scope: None,
-            verdicts: [Accused::default(), Accused::default()],
+            errors_verdict: Accused::default(),
+            latency_verdict: Accused::default(),
             rows: BTreeMap::new(),
             targets: None,
         }
@@ -270,7 +274,8 @@ impl Facts {
             unlisted_errors: report.tail.bound.errors,
             note: report.scope_note.clone(),
             scope: Some(report.scope),
-            verdicts: [Accused::of(&report.verdict), Accused::of(&report.latency_verdict)],
+            errors_verdict: Accused::of(&report.verdict),
+            latency_verdict: Accused::of(&report.latency_verdict),
             ..Self::new(report.as_of, report.window_ms)
         };
         facts.rows(report);
@@ -348,7 +353,7 @@ impl Facts {
     /// ```
     #[must_use]
     pub fn with_verdict(self, accused: Accused) -> Self {
-        self.with(false, accused)
+        Self { errors_verdict: accused.bounded(), ..self }
     }
 
     /// Says what the verdict on latency is.
@@ -361,7 +366,7 @@ impl Facts {
     /// ```
     #[must_use]
     pub fn with_latency_verdict(self, accused: Accused) -> Self {
-        self.with(true, accused)
+        Self { latency_verdict: accused.bounded(), ..self }
     }
 
     /// With uptime checks: those that are [troubled](crate::uptime::Uptime::troubled) and those that there is an alert about
@@ -381,21 +386,16 @@ impl Facts {
     #[must_use]
     pub fn with_targets(self, statuses: Vec<CheckStatus>, network_down_since_ms: Option<i64>) -> Self {
         let statuses = statuses.into_iter().map(|status| (status.name.clone(), status)).collect();
-        Self { targets: Some(Targets { statuses, network_down_since_ms }), ..self }
+        Self { targets: Some(TargetFacts { statuses, network_down_since_ms }), ..self }
     }
 
-    pub(super) fn targets(&self) -> Option<&Targets> {
+    pub(super) fn targets(&self) -> Option<&TargetFacts> {
         self.targets.as_ref()
     }
 
-    fn with(mut self, latency: bool, mut accused: Accused) -> Self {
-        accused.tenants.iter_mut().for_each(|id| *id = bounded(id).0.into_owned());
-        self.verdicts[usize::from(latency)] = accused;
-        self
-    }
-
-    pub(super) fn verdict(&self, latency: bool) -> &Accused {
-        &self.verdicts[usize::from(latency)]
+    /// The verdict that a rule reads: that on latency for [`Rule::VerdictLatency`], that on errors for every other rule.
+    pub(super) fn verdict(&self, rule: Rule) -> &Accused {
+        if rule == Rule::VerdictLatency { &self.latency_verdict } else { &self.errors_verdict }
     }
 
     /// Everybody who may be accused: the rows without `unattributed`.

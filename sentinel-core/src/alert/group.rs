@@ -2,17 +2,18 @@
 
 use super::LISTED;
 use super::engine::Alerts;
-use super::key::{AlertId, id_of};
+use super::key::{AlertId, Key, id_of};
 use super::rule::{Grouping, Rule};
 use super::state::{Alert, Entry, Phase, State};
-use super::time::{Time, at_least};
+use super::time::{StepTime, at_least};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::time::Duration;
 
-const DAY: Duration = Duration::from_hours(24);
+const CERTIFICATE_REPEAT: Duration = Duration::from_hours(24);
 
 /// So many that are over are not kept waiting.
-const MAX_OVER: usize = 512;
+const MAX_UNTOLD_OVER: usize = 512;
 
 /// What a notice says of an alert.
 ///
@@ -150,17 +151,32 @@ impl Notice {
     }
 }
 
+/// An alert that a notice is about, listed in it or not.
+struct Told {
+    status: Status,
+    /// Bad requests behind it.
+    weight: u64,
+    alert: Alert,
+}
+
+impl Told {
+    /// The sort key of a notice: by status, then by rule, then by falling weight, then by key.
+    fn order(&self) -> (Status, Rule, Reverse<u64>, &Key) {
+        (self.status, self.alert.key.rule, Reverse(self.weight), &self.alert.key)
+    }
+}
+
 /// How often what goes on is told again. A certificate is for the day: it expires for weeks.
 fn repeats(entry: &Entry, repeat: Duration) -> Duration {
     let daily = entry.alert.as_ref().is_some_and(|alert| alert.key.rule == Rule::CertificateExpiring);
-    if daily { repeat.max(DAY) } else { repeat }
+    if daily { repeat.max(CERTIFICATE_REPEAT) } else { repeat }
 }
 
 impl Alerts {
     /// Told: what is new after 15 s, then every 5 min while anything fires; what goes on, every 4 h.
-    pub(super) fn group(&self, state: &mut State, time: Time) -> Option<Notice> {
+    pub(super) fn group(&self, state: &mut State, time: StepTime) -> Option<Notice> {
         let Grouping { first, then, repeat } = self.rules.grouping;
-        let add = |ms: &mut Option<u64>| *ms = ms.map(|ms| ms.saturating_add(time.passed));
+        let add = |ms: &mut Option<u64>| *ms = ms.map(|ms| ms.saturating_add(time.passed_ms));
         add(&mut state.quiet_ms);
         state.entries.values_mut().for_each(|entry| add(&mut entry.told_ms));
         let fires = |entry: &&mut Entry| matches!(entry.phase, Phase::Firing | Phase::Recovering);
@@ -175,12 +191,12 @@ impl Alerts {
         let again = |entry: &Entry| entry.told_ms.is_some_and(|ms| at_least(ms, repeats(entry, repeat)));
         let tell_news = state.waited_ms.is_some_and(|ms| at_least(ms, first))
             && state.quiet_ms.is_none_or(|ms| at_least(ms, then))
-            || state.over.len() >= MAX_OVER;
+            || state.over.len() >= MAX_UNTOLD_OVER;
         if !tell_news && !state.entries.values().any(again) {
             return None;
         }
 
-        let mut about: Vec<(Status, u64, Alert)> = Vec::new();
+        let mut about: Vec<Told> = Vec::new();
         let mut still = 0;
         for entry in state.entries.values_mut() {
             let again = again(entry);
@@ -188,18 +204,15 @@ impl Alerts {
             let status = if alert.told { Status::Still } else { Status::Firing };
             still += usize::from(alert.told);
             if !alert.told || again {
-                about.push((status, entry.weight, alert.clone()));
+                about.push(Told { status, weight: entry.weight, alert: alert.clone() });
                 (alert.told, entry.told_ms) = (true, Some(0));
             }
         }
-        about.extend(
-            std::mem::take(&mut state.over).into_iter().map(|alert| (Status::Resolved, alert.evidence.errors, alert)),
-        );
+        let over = std::mem::take(&mut state.over).into_iter();
+        about.extend(over.map(|alert| Told { status: Status::Resolved, weight: alert.evidence.errors, alert }));
         (state.waited_ms, state.quiet_ms) = (None, state.entries.values().any(|e| e.alert.is_some()).then_some(0));
-        about.sort_by(|(a, x, one), (b, y, other)| {
-            (a, one.key.rule, y, &one.key).cmp(&(b, other.key.rule, x, &other.key))
-        });
-        let with = |wanted: Status| about.iter().filter(|(status, ..)| *status == wanted).count();
+        about.sort_by(|a, b| a.order().cmp(&b.order()));
+        let with = |wanted: Status| about.iter().filter(|told| told.status == wanted).count();
         let (firing, resolved) = (with(Status::Firing), with(Status::Resolved));
         state.counts.notices = state.counts.notices.saturating_add(1);
         Some(Notice {
@@ -212,14 +225,14 @@ impl Alerts {
             still,
             without_place: state.counts.without_place,
             test: false,
-            listed: about.into_iter().take(LISTED).map(|(status, _, alert)| Listed { status, alert }).collect(),
+            listed: about.into_iter().take(LISTED).map(|Told { status, alert, .. }| Listed { status, alert }).collect(),
         })
     }
 
-    fn notice_id(&self, number: u64, about: &[(Status, u64, Alert)]) -> AlertId {
+    fn notice_id(&self, number: u64, about: &[Told]) -> AlertId {
         let number = number.to_le_bytes();
         let mut parts: Vec<&[u8]> = vec![self.service.as_bytes(), b"notice", &number];
-        for (status, _, alert) in about {
+        for Told { status, alert, .. } in about {
             parts.push(&alert.id.0);
             parts.push(if *status == Status::Resolved { b"resolved" } else { b"firing" });
         }

@@ -53,6 +53,6 @@ pub use state::{Alert, Counts, Entry, Evidence, Phase, State, TargetEvidence, Tr
 /// Alerts that are followed at a time, pending ones included.
 pub const MAX_KEYS: usize = 1_024;
 /// Of them, those that only verdicts may take: tenants that exceed a threshold cannot keep a verdict out.
-const FOR_VERDICTS: usize = 64;
+const PLACES_FOR_VERDICTS: usize = 64;
 /// Alerts that a notice lists; the others are counted.
 pub const LISTED: usize = 20;

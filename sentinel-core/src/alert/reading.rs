@@ -1,11 +1,14 @@
 //! What a look says of one alert: is its condition there, gone, between the two, or not to be known. One function a rule.
 
-use super::facts::{Accused, Facts, Row, wilson};
+use super::facts::{Accused, Facts, Row, certain_share};
 use super::key::{Key, Subject};
-use super::rule::{LATENCY_LEAVES, Rule, Rules, SHARE_FROM, SHARE_LEAVES, SHARE_UNTIL, TenantLatency};
+use super::rule::{
+    LATENCY_OVER_FACTOR, Rule, Rules, SHARE_MIN_ERRORS, SHARE_OVER_ERRORS, SHARE_OVER_FACTOR, TenantLatency,
+};
 use super::state::{Evidence, TargetEvidence};
 use crate::uptime::{CheckStatus, Status};
 use crate::verdict::Kind;
+use std::cmp::Reverse;
 
 /// The band between `Above` and `Below` is the hysteresis: it neither begins an alert nor ends one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +72,7 @@ fn target(key: &Key, facts: &Facts) -> Reading {
 
 /// Named, or not: the judges have their own hysteresis, and `keep_firing_for` comes on top.
 fn verdict(rules: &Rules, key: &Key, facts: &Facts) -> Reading {
-    let accused = facts.verdict(key.rule == Rule::VerdictLatency);
+    let accused = facts.verdict(key.rule);
     let named = accuses(rules, accused) && subjects(accused).any(|subject| subject == key.subject);
     match named {
         _ if facts.partial => Reading::Unknown,
@@ -90,7 +93,9 @@ fn subjects(accused: &Accused) -> impl Iterator<Item = Subject> + '_ {
         _ => &[],
     };
     let other = match accused.kind {
-        Kind::OneEndpoint => accused.endpoint.as_deref().map(|endpoint| Subject::Endpoint(cut(endpoint, MAX_ENDPOINT))),
+        Kind::OneEndpoint => {
+            accused.endpoint.as_deref().map(|endpoint| Subject::Endpoint(cut(endpoint, MAX_ENDPOINT_BYTES)))
+        }
         Kind::Everyone => Some(Subject::Everyone),
         _ => None,
     };
@@ -114,12 +119,12 @@ fn share(above: f64, row: &Row, facts: &Facts) -> Reading {
     if facts.partial {
         return Reading::Unknown;
     }
-    let most = wilson(row.errors.saturating_add(row.errors_bound), facts.errors);
-    if facts.errors >= SHARE_FROM && row.share_at_least(facts.errors) > above {
+    let most = certain_share(row.errors.saturating_add(row.errors_bound), facts.errors);
+    if facts.errors >= SHARE_MIN_ERRORS && row.share_at_least(facts.errors) > above {
         Reading::Above
     } else if facts.cold {
         Reading::Unknown
-    } else if facts.errors <= SHARE_UNTIL || most <= SHARE_LEAVES * above {
+    } else if facts.errors <= SHARE_OVER_ERRORS || most <= SHARE_OVER_FACTOR * above {
         Reading::Below
     } else {
         Reading::Between
@@ -141,24 +146,39 @@ fn latency(rule: &TenantLatency, row: &Row, facts: &Facts, normal_ms: Option<f64
     };
     match ratio {
         Some(ratio) if ratio > rule.factor && row.requests >= rule.min_requests => Reading::Above,
-        Some(ratio) if ratio <= LATENCY_LEAVES => Reading::Below,
+        Some(ratio) if ratio <= LATENCY_OVER_FACTOR => Reading::Below,
         Some(ratio) if ratio.is_finite() => Reading::Between,
         _ => Reading::Unknown,
     }
 }
 
-/// Everything that an enabled rule says is there, with its weight: the bad requests behind it.
-pub(super) fn found(rules: &Rules, facts: &Facts) -> Vec<(Key, u64)> {
+/// A condition that a look finds, and how much it weighs against others when places are short.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) key: Key,
+    /// The bad requests behind it; 0 for targets.
+    pub(super) weight: u64,
+}
+
+impl Candidate {
+    /// The sort key that puts the most important first: by rule, then by falling weight, then by subject.
+    pub(super) fn importance(&self) -> (Rule, Reverse<u64>, &Subject) {
+        (self.key.rule, Reverse(self.weight), &self.key.subject)
+    }
+}
+
+/// Every condition of an enabled rule that the look finds above its threshold.
+pub(super) fn found(rules: &Rules, facts: &Facts) -> Vec<Candidate> {
     let mut out = Vec::new();
     let mut add = |rule: Rule, subject: Subject, weight: u64| {
         let key = Key { rule, subject };
         if read(rules, &key, facts, None) == Reading::Above {
-            out.push((key, weight));
+            out.push(Candidate { key, weight });
         }
     };
-    let on = |rule: &Rule| rules.times(*rule).is_some();
+    let on = |rule: &Rule| rules.hold_times(*rule).is_some();
     for rule in [Rule::VerdictErrors, Rule::VerdictLatency].into_iter().filter(on) {
-        let accused = facts.verdict(rule == Rule::VerdictLatency);
+        let accused = facts.verdict(rule);
         for subject in subjects(accused) {
             // Of a few, each by its own errors, where they are known.
             let own = match (&subject, accused.kind) {
@@ -193,11 +213,11 @@ pub(super) fn normal_ms(key: &Key, facts: &Facts) -> Option<f64> {
 }
 
 /// Longest texts that an alert keeps, in bytes.
-pub(super) const MAX_ENDPOINT: usize = 2_048;
-pub(super) const MAX_NOTE: usize = 256;
-pub(super) const MAX_NAME: usize = 32;
+pub(super) const MAX_ENDPOINT_BYTES: usize = 2_048;
+pub(super) const MAX_NOTE_BYTES: usize = 256;
+pub(super) const MAX_ERRORS_NAME_BYTES: usize = 32;
 /// Most tenants that are accused together.
-pub(super) const MAX_WITH: usize = 8;
+pub(super) const MAX_ACCUSED_TOGETHER: usize = 8;
 
 /// At most so many bytes, whole characters.
 pub(super) fn cut(text: &str, most: usize) -> String {
@@ -223,7 +243,7 @@ pub(super) fn evidence(key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Evid
         at_ms: facts.as_of_ms,
         window_ms: facts.window_ms,
         kind: None,
-        what: cut(&facts.errors_name, MAX_NAME),
+        what: cut(&facts.errors_name, MAX_ERRORS_NAME_BYTES),
         errors: 0,
         of: 0,
         requests: row.map_or(0, |row| row.requests),
@@ -237,7 +257,7 @@ pub(super) fn evidence(key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Evid
         with: Vec::new(),
         chronic: row.is_some_and(|row| row.chronic),
         target: None,
-        note: facts.note.as_deref().map(|note| cut(note, MAX_NOTE)),
+        note: facts.note.as_deref().map(|note| cut(note, MAX_NOTE_BYTES)),
     };
     match key.rule {
         Rule::OwnNetwork | Rule::TargetDown | Rule::CertificateExpiring => {
@@ -246,7 +266,7 @@ pub(super) fn evidence(key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Evid
         }
         Rule::VerdictErrors | Rule::VerdictLatency => {
             let latency = key.rule == Rule::VerdictLatency;
-            let accused = facts.verdict(latency);
+            let accused = facts.verdict(key.rule);
             let others = subjects(accused).filter(|subject| *subject != key.subject);
             let endpoint = accused.endpoint.clone().or(top.filter(|_| !latency && accused.kind == Kind::OneTenant));
             Evidence {
@@ -259,8 +279,8 @@ pub(super) fn evidence(key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Evid
                 excess_share: finite(accused.excess_share),
                 rate_without: finite(accused.rate_without),
                 rate_normal: finite(accused.rate_normal),
-                endpoint: endpoint.map(|endpoint| cut(&endpoint, MAX_ENDPOINT)),
-                with: others.filter_map(Subject::into_tenant).take(MAX_WITH).collect(),
+                endpoint: endpoint.map(|endpoint| cut(&endpoint, MAX_ENDPOINT_BYTES)),
+                with: others.filter_map(Subject::into_tenant).take(MAX_ACCUSED_TOGETHER).collect(),
                 ..empty
             }
         }
@@ -270,7 +290,7 @@ pub(super) fn evidence(key: &Key, facts: &Facts, normal_ms: Option<f64>) -> Evid
                 errors,
                 of: facts.errors,
                 share: (facts.errors > 0).then(|| errors as f64 / facts.errors as f64),
-                endpoint: top.map(|endpoint| cut(&endpoint, MAX_ENDPOINT)),
+                endpoint: top.map(|endpoint| cut(&endpoint, MAX_ENDPOINT_BYTES)),
                 ..empty
             }
         }
@@ -290,7 +310,7 @@ fn target_evidence(key: &Key, facts: &Facts) -> TargetEvidence {
         let since_ms = targets.and_then(|targets| targets.network_down_since_ms).unwrap_or(facts.as_of_ms);
         return TargetEvidence { since_ms, ..TargetEvidence::default() };
     };
-    let url = cut(target, MAX_ENDPOINT);
+    let url = cut(target, MAX_ENDPOINT_BYTES);
     if key.rule == Rule::CertificateExpiring {
         let expires_ms = expires_ms.filter(|_| *expiring);
         return TargetEvidence { url, since_ms: facts.as_of_ms, expires_ms, ..TargetEvidence::default() };

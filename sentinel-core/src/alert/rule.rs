@@ -10,13 +10,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Failures of everybody from which on a share of them means something, and below which an alert about it is over.
-pub(super) const SHARE_FROM: u64 = 50;
-pub(super) const SHARE_UNTIL: u64 = SHARE_FROM / 2;
+pub(super) const SHARE_MIN_ERRORS: u64 = 50;
+pub(super) const SHARE_OVER_ERRORS: u64 = SHARE_MIN_ERRORS / 2;
 /// Where an alert ends: at half of the errors, at 0.8 of the share, at 1.5 times the normal latency.
-pub(super) const SHARE_LEAVES: f64 = 0.8;
-pub(super) const LATENCY_LEAVES: f64 = 1.5;
+pub(super) const SHARE_OVER_FACTOR: f64 = 0.8;
+pub(super) const LATENCY_OVER_FACTOR: f64 = 1.5;
 
-const LONGEST: Duration = Duration::from_hours(24);
+const MAX_HOLD: Duration = Duration::from_hours(24);
 
 /// What an alert is about, in the order of importance.
 ///
@@ -201,18 +201,24 @@ pub struct Verdicts {
     pub keep_firing_for: Duration,
 }
 
-const KINDS: [Kind; 4] = [Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone];
+const ACCUSING_KINDS: [Kind; 4] = [Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone];
 
 impl Default for Verdicts {
     fn default() -> Self {
-        Self { errors: true, latency: true, kinds: KINDS.to_vec(), r#for: Duration::ZERO, keep_firing_for: KEEP }
+        Self {
+            errors: true,
+            latency: true,
+            kinds: ACCUSING_KINDS.to_vec(),
+            r#for: Duration::ZERO,
+            keep_firing_for: DEFAULT_KEEP_FIRING,
+        }
     }
 }
 
 /// How long it must be over by default.
-const KEEP: Duration = Duration::from_mins(2);
+const DEFAULT_KEEP_FIRING: Duration = Duration::from_mins(2);
 /// How long rules about a tenant must hold by default.
-const FOR: Duration = Duration::from_secs(30);
+const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 
 /// Alerts about uptime checks. What makes a target down, or up again, is said with the check: it is confirmed by then.
 ///
@@ -270,7 +276,7 @@ pub struct TenantErrors {
 
 impl Default for TenantErrors {
     fn default() -> Self {
-        Self { at_least: 100, r#for: FOR, keep_firing_for: KEEP }
+        Self { at_least: 100, r#for: DEFAULT_HOLD, keep_firing_for: DEFAULT_KEEP_FIRING }
     }
 }
 
@@ -297,7 +303,7 @@ pub struct TenantShare {
 
 impl Default for TenantShare {
     fn default() -> Self {
-        Self { above: 0.5, r#for: FOR, keep_firing_for: KEEP }
+        Self { above: 0.5, r#for: DEFAULT_HOLD, keep_firing_for: DEFAULT_KEEP_FIRING }
     }
 }
 
@@ -326,7 +332,7 @@ pub struct TenantLatency {
 
 impl Default for TenantLatency {
     fn default() -> Self {
-        Self { factor: 3.0, min_requests: 100, r#for: FOR, keep_firing_for: KEEP }
+        Self { factor: 3.0, min_requests: 100, r#for: DEFAULT_HOLD, keep_firing_for: DEFAULT_KEEP_FIRING }
     }
 }
 
@@ -373,21 +379,21 @@ impl Rules {
     /// assert_eq!(error.to_string(), "grouping.repeat: 1s is not allowed; allowed: 5m to 168h");
     /// ```
     pub fn validated(self) -> Result<Self, ConfigError> {
-        if let Some(kind) = self.verdict.kinds.iter().find(|kind| !KINDS.contains(kind)) {
-            return Err(ConfigError::new("verdict.kinds", kind.to_string(), kinds()));
+        if let Some(kind) = self.verdict.kinds.iter().find(|kind| !ACCUSING_KINDS.contains(kind)) {
+            return Err(ConfigError::new("verdict.kinds", kind.to_string(), kind_names()));
         }
         if self.verdict.kinds.is_empty() {
-            return Err(ConfigError::new("verdict.kinds", "[]", format!("at least one of {}", kinds())));
+            return Err(ConfigError::new("verdict.kinds", "[]", format!("at least one of {}", kind_names())));
         }
         for rule in Rule::ALL {
-            if let Some((r#for, keep)) = self.times(rule) {
+            if let Some(HoldTimes { hold, keep_firing }) = self.hold_times(rule) {
                 let table = match rule {
                     _ if rule.is_verdict() => "verdict",
                     _ if rule.is_of_targets() => "targets",
                     _ => rule.name(),
                 };
-                within(&format!("{table}.for"), r#for, Duration::ZERO..=LONGEST)?;
-                within(&format!("{table}.keep_firing_for"), keep, Duration::ZERO..=LONGEST)?;
+                within(&format!("{table}.for"), hold, Duration::ZERO..=MAX_HOLD)?;
+                within(&format!("{table}.keep_firing_for"), keep_firing, Duration::ZERO..=MAX_HOLD)?;
             }
         }
         if let Some(TenantErrors { at_least, .. }) = self.tenant_errors
@@ -410,29 +416,40 @@ impl Rules {
         }
         let Grouping { first, then, repeat } = self.grouping;
         within("grouping.first", first, Duration::ZERO..=Duration::from_mins(10))?;
-        within("grouping.then", then, Duration::ZERO..=LONGEST)?;
-        within("grouping.repeat", repeat, Duration::from_mins(5)..=7 * LONGEST)?;
+        within("grouping.then", then, Duration::ZERO..=MAX_HOLD)?;
+        within("grouping.repeat", repeat, Duration::from_mins(5)..=7 * MAX_HOLD)?;
         Ok(self)
     }
 
-    /// How long a rule must hold, and how long it must be over; `None` while it is off.
-    pub(super) fn times(&self, rule: Rule) -> Option<(Duration, Duration)> {
-        let verdict = |on: bool| on.then_some((self.verdict.r#for, self.verdict.keep_firing_for));
+    /// The two durations of a rule; `None` while it is off.
+    pub(super) fn hold_times(&self, rule: Rule) -> Option<HoldTimes> {
+        let times = |hold: Duration, keep_firing: Duration| HoldTimes { hold, keep_firing };
+        let verdict = |on: bool| on.then(|| times(self.verdict.r#for, self.verdict.keep_firing_for));
+        let at_once = times(Duration::ZERO, Duration::ZERO);
         match rule {
             Rule::VerdictErrors => verdict(self.verdict.errors),
             Rule::VerdictLatency => verdict(self.verdict.latency),
-            Rule::TargetDown => self.targets.down.then_some((self.targets.r#for, self.targets.keep_firing_for)),
-            Rule::OwnNetwork => self.targets.own_network.then_some((Duration::ZERO, Duration::ZERO)),
-            Rule::CertificateExpiring => self.targets.certificates.then_some((Duration::ZERO, Duration::ZERO)),
-            Rule::TenantErrors => self.tenant_errors.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
-            Rule::TenantShare => self.tenant_share.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
-            Rule::TenantLatency => self.tenant_latency.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
+            Rule::TargetDown => self.targets.down.then(|| times(self.targets.r#for, self.targets.keep_firing_for)),
+            Rule::OwnNetwork => self.targets.own_network.then_some(at_once),
+            Rule::CertificateExpiring => self.targets.certificates.then_some(at_once),
+            Rule::TenantErrors => self.tenant_errors.as_ref().map(|rule| times(rule.r#for, rule.keep_firing_for)),
+            Rule::TenantShare => self.tenant_share.as_ref().map(|rule| times(rule.r#for, rule.keep_firing_for)),
+            Rule::TenantLatency => self.tenant_latency.as_ref().map(|rule| times(rule.r#for, rule.keep_firing_for)),
         }
     }
 }
 
-fn kinds() -> String {
-    KINDS.map(|kind| kind.to_string()).join(", ")
+/// How long a condition must last before an alert begins and before it ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HoldTimes {
+    /// The condition must be there for so long before the alert fires: 0 to 24 h.
+    pub(super) hold: Duration,
+    /// The condition must be over for so long before the alert resolves: 0 to 24 h.
+    pub(super) keep_firing: Duration,
+}
+
+fn kind_names() -> String {
+    ACCUSING_KINDS.map(|kind| kind.to_string()).join(", ")
 }
 
 fn within(field: &str, value: Duration, range: RangeInclusive<Duration>) -> Result<(), ConfigError> {

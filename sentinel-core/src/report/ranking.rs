@@ -2,6 +2,7 @@
 
 use crate::block::dictionary::{Dictionary, Number};
 use crate::util::error::ConfigError;
+use crate::util::wilson::wilson_lower;
 use crate::window::sums::TenantSum;
 use serde::Serialize;
 use std::fmt;
@@ -177,7 +178,7 @@ fn key(by: By, number: Number, sum: &TenantSum, context: &Context<'_>) -> Key {
             let excess = e - (context.expected)(number, sum.counts.requests).0;
             if (context.is_culprit)(number) { [1.0, excess, e] } else { [0.0, e, excess] }
         }
-        By::ErrorRate => [wilson_lower(e, n, context.p0), e, n],
+        By::ErrorRate => [certain_rate(e, n, context.p0), e, n],
         By::Latency => {
             let fleet = context.slow as f64 / (context.requests as f64).max(1.0);
             let normal = (context.normal_slow)(number).unwrap_or(fleet);
@@ -188,16 +189,14 @@ fn key(by: By, number: Number, sum: &TenantSum, context: &Context<'_>) -> Key {
     }
 }
 
-/// Requests at the normal rate that every tenant is given on top.
-const PSEUDO_REQUESTS: f64 = 20.0;
+/// Requests at the fleet's normal rate that the ranking adds to those of every tenant.
+const ADDED_REQUESTS: f64 = 20.0;
 
-/// Lower end of the Wilson score interval of the drawn-in error rate (Wilson 1927).
-pub(crate) fn wilson_lower(e: f64, n: f64, p0: f64) -> f64 {
-    const Z: f64 = 1.96;
-    let n = n + PSEUDO_REQUESTS;
-    let p = ((e + PSEUDO_REQUESTS * p0) / n).min(1.0);
-    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    (p + Z * Z / (2.0 * n) - half) / (1.0 + Z * Z / n)
+/// Lower end of the Wilson interval of a tenant's error rate: `errors` in `requests`, after [`ADDED_REQUESTS`] at the rate `p0`.
+fn certain_rate(errors: f64, requests: f64, p0: f64) -> f64 {
+    let n = requests + ADDED_REQUESTS;
+    let p = ((errors + ADDED_REQUESTS * p0) / n).min(1.0);
+    wilson_lower(p, n)
 }
 
 #[cfg(test)]
@@ -207,8 +206,8 @@ mod tests {
     #[test]
     fn few_requests_do_not_outrank_many() {
         for p0 in [1e-4, 0.002, 0.005, 0.05] {
-            assert!(wilson_lower(1.0, 1.0, p0) < wilson_lower(100.0, 1_000.0, p0));
-            assert!(wilson_lower(20.0, 20.0, p0) > wilson_lower(300.0, 1_500.0, p0));
+            assert!(certain_rate(1.0, 1.0, p0) < certain_rate(100.0, 1_000.0, p0));
+            assert!(certain_rate(20.0, 20.0, p0) > certain_rate(300.0, 1_500.0, p0));
         }
     }
 }

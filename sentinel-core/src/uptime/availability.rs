@@ -108,8 +108,8 @@ impl Availability {
     }
 
     /// Of what is known of a window, and the rest unknown.
-    pub(super) fn of(from_ms: i64, to_ms: i64, sum: Sum) -> Self {
-        let Sum { up_ms, down_ms, maintenance_ms } = sum;
+    pub(super) fn of(from_ms: i64, to_ms: i64, sum: KnownTime) -> Self {
+        let KnownTime { up_ms, down_ms, maintenance_ms } = sum;
         let window = Self { from_ms, to_ms, up_ms, down_ms, maintenance_ms, unknown_ms: 0 };
         let known = up_ms.saturating_add(down_ms).saturating_add(maintenance_ms);
         Self { unknown_ms: window.window_ms().saturating_sub(known), ..window }
@@ -155,15 +155,20 @@ pub fn availability(
 /// What is known of some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_field_names, reason = "the unit")]
-pub(super) struct Sum {
+pub(super) struct KnownTime {
     pub(super) up_ms: u64,
     pub(super) down_ms: u64,
     pub(super) maintenance_ms: u64,
 }
 
 /// The sums of `[from_ms, to_ms)`; results in rising order, one a moment. The one place that knows the formula.
-pub(super) fn measure(results: impl Iterator<Item = CheckResult>, spans: &Spans, from_ms: i64, to_ms: i64) -> Sum {
-    let mut sum = Sum { maintenance_ms: spans.overlap(from_ms, to_ms), ..Sum::default() };
+pub(super) fn measure(
+    results: impl Iterator<Item = CheckResult>,
+    spans: &Spans,
+    from_ms: i64,
+    to_ms: i64,
+) -> KnownTime {
+    let mut sum = KnownTime { maintenance_ms: spans.overlap(from_ms, to_ms), ..KnownTime::default() };
     let mut results = results.peekable();
     while let Some(result) = results.next() {
         let next = results.peek().map_or(i64::MAX, |next| next.at_ms);

@@ -3,7 +3,9 @@
 use super::expect::{Expect, some_duration};
 use super::maintenance::Maintenance;
 use super::target::{Hidden, Kind, Target};
-use super::{MAX_CHECKS, MAX_CONDITIONS, MAX_HEADERS, MAX_NAME, MAX_VALUE, MAX_WINDOWS};
+use super::{
+    MAX_CHECK_HEADERS, MAX_CHECKS, MAX_CONDITIONS, MAX_HEADER_VALUE_BYTES, MAX_MAINTENANCE_WINDOWS, MAX_NAME_BYTES,
+};
 use crate::util::duration;
 use crate::util::error::ConfigError;
 use serde::Deserialize;
@@ -145,7 +147,7 @@ const fn fortnight() -> u16 {
 }
 
 /// Headers that say how a message is framed or encoded: they are the prober's.
-const RESERVED: [&str; 9] = [
+const RESERVED_HEADERS: [&str; 9] = [
     "accept-encoding",
     "connection",
     "content-length",
@@ -225,9 +227,9 @@ impl Check {
     /// Checks every value; `at` is what the check is called in the configuration.
     fn check(&self, at: &str) -> Result<(), ConfigError> {
         let field = |name: &str| format!("{at}.{name}");
-        let word = |text: &str| (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control);
+        let word = |text: &str| (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
         if !word(&self.name) {
-            let shown: String = self.name.chars().take(MAX_NAME).collect();
+            let shown: String = self.name.chars().take(MAX_NAME_BYTES).collect();
             return Err(ConfigError::new(&field("name"), format!("{shown:?}"), "1 to 64 bytes, no control characters"));
         }
         within(&field("interval"), self.interval, Duration::from_secs(1)..=Duration::from_hours(24))?;
@@ -242,7 +244,7 @@ impl Check {
         number(&field("certificate_days"), u32::from(self.certificate_days), 0..=365)?;
         self.check_http(&field)?;
         self.expect.check(&field("expect"), self.timeout())?;
-        number(&field("maintenance"), self.maintenance.len() as u32, 0..=MAX_WINDOWS as u32)?;
+        number(&field("maintenance"), self.maintenance.len() as u32, 0..=MAX_MAINTENANCE_WINDOWS as u32)?;
         for (place, window) in self.maintenance.iter().enumerate() {
             window.check(&field(&format!("maintenance[{place}]")))?;
         }
@@ -255,17 +257,20 @@ impl Check {
     }
 
     fn check_http(&self, field: &impl Fn(&str) -> String) -> Result<(), ConfigError> {
-        number(&field("headers"), self.headers.len() as u32, 0..=MAX_HEADERS as u32)?;
+        number(&field("headers"), self.headers.len() as u32, 0..=MAX_CHECK_HEADERS as u32)?;
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         for (name, value) in &self.headers {
             let lower = name.to_ascii_lowercase();
-            if !(1..=MAX_NAME).contains(&name.len()) || !name.bytes().all(token) || RESERVED.contains(&lower.as_str()) {
-                let shown: String = name.chars().take(MAX_NAME).collect();
+            if !(1..=MAX_NAME_BYTES).contains(&name.len())
+                || !name.bytes().all(token)
+                || RESERVED_HEADERS.contains(&lower.as_str())
+            {
+                let shown: String = name.chars().take(MAX_NAME_BYTES).collect();
                 let allowed = "a name of 1 to 64 bytes that does not frame the message";
                 return Err(ConfigError::new(&field("headers"), format!("{shown:?}"), allowed));
             }
             let sent = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
-            if value.reveal().len() > MAX_VALUE || !value.reveal().bytes().all(sent) {
+            if value.reveal().len() > MAX_HEADER_VALUE_BYTES || !value.reveal().bytes().all(sent) {
                 let allowed = "at most 4096 bytes of visible ASCII";
                 return Err(ConfigError::new(&field(&format!("headers.{name}")), "a value that is not shown", allowed));
             }

@@ -3,16 +3,14 @@
 use super::availability::Availability;
 use super::check::{Check, Checks};
 use super::history::History;
-use super::monitor::{LOST_MS, Monitor, hash};
-use super::network::{Network, Verdict, WITNESSES, judge, most_answer};
+use super::monitor::{Monitor, PROBE_GRACE_MS, hash};
+use super::network::{MIN_WITNESSES, Network, NetworkVerdict, judge, most_answer};
 use super::result::{Cause, CheckResult, Outcome};
 use super::standing::{CheckStanding, UptimeReport};
-use super::state::{Change, Status, Step, What, millis};
+use super::state::{Change, StateStep, Step, What, millis};
+use crate::util::clock::SET_BACK_MS;
 use crate::util::wire::MAX_COUNT;
 use std::collections::BTreeMap;
-
-/// A clock that is set back by less is waited for.
-const SET_BACK_MS: i64 = 60_000;
 
 /// What follows from a result, or from a new configuration.
 ///
@@ -108,7 +106,7 @@ impl Uptime {
         if let Some(busy) = monitor.busy_ms.filter(|busy| now_ms < *busy) {
             return Some(busy);
         }
-        let due = monitor.due(now_ms).0;
+        let due = monitor.due(now_ms).at_ms;
         Some(monitor.state.confirm_ms.map_or(due, |confirm| confirm.min(due)))
     }
 
@@ -139,13 +137,13 @@ impl Uptime {
             return false;
         }
         let Some(monitor) = self.monitors.get_mut(name) else { return false };
-        let (due, missed) = monitor.due(now_ms);
-        if due <= now_ms {
-            (monitor.last_ms, monitor.first_ms) = (due, None);
-            monitor.missed = monitor.missed.saturating_add(missed);
+        let due = monitor.due(now_ms);
+        if due.at_ms <= now_ms {
+            (monitor.last_ms, monitor.first_ms) = (due.at_ms, None);
+            monitor.missed = monitor.missed.saturating_add(due.missed);
         }
         monitor.state.confirm_ms = None;
-        monitor.busy_ms = Some(now_ms.saturating_add(millis(monitor.check.timeout())).saturating_add(LOST_MS));
+        monitor.busy_ms = Some(now_ms.saturating_add(millis(monitor.check.timeout())).saturating_add(PROBE_GRACE_MS));
         true
     }
 
@@ -178,10 +176,11 @@ impl Uptime {
         if !newest {
             return after;
         }
-        let (calm, check) = (monitor.check.in_maintenance(now_ms), &monitor.check);
-        let step = monitor.state.record(check, now_ms, result, calm, &mut after.changes);
+        let calm = monitor.check.in_maintenance(now_ms);
+        let mut at = StateStep { check: &monitor.check, now_ms, changes: &mut after.changes };
+        let step = monitor.state.record(&mut at, result, calm);
         if let Some(expires_ms) = expires_ms {
-            monitor.state.certificate(check, now_ms, expires_ms, &mut after.changes);
+            monitor.state.certificate(&mut at, expires_ms);
         }
         let host = monitor.host;
         if answers {
@@ -211,7 +210,8 @@ impl Uptime {
         let result = result.bounded();
         if !monitor.check.paused && monitor.state.last.is_none_or(|last| result.at_ms > last.at_ms) {
             let calm = monitor.check.in_maintenance(result.at_ms);
-            monitor.state.record(&monitor.check, result.at_ms, result, calm, &mut Vec::new());
+            let mut at = StateStep { check: &monitor.check, now_ms: result.at_ms, changes: &mut Vec::new() };
+            monitor.state.record(&mut at, result, calm);
         }
         monitor.history.record(result, &monitor.check.maintenance)
     }
@@ -226,31 +226,31 @@ impl Uptime {
         if monitor.state.last.is_some_and(|last| !last.may_be_ours()) {
             // It has answered, or may not be asked: nobody else can say more of that.
             if !nearly {
-                monitor.state.turn(&monitor.check, now_ms, Status::Down, &mut after.changes);
+                monitor.turns_down(now_ms, after);
             }
             return;
         }
         let others = self.monitors.iter().filter(|(other, _)| other.as_str() != name);
         let verdict = judge(host, since_ms, others.filter_map(|(_, monitor)| monitor.witness(now_ms)));
         match verdict {
-            Verdict::Ask if nearly => self.ask(host, now_ms, since_ms, after),
+            NetworkVerdict::AskOthers if nearly => self.ask(host, now_ms, since_ms, after),
             _ if nearly => {}
-            Verdict::Own { since_ms } => {
+            NetworkVerdict::OwnNetwork { since_ms } => {
                 self.network = Network { down_since_ms: Some(since_ms), ..Network::default() };
                 self.disown(since_ms);
                 after.disowned_ms = Some(since_ms);
                 after.changes.push(network(now_ms, since_ms, What::NetworkDown));
             }
-            Verdict::Ask if !held => {
+            NetworkVerdict::AskOthers if !held => {
                 if let Some(monitor) = self.monitors.get_mut(name) {
                     monitor.state.held = true;
                     monitor.state.confirm_soon(&monitor.check, now_ms);
                 }
                 self.ask(host, now_ms, since_ms, after);
             }
-            Verdict::Ask | Verdict::Alone | Verdict::Theirs => {
+            NetworkVerdict::AskOthers | NetworkVerdict::TooFewChecks | NetworkVerdict::TargetFails => {
                 if let Some(monitor) = self.monitors.get_mut(name) {
-                    monitor.state.turn(&monitor.check, now_ms, Status::Down, &mut after.changes);
+                    monitor.turns_down(now_ms, after);
                 }
             }
         }
@@ -264,7 +264,7 @@ impl Uptime {
         others.sort_by_key(|(other, _)| other.at_ms);
         let mut seen = std::collections::BTreeSet::new();
         let (first, again): (Vec<_>, Vec<_>) = others.into_iter().partition(|(other, _)| seen.insert(other.host));
-        for (_, monitor) in first.into_iter().chain(again).take(WITNESSES) {
+        for (_, monitor) in first.into_iter().chain(again).take(MIN_WITNESSES) {
             monitor.state.confirm_ms = Some(now_ms);
             after.sooner.push(monitor.check.name.clone());
         }

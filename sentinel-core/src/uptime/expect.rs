@@ -1,7 +1,7 @@
 //! What an answer must be like, and whether it is: one function from what was observed to the first thing that is wrong.
 
 use super::result::Cause;
-use super::{MAX_CONDITIONS, MAX_TEXT};
+use super::{MAX_CONDITION_BYTES, MAX_CONDITIONS};
 use crate::util::duration;
 use crate::util::error::ConfigError;
 use serde::de::Error;
@@ -122,17 +122,21 @@ impl Expect {
     pub(super) fn check(&self, field: &str, timeout: Duration) -> Result<(), ConfigError> {
         for (name, text) in [("contains", &self.contains), ("lacks", &self.lacks)] {
             if let Some(text) = text
-                && !(1..=MAX_TEXT).contains(&text.len())
+                && !(1..=MAX_CONDITION_BYTES).contains(&text.len())
             {
                 let value = format!("{} bytes", text.len());
-                return Err(ConfigError::new(&format!("{field}.{name}"), value, format!("1 to {MAX_TEXT} bytes")));
+                return Err(ConfigError::new(
+                    &format!("{field}.{name}"),
+                    value,
+                    format!("1 to {MAX_CONDITION_BYTES} bytes"),
+                ));
             }
         }
         if self.json.len() > MAX_CONDITIONS {
             let allowed = format!("at most {MAX_CONDITIONS}");
             return Err(ConfigError::new(&format!("{field}.json"), self.json.len().to_string(), allowed));
         }
-        let pointer = |text: &str| (text.is_empty() || text.starts_with('/')) && text.len() <= MAX_TEXT;
+        let pointer = |text: &str| (text.is_empty() || text.starts_with('/')) && text.len() <= MAX_CONDITION_BYTES;
         if let Some(wrong) = self.json.keys().find(|text| !pointer(text)) {
             let shown: String = wrong.chars().take(64).collect();
             return Err(ConfigError::new(
@@ -207,29 +211,29 @@ impl<'de> Deserialize<'de> for Statuses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum One {
+        enum StatusItem {
             Number(u16),
             Text(String),
         }
 
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "statuses: 200, \"2xx\", \"401-403\", or a list of these")]
-        enum Given {
-            One(One),
-            Many(Vec<One>),
+        enum OneOrMany {
+            One(StatusItem),
+            Many(Vec<StatusItem>),
         }
 
-        let given = match Given::deserialize(deserializer)? {
-            Given::One(one) => vec![one],
-            Given::Many(many) => many,
+        let items = match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(item) => vec![item],
+            OneOrMany::Many(items) => items,
         };
-        if !(1..=MAX_CONDITIONS).contains(&given.len()) {
-            return Err(D::Error::custom(format_args!("{} statuses, expected 1 to {MAX_CONDITIONS}", given.len())));
+        if !(1..=MAX_CONDITIONS).contains(&items.len()) {
+            return Err(D::Error::custom(format_args!("{} statuses, expected 1 to {MAX_CONDITIONS}", items.len())));
         }
-        let ranges = given.into_iter().map(|one| {
-            let text = match one {
-                One::Number(status) => status.to_string(),
-                One::Text(text) => text,
+        let ranges = items.into_iter().map(|item| {
+            let text = match item {
+                StatusItem::Number(status) => status.to_string(),
+                StatusItem::Text(text) => text,
             };
             range(&text).ok_or_else(|| {
                 let shown: String = text.chars().take(32).collect();

@@ -1,26 +1,25 @@
 //! What is kept of a check: its last results as they are, and what older ones amount to, hour by hour for 90 days.
 
-use super::availability::{Availability, Sum, measure};
+use super::availability::{Availability, KnownTime, measure};
 use super::maintenance::{Maintenance, Spans};
-use super::result::{Cause, CheckResult, Outcome, Packed};
+use super::result::{Cause, CheckResult, Outcome, PackedResult};
 use super::{KEPT_HOURS, KEPT_RESULTS};
+use crate::util::civil::HOUR_MS;
 use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 use std::collections::VecDeque;
 
-pub(super) const HOUR: i64 = 3_600_000;
-
 /// An hour, or what has been added up of it: the rest of its milliseconds is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_field_names, reason = "the unit")]
-pub(super) struct Bucket {
+pub(super) struct HourBucket {
     pub(super) up_ms: u32,
     pub(super) down_ms: u32,
     pub(super) maintenance_ms: u32,
 }
 
-impl Bucket {
-    fn add(&mut self, sum: Sum) {
+impl HourBucket {
+    fn add(&mut self, sum: KnownTime) {
         self.up_ms = self.up_ms.saturating_add(sum.up_ms as u32);
         self.down_ms = self.down_ms.saturating_add(sum.down_ms as u32);
         self.maintenance_ms = self.maintenance_ms.saturating_add(sum.maintenance_ms as u32);
@@ -71,9 +70,9 @@ pub struct History {
     pub(super) folded_ms: i64,
     /// The hour (Unix ms / 3,600,000) of the first bucket.
     pub(super) first_hour: i64,
-    pub(super) hours: VecDeque<Bucket>,
+    pub(super) hours: VecDeque<HourBucket>,
     /// In rising order, one a moment.
-    pub(super) results: VecDeque<Packed>,
+    pub(super) results: VecDeque<PackedResult>,
     pub(super) counts: ResultCounts,
 }
 
@@ -90,7 +89,7 @@ impl History {
         Self {
             since_ms,
             folded_ms: since_ms,
-            first_hour: since_ms.div_euclid(HOUR),
+            first_hour: since_ms.div_euclid(HOUR_MS),
             hours: VecDeque::new(),
             results: VecDeque::new(),
             counts: ResultCounts::default(),
@@ -128,11 +127,11 @@ impl History {
             self.counts.doubled = self.counts.doubled.saturating_add(1);
             let worse = other.get() < result;
             if worse {
-                *other = Packed::new(result);
+                *other = PackedResult::new(result);
             }
             return worse;
         }
-        self.results.insert(place, Packed::new(result));
+        self.results.insert(place, PackedResult::new(result));
         if self.results.len() > KEPT_RESULTS {
             self.fold(maintenance);
         }
@@ -141,15 +140,15 @@ impl History {
 
     /// Adds up what the oldest result says of the time until the next one.
     fn fold(&mut self, maintenance: &[Maintenance]) {
-        let Some(until) = self.results.get(1).map(Packed::at_ms) else { return };
+        let Some(until) = self.results.get(1).map(PackedResult::at_ms) else { return };
         // What would be dropped at once is not laid out.
-        let kept_from = (until.div_euclid(HOUR) - KEPT_HOURS).saturating_mul(HOUR);
+        let kept_from = (until.div_euclid(HOUR_MS) - KEPT_HOURS).saturating_mul(HOUR_MS);
         let mut from = self.folded_ms.max(kept_from);
         let spans = Spans::of(maintenance, from, until);
-        let oldest = self.results.front().map(Packed::get);
+        let oldest = self.results.front().map(PackedResult::get);
         while from < until {
-            let hour = from.div_euclid(HOUR);
-            let to = ((hour + 1) * HOUR).min(until);
+            let hour = from.div_euclid(HOUR_MS);
+            let to = ((hour + 1) * HOUR_MS).min(until);
             let sum = measure(oldest.into_iter(), &spans, from, to);
             if let Some(bucket) = self.bucket(hour) {
                 bucket.add(sum);
@@ -161,7 +160,7 @@ impl History {
     }
 
     /// The bucket of an hour that is not before the last one; those between are empty, those that are too old go.
-    fn bucket(&mut self, hour: i64) -> Option<&mut Bucket> {
+    fn bucket(&mut self, hour: i64) -> Option<&mut HourBucket> {
         let oldest = hour - KEPT_HOURS;
         if self.hours.is_empty() || self.first_hour + (self.hours.len() as i64) <= oldest {
             self.hours.clear();
@@ -174,7 +173,7 @@ impl History {
             if self.hours.capacity() <= place {
                 self.hours.reserve_exact(more.max(72));
             }
-            self.hours.resize(place + 1, Bucket::default());
+            self.hours.resize(place + 1, HourBucket::default());
         }
         while self.first_hour < oldest {
             self.hours.pop_front();
@@ -201,17 +200,17 @@ impl History {
         let (mut from, mut to) = (from_ms.clamp(-limit, limit), to_ms.clamp(-limit, limit));
         to = to.max(from);
         if to < self.folded_ms && to > from.max(self.since_ms) {
-            to = (to - 1).div_euclid(HOUR).saturating_add(1) * HOUR;
+            to = (to - 1).div_euclid(HOUR_MS).saturating_add(1) * HOUR_MS;
         }
-        from = from.max((to.div_euclid(HOUR) - KEPT_HOURS) * HOUR);
+        from = from.max((to.div_euclid(HOUR_MS) - KEPT_HOURS) * HOUR_MS);
         if from < self.folded_ms && to > from && from > self.since_ms {
-            from = from.div_euclid(HOUR) * HOUR;
+            from = from.div_euclid(HOUR_MS) * HOUR_MS;
         }
-        let mut sum = Sum::default();
+        let mut sum = KnownTime::default();
         if from < self.folded_ms && to > self.since_ms {
-            let skip = usize::try_from(from.div_euclid(HOUR) - self.first_hour).unwrap_or(0);
+            let skip = usize::try_from(from.div_euclid(HOUR_MS) - self.first_hour).unwrap_or(0);
             let hours = self.hours.iter().enumerate().skip(skip);
-            for (_, bucket) in hours.take_while(|(at, _)| (self.first_hour + *at as i64) * HOUR < to) {
+            for (_, bucket) in hours.take_while(|(at, _)| (self.first_hour + *at as i64) * HOUR_MS < to) {
                 sum.up_ms += u64::from(bucket.up_ms);
                 sum.down_ms += u64::from(bucket.down_ms);
                 sum.maintenance_ms += u64::from(bucket.maintenance_ms);
@@ -220,7 +219,7 @@ impl History {
         let raw = from.max(self.folded_ms);
         if raw < to {
             let spans = Spans::of(maintenance, raw, to);
-            let Sum { up_ms, down_ms, maintenance_ms } = measure(self.saying(raw, to), &spans, raw, to);
+            let KnownTime { up_ms, down_ms, maintenance_ms } = measure(self.saying(raw, to), &spans, raw, to);
             sum.up_ms += up_ms;
             sum.down_ms += down_ms;
             sum.maintenance_ms += maintenance_ms;
@@ -232,7 +231,7 @@ impl History {
     fn saying(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = CheckResult> {
         let first = self.results.partition_point(|result| result.at_ms() <= from_ms).saturating_sub(1);
         let end = self.results.partition_point(|result| result.at_ms() < to_ms);
-        self.results.range(first..end).map(Packed::get)
+        self.results.range(first..end).map(PackedResult::get)
     }
 
     /// From here on (Unix ms) all results are raw: windows may begin and end at any millisecond.
@@ -250,7 +249,7 @@ impl History {
     /// assert_eq!(sentinel_core::uptime::History::new(0).results().count(), 0);
     /// ```
     pub fn results(&self) -> impl DoubleEndedIterator<Item = CheckResult> {
-        self.results.iter().map(Packed::get)
+        self.results.iter().map(PackedResult::get)
     }
 
     /// What became of all results.
@@ -279,7 +278,7 @@ impl History {
             let result = packed.get();
             if result.may_be_ours() {
                 let (outcome, cause) = (Outcome::Unknown, Some(Cause::OwnNetwork));
-                *packed = Packed::new(CheckResult { outcome, cause, ..result });
+                *packed = PackedResult::new(CheckResult { outcome, cause, ..result });
                 disowned += 1;
             }
         }
@@ -305,7 +304,7 @@ impl History {
         self.results.truncate(keep);
         self.since_ms = self.since_ms.min(now_ms);
         if self.folded_ms > now_ms {
-            let hours = now_ms.div_euclid(HOUR) - self.first_hour;
+            let hours = now_ms.div_euclid(HOUR_MS) - self.first_hour;
             self.hours.truncate(usize::try_from(hours).unwrap_or(0));
             self.folded_ms = now_ms;
         }

@@ -67,13 +67,13 @@ pub const KEPT_RESULTS: usize = 1_000;
 /// Hours that are kept of a check: 90 days, and the one that is going on.
 pub const KEPT_HOURS: i64 = 90 * 24;
 /// The longest name, tag and name of a header, in bytes.
-pub(crate) const MAX_NAME: usize = 64;
+pub(crate) const MAX_NAME_BYTES: usize = 64;
 /// Headers of a check, and the longest value of one, in bytes.
-const MAX_HEADERS: usize = 32;
-const MAX_VALUE: usize = 4_096;
+const MAX_CHECK_HEADERS: usize = 32;
+const MAX_HEADER_VALUE_BYTES: usize = 4_096;
 /// Conditions of one kind: statuses, JSON pointers, tags.
 const MAX_CONDITIONS: usize = 16;
 /// The longest text that a body is searched for, in bytes.
-const MAX_TEXT: usize = 1_024;
+const MAX_CONDITION_BYTES: usize = 1_024;
 /// Maintenance windows of a check.
-const MAX_WINDOWS: usize = 16;
+const MAX_MAINTENANCE_WINDOWS: usize = 16;

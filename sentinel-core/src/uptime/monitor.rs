@@ -5,12 +5,12 @@ use super::engine::After;
 use super::history::History;
 use super::network::Witness;
 use super::result::{Cause, CheckResult, Outcome};
-use super::schedule::Schedule;
-use super::state::{State, Status};
+use super::schedule::{Due, Schedule};
+use super::state::{State, StateStep, Status};
 use sha2::{Digest, Sha256};
 
 /// A probe that should have ended so long ago is not waited for.
-pub(super) const LOST_MS: i64 = 5_000;
+pub(super) const PROBE_GRACE_MS: i64 = 5_000;
 
 /// One check and everything about it.
 #[derive(Debug, Clone)]
@@ -49,12 +49,12 @@ impl Monitor {
     }
 
     /// Its next regular moment, and what was left out before it.
-    pub(super) fn due(&self, now_ms: i64) -> (i64, u64) {
+    pub(super) fn due(&self, now_ms: i64) -> Due {
         match self.first_ms {
-            Some(first) if now_ms <= first.saturating_add(LOST_MS) => (first, 0),
+            Some(first) if now_ms <= first.saturating_add(PROBE_GRACE_MS) => Due { at_ms: first, missed: 0 },
             first => {
                 let due = self.schedule.next(first.unwrap_or(self.last_ms), now_ms);
-                (due.at_ms, due.missed + u64::from(first.is_some()))
+                Due { missed: due.missed + u64::from(first.is_some()), ..due }
             }
         }
     }
@@ -70,7 +70,7 @@ impl Monitor {
         if self.history.record(mark, &self.check.maintenance) {
             after.marks.push((self.check.name.clone(), mark));
         }
-        self.state.forget(&self.check, now_ms, &mut after.changes);
+        self.state.forget(&mut StateStep { check: &self.check, now_ms, changes: &mut after.changes });
         self.disowned = false;
     }
 
@@ -78,6 +78,12 @@ impl Monitor {
     pub(super) fn disown(&mut self, since_ms: i64) {
         self.disowned |= self.history.disown(since_ms) > 0;
         self.state.disown(since_ms);
+    }
+
+    /// Confirms that the target is down.
+    pub(super) fn turns_down(&mut self, now_ms: i64, after: &mut After) {
+        let mut at = StateStep { check: &self.check, now_ms, changes: &mut after.changes };
+        self.state.turn(&mut at, Status::Down);
     }
 
     pub(super) fn witness(&self, now_ms: i64) -> Option<Witness> {

@@ -4,11 +4,11 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// So many checks of other hosts say something of the network, if they are of so many hosts.
-pub(super) const WITNESSES: usize = 4;
-pub(super) const HOSTS: usize = 2;
+pub(super) const MIN_WITNESSES: usize = 4;
+pub(super) const MIN_HOSTS: usize = 2;
 /// It is this side's network when at least this share of them fail (of a hundred), and not any more when less than that do.
-const FAILS: usize = 80;
-const FAILS_NO_MORE: usize = 50;
+const OUTAGE_PERCENT: usize = 80;
+const RECOVERED_PERCENT: usize = 50;
 
 /// This side's own network, by what all checks say of it.
 ///
@@ -18,7 +18,7 @@ const FAILS_NO_MORE: usize = 50;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Network {
     pub(super) down_since_ms: Option<i64>,
-    /// Hosts that had failed in this outage and answer again; at most [`HOSTS`].
+    /// Hosts that had failed in this outage and answer again; at most [`MIN_HOSTS`].
     #[serde(skip)]
     pub(super) back: BTreeSet<u64>,
 }
@@ -35,10 +35,10 @@ impl Network {
 
     /// A host that had failed in this outage answers: are these enough?
     pub(super) fn is_back(&mut self, host: u64) -> bool {
-        if self.back.len() < HOSTS {
+        if self.back.len() < MIN_HOSTS {
             self.back.insert(host);
         }
-        self.back.len() == HOSTS
+        self.back.len() == MIN_HOSTS
     }
 }
 
@@ -56,19 +56,19 @@ pub(super) struct Witness {
 
 /// What witnesses say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It is this side's network, since then.
-    Own { since_ms: i64 },
-    /// Others can be reached.
-    Theirs,
-    /// Too few were asked since it began to fail; if others are asked now they may be enough.
-    Ask,
-    /// There are too few.
-    Alone,
+pub(super) enum NetworkVerdict {
+    /// This side's network is down, since this moment (Unix ms).
+    OwnNetwork { since_ms: i64 },
+    /// Other targets answer, so this one is down.
+    TargetFails,
+    /// Too few others were probed since the target began to fail. Probing them now may settle it.
+    AskOthers,
+    /// Too few other checks exist to tell, so the target counts as down.
+    TooFewChecks,
 }
 
 /// A target of `host` has failed since `since_ms` as often as it takes: what do the others say whose probes began after that?
-pub(super) fn judge(host: u64, since_ms: i64, others: impl Iterator<Item = Witness>) -> Verdict {
+pub(super) fn judge(host: u64, since_ms: i64, others: impl Iterator<Item = Witness>) -> NetworkVerdict {
     let (mut asked, mut failing, mut all) = (0, 0, 0);
     let (mut asked_hosts, mut hosts, mut answering) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut began = since_ms;
@@ -86,15 +86,19 @@ pub(super) fn judge(host: u64, since_ms: i64, others: impl Iterator<Item = Witne
             }
         }
     }
-    if asked >= WITNESSES && asked_hosts.len() >= HOSTS {
-        if failing * 100 >= asked * FAILS { Verdict::Own { since_ms: began } } else { Verdict::Theirs }
-    } else if answering.len() >= HOSTS {
+    if asked >= MIN_WITNESSES && asked_hosts.len() >= MIN_HOSTS {
+        if failing * 100 >= asked * OUTAGE_PERCENT {
+            NetworkVerdict::OwnNetwork { since_ms: began }
+        } else {
+            NetworkVerdict::TargetFails
+        }
+    } else if answering.len() >= MIN_HOSTS {
         // However few they are: the network is there.
-        Verdict::Theirs
-    } else if all >= WITNESSES && hosts.len() >= HOSTS {
-        Verdict::Ask
+        NetworkVerdict::TargetFails
+    } else if all >= MIN_WITNESSES && hosts.len() >= MIN_HOSTS {
+        NetworkVerdict::AskOthers
     } else {
-        Verdict::Alone
+        NetworkVerdict::TooFewChecks
     }
 }
 
@@ -102,12 +106,12 @@ pub(super) fn judge(host: u64, since_ms: i64, others: impl Iterator<Item = Witne
 pub(super) fn most_answer(since_ms: i64, all: impl Iterator<Item = Witness>) -> bool {
     let asked = all.filter(|one| one.at_ms.is_some_and(|at| at >= since_ms));
     let (asked, failing) = asked.fold((0, 0), |(asked, failing), one| (asked + 1, failing + usize::from(one.fails)));
-    asked >= WITNESSES && failing * 100 < asked * FAILS_NO_MORE
+    asked >= MIN_WITNESSES && failing * 100 < asked * RECOVERED_PERCENT
 }
 
 /// Not more hosts than have to be told apart.
 fn few(hosts: &mut BTreeSet<u64>, host: u64) {
-    if hosts.len() < HOSTS {
+    if hosts.len() < MIN_HOSTS {
         hosts.insert(host);
     }
 }

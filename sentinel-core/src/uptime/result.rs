@@ -151,7 +151,7 @@ impl fmt::Display for Cause {
 /// The longest interval that a result can have been taken at, in milliseconds: a day.
 pub(super) const MAX_INTERVAL_MS: u32 = 86_400_000;
 /// The highest status that an HTTP answer can have.
-const MAX_STATUS: u16 = 999;
+const MAX_HTTP_STATUS: u16 = 999;
 /// Of a latency in bytes: there is none.
 const NO_LATENCY: u32 = u32::MAX;
 
@@ -244,7 +244,7 @@ impl CheckResult {
         self.at_ms = self.at_ms.clamp(-limit, limit);
         self.interval_ms = self.interval_ms.clamp(1, MAX_INTERVAL_MS);
         self.latency_us = self.latency_us.map(|us| us.min(NO_LATENCY - 1));
-        self.status = self.status.filter(|status| (1..=MAX_STATUS).contains(status));
+        self.status = self.status.filter(|status| (1..=MAX_HTTP_STATUS).contains(status));
         if self.outcome == Outcome::Up {
             self.cause = None;
         }
@@ -306,8 +306,9 @@ pub(super) fn outcome_of(number: u64) -> Result<Outcome, DecodeError> {
 
 /// A result as it is kept: 20 bytes, where the plain one takes 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Packed {
-    at: [u32; 2],
+pub(super) struct PackedResult {
+    at_high: u32,
+    at_low: u32,
     interval_ms: u32,
     latency_us: u32,
     status: u16,
@@ -315,13 +316,14 @@ pub(super) struct Packed {
     cause: u8,
 }
 
-const _: () = assert!(size_of::<Packed>() == CheckResult::BYTES);
+const _: () = assert!(size_of::<PackedResult>() == CheckResult::BYTES);
 
-impl Packed {
+impl PackedResult {
     pub(super) fn new(result: CheckResult) -> Self {
         let CheckResult { at_ms, outcome, cause, interval_ms, latency_us, status } = result.bounded();
         Self {
-            at: [(at_ms >> 32) as u32, at_ms as u32],
+            at_high: (at_ms >> 32) as u32,
+            at_low: at_ms as u32,
             interval_ms,
             latency_us: latency_us.unwrap_or(NO_LATENCY),
             status: status.unwrap_or(0),
@@ -331,7 +333,7 @@ impl Packed {
     }
 
     pub(super) fn at_ms(&self) -> i64 {
-        (i64::from(self.at[0] as i32) << 32) | i64::from(self.at[1])
+        (i64::from(self.at_high as i32) << 32) | i64::from(self.at_low)
     }
 
     pub(super) fn get(&self) -> CheckResult {

@@ -3,9 +3,9 @@
 use super::monitor::hash;
 
 /// A probe that is so much later than its moment is left out: after a break all checks would come at once.
-const LATEST_MS: u64 = 5_000;
+const MAX_LATE_MS: u64 = 5_000;
 /// New, changed and resumed checks do not wait longer than this for their first probe.
-const FIRST_MS: u64 = 60_000;
+const MAX_FIRST_WAIT_MS: u64 = 60_000;
 
 /// The moments of a check: `phase + k · interval` in Unix ms, with phase = hash(name) mod interval. The same in every process, so
 /// whoever leads next goes on with it.
@@ -68,7 +68,7 @@ impl Schedule {
     /// assert!((1_000..61_000).contains(&daily.first(1_000)));
     /// ```
     pub fn first(&self, now_ms: i64) -> i64 {
-        let step = self.interval_ms.min(FIRST_MS);
+        let step = self.interval_ms.min(MAX_FIRST_WAIT_MS);
         let wait = (self.phase_ms() as i64).saturating_sub(now_ms).rem_euclid(step as i64);
         now_ms.saturating_add(wait)
     }
@@ -95,7 +95,7 @@ impl Schedule {
             return Due { at_ms: next, missed: 0 };
         }
         let latest = self.at_or_after(now_ms.saturating_add(1)).saturating_sub(interval);
-        let late = now_ms.saturating_sub(latest) as u64 > LATEST_MS.min(self.interval_ms / 2);
+        let late = now_ms.saturating_sub(latest) as u64 > MAX_LATE_MS.min(self.interval_ms / 2);
         let at_ms = if late { latest.saturating_add(interval) } else { latest };
         Due { at_ms, missed: (at_ms.saturating_sub(next) / interval) as u64 }
     }

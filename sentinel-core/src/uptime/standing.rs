@@ -2,15 +2,15 @@
 
 use super::availability::Availability;
 use super::days::Days;
-use super::history::HOUR;
 use super::monitor::Monitor;
 use super::result::CheckResult;
 use super::state::Status;
 use super::target::Kind;
+use crate::util::civil::HOUR_MS;
 use serde::Serialize;
 
 /// The windows that are told of each check, in hours: 24 h, 7 d, 30 d, 90 d.
-const WINDOWS: [i64; 4] = [24, 7 * 24, 30 * 24, 90 * 24];
+const WINDOW_HOURS: [i64; 4] = [24, 7 * 24, 30 * 24, 90 * 24];
 
 /// Answers `uptime()` and `/uptime`, the same from every process of a host: where all checks stand.
 ///
@@ -186,7 +186,7 @@ impl CheckStanding {
         let Monitor { check, state, history, .. } = monitor;
         let days = Days::of(history, &check.maintenance, now_ms);
         let window = |hours: i64| {
-            let availability = days.window(history, &check.maintenance, now_ms.saturating_sub(hours * HOUR));
+            let availability = days.window(history, &check.maintenance, now_ms.saturating_sub(hours * HOUR_MS));
             Window {
                 hours,
                 uptime: availability.uptime(),
@@ -212,7 +212,7 @@ impl CheckStanding {
             interval_ms: check.interval_ms(),
             missed: monitor.missed,
             tags: check.tags.clone(),
-            windows: WINDOWS.map(window).to_vec(),
+            windows: WINDOW_HOURS.map(window).to_vec(),
             days: Some(days),
         }
     }

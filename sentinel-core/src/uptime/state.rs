@@ -2,20 +2,20 @@
 
 use super::check::{Check, Confirm};
 use super::result::{Cause, CheckResult, Outcome};
+use crate::util::civil::DAY_MS;
 use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-/// So many changes within [`FLAPS_MS`] are flapping.
-pub(super) const FLAPS: usize = 6;
-const FLAPS_MS: i64 = 3_600_000;
+/// So many changes within [`FLAPPING_WINDOW_MS`] are flapping.
+pub(super) const FLAPPING_CHANGES: usize = 6;
+const FLAPPING_WINDOW_MS: i64 = 3_600_000;
 /// Without a change for so long it has settled.
 const SETTLED_MS: i64 = 1_800_000;
-const DAY_MS: i64 = 86_400_000;
 /// Results no further apart are in a row, however short the interval is.
-const ROW_MS: i64 = 120_000;
+const MIN_ROW_MS: i64 = 120_000;
 
 /// What is known of a target now.
 ///
@@ -149,6 +149,14 @@ pub(super) enum Step {
     Fails,
 }
 
+/// The surroundings of a change of [`State`]: the check that it belongs to, the time, and the list that collects changes.
+pub(super) struct StateStep<'a> {
+    pub(super) check: &'a Check,
+    /// Unix ms.
+    pub(super) now_ms: i64,
+    pub(super) changes: &'a mut Vec<Change>,
+}
+
 /// Where a check stands: what is confirmed, and what is being counted.
 ///
 /// ```
@@ -168,7 +176,7 @@ pub struct State {
     pub(super) confirm_ms: Option<i64>,
     /// It would be down, and others are asked first.
     pub(super) held: bool,
-    /// The last confirmed changes, at most [`FLAPS`].
+    /// The last confirmed changes, at most [`FLAPPING_CHANGES`].
     pub(super) turns: VecDeque<i64>,
     pub(super) flapping: bool,
     pub(super) expires_ms: Option<i64>,
@@ -204,14 +212,7 @@ impl State {
     }
 
     /// Takes a result that is newer than all before. `calm`: failures are no news now (maintenance).
-    pub(super) fn record(
-        &mut self,
-        check: &Check,
-        now_ms: i64,
-        result: CheckResult,
-        calm: bool,
-        out: &mut Vec<Change>,
-    ) -> Step {
+    pub(super) fn record(&mut self, at: &mut StateStep<'_>, result: CheckResult, calm: bool) -> Step {
         let before = self.last.replace(result);
         self.confirm_ms = None;
         let mut step = Step::Stays;
@@ -224,24 +225,24 @@ impl State {
                 (self.streak, self.streak_ms, self.held) = (0, result.at_ms, false);
             }
             self.streak = self.streak.saturating_add(1);
-            let Confirm { failures, successes, .. } = check.confirm;
+            let Confirm { failures, successes, .. } = at.check.confirm;
             let (becomes, takes) = if result.is_down() { (Status::Down, failures) } else { (Status::Up, successes) };
             match (self.status == becomes, self.streak >= takes) {
                 (true, _) => {}
                 (false, false) => {
-                    self.confirm_soon(check, now_ms);
+                    self.confirm_soon(at.check, at.now_ms);
                     if becomes == Status::Down && self.streak + 1 == takes {
                         step = Step::Nearly;
                     }
                 }
                 (false, true) if becomes == Status::Down => step = Step::Fails,
-                (false, true) => self.turn(check, now_ms, becomes, out),
+                (false, true) => self.turn(at, becomes),
             }
         }
         if self.is_failing() && self.status == Status::Down {
             self.cause = result.cause;
         }
-        self.settle(check, now_ms, out);
+        self.settle(at);
         step
     }
 
@@ -252,52 +253,56 @@ impl State {
     }
 
     /// It is down, or up, and that is confirmed.
-    pub(super) fn turn(&mut self, check: &Check, now_ms: i64, to: Status, out: &mut Vec<Change>) {
+    pub(super) fn turn(&mut self, at: &mut StateStep<'_>, to: Status) {
+        let now_ms = at.now_ms;
         let from = std::mem::replace(&mut self.status, to);
         (self.since_ms, self.held) = (self.streak_ms, false);
         self.cause = self.last.and_then(|last| last.cause);
         let mut news = to == Status::Down || from == Status::Down;
         let mut begins = false;
         if news {
-            self.turns.retain(|turn| now_ms.saturating_sub(*turn) < FLAPS_MS);
-            if self.turns.len() == FLAPS {
+            self.turns.retain(|turn| now_ms.saturating_sub(*turn) < FLAPPING_WINDOW_MS);
+            if self.turns.len() == FLAPPING_CHANGES {
                 self.turns.pop_front();
             }
             self.turns.push_back(now_ms);
-            begins = !self.flapping && self.turns.len() == FLAPS;
+            begins = !self.flapping && self.turns.len() == FLAPPING_CHANGES;
             self.flapping |= begins;
         }
         news &= !self.flapping;
         let what = if to == Status::Down { What::Down } else { What::Up };
-        out.push(self.change(check, now_ms, what, news));
+        at.changes.push(self.change(at.check, now_ms, what, news));
         if begins {
-            out.push(self.change(check, now_ms, What::Flapping, true));
+            at.changes.push(self.change(at.check, now_ms, What::Flapping, true));
         }
     }
 
-    fn settle(&mut self, check: &Check, now_ms: i64, out: &mut Vec<Change>) {
+    fn settle(&mut self, at: &mut StateStep<'_>) {
+        let now_ms = at.now_ms;
         // A clock that was set back does not keep it flapping for longer.
         self.turns.iter_mut().for_each(|turn| *turn = (*turn).min(now_ms));
         let quiet = self.turns.back().is_none_or(|turn| now_ms.saturating_sub(*turn) >= SETTLED_MS);
         if self.flapping && quiet {
             self.flapping = false;
             self.turns.clear();
-            out.push(self.change(check, now_ms, What::Settled { status: self.status }, true));
+            at.changes.push(self.change(at.check, now_ms, What::Settled { status: self.status }, true));
         }
     }
 
     /// When the certificate that was seen expires, Unix ms.
-    pub(super) fn certificate(&mut self, check: &Check, now_ms: i64, expires_ms: i64, out: &mut Vec<Change>) {
+    pub(super) fn certificate(&mut self, at: &mut StateStep<'_>, expires_ms: i64) {
+        let now_ms = at.now_ms;
         let expires_ms = expires_ms.clamp(-(MAX_COUNT as i64), MAX_COUNT as i64);
         self.expires_ms = Some(expires_ms);
-        let soon = i64::from(check.certificate_days) * DAY_MS;
+        let soon = i64::from(at.check.certificate_days) * DAY_MS;
         let expiring = soon > 0 && expires_ms.saturating_sub(now_ms) <= soon;
         let what = match (std::mem::replace(&mut self.expiring, expiring), expiring) {
             (false, true) => What::CertificateExpiring { expires_ms },
             (true, false) => What::CertificateRenewed { expires_ms },
             _ => return,
         };
-        out.push(Change { since_ms: now_ms, cause: None, ..self.change(check, now_ms, what, true) });
+        let change = self.change(at.check, now_ms, what, true);
+        at.changes.push(Change { since_ms: now_ms, cause: None, ..change });
     }
 
     /// Its failures since then were this side's own.
@@ -309,12 +314,13 @@ impl State {
     }
 
     /// Nothing is known of it any more: it was paused, removed or is another one. What ends is told to whom it was told.
-    pub(super) fn forget(&mut self, check: &Check, now_ms: i64, out: &mut Vec<Change>) {
+    pub(super) fn forget(&mut self, at: &mut StateStep<'_>) {
+        let now_ms = at.now_ms;
         let Self { status, flapping, expiring, .. } = std::mem::take(self);
         self.since_ms = now_ms;
         if status != Status::Unknown {
             let told = status == Status::Down || flapping || expiring;
-            out.push(Change { since_ms: now_ms, ..self.change(check, now_ms, What::Unknown, told) });
+            at.changes.push(Change { since_ms: now_ms, ..self.change(at.check, now_ms, What::Unknown, told) });
         }
     }
 
@@ -335,7 +341,7 @@ impl State {
 /// A result that began before then follows this one in a row. Not only for two intervals: where many hang and few can be asked at a
 /// time, each has to wait for its turn, and they are down all the same.
 fn follows_until(before: &CheckResult) -> i64 {
-    before.until_ms().max(before.at_ms.saturating_add(ROW_MS))
+    before.until_ms().max(before.at_ms.saturating_add(MIN_ROW_MS))
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {

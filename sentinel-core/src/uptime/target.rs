@@ -25,10 +25,11 @@ pub enum Kind {
 }
 
 /// The longest URL, in bytes.
-const MAX_URL: usize = 2_048;
+const MAX_URL_BYTES: usize = 2_048;
 /// What is shown of a path and a query.
-const HIDDEN: &str = "…";
-const ALLOWED: &str = "http://, https://, tcp:// or tls://, a host, perhaps a port, without a user, at most 2048 bytes";
+const HIDDEN_PART: &str = "…";
+const ALLOWED_TARGETS: &str =
+    "http://, https://, tcp:// or tls://, a host, perhaps a port, without a user, at most 2048 bytes";
 
 /// A URL to probe. Without a user and password (headers are for those) and without a fragment; a name that is not ASCII in its `xn--` form.
 ///
@@ -75,13 +76,13 @@ impl Target {
         Self::parse(url).ok_or_else(|| {
             let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
             let known = ["http", "https", "tcp", "tls"].contains(&scheme);
-            let shown = if known { format!("{scheme}://{HIDDEN}") } else { HIDDEN.into() };
-            ConfigError::new("target", shown, ALLOWED)
+            let shown = if known { format!("{scheme}://{HIDDEN_PART}") } else { HIDDEN_PART.into() };
+            ConfigError::new("target", shown, ALLOWED_TARGETS)
         })
     }
 
     fn parse(url: &str) -> Option<Self> {
-        if url.len() > MAX_URL || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if url.len() > MAX_URL_BYTES || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
         let (scheme, rest) = url.split_once("://")?;
@@ -186,7 +187,7 @@ impl fmt::Display for Target {
         match self.path.as_str() {
             "" => Ok(()),
             "/" => f.write_str("/"),
-            _ => write!(f, "/{HIDDEN}"),
+            _ => write!(f, "/{HIDDEN_PART}"),
         }
     }
 }
@@ -245,9 +246,9 @@ impl fmt::Debug for Hidden {
 
 impl<'de> Deserialize<'de> for Hidden {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Given;
+        struct HiddenVisitor;
 
-        impl Visitor<'_> for Given {
+        impl Visitor<'_> for HiddenVisitor {
             type Value = Hidden;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -284,7 +285,7 @@ impl<'de> Deserialize<'de> for Hidden {
             }
         }
 
-        deserializer.deserialize_any(Given)
+        deserializer.deserialize_any(HiddenVisitor)
     }
 }
 
