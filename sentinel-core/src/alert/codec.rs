@@ -1,4 +1,5 @@
-//! The state as bytes, so that who leads next goes on where the last one stopped. Any bytes give a state or an error.
+//! States, notices and alerts as bytes, so that the next leader process goes on where the last one stopped. Decoding is total: any
+//! bytes give a value or an error.
 
 use super::engine::MAX_SERVICE_BYTES;
 use super::group::{Listed, Notice, Status};
@@ -17,11 +18,11 @@ const ALERT_STATE_MAGIC: [u8; 4] = *b"SNTA";
 const NOTICE_MAGIC: [u8; 4] = *b"SNTN";
 const ALERT_MAGIC: [u8; 4] = *b"SNTE";
 const ALERT_FORMAT: u8 = 1;
-/// What a step may leave of those that are over.
+/// Largest number of resolved alerts that wait for a notice: a step can end every followed alert on top of those that waited.
 const MAX_DECODED_OVER: usize = 2 * MAX_KEYS;
-/// The least that an entry, and an alert, takes.
+/// Smallest size of an entry or an alert, in bytes.
 const MIN_ITEM_BYTES: usize = 6;
-/// What a verdict can be; the place in the list is what is written.
+/// Kinds of verdicts; the index in the list is the number in the bytes.
 const WRITTEN_KINDS: [Option<Kind>; 7] = [
     None,
     Some(Kind::OneTenant),
@@ -33,7 +34,7 @@ const WRITTEN_KINDS: [Option<Kind>; 7] = [
 ];
 
 impl State {
-    /// The bytes that whoever leads next decodes.
+    /// The bytes that the next leader process decodes.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -72,7 +73,7 @@ impl State {
     /// Reads what [`State::encode`] wrote.
     ///
     /// # Errors
-    /// A [`DecodeError`] for everything else. Memory is bounded by the length of `bytes`.
+    /// A [`DecodeError`] for any other bytes. Memory is bounded by the length of `bytes`.
     ///
     /// ```
     /// use sentinel_core::{DecodeError, alert::State};
@@ -130,7 +131,7 @@ impl State {
 }
 
 impl Notice {
-    /// The bytes that whoever sends it later decodes.
+    /// The bytes from which a process can send it later.
     ///
     /// ```
     /// use sentinel_core::alert::Notice;
@@ -157,7 +158,7 @@ impl Notice {
     /// Reads what [`Notice::encode`] wrote.
     ///
     /// # Errors
-    /// A [`DecodeError`] for everything else. Memory is bounded by the length of `bytes`.
+    /// A [`DecodeError`] for any other bytes. Memory is bounded by the length of `bytes`.
     ///
     /// ```
     /// use sentinel_core::{DecodeError, alert::Notice};
@@ -188,7 +189,7 @@ impl Notice {
 }
 
 impl Alert {
-    /// The bytes that whoever remembers it decodes.
+    /// The bytes that a journal keeps of it.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alert, Alerts, Facts, Rules, State};
@@ -209,7 +210,7 @@ impl Alert {
     /// Reads what [`Alert::encode`] wrote.
     ///
     /// # Errors
-    /// A [`DecodeError`] for everything else.
+    /// A [`DecodeError`] for any other bytes.
     ///
     /// ```
     /// use sentinel_core::alert::Alert;
@@ -241,7 +242,7 @@ impl Writer {
         self.option(ms, Self::signed);
     }
 
-    /// Every bit of it: what is resumed compares as what was not stopped.
+    /// All 64 bits, so that a resumed state is equal to one that was never written.
     fn float(&mut self, value: Option<f64>) {
         self.option(value, |out, value| out.0.extend_from_slice(&value.to_le_bytes()));
     }
@@ -302,7 +303,7 @@ impl Writer {
     }
 }
 
-/// Numbers of rules in bytes; 16 and more are for targets.
+/// The number of a rule in bytes.
 const fn tag(rule: Rule) -> u64 {
     match rule {
         Rule::VerdictErrors => 1,

@@ -1,4 +1,30 @@
-//! The life-cycle: one step of every alert, by what a look says of it and how much time has passed.
+//! The life-cycle: one step of every alert, from the reading of a look and the time that has passed.
+//!
+//! ```text
+//!            above            above for `for`            below
+//!      ok ──────────► pending ───────────────► firing ──────────► recovering ──────────► ok
+//!       ▲                │                        ▲                   │   below for
+//!       └────────────────┘                        └───────────────────┘   `keep_firing_for`
+//!          between, below                            above, between
+//! ```
+//!
+//! With `for` 0 an alert goes from ok to firing at once; with `keep_firing_for` 0 from firing to ok. A rule that is switched off, or
+//! a target that is gone, ends an alert from any phase.
+//!
+//! Invariants:
+//! - An unknown reading (no look, a cold or partial one, a tenant that is not listed) changes no phase: missing data neither begins
+//!   nor ends an alert.
+//! - The band between "above" and "below" begins nothing and ends nothing, so a value near a threshold does not flap.
+//! - At most [`MAX_KEYS`] alerts are followed. When all places are taken, a pending alert gives way to a more important condition; a
+//!   firing alert keeps its place. [`Counts`](super::Counts) says how many conditions found none.
+//! - Each firing has an id of its own, also when the clock was set back: an id is made of a moment that is never used twice.
+//!
+//! Phases last by durations that add up from step to step, and not by timestamps: time counts towards `for` only while looks are
+//! taken ([`StepTime`]), so a suspended machine or a new leader does not fire on time in which nobody looked. A timestamp would
+//! count that time, and would stop an alert from ending after the clock was set back.
+//!
+//! A slow tenant is compared with the p95 that was normal when its condition was first seen. The baseline learns from the incident
+//! itself, so a tenant that stays slow would look normal after a while. After 24 hours the current baseline applies again.
 
 use super::facts::Facts;
 use super::group::Notice;
@@ -11,14 +37,14 @@ use super::{MAX_KEYS, PLACES_FOR_VERDICTS};
 use crate::util::error::ConfigError;
 use crate::util::wire::MAX_COUNT;
 
-/// A look that is older than this (or younger) is none. Also the longest step that counts as observed: beyond it nobody has looked.
+/// A look further than this from `now_ms` is ignored. A longer step counts as not observed.
 const MAX_LOOK_AGE_MS: u64 = 120_000;
-/// So long a slow tenant is compared with what was normal before; then with what is normal by now.
+/// Time for which a slow tenant is compared with the p95 that was normal before its alert; afterwards the current one applies.
 const NORMAL_FROZEN_MS: u64 = 24 * 3_600_000;
 /// The longest name of a service, in bytes.
 pub(super) const MAX_SERVICE_BYTES: usize = 64;
 
-/// The rules of a service, checked. It holds no state: [`Alerts::step`] takes it and gives it back.
+/// The validated rules of one service. The state is separate: [`Alerts::step`] takes it and returns it.
 ///
 /// ```
 /// use sentinel_core::alert::{Alerts, Rules};
@@ -32,7 +58,7 @@ pub struct Alerts {
     pub(super) rules: Rules,
 }
 
-/// What follows from a step.
+/// The result of a step: changes, and perhaps a notice.
 ///
 /// ```
 /// use sentinel_core::alert::{Alerts, Outcome, Rules, State};
@@ -44,17 +70,17 @@ pub struct Alerts {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// What changed now: for the ledger, and for what is written down before anything is sent.
+    /// Changes of phase in this step, for the ledger and for the journal that is written before anything is sent.
     pub transitions: Vec<Transition>,
-    /// What people are to be told now.
+    /// The notice that people should get now; `None` while nothing is due.
     pub notice: Option<Notice>,
 }
 
 impl Alerts {
-    /// Checks the rules.
+    /// Validates the rules.
     ///
     /// # Errors
-    /// A [`ConfigError`] that names the option, as [`Rules::validated`], or the service's name when it is empty or longer than 64 bytes.
+    /// A [`ConfigError`] that names the option, as [`Rules::validated`] does, or `service` when the name is not 1 to 64 bytes long.
     ///
     /// ```
     /// use sentinel_core::alert::{Alerts, Rules, TenantErrors};
@@ -71,7 +97,7 @@ impl Alerts {
         Ok(Self { service: service.into(), rules: rules.validated()? })
     }
 
-    /// The rules that it was made of.
+    /// The validated rules.
     ///
     /// ```
     /// # use sentinel_core::alert::{Alerts, Rules};
@@ -82,8 +108,9 @@ impl Alerts {
         &self.rules
     }
 
-    /// The next state, and what follows. `now_ms` is Unix ms; `facts` is `None` when no look could be had: nothing begins or ends then, but
-    /// what waits to be told is told. Made for a step a second; more than two minutes without one count as not observed.
+    /// Computes the next state and the outcome. `now_ms` is Unix ms. `facts` is `None` when no look was possible: no alert begins or
+    /// ends then, but notices that are due are still made. Call it about once a second; a gap of more than two minutes counts as not
+    /// observed.
     ///
     /// ```
     /// use sentinel_core::Kind;
@@ -92,7 +119,7 @@ impl Alerts {
     /// let alerts = Alerts::new("shop", Rules::default())?;
     /// let acme = Accused { kind: Kind::OneTenant, tenants: vec![b"acme".to_vec()], ..Accused::default() };
     /// let (state, outcome) = alerts.step(State::default(), 0, Some(&Facts::new(0, 600_000).with_verdict(acme)));
-    /// assert!(outcome.transitions[0].fires() && outcome.notice.is_none()); // others may come: it waits for 15 s
+    /// assert!(outcome.transitions[0].fires() && outcome.notice.is_none()); // other alerts may follow: the notice waits for 15 s
     /// let (state, outcome) = alerts.step(state, 15_000, None);
     /// assert_eq!(outcome.notice.map(|notice| notice.listed.len()), Some(1));
     /// # Ok::<(), sentinel_core::ConfigError>(())
@@ -121,12 +148,12 @@ impl Alerts {
     }
 }
 
-/// Ids are made of a moment that never comes twice: where the clock was set back, of the next one after the latest.
+/// The moment that new ids are made of. No moment is used twice: after the clock was set back, it is the one after the latest.
 fn id_ms(state: &State, now_ms: i64) -> i64 {
     state.latest_ms.map_or(now_ms, |latest| now_ms.max(latest.saturating_add(1)))
 }
 
-/// One step.
+/// One step of all alerts.
 struct LifeCycle<'a> {
     alerts: &'a Alerts,
     facts: Option<&'a Facts>,
@@ -136,7 +163,7 @@ struct LifeCycle<'a> {
 }
 
 impl LifeCycle<'_> {
-    /// Those that are followed already.
+    /// Advances the alerts that are already followed.
     fn followed(&mut self, state: &mut State) {
         for (key, mut entry) in std::mem::take(&mut state.entries) {
             if let Some(alert) = &mut entry.alert {
@@ -183,8 +210,7 @@ impl LifeCycle<'_> {
         }
     }
 
-    /// Those whose condition is there for the first time: the most important ones get a place.
-    /// A target that is down and begins to flap: the same alert, and another thing to tell.
+    /// A target that is down and begins to flap keeps its alert; the alert gets new evidence and is told again.
     fn worsens(&self, key: &Key, entry: &mut Entry) {
         let flaps = |evidence: &Evidence| evidence.target.as_ref().is_some_and(|target| target.flapping);
         let Some((facts, alert)) = self.facts.zip(entry.alert.as_mut()).filter(|_| key.rule == Rule::TargetDown) else {
@@ -196,6 +222,7 @@ impl LifeCycle<'_> {
         }
     }
 
+    /// Follows conditions that the look finds for the first time; the most important ones get the free places.
     fn newcomers(&mut self, state: &mut State) {
         let Some(facts) = self.facts else { return };
         let mut found = found(&self.alerts.rules, facts);
@@ -237,6 +264,7 @@ impl LifeCycle<'_> {
         state.counts.without_place = without_place;
     }
 
+    /// Makes the alert of an entry and moves it to firing.
     fn fire(&mut self, key: &Key, entry: &mut Entry) {
         let Some(facts) = self.facts else { return };
         let (kind, subject): (&[u8], &[u8]) = match &key.subject {
@@ -261,11 +289,13 @@ impl LifeCycle<'_> {
         self.turn(key, entry, Phase::Firing);
     }
 
+    /// Moves an entry to another phase.
     fn turn(&mut self, key: &Key, entry: &mut Entry, to: Phase) {
         self.say(key, entry.phase, to, entry.alert.clone());
         (entry.phase, entry.since_ms, entry.held_ms) = (to, self.time.now_ms, 0);
     }
 
+    /// Ends an entry; an alert that fired waits in `over` until a notice tells it.
     fn end(&mut self, state: &mut State, key: &Key, entry: Entry, why: Why) {
         let resolved_ms = Some(self.time.now_ms);
         let alert = entry.alert.map(|alert| Alert { resolved_ms, why: Some(why), ..alert });
@@ -273,6 +303,7 @@ impl LifeCycle<'_> {
         state.over.extend(alert);
     }
 
+    /// Records a transition.
     fn say(&mut self, key: &Key, from: Phase, to: Phase, alert: Option<Alert>) {
         self.transitions.push(Transition { at_ms: self.time.now_ms, key: key.clone(), from, to, alert });
     }

@@ -1,4 +1,7 @@
-//! How alerts become notices: what happens together is told together, what goes on is told again, and rarely.
+//! Alerts become notices: alerts of the same moment share one, and an alert that goes on is repeated rarely.
+//!
+//! The first new alert waits `first` (15 s) for others. While any alert fires, a further notice waits `then` (5 min) after the last
+//! one. An alert that goes on is repeated after `repeat` (4 h). Durations add up from step to step, as in `engine`.
 
 use super::LISTED;
 use super::engine::Alerts;
@@ -10,12 +13,13 @@ use serde::Serialize;
 use std::cmp::Reverse;
 use std::time::Duration;
 
+/// Shortest time after which a certificate that expires soon is told again.
 const CERTIFICATE_REPEAT: Duration = Duration::from_hours(24);
 
-/// So many that are over are not kept waiting.
+/// Number of resolved alerts that nobody has been told about at which a notice is made at once, so that their number is bounded.
 const MAX_UNTOLD_OVER: usize = 512;
 
-/// What a notice says of an alert.
+/// The news about an alert in a notice.
 ///
 /// ```
 /// assert_eq!(serde_json::to_string(&sentinel_core::alert::Status::Still).unwrap(), r#""still""#);
@@ -24,11 +28,11 @@ const MAX_UNTOLD_OVER: usize = 512;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
-    /// It began to fire.
+    /// The alert began to fire.
     Firing,
-    /// It goes on, and was told before.
+    /// The alert still fires and was told before.
     Still,
-    /// It is over; also when nobody was told that it began ([`Alert::told`]).
+    /// The alert is over; also when no notice told its beginning ([`Alert::told`]).
     Resolved,
 }
 
@@ -47,14 +51,14 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Listed {
-    /// What is said of it.
+    /// The news about it.
     pub status: Status,
     /// The alert.
     #[serde(flatten)]
     pub alert: Alert,
 }
 
-/// What people are told at once.
+/// One notice to people, about one or several alerts.
 ///
 /// ```
 /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -69,30 +73,30 @@ pub struct Listed {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Notice {
-    /// What it is known by: the same in every process that resumes the state.
+    /// Id of the notice, the same in every process that resumes the state.
     pub id: AlertId,
-    /// When it was made, Unix ms.
+    /// The moment when it was made, Unix ms.
     pub at_ms: i64,
-    /// The service.
+    /// Name of the service.
     pub service: String,
-    /// The most important alerts that it is about, 20 at most: first what fires, then what goes on, then what is over.
+    /// The most important of its alerts, at most 20: new ones first, then repeated ones, then resolved ones.
     pub listed: Vec<Listed>,
-    /// Alerts that it is about and does not list.
+    /// Number of its alerts beyond those listed.
     pub more: usize,
-    /// Of all it is about, those that began to fire.
+    /// Number of its alerts that began to fire.
     pub firing: usize,
-    /// Of all it is about, those that are over.
+    /// Number of its alerts that are over.
     pub resolved: usize,
-    /// All others that fire: told before, or told again here.
+    /// Number of alerts of the service that fire and were told before, repeated here or not.
     pub still: usize,
-    /// Alerts that could not be followed, there are so many.
+    /// Conditions that found no place among the followed alerts at the last look.
     pub without_place: u64,
-    /// Somebody tries whether notices arrive: it is about nothing.
+    /// A test whether notices arrive: it concerns no alert.
     pub test: bool,
 }
 
 impl Notice {
-    /// One that is about nothing, to try whether notices arrive. Its id is of the service and the moment.
+    /// A notice without alerts, to test whether notices arrive. Its id is derived from the service and the moment (Unix ms).
     ///
     /// ```
     /// use sentinel_core::alert::Notice;
@@ -116,8 +120,8 @@ impl Notice {
         }
     }
 
-    /// Of two notices that nobody has been told yet, what began in this one and is over in the `later` one is told there, as that:
-    /// it fired and resolved. Says whether anything of this one is left to tell.
+    /// Combines two notices that were not sent yet: an alert that began in this one and is over in the `later` one is removed here and
+    /// told there as fired and resolved. Returns whether this notice still has something to tell.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Grouping, Rules, State, Verdicts};
@@ -130,7 +134,7 @@ impl Notice {
     /// let (state, outcome) = alerts.step(State::default(), 0, Some(&facts));
     /// let mut fired = outcome.notice.unwrap();
     /// let mut over = alerts.step(state, 60_000, Some(&Facts::new(60_000, 600_000))).1.notice.unwrap();
-    /// assert!(!fired.combine(&mut over)); // nothing is left of it
+    /// assert!(!fired.combine(&mut over)); // nothing is left to tell
     /// assert!(over.message().title.starts_with("✅ Sentinel: fired and resolved within 60 seconds: Everyone is hit"));
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
@@ -166,14 +170,14 @@ impl Told {
     }
 }
 
-/// How often what goes on is told again. A certificate is for the day: it expires for weeks.
+/// The time after which an alert that goes on is told again: a day at least for a certificate, which expires for weeks.
 fn repeats(entry: &Entry, repeat: Duration) -> Duration {
     let daily = entry.alert.as_ref().is_some_and(|alert| alert.key.rule == Rule::CertificateExpiring);
     if daily { repeat.max(CERTIFICATE_REPEAT) } else { repeat }
 }
 
 impl Alerts {
-    /// Told: what is new after 15 s, then every 5 min while anything fires; what goes on, every 4 h.
+    /// Makes the notice that is due at this step, if any, and marks its alerts as told.
     pub(super) fn group(&self, state: &mut State, time: StepTime) -> Option<Notice> {
         let Grouping { first, then, repeat } = self.rules.grouping;
         let add = |ms: &mut Option<u64>| *ms = ms.map(|ms| ms.saturating_add(time.passed_ms));
@@ -229,6 +233,7 @@ impl Alerts {
         })
     }
 
+    /// An id of the notice's number and contents, so that two leaders that resume the same state agree on it.
     fn notice_id(&self, number: u64, about: &[Told]) -> AlertId {
         let number = number.to_le_bytes();
         let mut parts: Vec<&[u8]> = vec![self.service.as_bytes(), b"notice", &number];

@@ -1,4 +1,4 @@
-//! What an alert about an uptime check says to people.
+//! The text of alerts about uptime checks.
 
 use super::key::Subject;
 use super::message::lasted;
@@ -7,7 +7,7 @@ use super::state::{Alert, TargetEvidence};
 use crate::uptime::Cause;
 use crate::util::civil::date;
 
-/// What is the matter, in one line.
+/// The problem in one line.
 pub(super) fn headline(alert: &Alert, target: &TargetEvidence) -> String {
     let name = alert.key.subject.shown();
     match (alert.key.rule, &alert.key.subject) {
@@ -26,7 +26,7 @@ pub(super) fn headline(alert: &Alert, target: &TargetEvidence) -> String {
     }
 }
 
-/// What it says when that is over.
+/// The line that says that the problem is over.
 pub(super) fn recovered(alert: &Alert, lasted: &str) -> String {
     let name = alert.key.subject.shown();
     let flapping = alert.evidence.target.as_ref().is_some_and(|target| target.flapping);
@@ -38,7 +38,7 @@ pub(super) fn recovered(alert: &Alert, lasted: &str) -> String {
     }
 }
 
-/// What is behind it.
+/// The details below the headline, one line each.
 pub(super) fn counts(alert: &Alert, target: &TargetEvidence) -> Vec<String> {
     let expires = target
         .expires_ms
@@ -52,6 +52,7 @@ pub(super) fn counts(alert: &Alert, target: &TargetEvidence) -> Vec<String> {
     [probed, expires, silent, flaps].into_iter().flatten().collect()
 }
 
+/// The cause of a failure as a clause.
 fn because(target: &TargetEvidence) -> String {
     let status = target.http_status.map_or_else(|| "an unexpected status".into(), |status| format!("status {status}"));
     match target.cause {
