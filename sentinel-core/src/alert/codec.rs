@@ -109,10 +109,10 @@ impl State {
             let (told_ms, alert) = (input.option(Reader::number)?, input.option(|input| input.alert(&key))?);
             let fired = phase != Phase::Pending;
             if alert.as_ref().is_some_and(is_over) {
-                return Err(invalid("resolved_ms", at as u64, "none where it is followed"));
+                return Err(invalid("resolved_ms", at as u64, "none for a followed alert"));
             }
             if alert.is_some() != fired || told_ms.is_some() != alert.as_ref().is_some_and(|alert| alert.told) {
-                return Err(invalid("phase", phase as u64, "an alert where it has fired, told where it was told"));
+                return Err(invalid("phase", phase as u64, "an alert once it has fired, and told_ms once it was told"));
             }
             let entry = Entry { phase, since_ms, held_ms, known, weight, normal_p95_ms, alert, told_ms };
             state.entries.insert(key, entry);
@@ -121,7 +121,7 @@ impl State {
             let key = input.key()?;
             let alert = input.alert(&key)?;
             if alert.resolved_ms.is_none() || alert.why.is_none() {
-                return Err(invalid("resolved_ms", at as u64, "a moment and a reason where it is over"));
+                return Err(invalid("resolved_ms", at as u64, "a moment and a reason for a resolved alert"));
             }
             state.over.push(alert);
         }
@@ -339,7 +339,7 @@ impl Reader<'_> {
 
     fn few(&mut self, field: &'static str, most: usize) -> Result<usize, DecodeError> {
         let len = self.items(field, MIN_ITEM_BYTES)?;
-        if len <= most { Ok(len) } else { Err(invalid(field, len as u64, "as many as are followed")) }
+        if len <= most { Ok(len) } else { Err(invalid(field, len as u64, "no more than the format allows")) }
     }
 
     fn utf8(&mut self, field: &'static str, most: usize) -> Result<String, DecodeError> {
@@ -360,7 +360,7 @@ impl Reader<'_> {
                 Subject::Target(self.utf8("target", MAX_NAME_BYTES)?)
             }
             4 if rule == Rule::OwnNetwork => Subject::OwnNetwork,
-            other => return Err(invalid("subject", other, "0 to 4, as its rule has them")),
+            other => return Err(invalid("subject", other, "0 to 4, as its rule allows")),
         };
         Ok(Key { rule, subject })
     }

@@ -96,7 +96,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// A notice without alerts, to test whether notices arrive. Its id is derived from the service and the moment (Unix ms).
+    /// A notice without alerts, to test whether notices arrive. The id is derived from the service and the moment (Unix ms).
     ///
     /// ```
     /// use sentinel_core::alert::Notice;

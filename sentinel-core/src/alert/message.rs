@@ -115,7 +115,7 @@ impl Alert {
         let (headline, lasted) = (headline(self), lasted(self.lasted_ms));
         match (status, self.why) {
             (Status::Firing, _) => format!("🚨 Sentinel: {headline}"),
-            (Status::Still, _) => format!("🚨 Sentinel: still so after {lasted}: {headline}"),
+            (Status::Still, _) => format!("🚨 Sentinel: still firing after {lasted}: {headline}"),
             (Status::Resolved, Some(Why::Recovered)) if self.told && self.evidence.target.is_some() => {
                 format!("✅ Sentinel: {}", targets::recovered(self, &lasted))
             }

@@ -17,12 +17,12 @@ pub(super) fn headline(alert: &Alert, target: &TargetEvidence) -> String {
             };
             let left = expires_ms.saturating_sub(alert.fired_ms);
             let span = lasted(left.unsigned_abs());
-            let when = if left < 0 { format!("has expired {span} ago") } else { format!("expires in {span}") };
+            let when = if left < 0 { format!("expired {span} ago") } else { format!("expires in {span}") };
             format!("The certificate of target {name} {when}")
         }
         (_, Subject::Target(_)) if target.flapping => format!("Target {name} goes up and down"),
         (_, Subject::Target(_)) => format!("Target {name} is down: {}", because(target)),
-        _ => "Most targets fail at once: the network of this host is down, not they".into(),
+        _ => "Most targets fail at once: the network of this host is down, not the targets".into(),
     }
 }
 
@@ -46,9 +46,10 @@ pub(super) fn counts(alert: &Alert, target: &TargetEvidence) -> Vec<String> {
     let probed = (!target.url.is_empty()).then(|| target.url.clone());
     let over = alert.resolved_ms.is_some();
     let silent = (alert.key.rule == Rule::OwnNetwork && !over)
-        .then(|| "what is not reached is unknown, and counts for nobody's availability".into());
-    let flaps = (target.flapping && !over)
-        .then(|| format!("the last time: {}; told again when it has not changed for half an hour", because(target)));
+        .then(|| "unreachable targets count as unknown, and their availability is not affected".into());
+    let flaps = (target.flapping && !over).then(|| {
+        format!("last failure: {}; it counts as settled after half an hour without a change", because(target))
+    });
     [probed, expires, silent, flaps].into_iter().flatten().collect()
 }
 
@@ -58,15 +59,15 @@ fn because(target: &TargetEvidence) -> String {
     match target.cause {
         Some(Cause::Dns) => "its name is not found".into(),
         Some(Cause::Blocked) => "its address is not allowed".into(),
-        Some(Cause::Connect) => "it takes no connection".into(),
+        Some(Cause::Connect) => "it accepts no connection".into(),
         Some(Cause::Tls) => "TLS fails".into(),
         Some(Cause::Certificate) => "its certificate is not valid".into(),
         Some(Cause::Timeout) => "no answer in time".into(),
         Some(Cause::Protocol) => "its answer cannot be understood".into(),
-        Some(Cause::Redirects) => "it redirects, and not to an answer".into(),
+        Some(Cause::Redirects) => "too many redirects, or one that leads nowhere".into(),
         Some(Cause::Status) => status,
-        Some(Cause::Body | Cause::Json) => "its answer does not say what it should".into(),
-        Some(Cause::Latency) => "it is slower than it may be".into(),
+        Some(Cause::Body | Cause::Json) => "its answer does not have the expected content".into(),
+        Some(Cause::Latency) => "its answer is slower than allowed".into(),
         Some(Cause::OwnNetwork | Cause::Paused | Cause::Changed) | None => "it fails".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! What survives the process: a check's history and state as bytes. Any bytes give them back or an error.
+//! The history and state of checks as bytes, so that they survive the process. Decoding is total: any bytes give a value or an error.
 
 use super::engine::Uptime;
 use super::history::{History, HourBucket, ResultCounts};
@@ -18,7 +18,7 @@ const CHECK_STATE_MAGIC: [u8; 4] = *b"SNTV";
 const UPTIME_FORMAT: u8 = 1;
 
 impl Uptime {
-    /// The bytes of a check's history and state, for [`Uptime::restore`]; `None` if there is none of that name.
+    /// The bytes of a check's history and state, for [`Uptime::restore`]; `None` if no check has this name.
     ///
     /// ```
     /// use sentinel_core::uptime::{Check, CheckResult, Checks, Target, Uptime};
@@ -43,11 +43,11 @@ impl Uptime {
         Some(out.finish())
     }
 
-    /// Takes back what [`Uptime::encode`] gave: a history goes on, and the time in between is unknown. A check that is another target now, or
-    /// paused, keeps the history alone. False if there is no check of that name.
+    /// Restores the bytes of [`Uptime::encode`]: the history continues, and the time in between is unknown. A check that is paused, or
+    /// whose target is a different one now, gets the history only. Returns false if no check has this name.
     ///
     /// # Errors
-    /// A [`DecodeError`] for bytes that are nothing of the kind; nothing is changed then.
+    /// A [`DecodeError`] for any other bytes; nothing changes then.
     ///
     /// ```
     /// use sentinel_core::{DecodeError, uptime::Uptime};
@@ -66,8 +66,8 @@ impl Uptime {
         Ok(true)
     }
 
-    /// The bytes of a check's state alone, for [`Uptime::restore_state`]; `None` if there is none of that name. A log writes it down with
-    /// every [`Change`](super::Change).
+    /// The bytes of a check's state alone, for [`Uptime::restore_state`]; `None` if no check has this name. A log
+    /// writes them with every [`Change`](super::Change).
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().encode_state("db").is_none());
@@ -80,10 +80,11 @@ impl Uptime {
         Some(out.finish())
     }
 
-    /// Takes back what [`Uptime::encode_state`] gave. False if there is no check of that name, or it is another target now, or paused.
+    /// Restores the bytes of [`Uptime::encode_state`]. Returns false if no check has this name, or the check is paused or has a different
+    /// target now.
     ///
     /// # Errors
-    /// A [`DecodeError`] for bytes that are nothing of the kind; nothing is changed then.
+    /// A [`DecodeError`] for any other bytes; nothing changes then.
     ///
     /// ```
     /// use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Status, Target, Uptime};
@@ -109,7 +110,7 @@ impl Uptime {
         Ok(holds)
     }
 
-    /// The bytes of what is known of all checks together (this side's own network, the clock), for [`Uptime::restore_shared`].
+    /// The bytes of the state that all checks share (this side's own network, the latest time), for [`Uptime::restore_shared`].
     ///
     /// ```
     /// use sentinel_core::uptime::Uptime;
@@ -122,11 +123,11 @@ impl Uptime {
         out.finish()
     }
 
-    /// Takes back what [`Uptime::encode_shared`] gave, after the checks: whoever resumes in an outage does not tell of it again, and who
-    /// resumes with a clock that was set back knows it.
+    /// Restores the bytes of [`Uptime::encode_shared`]. Call it after the checks are restored. A process that resumes in an outage does
+    /// not report it again, and notices when the clock was set back meanwhile.
     ///
     /// # Errors
-    /// A [`DecodeError`] for bytes that are nothing of the kind.
+    /// A [`DecodeError`] for any other bytes; nothing changes then.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().restore_shared(b"").is_err());
@@ -142,7 +143,7 @@ impl Uptime {
             let lost = monitor.state.last.is_some_and(|last| last.cause == Some(Cause::OwnNetwork));
             monitor.disowned = since.is_some() && lost;
         }
-        // Other checks than those who knew of the outage, and too few to know that it is over.
+        // Too few checks failed in this outage, and too few exist, to find out that it is over.
         let lost: BTreeSet<u64> =
             self.monitors.values().filter(|monitor| monitor.disowned).map(|monitor| monitor.host).collect();
         if lost.len() < MIN_HOSTS && self.monitors.len() <= MIN_WITNESSES {
@@ -158,7 +159,7 @@ struct Preceding {
     interval_ms: u32,
 }
 
-/// Which target this is; not which secrets it is asked with.
+/// A hash of the target with its path, and of the method. Headers, which may be secrets, are not part of it.
 fn identity(check: &super::check::Check) -> u64 {
     let target = &check.target;
     hash(&format!("{target} {} {} {}", check.method.name(), target.port(), target.path()))
@@ -194,7 +195,7 @@ impl Writer {
         }
     }
 
-    /// What differs from the result before: its moment, and its interval where that is another one.
+    /// Writes a result relative to the preceding one: the time since it, and the interval only where it differs.
     fn result(&mut self, result: &CheckResult, before: &mut Preceding) {
         let CheckResult { at_ms, outcome, cause, interval_ms, latency_us, status } = *result;
         let other = interval_ms != before.interval_ms;
@@ -234,7 +235,7 @@ impl Reader<'_> {
         Ok(self.at_most(field, 1, "0 or 1")? == 1)
     }
 
-    /// A moment that can be computed with.
+    /// A moment within ±2^53, which sums of moments cannot overflow.
     fn instant(&mut self, field: &'static str) -> Result<i64, DecodeError> {
         let ms = self.signed()?;
         if ms.unsigned_abs() <= MAX_COUNT { Ok(ms) } else { Err(invalid(field, ms as u64, "±2^53")) }
@@ -251,7 +252,11 @@ impl Reader<'_> {
         let count = self.at_most("hours", KEPT_HOURS as u64 + 1, "90 days")? as usize;
         let ends = first_hour.saturating_add(count as i64);
         if since_ms > folded_ms || (count > 0 && ends > folded_ms.div_euclid(HOUR_MS) + 1) {
-            return Err(invalid("folded_ms", folded_ms as u64, "the end of what is added up"));
+            return Err(invalid(
+                "folded_ms",
+                folded_ms as u64,
+                "a moment not before since_ms, in the last kept hour or later",
+            ));
         }
         let mut hours = VecDeque::with_capacity(count);
         while hours.len() < count {
@@ -266,7 +271,7 @@ impl Reader<'_> {
         }
         let count = self.items("results", 2)?;
         if count > KEPT_RESULTS {
-            return Err(invalid("results", count as u64, "as many as are kept"));
+            return Err(invalid("results", count as u64, "no more than are kept"));
         }
         let mut results = VecDeque::with_capacity(count);
         let mut before = Preceding { at_ms: folded_ms, interval_ms: 0 };
@@ -310,7 +315,7 @@ impl Reader<'_> {
         let (since_ms, streak_ms) = (self.instant("since_ms")?, self.instant("streak_ms")?);
         let (held, flapping, expiring) = (self.bit("held")?, self.bit("flapping")?, self.bit("expiring")?);
         let (confirm_ms, expires_ms) = (self.perhaps_ms()?, self.perhaps_ms()?);
-        let count = self.at_most("turns", FLAPPING_CHANGES as u64, "as many as are kept")?;
+        let count = self.at_most("turns", FLAPPING_CHANGES as u64, "no more than are kept")?;
         let turns = (0..count).map(|_| self.instant("turn")).collect::<Result<_, _>>()?;
         let last = if self.bit("last")? { Some(CheckResult::from_bytes(&self.array()?)?) } else { None };
         Ok(State {

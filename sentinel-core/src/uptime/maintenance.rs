@@ -1,4 +1,4 @@
-//! When nobody minds that a target is down: once, or every week, on a clock with a fixed offset from UTC.
+//! Maintenance windows: once, or every week on a clock with a fixed offset from UTC.
 
 use crate::util::civil::{CivilDate, DAY_MS, MINUTE_MS, SECOND_MS, WEEK_MS};
 use crate::util::duration;
@@ -8,10 +8,10 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
-/// 1 January 1970 was a Thursday; the Monday of its week.
+/// Midnight of the Monday in the week of 1 January 1970, which was a Thursday; Unix ms.
 const FIRST_MONDAY_MS: i64 = -3 * DAY_MS;
 
-/// A maintenance window: failures in it are no news, and its time is neither up nor down.
+/// A maintenance window: failures in it are not reported, and its time counts neither as up nor as down.
 ///
 /// ```
 /// use sentinel_core::uptime::Maintenance;
@@ -28,24 +28,25 @@ const FIRST_MONDAY_MS: i64 = -3 * DAY_MS;
 pub enum Maintenance {
     /// From one moment to another, as `2026-03-01T22:00:00+02:00` or `…Z`.
     Once {
-        /// Its beginning, Unix ms.
+        /// Start, Unix ms.
         #[serde(deserialize_with = "moment")]
         from: i64,
-        /// Its end, Unix ms; after its beginning.
+        /// End, Unix ms; after the start.
         #[serde(deserialize_with = "moment")]
         to: i64,
     },
     /// On these days of every week.
     Weekly {
-        /// The days on which it begins, by the clock with this offset: `mon` to `sun`.
+        /// Days on which the window begins, on the clock with this offset: `mon` to `sun`, 1 to 7 of them.
         days: Vec<Day>,
-        /// When, in milliseconds since midnight by that clock: `"03:00"`.
+        /// Start in milliseconds since midnight on that clock, below 24 h. Written as `"03:00"`.
         #[serde(deserialize_with = "time_of_day")]
         at: i64,
-        /// How long: 1 min to 24 h.
+        /// Length: 1 min to 24 h.
         #[serde(rename = "for", with = "duration")]
         length: Duration,
-        /// That clock's offset from UTC in milliseconds: `"+02:00"`. Fixed: it knows no summer time. Default UTC.
+        /// Offset of that clock from UTC in milliseconds, -14 h to +14 h. Written as `"+02:00"`. The offset is fixed, without daylight
+        /// saving time. Default UTC.
         #[serde(default, deserialize_with = "offset")]
         offset: i64,
     },
@@ -77,7 +78,7 @@ pub enum Day {
 }
 
 impl Maintenance {
-    /// From one moment to another, Unix ms.
+    /// A window from one moment until before another, Unix ms.
     ///
     /// ```
     /// let window = sentinel_core::uptime::Maintenance::once(10, 20);
@@ -87,7 +88,7 @@ impl Maintenance {
         Self::Once { from, to }
     }
 
-    /// This moment (Unix ms) is part of it.
+    /// Whether this moment (Unix ms) is in the window.
     ///
     /// ```
     /// use sentinel_core::uptime::{Day, Maintenance};
@@ -101,7 +102,7 @@ impl Maintenance {
         Spans::of(std::slice::from_ref(self), at_ms, at_ms + 1).overlap(at_ms, at_ms + 1) > 0
     }
 
-    /// Checks every value; `field` is what it is called in the configuration.
+    /// Validates every value; `field` is the path of the window in the configuration.
     pub(super) fn check(&self, field: &str) -> Result<(), ConfigError> {
         match self {
             Self::Once { from, to } if from >= to => {
@@ -128,7 +129,7 @@ impl Maintenance {
         }
     }
 
-    /// Adds what of it lies in `[from, to)`.
+    /// Adds the parts of the window within `[from, to)`, Unix ms.
     fn spans(&self, from: i64, to: i64, out: &mut Vec<Span>) {
         let mut add = |begins: i64, ends: i64| {
             let span = Span { from_ms: begins.max(from), to_ms: ends.min(to) };
@@ -143,7 +144,7 @@ impl Maintenance {
                 for day in days {
                     let first = FIRST_MONDAY_MS + *day as i64 * DAY_MS + (*at).clamp(0, DAY_MS)
                         - (*offset).clamp(-DAY_MS, DAY_MS);
-                    // The first one that ends after `from`.
+                    // Start of the first occurrence that ends after `from`.
                     let mut begins = first + (from - length - first).div_euclid(WEEK_MS) * WEEK_MS;
                     while begins < to {
                         add(begins, begins + length);
@@ -166,11 +167,11 @@ struct Span {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Spans(Vec<Span>);
 
-/// The longest time that windows are laid out over: more than is kept of any check.
+/// Longest time over which windows are laid out, in milliseconds: more than any history keeps.
 const MAX_LAID_OUT_MS: i64 = 400 * DAY_MS;
 
 impl Spans {
-    /// Of `[from, to)`; where that is longer than 400 days, of its end.
+    /// The spans within `[from, to)`, Unix ms; within its last 400 days where that is longer.
     pub(super) fn of(windows: &[Maintenance], from: i64, to: i64) -> Self {
         let from = from.max(to.saturating_sub(MAX_LAID_OUT_MS));
         let mut all = Vec::new();
@@ -186,7 +187,7 @@ impl Spans {
         Self(union)
     }
 
-    /// How much of `[from, to)` they are, in milliseconds.
+    /// Time of `[from, to)` that the spans cover, in milliseconds.
     pub(super) fn overlap(&self, from: i64, to: i64) -> u64 {
         let first = self.0.partition_point(|span| span.to_ms <= from);
         let within = self.0[first..].iter().take_while(|span| span.from_ms < to);
@@ -215,18 +216,19 @@ fn parsed<'de, D: Deserializer<'de>>(
     parse(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?}, expected {expected}")))
 }
 
-/// Two digits.
+/// A number of two digits.
 fn two(text: &str) -> Option<i64> {
     (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// `HH:MM` in milliseconds, of less than so many hours.
+/// `HH:MM` in milliseconds; the hour is below `hours`.
 fn hours_minutes(text: &str, hours: i64) -> Option<i64> {
     let (hour, minute) = text.split_once(':')?;
     let (hour, minute) = (two(hour)?, two(minute)?);
     (hour < hours && minute < 60).then_some((hour * 60 + minute) * MINUTE_MS)
 }
 
+/// `Z`, `+HH:MM` or `-HH:MM` in milliseconds.
 fn parse_offset(text: &str) -> Option<i64> {
     match text.split_at_checked(1)? {
         ("Z", "") => Some(0),
@@ -236,7 +238,7 @@ fn parse_offset(text: &str) -> Option<i64> {
     }
 }
 
-/// RFC 3339 with an offset, seconds optional, years 1970 to 9999.
+/// A moment of RFC 3339 with an offset, in Unix ms. Seconds are optional; the year is 1970 to 9999.
 fn parse_moment(text: &str) -> Option<i64> {
     let (date, time) = text.split_at_checked(10)?;
     let mut date = date.split('-');

@@ -1,4 +1,27 @@
-//! Whether a target is up or down: results that are confirmed, changes that are told, and those that are not while it flaps.
+//! The state of a check: results become a confirmed status and changes, and flapping silences single changes.
+//!
+//! ```text
+//!               `failures` in a row, and `network` agrees
+//!   unknown ─┬────────────────────────────────────────────► down
+//!            │   `successes` in a row       `failures` ▲      │
+//!            └──────────────────────► up ──────────────┘      │
+//!                                     ▲     `successes`       │
+//!                                     └───────────────────────┘
+//! ```
+//!
+//! The confirmed status and the displayed one differ: [`State::confirmed`] stays until the opposite is confirmed, so an alert does not
+//! end because nobody probes; [`State::status`] becomes unknown when the last result no longer covers the moment.
+//!
+//! Invariants:
+//! - A status is confirmed by results in a row only. A result that is unknown, or a failure in a maintenance window, ends the row.
+//! - A row allows pauses of two intervals or two minutes, whichever is longer: when many targets hang and few can be probed at a time,
+//!   each waits for its turn and is down all the same.
+//! - `since_ms` is the first result of the row that confirmed the status, not the last: an outage began when it was first seen.
+//! - [`State::record`] never calls a target down itself. The step returns `Nearly` one failure early, so that other checks can be asked
+//!   in time, and `Fails` when the row is complete; the engine asks `network` and then calls [`State::turn`].
+//!
+//! Flapping: the sixth change within an hour is told as flapping. Further changes are recorded and not told, until half an hour passes
+//! without one. Changes are counted, not failures, so an outage of any length is one change.
 
 use super::check::{Check, Confirm};
 use super::result::{Cause, CheckResult, Outcome};
@@ -9,15 +32,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-/// So many changes within [`FLAPPING_WINDOW_MS`] are flapping.
+/// Number of confirmed changes within [`FLAPPING_WINDOW_MS`] that are flapping.
 pub(super) const FLAPPING_CHANGES: usize = 6;
 const FLAPPING_WINDOW_MS: i64 = 3_600_000;
-/// Without a change for so long it has settled.
+/// Time without a change after which a flapping target has settled, in milliseconds.
 const SETTLED_MS: i64 = 1_800_000;
-/// Results no further apart are in a row, however short the interval is.
+/// Results no further apart than this (in milliseconds) are in a row, however short the interval is.
 const MIN_ROW_MS: i64 = 120_000;
 
-/// What is known of a target now.
+/// The status of a target.
 ///
 /// ```
 /// assert_eq!(sentinel_core::uptime::Status::Down.to_string(), "down");
@@ -25,17 +48,17 @@ const MIN_ROW_MS: i64 = 120_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Nothing: not probed yet or for too long, paused, or this side's network is down.
+    /// No knowledge: not probed yet or for too long, paused, or this side's network is down.
     #[default]
     Unknown,
-    /// It answers as it should.
+    /// The target answers as expected.
     Up,
-    /// It does not, and that is confirmed.
+    /// The target does not answer as expected, and that is confirmed.
     Down,
 }
 
 impl Status {
-    /// As it is spelled everywhere.
+    /// The name in JSON and messages.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Status::Up.name(), "up");
@@ -55,7 +78,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// What has changed.
+/// The kind of a change.
 ///
 /// ```
 /// use sentinel_core::uptime::What;
@@ -67,35 +90,35 @@ impl fmt::Display for Status {
 pub enum What {
     /// The target is down: confirmed.
     Down,
-    /// It is up: confirmed.
+    /// The target is up: confirmed.
     Up,
-    /// Nothing is known of it any more: it was paused, removed, or is another target now. Its alerts are over.
+    /// The status is unknown from now on: the check was paused, removed or changed. Alerts about it end.
     Unknown,
-    /// It goes up and down so often that single changes are no news.
+    /// The target changes so often that single changes are not reported.
     Flapping,
-    /// It has stopped flapping; it is what its [`Status`] says.
+    /// The target has stopped flapping, with this [`Status`].
     Settled {
-        /// What it is.
+        /// Status after flapping.
         status: Status,
     },
-    /// Its certificate expires soon, or has expired.
+    /// The certificate expires within the configured days, or has expired.
     CertificateExpiring {
-        /// When, Unix ms.
+        /// Expiry, Unix ms.
         expires_ms: i64,
     },
-    /// Its certificate does not expire soon any more.
+    /// The certificate does not expire soon any more.
     CertificateRenewed {
-        /// When it expires, Unix ms.
+        /// Expiry of the new certificate, Unix ms.
         expires_ms: i64,
     },
-    /// Most targets fail at once: it is this side's network. Of no single check.
+    /// Most targets fail at once: this side's network is down. The change belongs to no single check.
     NetworkDown,
     /// Targets answer again.
     NetworkUp,
 }
 
 impl What {
-    /// As it is spelled everywhere.
+    /// The name in JSON and messages.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::What::NetworkDown.name(), "network_down");
@@ -115,7 +138,7 @@ impl What {
     }
 }
 
-/// A change, once: for the ledger, and where it [`tells`](Change::tells) for people.
+/// One change, for the ledger, and for people where [`Change::tells`] is set.
 ///
 /// ```
 /// # use sentinel_core::uptime::{Change, What};
@@ -124,28 +147,29 @@ impl What {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// The check's name; `None` where it is about all of them.
+    /// Name of the check; `None` for a change of this side's network.
     pub check: Option<String>,
-    /// When it was known, Unix ms.
+    /// Moment when the change was known, Unix ms.
     pub at_ms: i64,
-    /// Since when it is so: the first of the results that confirmed it, Unix ms.
+    /// Start of the new status, Unix ms: the first of the results that confirmed it.
     pub since_ms: i64,
-    /// What has changed.
+    /// The kind of a change.
     #[serde(flatten)]
     pub what: What,
-    /// Why it is down.
+    /// Cause of the failure.
     pub cause: Option<Cause>,
-    /// People are to be told. Not of the first time up, and not of single changes while it flaps.
+    /// People should be told. False for the first time up, and for single changes while the target flaps.
     pub tells: bool,
 }
 
-/// What follows from a result.
+/// The effect of a result on the row of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
+    /// No row of failures is complete or nearly so.
     Stays,
-    /// One failure less than it takes: time to know whether others can be reached.
+    /// One failure is missing: other checks should be asked now whether the network works.
     Nearly,
-    /// As many failures in a row as it takes: whether they are the target's is for `network` to say.
+    /// The row of failures is complete; `network` decides whether the target is down.
     Fails,
 }
 
@@ -157,35 +181,36 @@ pub(super) struct StateStep<'a> {
     pub(super) changes: &'a mut Vec<Change>,
 }
 
-/// Where a check stands: what is confirmed, and what is being counted.
+/// The state of a check: the confirmed status, and the row of results that is being counted.
 ///
 /// ```
 /// assert_eq!(sentinel_core::uptime::State::default().confirmed(), sentinel_core::uptime::Status::Unknown);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    /// What was confirmed last.
+    /// The status that was confirmed last.
     pub(super) status: Status,
+    /// Moment since which it holds, Unix ms.
     pub(super) since_ms: i64,
     pub(super) cause: Option<Cause>,
-    /// Results in a row that say the same, and when the first of them began.
+    /// Number of results in a row with the same outcome, and the start of the first one, Unix ms.
     pub(super) streak: u32,
     pub(super) streak_ms: i64,
     pub(super) last: Option<CheckResult>,
-    /// When to ask again, so that it is known soon.
+    /// Moment of an early probe that continues a row, Unix ms.
     pub(super) confirm_ms: Option<i64>,
-    /// It would be down, and others are asked first.
+    /// The row of failures is complete, and other checks are asked first.
     pub(super) held: bool,
-    /// The last confirmed changes, at most [`FLAPPING_CHANGES`].
+    /// Moments of the last confirmed changes, Unix ms; at most [`FLAPPING_CHANGES`].
     pub(super) turns: VecDeque<i64>,
     pub(super) flapping: bool,
     pub(super) expires_ms: Option<i64>,
-    /// People know that it expires.
+    /// An expiring certificate was reported.
     pub(super) expiring: bool,
 }
 
 impl State {
-    /// What was confirmed last, whatever has been known since.
+    /// The status that was confirmed last, however old its results are.
     ///
     /// ```
     /// # use sentinel_core::uptime::{State, Status};
@@ -195,7 +220,7 @@ impl State {
         self.status
     }
 
-    /// What is known at `now_ms`: nothing, where the last result does not reach until then.
+    /// The status at `now_ms` (Unix ms): unknown when the last result does not cover that moment.
     ///
     /// ```
     /// # use sentinel_core::uptime::{State, Status};
@@ -211,7 +236,7 @@ impl State {
         self.last.as_ref().is_some_and(CheckResult::is_down)
     }
 
-    /// Takes a result that is newer than all before. `calm`: failures are no news now (maintenance).
+    /// Takes a result that is newer than all before. With `calm` (maintenance) a failure does not count.
     pub(super) fn record(&mut self, at: &mut StateStep<'_>, result: CheckResult, calm: bool) -> Step {
         let before = self.last.replace(result);
         self.confirm_ms = None;
@@ -246,13 +271,13 @@ impl State {
         step
     }
 
-    /// It is asked again before its interval is over.
+    /// Makes a probe due before the interval is over.
     pub(super) fn confirm_soon(&mut self, check: &Check, now_ms: i64) {
         let wait = check.confirm.every.min(check.interval);
         self.confirm_ms = Some(now_ms.saturating_add(millis(wait)).min(MAX_COUNT as i64));
     }
 
-    /// It is down, or up, and that is confirmed.
+    /// Confirms a status, and records the change.
     pub(super) fn turn(&mut self, at: &mut StateStep<'_>, to: Status) {
         let now_ms = at.now_ms;
         let from = std::mem::replace(&mut self.status, to);
@@ -277,9 +302,10 @@ impl State {
         }
     }
 
+    /// Ends flapping after [`SETTLED_MS`] without a change.
     fn settle(&mut self, at: &mut StateStep<'_>) {
         let now_ms = at.now_ms;
-        // A clock that was set back does not keep it flapping for longer.
+        // A clock that was set back does not prolong flapping.
         self.turns.iter_mut().for_each(|turn| *turn = (*turn).min(now_ms));
         let quiet = self.turns.back().is_none_or(|turn| now_ms.saturating_sub(*turn) >= SETTLED_MS);
         if self.flapping && quiet {
@@ -289,7 +315,7 @@ impl State {
         }
     }
 
-    /// When the certificate that was seen expires, Unix ms.
+    /// Takes the expiry of the certificate that a probe saw, Unix ms.
     pub(super) fn certificate(&mut self, at: &mut StateStep<'_>, expires_ms: i64) {
         let now_ms = at.now_ms;
         let expires_ms = expires_ms.clamp(-(MAX_COUNT as i64), MAX_COUNT as i64);
@@ -305,7 +331,7 @@ impl State {
         at.changes.push(Change { since_ms: now_ms, cause: None, ..change });
     }
 
-    /// Its failures since then were this side's own.
+    /// Makes a failure since `since_ms` (Unix ms) unknown: this side's own network caused it.
     pub(super) fn disown(&mut self, since_ms: i64) {
         if let Some(last) = self.last.as_mut().filter(|last| last.may_be_ours() && last.at_ms >= since_ms) {
             (last.outcome, last.cause) = (Outcome::Unknown, Some(Cause::OwnNetwork));
@@ -313,7 +339,7 @@ impl State {
         }
     }
 
-    /// Nothing is known of it any more: it was paused, removed or is another one. What ends is told to whom it was told.
+    /// Resets the state of a check that was paused, removed or changed. The change is told if people know of a problem that ends by it.
     pub(super) fn forget(&mut self, at: &mut StateStep<'_>) {
         let now_ms = at.now_ms;
         let Self { status, flapping, expiring, .. } = std::mem::take(self);
@@ -324,7 +350,7 @@ impl State {
         }
     }
 
-    /// The clock was set back: what is counted begins anew, what is confirmed stays.
+    /// Handles a clock that was set back: the row of results starts anew, the confirmed status stays.
     pub(super) fn set_back(&mut self, now_ms: i64) {
         if self.last.is_some_and(|last| last.at_ms > now_ms) {
             self.last = None;
@@ -338,12 +364,13 @@ impl State {
     }
 }
 
-/// A result that began before then follows this one in a row. Not only for two intervals: where many hang and few can be asked at a
-/// time, each has to wait for its turn, and they are down all the same.
+/// The moment (Unix ms) before which a next result must begin to continue the row: two intervals, or [`MIN_ROW_MS`] where that is longer.
+/// When many targets hang and few can be probed at a time, each waits for its turn, and is down all the same.
 fn follows_until(before: &CheckResult) -> i64 {
     before.until_ms().max(before.at_ms.saturating_add(MIN_ROW_MS))
 }
 
+/// A duration in whole milliseconds.
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
