@@ -93,7 +93,7 @@ impl State {
         for count in [&mut counts.dropped, &mut counts.without_place, &mut counts.missing, &mut counts.notices] {
             *count = input.number()?;
         }
-        for at in 0..input.few("entries", MAX_KEYS)? {
+        for at in 0..input.items_up_to("entries", MAX_KEYS)? {
             let key = input.key()?;
             if state.entries.last_key_value().is_some_and(|(last, _)| *last >= key) {
                 return Err(invalid("entries", at as u64, "keys in rising order"));
@@ -117,7 +117,7 @@ impl State {
             let entry = Entry { phase, since_ms, held_ms, known, weight, normal_p95_ms, alert, told_ms };
             state.entries.insert(key, entry);
         }
-        for at in 0..input.few("over", MAX_DECODED_OVER)? {
+        for at in 0..input.items_up_to("over", MAX_DECODED_OVER)? {
             let key = input.key()?;
             let alert = input.alert(&key)?;
             if alert.resolved_ms.is_none() || alert.why.is_none() {
@@ -173,7 +173,7 @@ impl Notice {
         let (more, firing, resolved, still) = (count()?, count()?, count()?, count()?);
         let (without_place, test) = (input.number()?, input.flag("test")?);
         let mut listed = Vec::new();
-        for _ in 0..input.few("listed", LISTED)? {
+        for _ in 0..input.items_up_to("listed", LISTED)? {
             let status = match input.number()? {
                 0 => Status::Firing,
                 1 => Status::Still,
@@ -337,7 +337,7 @@ impl Reader<'_> {
         })
     }
 
-    fn few(&mut self, field: &'static str, most: usize) -> Result<usize, DecodeError> {
+    fn items_up_to(&mut self, field: &'static str, most: usize) -> Result<usize, DecodeError> {
         let len = self.items(field, MIN_ITEM_BYTES)?;
         if len <= most { Ok(len) } else { Err(invalid(field, len as u64, "no more than the format allows")) }
     }

@@ -7,7 +7,7 @@ use super::monitor::{Monitor, PROBE_GRACE_MS, hash};
 use super::network::{MIN_WITNESSES, Network, NetworkVerdict, judge, most_answer};
 use super::result::{Cause, CheckResult, Outcome};
 use super::standing::{CheckStanding, UptimeReport};
-use super::state::{Change, StateStep, Step, What, millis};
+use super::state::{Change, FailureRow, StateStep, What, millis};
 use crate::util::clock::SET_BACK_MS;
 use crate::util::wire::MAX_COUNT;
 use std::collections::BTreeMap;
@@ -180,7 +180,7 @@ impl Uptime {
         }
         let calm = monitor.check.in_maintenance(now_ms);
         let mut at = StateStep { check: &monitor.check, now_ms, changes: &mut after.changes };
-        let step = monitor.state.record(&mut at, result, calm);
+        let row = monitor.state.record(&mut at, result, calm);
         if let Some(expires_ms) = expires_ms {
             monitor.state.certificate(&mut at, expires_ms);
         }
@@ -189,8 +189,8 @@ impl Uptime {
             let was_lost = std::mem::take(&mut monitor.disowned);
             self.answered(now_ms, was_lost.then_some(host), &mut after);
         }
-        if step != Step::Stays {
-            self.fails(name, now_ms, step == Step::Nearly, &mut after);
+        if row != FailureRow::Incomplete {
+            self.fails(name, now_ms, row == FailureRow::NearlyComplete, &mut after);
         }
         after
     }
@@ -242,7 +242,7 @@ impl Uptime {
                 self.network = Network { down_since_ms: Some(since_ms), ..Network::default() };
                 self.disown(since_ms);
                 after.disowned_ms = Some(since_ms);
-                after.changes.push(network(now_ms, since_ms, What::NetworkDown));
+                after.changes.push(network_change(now_ms, since_ms, What::NetworkDown));
             }
             NetworkVerdict::AskOthers if !held => {
                 if let Some(monitor) = self.monitors.get_mut(name) {
@@ -286,7 +286,7 @@ impl Uptime {
     fn network_is_back(&mut self, now_ms: i64, after: &mut After) {
         (self.network, self.back_ms) = (Network::default(), Some(now_ms));
         self.monitors.values_mut().for_each(|monitor| monitor.disowned = false);
-        after.changes.push(network(now_ms, now_ms, What::NetworkUp));
+        after.changes.push(network_change(now_ms, now_ms, What::NetworkUp));
     }
 
     /// Makes the failures of all checks from this moment on (Unix ms) unknown, as [`After::disowned_ms`] said: for replaying a log.
@@ -402,6 +402,6 @@ impl Uptime {
     }
 }
 
-fn network(at_ms: i64, since_ms: i64, what: What) -> Change {
+fn network_change(at_ms: i64, since_ms: i64, what: What) -> Change {
     Change { check: None, at_ms, since_ms, what, cause: None, tells: true }
 }

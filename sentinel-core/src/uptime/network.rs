@@ -100,15 +100,15 @@ pub(super) fn judge(host: u64, since_ms: i64, others: impl Iterator<Item = Witne
     let mut began = since_ms;
     for other in others.filter(|other| other.host != host) {
         all += 1;
-        few(&mut hosts, other.host);
+        add_host(&mut hosts, other.host);
         if other.at_ms.is_some_and(|at| at >= since_ms) {
             asked += 1;
-            few(&mut asked_hosts, other.host);
+            add_host(&mut asked_hosts, other.host);
             if other.fails {
                 failing += 1;
                 began = began.min(other.streak_ms);
             } else {
-                few(&mut answering, other.host);
+                add_host(&mut answering, other.host);
             }
         }
     }
@@ -136,7 +136,7 @@ pub(super) fn most_answer(since_ms: i64, all: impl Iterator<Item = Witness>) -> 
 }
 
 /// Adds a host unless the set already has [`MIN_HOSTS`], so that it stays small.
-fn few(hosts: &mut BTreeSet<u64>, host: u64) {
+fn add_host(hosts: &mut BTreeSet<u64>, host: u64) {
     if hosts.len() < MIN_HOSTS {
         hosts.insert(host);
     }

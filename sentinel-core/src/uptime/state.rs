@@ -17,8 +17,8 @@
 //! - A row allows pauses of two intervals or two minutes, whichever is longer: when many targets hang and few can be probed at a time,
 //!   each waits for its turn and is down all the same.
 //! - `since_ms` is the first result of the row that confirmed the status, not the last: an outage began when it was first seen.
-//! - [`State::record`] never calls a target down itself. The step returns `Nearly` one failure early, so that other checks can be asked
-//!   in time, and `Fails` when the row is complete; the engine asks `network` and then calls [`State::turn`].
+//! - [`State::record`] never calls a target down itself. The returned row is `NearlyComplete` one failure early, so that other checks can be asked
+//!   in time, and `Complete` with the last one; the engine asks `network` and then calls [`State::turn`].
 //!
 //! Flapping: the sixth change within an hour is told as flapping. Further changes are recorded and not told, until half an hour passes
 //! without one. Changes are counted, not failures, so an outage of any length is one change.
@@ -162,15 +162,15 @@ pub struct Change {
     pub tells: bool,
 }
 
-/// The effect of a result on the row of failures.
+/// The row of failures after a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// No row of failures is complete or nearly so.
-    Stays,
+pub(super) enum FailureRow {
+    /// Neither of the others; also while the target is down already.
+    Incomplete,
     /// One failure is missing: other checks should be asked now whether the network works.
-    Nearly,
-    /// The row of failures is complete; `network` decides whether the target is down.
-    Fails,
+    NearlyComplete,
+    /// As many failures in a row as `confirm.failures` says; `network` decides whether the target is down.
+    Complete,
 }
 
 /// The surroundings of a change of [`State`]: the check that it belongs to, the time, and the list that collects changes.
@@ -237,10 +237,10 @@ impl State {
     }
 
     /// Takes a result that is newer than all before. With `calm` (maintenance) a failure does not count.
-    pub(super) fn record(&mut self, at: &mut StateStep<'_>, result: CheckResult, calm: bool) -> Step {
+    pub(super) fn record(&mut self, at: &mut StateStep<'_>, result: CheckResult, calm: bool) -> FailureRow {
         let before = self.last.replace(result);
         self.confirm_ms = None;
-        let mut step = Step::Stays;
+        let mut row = FailureRow::Incomplete;
         let continues =
             before.is_some_and(|before| before.outcome == result.outcome && result.at_ms < follows_until(&before));
         if result.outcome == Outcome::Unknown || (result.is_down() && calm) {
@@ -257,10 +257,10 @@ impl State {
                 (false, false) => {
                     self.confirm_soon(at.check, at.now_ms);
                     if becomes == Status::Down && self.streak + 1 == takes {
-                        step = Step::Nearly;
+                        row = FailureRow::NearlyComplete;
                     }
                 }
-                (false, true) if becomes == Status::Down => step = Step::Fails,
+                (false, true) if becomes == Status::Down => row = FailureRow::Complete,
                 (false, true) => self.turn(at, becomes),
             }
         }
@@ -268,7 +268,7 @@ impl State {
             self.cause = result.cause;
         }
         self.settle(at);
-        step
+        row
     }
 
     /// Makes a probe due before the interval is over.
