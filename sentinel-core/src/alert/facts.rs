@@ -6,7 +6,7 @@ use crate::report::scope::Scope;
 use crate::report::{BaselineKind, Report, TenantReport, TenantRow};
 use crate::uptime::CheckStatus;
 use crate::util::wilson::wilson_lower;
-use crate::verdict::{COLD_RATE, Kind, Verdict};
+use crate::verdict::{COLD_OUTAGE_RATE, Kind, Verdict};
 use std::collections::BTreeMap;
 
 /// Largest number of rows; further tenants count as not listed.
@@ -221,7 +221,7 @@ impl Accused {
 
     /// The verdict can be trusted without a baseline. The judges apply the same rule to an outage before a baseline exists.
     pub(super) fn is_certain(&self) -> bool {
-        !self.cold || (self.kind == Kind::Everyone && self.rate_without.is_some_and(|rate| rate >= COLD_RATE))
+        !self.cold || (self.kind == Kind::Everyone && self.rate_without.is_some_and(|rate| rate >= COLD_OUTAGE_RATE))
     }
 }
 

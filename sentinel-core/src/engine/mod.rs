@@ -1,7 +1,45 @@
-//! One process's machinery: stripes in front, the closed slots and the judges behind, and how time moves through both.
+//! One process's engine: stripes in front, closed slots and judges behind, and the code that moves time through both.
 //!
-//! Requests touch a stripe and nothing else. Everything behind is moved on by whoever ticks or asks: rotate the stripes, seal
-//! what they filled, judge each slot as it closes, then the open one. Where nobody does, requests seal a few tenants at a time.
+//! ```text
+//!  requests touch                │ ticks and queries touch (one lock, `closed`)
+//!                                │
+//!  record ─► stripe 0 ─ table ─┐ │
+//!  record ─► stripe 1 ─ table ─┼─┼─► sealing ─► parts ─► merged slot ─► judges ─► window
+//!  record ─► stripe n ─ table ─┘ │   (a table   (sealed   (one block    (verdict/  (window/)
+//!  start  ─► flights             │    becomes    tables)   a slot)       fleet)
+//!                                │    rows)
+//! ```
+//!
+//! A request locks one stripe for some tens of nanoseconds, counts, and returns. The core has no thread, so *the caller moves
+//! time*: a tick, a query and a rollup run [`Engine::advance`], and so does a merge in a new slot. In this order it
+//!
+//! 1. seals the tables of all stripes, the open slot's included (`sealing`); a stripe's lock is held for a pointer swap only;
+//! 2. closes every slot that ended, oldest first: judges it as of its end, then adds it to the baselines and the window (`closing`);
+//! 3. drops blocks older than the window, and judges the open slot when half a second has passed since the last judgement.
+//!
+//! When nobody ticks or asks, filled tables pile up behind the stripes. Then each request seals a few tenants of them (`helping`),
+//! so that no single request pays for a whole slot, and `eviction` keeps the result within the budget.
+//!
+//! **Invariant**: each accepted request is in exactly one place (a stripe's table, the table being sealed, a part, a block of the
+//! window) or counted as expired, and it changes place only under the lock on `closed`. So `accepted = in the window + expired`
+//! holds whenever that lock is held (`Engine::stats_of`).
+//!
+//! **Why a query swaps tables instead of copying them.** Sealing the open table under its stripe's lock made requests wait for
+//! milliseconds. A query takes the table away, puts the spare one in its place and seals without that lock; the open slot is the
+//! merge of the parts that the ticks and queries so far have taken.
+//!
+//! | file | content |
+//! |---|---|
+//! | `closing` | moves time: closes slots that ended, takes in late events of older slots, restarts after a clock was set back |
+//! | `sealing` | turns filled tables into rows and merges the parts of a slot into one block |
+//! | `helping` | lets requests seal a few tenants when nobody ticks |
+//! | `eviction` | drops the oldest parts and blocks when memory is short, and sums what waits |
+//! | `foreign` | exchanges blocks, requests in flight and baselines with other processes |
+//! | `flights` | the requests in flight of this process |
+//! | `in_flight_wire` | the bytes in which requests in flight travel between processes |
+//!
+//! A late event goes to a table of its own in its stripe (`slot/stripe.rs`), is sealed like any other, and reaches its old slot in
+//! `closing` (`Closed::take_in`): the slot's block is merged with it and the judges' counts are amended.
 
 mod closing;
 mod eviction;
@@ -11,7 +49,7 @@ mod helping;
 pub(crate) mod in_flight_wire;
 mod sealing;
 
-use crate::baseline::slot_counts::Side;
+use crate::baseline::side::Side;
 use crate::baseline::wire::Baseline;
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
@@ -34,7 +72,7 @@ use crate::util::grid::Grid;
 use crate::util::lock::{Lock, LockGuard};
 use crate::util::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::verdict::Verdict;
-use crate::verdict::fleet::{Fleet, Setup};
+use crate::verdict::fleet::{Fleet, FleetSettings};
 use crate::window::Window;
 use crate::window::tenant_detail::TenantDetailCache;
 use ahash::RandomState;
@@ -45,81 +83,91 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// The fork generation it was made in.
+    /// Fork generation of the process that made this engine; a forked child makes an engine of its own.
     pub(crate) generation: u64,
+    /// Random id of this process's blocks.
     pub(crate) source: u64,
     clock: Clock,
     shared: Arc<Shared>,
     stripes: Box<[CachePadded<Lock<Stripe>>]>,
-    /// For each stripe: requests until one of them asks again whether it can help.
-    patience: Box<[CachePadded<AtomicUsize>]>,
-    /// The stripe whose table is being sealed: its requests help, and do not get into each other's way. `IDLE` = none.
-    busy: CachePadded<AtomicUsize>,
-    /// Behind the stripes. No lock of `parking_lot`: its wait table is one for the process, which a forked child inherits.
+    /// For each stripe: requests that still pass before one tries to help again, 0 to `helping::BACKOFF_REQUESTS`.
+    backoff: Box<[CachePadded<AtomicUsize>]>,
+    /// Index of the stripe whose table is being sealed, or `NO_STRIPE`. Only requests of that stripe help, so that threads on
+    /// other stripes do not compete for the lock on `closed`.
+    sealing_stripe: CachePadded<AtomicUsize>,
+    /// Everything behind the stripes. The lock is not one of `parking_lot`: all its locks share one wait table, and a forked
+    /// child would inherit the parent's waiters.
     closed: Mutex<Closed>,
     pub(crate) flights: Flights,
     pub(crate) adapter_failures: AtomicUsize,
+    /// Configured memory budget, bytes.
     budget: usize,
 }
 
-/// Everything behind the stripes.
+/// Everything behind the stripes: sealed tables, the window, the judges, and the time up to which they have been moved.
 #[derive(Debug)]
 pub(crate) struct Closed {
-    setup: Setup,
+    settings: FleetSettings,
     pub(crate) ids: Dictionary,
     pub(crate) window: Window,
-    /// The open slot, as far as it has been looked at.
+    /// The part of the open slot that the last advance sealed.
     pub(crate) open: Option<Packed>,
-    /// Sealed, but in no window yet.
+    /// Sealed tables that no advance has taken into the window yet, in the order of sealing.
     parts: VecDeque<SealedPart>,
     pub(crate) details: TenantDetailCache,
     sealing: Option<Sealing>,
     releasing: ReleaseQueue,
-    /// Begins with the first event.
+    /// Both judges; `None` until the first event.
     pub(crate) fleet: Option<Fleet>,
-    /// What another process knew, until the judges begin.
+    /// Baseline of another process, kept until the judges begin with it.
     inherited: Option<Baseline>,
-    /// Requests in flight in other processes.
+    /// Requests in flight in other processes, as last published.
     pub(crate) live: Vec<Live>,
+    /// Latencies above this line count as slow in new tables.
     pub(crate) slow_line: SlowLine,
+    /// Time of the last advance, Unix ms; never falls except when the clock was set back (see `closing`).
     pub(crate) now_ms: i64,
-    /// The open slot.
+    /// Number of the open slot.
     pub(crate) slot: i64,
 }
 
-/// A part of a slot: what one stripe counted, its rows not sorted yet.
+/// A sealed table of one stripe: a part of a slot, with unsorted rows.
 #[derive(Debug)]
 struct SealedPart {
     slot: i64,
     block: Packed,
 }
 
-/// The budget in sixteenths. What is left of it, and whatever a share does not use, serves what is short-lived.
-const SHARES: usize = 16;
-/// Of the tables (`config` fits their number to it).
+// The budget is divided once, here: 3 sixteenths for the stripes' tables, 9 for the window, 2 for the judges, 1 for requests in
+// flight. One sixteenth stays free, and together with unused parts of the other shares it holds short-lived memory.
+/// Number of equal parts that the budget is divided into.
+const BUDGET_SHARES: usize = 16;
+/// Share of the stripes' tables; `config` chooses the places of a table so that the tables fit.
 pub(crate) const TABLE_SHARE: usize = 3;
-/// Of the blocks, the dictionary of their ids, and the views.
+/// Share of the window: blocks, the dictionary of their ids, and the views of the rankings.
 const WINDOW_SHARE: usize = 9;
-/// Of the requests in flight.
+/// Share of the requests in flight.
 const FLIGHT_SHARE: usize = 1;
-/// What a tick takes for a moment, whatever the budget: a slot's rows twice, a report.
+/// Bytes that one tick needs for a moment whatever the budget: a slot's rows twice, and a report. They come out of the window's
+/// share, so the window's limit is `WINDOW_SHARE` sixteenths minus 448 KiB.
 const TICK_BYTES: usize = 448 << 10;
-/// Of the judges.
+/// Share of the judges: counts and baselines of tenants and endpoints.
 const JUDGE_SHARE: usize = 2;
-const IDLE: usize = usize::MAX;
+/// Value of `sealing_stripe` while no table is being sealed.
+const NO_STRIPE: usize = usize::MAX;
 
 impl Engine {
     pub(crate) fn new(config: &Config, generation: u64) -> Self {
         #[cfg(not(sentinel_loom))]
         let hasher = RandomState::new();
-        // A model must do the same each time it is run.
+        // A loom model must behave the same in every run.
         #[cfg(sentinel_loom)]
         let hasher = RandomState::with_seeds(1, 2, 3, 4);
-        // Random by the process's own keys, and different after each fork.
-        // Neither number nor keys tell children of one parent apart who live in different containers: the moment does.
+        // The hasher's random keys make the id differ between processes, and `generation` makes it differ after each fork.
+        // Two children of one parent in different containers may share keys and process number: the time tells them apart.
         let source = hasher.hash_one((generation, std::process::id(), std::time::Instant::now()));
-        let share = |share: usize| config.budget / SHARES * share;
-        let setup = Setup {
+        let share = |share: usize| config.budget / BUDGET_SHARES * share;
+        let settings = FleetSettings {
             grid: config.grid,
             budget: share(JUDGE_SHARE),
             errors: config.errors.to_string(),
@@ -130,7 +178,7 @@ impl Engine {
             SlowLine { fleet: config.slow_after.unwrap_or(SlowLine::default().fleet), ..SlowLine::default() };
         let registry = Registry::new(config.max_endpoints);
         let closed = Closed {
-            setup,
+            settings,
             ids: Dictionary::new(hasher.clone()),
             window: Window::new(config.grid, source, share(WINDOW_SHARE) - TICK_BYTES),
             open: None,
@@ -164,9 +212,9 @@ impl Engine {
             source,
             clock: config.clock.clone(),
             stripes: (0..config.stripes).map(|_| stripe()).collect(),
-            patience: (0..config.stripes).map(|_| CachePadded::new(AtomicUsize::new(0))).collect(),
+            backoff: (0..config.stripes).map(|_| CachePadded::new(AtomicUsize::new(0))).collect(),
             shared,
-            busy: CachePadded::new(AtomicUsize::new(IDLE)),
+            sealing_stripe: CachePadded::new(AtomicUsize::new(NO_STRIPE)),
             closed: Mutex::new(closed),
             flights: Flights::new(share(FLIGHT_SHARE)),
             adapter_failures: AtomicUsize::new(0),
@@ -200,13 +248,13 @@ impl Engine {
         self.count(event, &attribution);
     }
 
-    /// An id with the hash by which tables and dictionary find it.
+    /// Pairs a tenant's id with the hash by which the tables and the dictionary find it.
     #[inline]
     pub(crate) fn hashed<'a>(&self, id: &'a [u8]) -> HashedId<'a> {
         HashedId { id, hash: hash(&self.shared.hasher, id) }
     }
 
-    /// The endpoint of a template.
+    /// Looks up the endpoint of a template.
     pub(crate) fn resolve(&self, template: &str) -> ResolvedEndpoint {
         self.stripe().1.resolve(template)
     }
@@ -216,14 +264,15 @@ impl Engine {
         let (home, mut stripe) = self.stripe();
         let waiting = stripe.record(event, attribution, || self.clock.now_ms());
         drop(stripe);
-        let busy = self.busy.load(Ordering::Relaxed);
-        // While another stripe's requests are at it, this one's would only get into their way; unless they have stopped coming.
-        if busy == home || waiting > 0 && (busy == IDLE || waiting > 1) {
+        let sealing_stripe = self.sealing_stripe.load(Ordering::Relaxed);
+        // While another stripe's requests seal, this stripe's requests would only compete with them for the lock. Two waiting
+        // tables mean that those requests have stopped coming.
+        if sealing_stripe == home || waiting > 0 && (sealing_stripe == NO_STRIPE || waiting > 1) {
             self.help(home, waiting);
         }
     }
 
-    /// The stripe of this thread, or any that is free.
+    /// Locks this thread's stripe, or any free one when it is taken. Returns the index of this thread's stripe either way.
     #[inline]
     fn stripe(&self) -> (usize, LockGuard<'_, Stripe>) {
         let home = thread_stripe::of_thread(self.stripes.len());
@@ -242,17 +291,17 @@ impl Engine {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is behind the stripes, moved to now. The clock is read under the lock: a thread that was held up in between must
-    /// not come with a time of long ago.
-    pub(crate) fn moved(&self) -> MutexGuard<'_, Closed> {
+    /// Locks everything behind the stripes and moves it to the current time. The clock is read under the lock, so that a thread
+    /// that was delayed while waiting does not bring an old time.
+    pub(crate) fn advanced(&self) -> MutexGuard<'_, Closed> {
         let mut closed = self.closed();
         self.advance(&mut closed, self.clock.sync());
         closed
     }
 
-    /// Moves everything to now.
+    /// Moves everything to the current time.
     pub(crate) fn tick(&self) {
-        drop(self.moved());
+        drop(self.advanced());
     }
 
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
@@ -268,7 +317,8 @@ impl Engine {
         self.stats_of(&self.closed())
     }
 
-    /// The ledger. Tables move to the window only under the lock that is held here, so it balances at any moment.
+    /// Sums the ledger. A table moves to the window only under the lock on `closed`, which the caller holds, so the ledger
+    /// balances at any moment.
     pub(crate) fn stats_of(&self, closed: &Closed) -> Stats {
         let mut stats = closed.ledger();
         stats.flights_unseen = self.flights.unseen();
@@ -283,7 +333,7 @@ impl Engine {
 }
 
 impl Closed {
-    /// The blocks of slots from `first` on, oldest first, the open slot's last.
+    /// Blocks of the slots from `first` on, oldest first; the open slot's block comes last.
     pub(crate) fn blocks(&self, first: i64) -> impl Iterator<Item = &Packed> + Clone {
         self.window.since(first).chain(&self.open)
     }
@@ -291,21 +341,21 @@ impl Closed {
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
         match (&self.fleet, side) {
             (Some(fleet), _) => fleet.verdict(side, &self.ids),
-            (None, Side::Errors) => Verdict::quiet(&self.setup.errors, false),
+            (None, Side::Errors) => Verdict::quiet(&self.settings.errors, false),
             (None, Side::Latency) => Verdict::quiet("slow requests", true),
         }
     }
 
-    /// What the errors are called.
+    /// Name of the counted errors, as the verdict's sentence uses it: `5xx`, `4xx+5xx`.
     pub(crate) fn errors(&self) -> &str {
-        &self.setup.errors
+        &self.settings.errors
     }
 
     fn ledger(&self) -> Stats {
         let mut stats = Stats { expired: self.window.expired, ..Stats::default() };
         stats.in_window = self.window.own().map(Packed::requests).sum::<u64>() + self.waiting();
         stats.foreign_blocks = self.window.foreign().count() as u64;
-        stats.tenants_let_go = self.fleet.as_ref().map_or(0, Fleet::let_go);
+        stats.tenants_let_go = self.fleet.as_ref().map_or(0, Fleet::tenants_dropped);
         (stats.blocks_coarsened, stats.blocks_pruned) = (self.window.squeezed.coarsened, self.window.squeezed.pruned);
         stats
     }

@@ -1,6 +1,16 @@
-//! What the judges hand on to another process, and how one begins with it.
+//! Gives the judges' baseline to another process, or begins with the baseline of another process.
+//!
+//! ```text
+//!  sender    ─ decayed counts ─┤├──── ring, 60 slots ────┤├ open
+//!                              ▲ the baseline covers the time before the ring
+//!  receiver  ─ inherited ──────┤ closes the slots of the ring again, from the blocks that it receives
+//! ```
+//!
+//! The receiver decays the inherited counts once for each slot of the ring that it closes again. The sender therefore multiplies
+//! them by the inverse of that decay.
 
-use super::fleet::{Fleet, Setup};
+use super::fleet::{Fleet, FleetSettings};
+use crate::baseline::side::BySide;
 use crate::baseline::wire::{Baseline, KeysPast, travels};
 use crate::baseline::{Past, REST};
 use crate::block::dictionary::Dictionary;
@@ -8,17 +18,18 @@ use crate::block::summary::MAX_ENDPOINTS;
 use std::sync::Arc;
 
 impl Fleet {
-    /// A fleet that begins with slot `slot`, or where the baseline of another process ends when that is later.
-    pub(crate) fn heir(setup: Setup, slot: i64, baseline: &Baseline, ids: &mut Dictionary) -> Self {
-        let grid = setup.grid;
+    /// Begins with the baseline of another process, at slot `slot` or where the baseline ends, whichever is later. At most half of the
+    /// judges' budget goes to the inherited tenants.
+    pub(crate) fn with_baseline(settings: FleetSettings, slot: i64, baseline: &Baseline, ids: &mut Dictionary) -> Self {
+        let grid = settings.grid;
         let until = grid.slot_of(baseline.until_ms);
-        let mut out = Self::new(setup, slot.max(until));
-        out.latencies_until = grid.slot_of(baseline.latencies_until_ms);
-        out.strays_until = out.latencies_until.saturating_add(out.horizon.tail_age() as i64);
+        let mut out = Self::new(settings, slot.max(until));
+        out.first_own_latency_slot = grid.slot_of(baseline.latencies_until_ms);
+        out.first_own_phi_slot = out.first_own_latency_slot.saturating_add(out.horizon.tail_age() as i64);
         out.tenants.inherit_fleet(&baseline.tenants.fleet);
         out.tenants.inherit(REST, &baseline.tenants.rest);
         for (id, past) in &baseline.tenants.keys {
-            if out.weight() > out.setup.budget / 2 {
+            if out.weight() > out.settings.budget / 2 {
                 break;
             }
             let number = ids.intern(id);
@@ -31,10 +42,10 @@ impl Fleet {
             let i = out.endpoints.index_of(&Arc::from(&*String::from_utf8_lossy(name)));
             out.endpoints.inherit(i, past);
         }
-        let [errors, latency] = baseline.sides;
+        let BySide { errors, latency } = baseline.sides;
         out.errors.inherit(errors, &out.tenants);
         out.latency.inherit(latency, &out.tenants);
-        // Nobody has seen the slots in between.
+        // No process has counted the slots between the end of the baseline and `slot`: they count as empty.
         let gap = slot.saturating_sub(until).max(0) as u64;
         if gap > 0 {
             out.tenants.skip(gap);
@@ -45,11 +56,11 @@ impl Fleet {
         out
     }
 
-    /// What is known of the time before the ring, of at most `most` tenants.
+    /// Baseline of the time before the ring, with at most `most` tenants by name.
     pub(crate) fn baseline(&self, most: usize, ids: &Dictionary) -> Baseline {
-        let grid = self.setup.grid;
+        let grid = self.settings.grid;
         let ring = self.errors.tainted().len() as i64;
-        // The heir closes the slots of the ring once more, and all decays with each.
+        // Inverse of the decay that the receiver applies while it closes the slots of the ring again.
         let fresh = self.horizon.decay.powi(-(ring as i32));
         let keys = |rest, fleet: Vec<(u8, f64)>, keys: Vec<(Vec<u8>, Past)>, most| {
             let fresher = |cells: Vec<(u8, f64)>| cells.into_iter().map(|(half, n)| (half, n * fresh)).collect();
@@ -67,10 +78,10 @@ impl Fleet {
         let endpoints = (1..self.endpoints.len() as u32)
             .map(|i| (self.endpoints.key(i).as_bytes().to_vec(), self.endpoints.past(i)))
             .collect();
-        let sides = [&self.errors, &self.latency].map(|judge| {
+        let sides = BySide { errors: &self.errors, latency: &self.latency }.map(|judge| {
             let mut past = judge.past();
-            past.clock_s *= fresh;
-            let values = [&mut past.learned_s, &mut past.clock_s, &mut past.phi_weight, &mut past.phi_sum];
+            past.decayed_s *= fresh;
+            let values = [&mut past.learned_s, &mut past.decayed_s, &mut past.phi_weight, &mut past.phi_sum];
             values.into_iter().for_each(travels);
             past
         });
