@@ -18,41 +18,20 @@
 //! - [`Flusher`] writes closed slots as JSON lines, for other systems.
 
 mod alerting;
-#[cfg(unix)]
-mod append;
 mod config;
-#[cfg(unix)]
-mod desk;
-mod exporter;
-mod failures;
-#[cfg(unix)]
-mod flock;
-#[cfg(unix)]
-mod flush;
-#[cfg(unix)]
-mod journal;
-#[cfg(unix)]
-mod leader;
+mod host_dir;
 mod net;
 pub mod probe;
-mod process;
-mod read;
 pub mod rollup;
-mod setup;
 pub mod sink;
 mod thread;
 mod uptime;
-mod view;
-mod watch;
+mod values;
 
-pub use alerting::AlertOptions;
-pub use config::{Config, Flush};
-pub use exporter::{Exporter, TestError};
+pub use config::{AlertOptions, Config, ReadError, Reload, UptimeOptions, Watch};
 #[cfg(unix)]
-pub use flush::{FlushError, Flusher};
+pub use host_dir::Leader;
+pub use sink::flush::Flush;
 #[cfg(unix)]
-pub use leader::Leader;
-pub use read::ReadError;
-pub use setup::Setup;
-pub use uptime::UptimeOptions;
-pub use watch::{Reload, Watch};
+pub use sink::flusher::{FlushError, Flusher};
+pub use thread::{Exporter, Setup, TestError};

@@ -9,19 +9,17 @@
 
 #[cfg(unix)]
 mod look;
-mod options;
 #[cfg(unix)]
 mod queue;
 #[cfg(all(test, unix))]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(unix)]
 pub(crate) use look::look;
-pub use options::AlertOptions;
 
-use crate::config::Config;
-use crate::journal::{Journal, Values};
-use crate::rollup::{Name, Place, StoreError};
+use crate::config::{AlertOptions, Config};
+use crate::host_dir::journal::{Journal, Values};
+use crate::host_dir::{Name, Place, StoreError};
 use crate::sink::{Failed, Sink};
 use queue::Queue;
 use sentinel_core::ConfigError;

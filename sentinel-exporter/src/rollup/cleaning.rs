@@ -6,8 +6,7 @@
 
 use super::listing::Listing;
 use super::reading::Stamp;
-use super::{Name, writing};
-use crate::flock::Identity;
+use crate::host_dir::{Identity, Name, writing};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;

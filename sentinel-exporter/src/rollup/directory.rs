@@ -9,13 +9,9 @@
 
 use super::cleaning::{clean, has_left};
 use super::listing::Listing;
-use super::place::Opened;
 use super::reading::{Miss, Readings, is_held, read};
-use super::{
-    Collected, Found, Kind, Name, Place, Publication, Published, Reason, RollupStore, StoreError, frame, unframe,
-    writing,
-};
-use crate::flock::{FileLock, Identity};
+use super::{Collected, Found, Kind, Publication, Published, Reason, RollupStore, frame, unframe};
+use crate::host_dir::{FileLock, Identity, Name, Opened, Place, StoreError, writing};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,6 +1,6 @@
 //! Which files there are: names only, and not more than so many.
 
-use super::Name;
+use crate::host_dir::Name;
 use rustix::fs::Dir;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};

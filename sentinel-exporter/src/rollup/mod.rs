@@ -7,30 +7,21 @@
 mod cleaning;
 #[cfg(unix)]
 mod directory;
-mod error;
 mod frame;
 #[cfg(unix)]
 mod listing;
-mod name;
-#[cfg(unix)]
-mod place;
 #[cfg(unix)]
 mod reading;
 mod skipped;
-#[cfg(unix)]
-mod writing;
 
 #[cfg(unix)]
 pub use directory::{Directory, Limits};
-pub use error::{PlaceError, StoreError};
 pub use frame::{Kind, check_block, frame, unframe};
-pub use name::Name;
-#[cfg(unix)]
-pub(crate) use place::Opened;
-#[cfg(unix)]
-pub use place::Place;
 pub use skipped::{Reason, Skipped};
-pub(crate) use writing::{create, failed, refused, remove};
+
+#[cfg(unix)]
+pub use crate::host_dir::Place;
+pub use crate::host_dir::{Name, PlaceError, StoreError};
 
 /// One slot of one source, as it is published.
 ///

@@ -1,6 +1,7 @@
 //! Reading what others wrote: bounded, never waiting, and only what changed.
 
-use super::{Kind, Name, Reason, Skipped, check_block, unframe};
+use super::{Kind, Reason, Skipped, check_block, unframe};
+use crate::host_dir::Name;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, openat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;

@@ -3,8 +3,8 @@
 //! A line is one write, and nothing waits, as for closed slots ([`Flusher`]).
 
 use super::config::{LogConfig, LogTarget};
+use super::flusher::{FlushError, Flusher};
 use super::{Failed, Sending, Sink, event};
-use crate::flush::{FlushError, Flusher};
 use sentinel_core::ConfigError;
 use sentinel_core::alert::Notice;
 use std::fs;

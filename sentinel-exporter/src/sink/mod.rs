@@ -7,11 +7,13 @@ mod config;
 mod email;
 mod email_config;
 mod event;
+pub(crate) mod flush;
+#[cfg(unix)]
+pub(crate) mod flusher;
 mod http;
 #[cfg(unix)]
 mod log;
-pub(crate) mod options;
-mod secret;
+mod options;
 mod slack;
 mod smtp;
 mod webhook;
@@ -21,9 +23,10 @@ pub use email::Email;
 pub use email_config::{EmailConfig, Encryption};
 #[cfg(unix)]
 pub use log::Log;
-pub use secret::Secret;
 pub use slack::Slack;
 pub use webhook::Webhook;
+
+pub use crate::values::Secret;
 
 use crate::net::fault::Fault;
 use sentinel_core::alert::Notice;
@@ -35,8 +38,6 @@ use thiserror::Error;
 
 /// Less than the 10 s after which a sink is given up, so that it can say what it was waiting for.
 const TIMEOUT: Duration = Duration::from_millis(9_500);
-/// What an error says instead of a secret.
-pub(crate) const HIDDEN: &str = "a value that is not shown";
 
 /// A message on its way.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;

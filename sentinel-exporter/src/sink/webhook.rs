@@ -4,8 +4,9 @@
 use super::address::Address;
 use super::config::WebhookConfig;
 use super::http::{Client, Read};
-use super::{Failed, HIDDEN, Secret, Sending, Sink, event};
+use super::{Failed, Sending, Sink, event};
 use crate::net::trust::Trust;
+use crate::values::{HIDDEN, Secret};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -11,9 +11,9 @@
 //!        5 check u32, length u32, …  state of a check, whenever that has changed
 //! ```
 
-use crate::append::{self, Appended, FRAME, Header, OPEN};
-use crate::flock::FileLock;
-use crate::rollup::{Name, Opened, Place, StoreError, refused};
+use crate::host_dir::append::{self, Appended, FRAME, Header, OPEN};
+use crate::host_dir::writing::refused;
+use crate::host_dir::{FileLock, Name, Opened, Place, StoreError};
 use rustix::fs::{Mode, OFlags, openat};
 use sentinel_core::uptime::{CheckResult, Uptime};
 use std::collections::HashMap;

@@ -5,20 +5,13 @@
 //! sentinel-core            probe/   sentinel-core     log    alerting/
 //! ```
 //!
-//! Nothing here waits or probes: [`Probing::next`] says whom to probe, and [`Probing::done`] is told what came of it. [`Round`] is the part
-//! that lives on the exporter's runtime.
+//! Nothing here waits or probes: [`Probing::next`] says whom to probe, and [`Probing::done`] is told what came of it. the part that
+//! lives on the exporter's runtime is in `thread/probe_duties.rs`.
 
 #[cfg(unix)]
 mod log;
-mod options;
-#[cfg(unix)]
-mod round;
 #[cfg(all(test, unix))]
 mod tests;
-
-pub use options::UptimeOptions;
-#[cfg(unix)]
-pub(crate) use round::{Found, Round};
 
 #[cfg(unix)]
 pub(crate) use probing::{Plan, Probing};

@@ -2,8 +2,8 @@
 
 use super::log::Log;
 use crate::config::Config;
+use crate::host_dir::{Place, StoreError};
 use crate::probe::Prober;
-use crate::rollup::{Place, StoreError};
 use sentinel_core::ConfigError;
 use sentinel_core::alert::{Facts, State};
 use sentinel_core::uptime::{After, Check, CheckResult, Checks, Uptime, UptimeReport};

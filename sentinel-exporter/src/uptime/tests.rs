@@ -1,9 +1,9 @@
 //! Leaders that are killed, disks that are full, logs that grow: what was found is known again, and nothing else.
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test fails by panicking; figures are kept by the test runner
 
-use super::{Plan, Probing, UptimeOptions};
-use crate::config::Config;
-use crate::rollup::{Place, StoreError};
+use super::{Plan, Probing};
+use crate::config::{Config, UptimeOptions};
+use crate::host_dir::{Place, StoreError};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sentinel_core::uptime::{Cause, CheckResult, CheckStatus, Checks, History, Status, Uptime};

@@ -7,9 +7,10 @@
 //! SNTJ 1 0 0 0 │ frame: (name length u8, name, value length u32, value)… │ frame …
 //! ```
 
-use crate::append::{self, Appended, FRAME, Header, MOST, OPEN};
-use crate::flock::FileLock;
-use crate::rollup::{Name, Opened, Place, StoreError, refused};
+use super::append::{self, Appended, FRAME, Header, MOST, OPEN};
+use super::flock::FileLock;
+use super::writing::refused;
+use super::{Name, Opened, Place, StoreError};
 use rustix::fs::{Mode, OFlags, openat};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;

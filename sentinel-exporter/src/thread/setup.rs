@@ -1,9 +1,8 @@
 //! An exporter from what a binding's constructor was given: over that of the environment, over that of a file.
 
-use crate::config::Config;
-use crate::exporter::Exporter;
-use crate::read::ReadError;
-use crate::sink::HIDDEN;
+use super::exporter::Exporter;
+use crate::config::{self, Config, ReadError};
+use crate::values::HIDDEN;
 use sentinel_core::{ConfigError, Sentinel, parse_duration};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -74,7 +73,7 @@ impl Setup {
         // What was given is in place of what the file says; the environment may add to it.
         let given = uptime.is_some();
         let read = match uptime {
-            Some(json) => Config { uptime: Some(crate::read::table("uptime", &json).map_err(hidden)?), ..read },
+            Some(json) => Config { uptime: Some(config::table("uptime", &json).map_err(hidden)?), ..read },
             None => read,
         };
         let mut config = read.env()?;
@@ -84,7 +83,7 @@ impl Setup {
         // What a file says is shown as it is; what a program was given may be somebody's secret, in the wrong place.
         let shown: fn(ConfigError) -> ConfigError = if given || alerts.is_some() { hidden } else { |error| error };
         if let Some(json) = alerts {
-            config.alerts = Some(crate::read::table("alerts", &json).map_err(shown)?);
+            config.alerts = Some(config::table("alerts", &json).map_err(shown)?);
         }
         // What cannot be used is refused, whether it is needed or not.
         let config = config.validated().map_err(shown)?;

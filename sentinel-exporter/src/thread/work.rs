@@ -2,19 +2,18 @@
 //!
 //! Its runtime is its own and nobody else ever enters it; a forked child forgets it together with the thread.
 
-use crate::config::Config;
+use super::failures::{Failure, Failures};
 #[cfg(unix)]
-use crate::desk::{Desk, Happened};
-use crate::failures::{Failure, Failures};
+use super::leader_duties::{Desk, Happened};
+use super::mailbox::{Phase, Process};
+use super::view::View;
+use crate::config::{Config, Reload, Watch};
 #[cfg(unix)]
-use crate::flush::Flusher;
+use crate::host_dir::Leader;
 #[cfg(unix)]
-use crate::leader::Leader;
-use crate::process::{Phase, Process};
+use crate::sink::flusher::Flusher;
 #[cfg(unix)]
 use crate::uptime::Plan as Checks;
-use crate::view::View;
-use crate::watch::{Reload, Watch};
 use sentinel_core::{Block, Published, Sentinel};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,6 +1,6 @@
 //! What one process's exporter thread and those who ask it tell each other. A forked child has another one, and never touches this.
 
-use crate::failures::{Failure, Failures};
+use super::failures::{Failure, Failures};
 use crate::sink::Tried;
 use sentinel_core::alert::AlertsReport;
 use sentinel_core::uptime::UptimeReport;

@@ -1,13 +1,15 @@
 //! What the exporter is told, by code, `sentinel.toml` or the environment; and what is wrong with it.
 
-use crate::alerting::AlertOptions;
+use super::alert_options::AlertOptions;
+use super::parse::{self, ReadError};
+use super::uptime_options::UptimeOptions;
+use crate::host_dir::check_service;
 use crate::probe::Allow;
-use crate::read::{self, Given, ReadError};
-use crate::sink::{Secret, SinkConfig, SlackConfig, WebhookConfig};
-use crate::uptime::UptimeOptions;
+use crate::sink::flush::Flush;
+use crate::sink::{SinkConfig, SlackConfig, WebhookConfig};
+use crate::values::{Given, Secret};
 use sentinel_core::{ConfigError, parse_duration, parse_size};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,45 +20,6 @@ const EVERY: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::f
 const TENANTS: RangeInclusive<usize> = 16..=4_096;
 /// What a view of a host may take, in bytes.
 const BUDGET: RangeInclusive<u64> = 4 << 20..=64 << 30;
-
-/// Where closed slots are written as JSON lines, for other systems: `stdout`, or an absolute or relative path.
-///
-/// ```
-/// use sentinel_exporter::Flush;
-///
-/// assert_eq!("stdout".parse(), Ok(Flush::Stdout));
-/// assert_eq!("/var/log/slots.jsonl".parse(), Ok(Flush::File("/var/log/slots.jsonl".into())));
-/// assert!("".parse::<Flush>().is_err());
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Flush {
-    /// The standard output of the process. Workers that share one pipe mix their lines there: give them a file.
-    Stdout,
-    /// A file, appended to.
-    File(PathBuf),
-}
-
-impl std::str::FromStr for Flush {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match text {
-            "" => Err(ConfigError::new("flush", "\"\"", "stdout, or a path")),
-            "stdout" => Ok(Self::Stdout),
-            path => Ok(Self::File(path.into())),
-        }
-    }
-}
-
-impl fmt::Display for Flush {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdout => f.write_str("stdout"),
-            Self::File(path) => path.display().fmt(f),
-        }
-    }
-}
 
 /// Options of the exporter. In `sentinel.toml` they are the table `[exporter]`; in the environment they begin with `SENTINEL_`.
 ///
@@ -128,7 +91,7 @@ impl Config {
     /// # Ok::<(), sentinel_exporter::ReadError>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, ReadError> {
-        let read::Document { exporter, alerts, uptime } = read::document(text)?;
+        let parse::Document { exporter, alerts, uptime } = parse::document(text)?;
         let config = Self { alerts, uptime, ..exporter.config("exporter.")? };
         if let Some(alerts) = config.alerts.clone() {
             alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
@@ -151,7 +114,7 @@ impl Config {
     /// assert!(matches!(error, ReadError::File { .. }));
     /// ```
     pub fn from_file(path: &Path) -> Result<Self, ReadError> {
-        Self::from_toml(&read::text(path)?)
+        Self::from_toml(&parse::text(path)?)
     }
 
     /// Takes `SENTINEL_SERVICE`, `SENTINEL_DIR`, `SENTINEL_STATE_DIR`, `SENTINEL_EXPORTER_EVERY`, `SENTINEL_EXPORTER_TENANTS`, `SENTINEL_EXPORTER_BUDGET`
@@ -306,21 +269,6 @@ const VARIABLES: [(&str, &str); 7] = [
     ("SENTINEL_EXPORTER_BUDGET", "budget"),
     ("SENTINEL_EXPORTER_FLUSH", "flush"),
 ];
-
-/// The longest name of a service, in bytes.
-const LONGEST: usize = 64;
-
-/// 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot: always one plain, visible directory.
-pub(crate) fn check_service(service: &str) -> Result<(), ConfigError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if (1..=LONGEST).contains(&service.len()) && !service.starts_with('.') && service.bytes().all(plain) {
-        return Ok(());
-    }
-    // What is shown of a value that may be anything is short.
-    let shown: String = service.chars().take(LONGEST + 1).collect();
-    let allowed = format!("1 to {LONGEST} of A-Z a-z 0-9 . _ -, not beginning with a dot");
-    Err(ConfigError::new("service", format!("{shown:?}"), allowed))
-}
 
 fn named(field: &str, error: ConfigError) -> ConfigError {
     ConfigError::new(field, error.value, error.allowed)

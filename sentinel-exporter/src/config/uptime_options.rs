@@ -1,8 +1,8 @@
 //! Which targets are probed, and how: the table `[uptime]`.
 
+use super::parse;
 use crate::probe::{Allow, ProbeOptions, Prober};
-use crate::read;
-use crate::sink::Secret;
+use crate::values::Secret;
 use sentinel_core::ConfigError;
 use sentinel_core::uptime::{Check, Checks, Target};
 use serde::de::Error;
@@ -118,13 +118,13 @@ fn checks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Check>, D::E
             if let Some(Value::Object(headers)) = given.get_mut("headers") {
                 for value in headers.values_mut().filter(|value| value.is_object()) {
                     let secret: Secret = serde_json::from_value(value.take())
-                        .map_err(|error| D::Error::custom(read::below("headers", &error.to_string())))?;
+                        .map_err(|error| D::Error::custom(parse::below("headers", &error.to_string())))?;
                     *value = Value::String(secret.reveal().into());
                 }
             }
             serde_path_to_error::deserialize(given).map(Self).map_err(|error| {
                 let path = error.path().to_string();
-                D::Error::custom(read::below(shown(&path), &error.inner().to_string()))
+                D::Error::custom(parse::below(shown(&path), &error.inner().to_string()))
             })
         }
     }

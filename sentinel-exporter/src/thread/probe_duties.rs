@@ -1,9 +1,9 @@
 //! Probes on their way: the part of uptime checks that lives on the exporter's runtime.
 
-use super::{Plan, Probing};
-use crate::failures::{Failure, Failures};
+use super::failures::{Failure, Failures};
+use crate::host_dir::Place;
 use crate::probe::Probed;
-use crate::rollup::Place;
+use crate::uptime::{Plan, Probing};
 use sentinel_core::alert::{Facts, State};
 use sentinel_core::uptime::{Cause, Check, CheckResult, Outcome, UptimeReport};
 use std::time::{Duration, Instant};

@@ -1,13 +1,13 @@
 //! What a leader does for its host, on the exporter's runtime: it has uptime checks probed, and messages on their way.
 
+use super::failures::{Failure, Failures};
+use super::mailbox::Test;
+use super::probe_duties::{Found, Round};
 use crate::alerting::{Alerting, Attempt, Plan, look};
 use crate::config::Config;
-use crate::failures::{Failure, Failures};
-use crate::leader::Leader;
-use crate::process::Test;
-use crate::rollup::{Name, Place};
+use crate::host_dir::{Leader, Name, Place};
 use crate::sink::{Failed, Sink, Tried};
-use crate::uptime::{Found, Plan as Checks, Round};
+use crate::uptime::Plan as Checks;
 use sentinel_core::alert::{AlertsReport, Facts, Notice};
 use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{ConfigError, Sentinel};

@@ -7,8 +7,9 @@
 //! header (8 bytes) │ length u32 │ crc32 u32 │ payload │ length …
 //! ```
 
-use crate::flock::Identity;
-use crate::rollup::{Name, StoreError, create, failed, remove};
+use super::flock::Identity;
+use super::writing::{create, failed, remove};
+use super::{Name, StoreError};
 use rustix::fs::{AtFlags, Mode, OFlags, fdatasync, fstat, openat, renameat, statat};
 use rustix::io::Errno;
 use std::fs::File;

@@ -3,8 +3,8 @@
 //! Nothing is flushed to a disk. The directory is memory; where it is not, a crash of the system may lose or tear a file, and its
 //! checksum says so. A rollup that outlived a restart would be of processes that no longer count, in a window that has passed.
 
+use super::flock::{FileLock, Refused};
 use super::{Name, StoreError};
-use crate::flock::{FileLock, Refused};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;

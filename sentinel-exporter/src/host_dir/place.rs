@@ -3,9 +3,8 @@
 //! It is opened anew at each use and everything in it is reached through that descriptor, so nobody can swap it for another between
 //! the check and the use, and it is found again when it was removed.
 
-use super::PlaceError;
-use crate::config::check_service;
-use crate::flock::Identity;
+use super::flock::Identity;
+use super::{PlaceError, check_service};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, access, fstat, mkdirat, openat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;

@@ -1,7 +1,8 @@
 //! Which process of a host leads: the one that holds a lock. When it dies the system lets go of it, so the next one to ask leads.
 
-use crate::flock::{FileLock, Refused};
-use crate::rollup::{Name, Place, StoreError};
+use super::flock::{FileLock, Refused};
+use super::writing::refused;
+use super::{Name, Place, StoreError};
 use rustix::fs::{Mode, OFlags, openat};
 use std::os::fd::AsFd;
 
@@ -121,7 +122,7 @@ impl Leader {
             // Removed between the two: who comes next makes another.
             Ok(lock) if lock.is_at(dir, &name) => self.lock = Some(lock),
             Ok(_) | Err(Refused::Held) => {}
-            Err(error) => return Err(crate::rollup::refused(self.name, error)),
+            Err(error) => return Err(refused(self.name, error)),
         }
         Ok(())
     }

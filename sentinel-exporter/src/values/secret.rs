@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 /// Bytes of a secret that is read from a file.
 const MOST: u64 = 16 << 10;
+/// What an error says instead of a secret.
+pub(crate) const HIDDEN: &str = "a value that is not shown";
 
 /// Text that is in no log, no error and no `Debug` output. In a configuration it is the text itself, or where it stands:
 /// `{ env = "SLACK_URL" }`, `{ file = "/run/secrets/slack" }`.
@@ -117,7 +119,7 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// A password of digits is a number to who reads it.
 fn not_text<E: de::Error>() -> E {
-    E::custom(format_args!("{}, expected text, {{ env = \"NAME\" }} or {{ file = \"/path\" }}", super::HIDDEN))
+    E::custom(format_args!("{HIDDEN}, expected text, {{ env = \"NAME\" }} or {{ file = \"/path\" }}"))
 }
 
 /// A file's text without the line break that editors put at its end.

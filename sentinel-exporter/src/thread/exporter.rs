@@ -1,19 +1,19 @@
 //! What a host holds: an exporter for a sentinel, and the thread behind it once somebody needs it.
 
 #[cfg(unix)]
+use super::leader_duties::Desk;
+use super::mailbox::{Process, Test};
+#[cfg(unix)]
+use super::view::View;
+use super::work::Work;
+#[cfg(unix)]
 use crate::alerting::Plan;
-use crate::config::Config;
+use crate::config::{Config, ReadError, Watch};
 #[cfg(unix)]
-use crate::desk::Desk;
-use crate::process::{Process, Test};
-use crate::read::ReadError;
+use crate::host_dir::Place;
 #[cfg(unix)]
-use crate::rollup::{Directory, Place};
+use crate::rollup::Directory;
 use crate::sink::{Sink, Tried};
-use crate::thread::Work;
-#[cfg(unix)]
-use crate::view::View;
-use crate::watch::Watch;
 use arc_swap::ArcSwap;
 use sentinel_core::alert::AlertsReport;
 use sentinel_core::uptime::UptimeReport;
@@ -387,7 +387,7 @@ impl Furniture {
             // Its budget was found good before.
             if let Ok(merged) = work.sentinel.aggregator(work.config.budget) {
                 work.view = Some(View::new(merged, Box::new(Directory::new(place.clone()))));
-                work.leader = Some(crate::leader::Leader::new(place.clone()));
+                work.leader = Some(crate::host_dir::Leader::new(place.clone()));
                 work.desk = self.state.map(|state| {
                     let mut desk = Desk::new(place, state, self.sinks);
                     work.plan(&mut desk);

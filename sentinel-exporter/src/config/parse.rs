@@ -1,13 +1,12 @@
 //! From a file's text to options: what is wrong is named by its line, or by the path of its key.
 
-use crate::alerting::AlertOptions;
-use crate::config::Options;
-use crate::sink::HIDDEN;
-use crate::uptime::UptimeOptions;
+use super::alert_options::AlertOptions;
+use super::options::Options;
+use super::uptime_options::UptimeOptions;
+use crate::values::HIDDEN;
 use sentinel_core::ConfigError;
-use serde::de::{self, DeserializeOwned, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::fmt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -46,43 +45,6 @@ pub enum ReadError {
     /// A key is unknown, or its value is not allowed. The field is the path of the key, as `exporter.every`.
     #[error(transparent)]
     Value(#[from] ConfigError),
-}
-
-/// A value as the text that it stands for: `2`, `"2"` and `2.0` are the same duration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Given(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Given {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Given;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text or a number")
-            }
-
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Given, E> {
-                Ok(Given(value.into()))
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Given, E> {
-                Ok(Given(value.to_string()))
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Given, E> {
-                Ok(Given(value.to_string()))
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Given, E> {
-                Ok(Given(value.to_string()))
-            }
-        }
-
-        deserializer.deserialize_any(Text)
-    }
 }
 
 /// The whole file. Other tables come with what they configure; until then they are mistakes.
@@ -225,7 +187,7 @@ mod tests {
     /// As users paste it; without the variables, which a test has not.
     #[test]
     fn what_the_readme_shows_is_read() {
-        let readme = include_str!("../../README.md")
+        let readme = include_str!("../../../README.md")
             .replace("{ env = \"SLACK_URL\" }", "\"https://hooks.slack.com/services/x\"");
         let readme =
             readme.replace("{ env = \"WEBHOOK_SECRET\" }", "\"whsec_c2VudGluZWwtZXhhbXBsZS1zaWduaW5nLWtleQ==\"");

@@ -1,7 +1,7 @@
 //! The merged view: what this process publishes of itself, and what it has collected of the others, in a sentinel that records
 //! nothing itself.
 
-use crate::failures::{Failure, Failures};
+use super::failures::{Failure, Failures};
 use crate::rollup::{Collected, Found, Publication, RollupStore, Slot, StoreError};
 use sentinel_core::{Baseline, Block, Live, MergeError, Published, Sentinel};
 

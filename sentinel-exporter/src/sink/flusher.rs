@@ -3,7 +3,8 @@
 //! A line is one write, so lines of several processes do not mix in one file; through one pipe, such as a standard output that workers
 //! share, lines of more than 4 kB do. Nothing waits: what a full pipe does not take is lost and counted. A file that was moved away (rotated) is left for a new one.
 
-use crate::config::Flush;
+use super::flush::Flush;
+use crate::host_dir::Identity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::{Errno, write};
@@ -13,8 +14,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-
-use crate::flock::Identity;
 
 /// Why a line was not written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -1,7 +1,7 @@
 //! A configuration that changes while it is used: looked at when somebody asks, and never worse than the one that runs.
 
-use crate::config::Config;
-use crate::read::ReadError;
+use super::options::Config;
+use super::parse::ReadError;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
