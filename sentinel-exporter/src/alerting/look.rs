@@ -5,9 +5,9 @@ use sentinel_core::{By, Query, Scope, Sentinel};
 use std::collections::BTreeSet;
 
 /// Tenants of a look, those with the most errors; and as many that are the slowest.
-const TENANTS: usize = 1_000;
+const MAX_TENANTS: usize = 1_000;
 /// Tenants that are asked for one by one.
-const FEW: usize = 8;
+const MAX_SINGLE_QUERIES: usize = 8;
 
 /// The facts of now. `view` is of the whole host, with what it leaves out; or why there is none.
 pub(crate) fn look(
@@ -20,7 +20,7 @@ pub(crate) fn look(
         Ok((view, note)) => (view, note, false),
         Err(why) => (own, Some(why), true),
     };
-    let query = |by| Query { by, limit: TENANTS, scope: Some(Scope::Process), ..Query::default() };
+    let query = |by| Query { by, limit: MAX_TENANTS, scope: Some(Scope::Process), ..Query::default() };
     let mut facts = Facts::of(&sentinel.report(query(By::Errors)));
     if rules.tenant_latency.is_some() {
         facts.rows(&sentinel.report(query(By::Latency)));
@@ -30,7 +30,7 @@ pub(crate) fn look(
     let missing =
         |facts: &Facts| state.tenants().filter(|id| facts.find(id).is_none()).map(Into::into).collect::<Vec<Vec<u8>>>();
     let mut absent = missing(&facts);
-    if absent.len() > FEW {
+    if absent.len() > MAX_SINGLE_QUERIES {
         let shown: BTreeSet<String> = absent.iter().map(|id| Subject::Tenant(id.clone()).shown()).collect();
         let mut all = sentinel.report(Query { limit: usize::MAX, ..query(By::Errors) });
         all.tenants.retain(|row| shown.contains(&row.tenant_id));

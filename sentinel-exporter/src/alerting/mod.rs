@@ -18,7 +18,7 @@ pub(crate) mod tests;
 pub(crate) use look::look;
 
 use crate::config::{AlertOptions, Config};
-use crate::host_dir::journal::{Journal, Values};
+use crate::host_dir::journal::{Journal, JournalValues};
 use crate::host_dir::{Name, Place, StoreError};
 use crate::sink::{Failed, Sink};
 use queue::Queue;
@@ -29,14 +29,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Alerts that are over and still shown.
-const RECENT: usize = 20;
+const MAX_RECENT_ALERTS: usize = 20;
 /// How often what changes all the time is written down, while there is an alert.
-const WRITTEN_EVERY_MS: i64 = 10_000;
+const WRITE_EVERY_MS: i64 = 10_000;
 
 /// Names of what the journal holds; a sink's queue is `sink/` and its name.
-const STATE: &str = "state";
-const RECENTLY: &str = "recent";
-const SINK: &str = "sink/";
+const STATE_KEY: &str = "state";
+const RECENT_KEY: &str = "recent";
+const SINK_KEY_PREFIX: &str = "sink/";
 
 /// What the leader of a service on a host does about alerts.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) struct Attempt {
 
 impl Alerting {
     /// Goes on where whoever led before has stopped.
-    pub(crate) fn open(place: &Place, plan: &Plan) -> Result<Self, StoreError> {
+    pub(crate) fn open(place: &Place, plan: &AlertPlan) -> Result<Self, StoreError> {
         let journal = Journal::open(place, Name::Alerts)?;
         let values = journal.values();
         let (state, recent) = (state(values), recent(values));
@@ -83,7 +83,7 @@ impl Alerting {
     }
 
     /// Other rules, other sinks: what waits for a sink that stays, waits on; a sink that has refused something is tried again.
-    pub(crate) fn configure(&mut self, plan: &Plan) {
+    pub(crate) fn configure(&mut self, plan: &AlertPlan) {
         self.alerts = plan.alerts.clone();
         self.sinks.clone_from(&plan.sinks);
         let mut before = std::mem::take(&mut self.queues);
@@ -116,16 +116,16 @@ impl Alerting {
         let over = outcome.transitions.iter().filter(|transition| transition.resolves());
         let over: Vec<Alert> = over.filter_map(|transition| transition.alert.clone()).collect();
         let changes = self.state.entries().next().is_some() || self.journal.is_behind();
-        let due = changes && now_ms.abs_diff(self.written_ms) >= WRITTEN_EVERY_MS as u64;
+        let due = changes && now_ms.abs_diff(self.written_ms) >= WRITE_EVERY_MS as u64;
         if outcome.transitions.is_empty() && outcome.notice.is_none() && !due {
             return Ok(());
         }
-        let mut batch = vec![(STATE.to_string(), Some(self.state.encode()))];
+        let mut batch = vec![(STATE_KEY.to_string(), Some(self.state.encode()))];
         if !over.is_empty() {
             self.recent.extend(over);
-            let many = self.recent.len().saturating_sub(RECENT);
+            let many = self.recent.len().saturating_sub(MAX_RECENT_ALERTS);
             self.recent.drain(..many);
-            batch.push((RECENTLY.into(), Some(encode(&self.recent))));
+            batch.push((RECENT_KEY.into(), Some(encode(&self.recent))));
         }
         if let Some(notice) = outcome.notice {
             for queue in &mut self.queues {
@@ -186,7 +186,9 @@ impl Alerting {
             .journal
             .values()
             .iter()
-            .filter(|(name, queue)| name.starts_with(SINK) && !known.contains(name) && Queue::is_over(queue, now_ms))
+            .filter(|(name, queue)| {
+                name.starts_with(SINK_KEY_PREFIX) && !known.contains(name) && Queue::is_over(queue, now_ms)
+            })
             .map(|(name, _)| (name.clone(), None))
             .collect();
         if gone.is_empty() { Ok(()) } else { self.journal.put(gone) }
@@ -227,7 +229,7 @@ impl Alerting {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn read(place: &Place, plan: &Plan) -> Result<AlertsReport, StoreError> {
+    pub(crate) fn read(place: &Place, plan: &AlertPlan) -> Result<AlertsReport, StoreError> {
         let values = Journal::read(place, Name::Alerts)?;
         let mut report = AlertsReport::new(&plan.service, &state(&values));
         report.recent = recent(&values).into_iter().rev().map(Over::from).collect();
@@ -242,13 +244,13 @@ impl Alerting {
 
 /// What there is to do, checked and made.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct AlertPlan {
     pub(crate) service: String,
     pub(crate) alerts: Alerts,
     pub(crate) sinks: Vec<Arc<dyn Sink>>,
 }
 
-impl Plan {
+impl AlertPlan {
     /// Of what is configured, and sinks that code has made; `None` where there is neither.
     pub(crate) fn of(config: &Config, made: &[Arc<dyn Sink>]) -> Result<Option<Self>, ConfigError> {
         let options = config.alerts.clone().or_else(|| (!made.is_empty()).then(AlertOptions::default));
@@ -264,12 +266,12 @@ impl Plan {
 }
 
 fn key(sink: &str) -> String {
-    format!("{SINK}{sink}")
+    format!("{SINK_KEY_PREFIX}{sink}")
 }
 
-fn state(values: &Values) -> State {
+fn state(values: &JournalValues) -> State {
     // What cannot be read back was not written by this version: what fires then fires anew.
-    values.get(STATE).and_then(|bytes| State::decode(bytes).ok()).unwrap_or_default()
+    values.get(STATE_KEY).and_then(|bytes| State::decode(bytes).ok()).unwrap_or_default()
 }
 
 fn encode(alerts: &VecDeque<Alert>) -> Vec<u8> {
@@ -281,7 +283,7 @@ fn encode(alerts: &VecDeque<Alert>) -> Vec<u8> {
     out
 }
 
-fn recent(values: &Values) -> VecDeque<Alert> {
-    let bytes = values.get(RECENTLY).map_or(&[][..], Vec::as_slice);
-    queue::parts(bytes).filter_map(|part| Alert::decode(part).ok()).take(RECENT).collect()
+fn recent(values: &JournalValues) -> VecDeque<Alert> {
+    let bytes = values.get(RECENT_KEY).map_or(&[][..], Vec::as_slice);
+    queue::parts(bytes).filter_map(|part| Alert::decode(part).ok()).take(MAX_RECENT_ALERTS).collect()
 }

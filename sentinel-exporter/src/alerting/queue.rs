@@ -10,23 +10,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Notices that wait at most, and their bytes.
-const MOST: usize = 64;
-const MOST_BYTES: usize = 1 << 20;
+const MAX_WAITING: usize = 64;
+const MAX_WAITING_BYTES: usize = 1 << 20;
 /// Nobody wants to be told after so long.
-const EXPIRED_MS: i64 = 24 * 3_600_000;
+const EXPIRES_AFTER_MS: i64 = 24 * 3_600_000;
 /// The first pause is random up to this, each further one up to twice as much.
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_mins(5);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_mins(5);
 /// The other side may not ask for more.
-const LONGEST_ASKED: Duration = Duration::from_hours(1);
+const MAX_ASKED_PAUSE: Duration = Duration::from_hours(1);
 /// Attempts in a row that fail before a later message gets its turn.
-const PATIENT: u32 = 6;
+const ATTEMPTS_BEFORE_NEXT: u32 = 6;
 /// Bytes of an error that is kept.
-const MOST_SAID: usize = 200;
+const MAX_ERROR_BYTES: usize = 200;
 
 /// Why a notice never got there.
 #[derive(Debug, Clone, Copy)]
-enum Lost {
+enum LossReason {
     /// It is told together with a later one.
     Combined,
     Expired,
@@ -36,7 +36,7 @@ enum Lost {
     Damaged,
 }
 
-impl Lost {
+impl LossReason {
     fn name(self) -> &'static str {
         match self {
             Self::Combined => "combined",
@@ -54,22 +54,22 @@ pub(crate) struct Queue {
     name: String,
     kind: String,
     pace: Duration,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingNotice>,
     /// The first one is on its way, under this number.
     sending: Option<u64>,
     /// Attempts in a row that failed.
     failed: u32,
     not_before: Duration,
-    account: Account,
+    account: QueueAccount,
 }
 
 #[derive(Debug, Clone)]
-struct Waiting {
+struct WaitingNotice {
     notice: Arc<Notice>,
     bytes: usize,
 }
 
-impl Waiting {
+impl WaitingNotice {
     fn new(notice: Notice) -> Self {
         let bytes = notice.encode().len();
         Self { notice: Arc::new(notice), bytes }
@@ -79,7 +79,7 @@ impl Waiting {
 /// What is told of it, and what survives a restart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct Account {
+struct QueueAccount {
     offered: u64,
     delivered: u64,
     dropped: BTreeMap<String, u64>,
@@ -89,8 +89,8 @@ struct Account {
     retrying: bool,
 }
 
-impl Account {
-    fn lose(&mut self, why: Lost) {
+impl QueueAccount {
+    fn lose(&mut self, why: LossReason) {
         let count = self.dropped.entry(why.name().into()).or_default();
         *count = count.saturating_add(1);
     }
@@ -106,7 +106,7 @@ impl Queue {
             sending: None,
             failed: 0,
             not_before: Duration::ZERO,
-            account: Account::default(),
+            account: QueueAccount::default(),
         }
     }
 
@@ -135,23 +135,25 @@ impl Queue {
             let mut rest = Notice::clone(&waiting.notice);
             let left = rest.combine(&mut notice);
             if left && rest != *waiting.notice {
-                *waiting = Waiting::new(rest);
+                *waiting = WaitingNotice::new(rest);
             } else if !left {
-                account.lose(Lost::Combined);
+                account.lose(LossReason::Combined);
             }
             left
         });
-        self.waiting.push_back(Waiting::new(notice));
+        self.waiting.push_back(WaitingNotice::new(notice));
         self.bound();
     }
 
     /// The oldest ones go first; not the one on its way, and not the last one.
     fn bound(&mut self) {
         let first = usize::from(self.sending.is_some());
-        let bytes = |waiting: &VecDeque<Waiting>| waiting.iter().map(|waiting| waiting.bytes).sum::<usize>();
-        while self.waiting.len() > first + 1 && (self.waiting.len() > MOST || bytes(&self.waiting) > MOST_BYTES) {
+        let bytes = |waiting: &VecDeque<WaitingNotice>| waiting.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        while self.waiting.len() > first + 1
+            && (self.waiting.len() > MAX_WAITING || bytes(&self.waiting) > MAX_WAITING_BYTES)
+        {
             self.waiting.remove(first);
-            self.account.lose(Lost::Overflow);
+            self.account.lose(LossReason::Overflow);
         }
     }
 
@@ -160,15 +162,15 @@ impl Queue {
         if self.sending.is_some() {
             return None;
         }
-        while self.waiting.front().is_some_and(|first| now_ms.saturating_sub(first.notice.at_ms) > EXPIRED_MS) {
+        while self.waiting.front().is_some_and(|first| now_ms.saturating_sub(first.notice.at_ms) > EXPIRES_AFTER_MS) {
             self.waiting.pop_front();
-            self.account.lose(Lost::Expired);
+            self.account.lose(LossReason::Expired);
         }
         if self.account.disabled || at < self.not_before {
             return None;
         }
         // It may be this message that is not taken, whatever it is that it says: the others get their turn.
-        if self.failed >= PATIENT {
+        if self.failed >= ATTEMPTS_BEFORE_NEXT {
             self.waiting.rotate_left(usize::from(self.waiting.len() > 1));
         }
         let first = self.waiting.front()?;
@@ -203,24 +205,24 @@ impl Queue {
             return;
         };
         let why = failed.to_string();
-        account.last_error = Some(why[..why.floor_char_boundary(MOST_SAID)].into());
+        account.last_error = Some(why[..why.floor_char_boundary(MAX_ERROR_BYTES)].into());
         if let Failed::Later { after, .. } = failed {
             // Full jitter: many that fail together do not come back together.
-            let limit = LONGEST.min(FIRST.saturating_mul(1 << self.failed.min(20)));
-            let asked = after.unwrap_or_default().min(LONGEST_ASKED);
+            let limit = MAX_PAUSE.min(FIRST_PAUSE.saturating_mul(1 << self.failed.min(20)));
+            let asked = after.unwrap_or_default().min(MAX_ASKED_PAUSE);
             self.not_before = at + limit.mul_f64(random.clamp(0.0, 1.0)).max(asked).max(self.pace);
             self.failed = self.failed.saturating_add(1);
             account.retrying = true;
         } else {
             // It may be this one: the others wait until somebody has looked.
             self.waiting.pop_front();
-            account.lose(Lost::Refused);
+            account.lose(LossReason::Refused);
             (account.disabled, account.retrying) = (true, false);
         }
     }
 
     pub(crate) fn report(&self) -> SinkReport {
-        let Account { offered, delivered, dropped, delivered_ms, last_error, disabled, retrying } =
+        let QueueAccount { offered, delivered, dropped, delivered_ms, last_error, disabled, retrying } =
             self.account.clone();
         let mut report = SinkReport::new(&self.name, &self.kind);
         report.state = match (disabled, retrying) {
@@ -236,7 +238,7 @@ impl Queue {
 
     /// What whoever leads next goes on with. A message that is on its way is among them: it comes twice rather than never.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let head = serde_json::to_vec(&Head { kind: self.kind.clone(), account: self.account.clone() });
+        let head = serde_json::to_vec(&QueueHead { kind: self.kind.clone(), account: self.account.clone() });
         let mut out = Vec::new();
         for part in std::iter::once(head.unwrap_or_default()).chain(self.waiting.iter().map(|one| one.notice.encode()))
         {
@@ -249,30 +251,30 @@ impl Queue {
     /// Goes on with it. One that was refused is tried again: somebody may have mended it.
     pub(crate) fn resume(&mut self, bytes: &[u8]) {
         let mut parts = parts(bytes);
-        let head: Option<Head> = parts.next().and_then(|head| serde_json::from_slice(head).ok());
+        let head: Option<QueueHead> = parts.next().and_then(|head| serde_json::from_slice(head).ok());
         self.account = head.unwrap_or_default().account;
         self.account.disabled = false;
         for part in parts {
             match Notice::decode(part) {
-                Ok(notice) => self.waiting.push_back(Waiting::new(notice)),
-                Err(_) => self.account.lose(Lost::Damaged),
+                Ok(notice) => self.waiting.push_back(WaitingNotice::new(notice)),
+                Err(_) => self.account.lose(LossReason::Damaged),
             }
         }
         self.bound();
-        let Account { offered, delivered, dropped, .. } = &mut self.account;
+        let QueueAccount { offered, delivered, dropped, .. } = &mut self.account;
         *offered = (*offered).max(*delivered + dropped.values().sum::<u64>() + self.waiting.len() as u64);
     }
 
     /// Nothing in it is worth to be told any more.
     pub(crate) fn is_over(bytes: &[u8], now_ms: i64) -> bool {
         let waiting = parts(bytes).skip(1).filter_map(|part| Notice::decode(part).ok());
-        waiting.into_iter().all(|notice| now_ms.saturating_sub(notice.at_ms) > EXPIRED_MS)
+        waiting.into_iter().all(|notice| now_ms.saturating_sub(notice.at_ms) > EXPIRES_AFTER_MS)
     }
 
     /// As somebody else has written it, for who only wants to know.
     pub(crate) fn read(name: &str, bytes: &[u8]) -> SinkReport {
-        let head: Option<Head> = parts(bytes).next().and_then(|head| serde_json::from_slice(head).ok());
-        let Head { kind, account } = head.unwrap_or_default();
+        let head: Option<QueueHead> = parts(bytes).next().and_then(|head| serde_json::from_slice(head).ok());
+        let QueueHead { kind, account } = head.unwrap_or_default();
         let mut report = Self { account, ..Self::new(name, &kind, Duration::ZERO) }.report();
         report.pending = parts(bytes).count().saturating_sub(1) as u64;
         report
@@ -281,9 +283,9 @@ impl Queue {
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Head {
+struct QueueHead {
     kind: String,
-    account: Account,
+    account: QueueAccount,
 }
 
 /// What was written length by length.
@@ -368,9 +370,9 @@ mod tests {
         }
         assert!(queue.next(1, at, 0).is_some());
         queue.done(Err(&later(None)), at, 0, 1.0);
-        assert_eq!(queue.wakes(), Some(at + LONGEST));
-        at += LONGEST;
-        for (asked, kept) in [(30 * SECOND, 30 * SECOND), (48 * LONGEST_ASKED, LONGEST_ASKED)] {
+        assert_eq!(queue.wakes(), Some(at + MAX_PAUSE));
+        at += MAX_PAUSE;
+        for (asked, kept) in [(30 * SECOND, 30 * SECOND), (48 * MAX_ASKED_PAUSE, MAX_ASKED_PAUSE)] {
             assert!(queue.next(1, at, 0).is_some());
             queue.done(Err(&later(Some(asked))), at, 0, 0.0);
             assert_eq!(queue.wakes(), Some(at + kept));
@@ -467,8 +469,8 @@ mod tests {
     fn what_nobody_wants_to_know_any_more_is_dropped() {
         let mut queue = queue();
         queue.offer(test(0));
-        queue.offer(test(EXPIRED_MS));
-        assert_eq!(queue.next(1, Duration::ZERO, EXPIRED_MS + 1).unwrap().at_ms, EXPIRED_MS);
+        queue.offer(test(EXPIRES_AFTER_MS));
+        assert_eq!(queue.next(1, Duration::ZERO, EXPIRES_AFTER_MS + 1).unwrap().at_ms, EXPIRES_AFTER_MS);
         assert_eq!(queue.report().dropped["expired"], 1);
         assert_eq!(account(&queue), (2, 0, 1, 1));
     }
@@ -485,12 +487,12 @@ mod tests {
             }
             at += SECOND;
             let bytes: usize = queue.waiting.iter().map(|waiting| waiting.bytes).sum();
-            assert!(queue.waiting.len() <= MOST && bytes <= MOST_BYTES);
+            assert!(queue.waiting.len() <= MAX_WAITING && bytes <= MAX_WAITING_BYTES);
         }
-        assert_eq!(account(&queue), (3_600, 0, 3_600 - MOST as u64, MOST as u64));
-        assert_eq!(queue.report().dropped["overflow"], 3_600 - MOST as u64);
+        assert_eq!(account(&queue), (3_600, 0, 3_600 - MAX_WAITING as u64, MAX_WAITING as u64));
+        assert_eq!(queue.report().dropped["overflow"], 3_600 - MAX_WAITING as u64);
         // The last ones are there, in order.
-        assert_eq!(queue.waiting.front().unwrap().notice.at_ms, 3_600 - MOST as i64);
+        assert_eq!(queue.waiting.front().unwrap().notice.at_ms, 3_600 - MAX_WAITING as i64);
     }
 
     #[derive(Debug, Clone)]
@@ -547,7 +549,7 @@ mod tests {
                 prop_assert_eq!(pending as usize, queue.waiting.len());
                 prop_assert_eq!(Queue::read("ops", &queue.encode()), queue.report());
                 if let Some(wakes) = queue.wakes() {
-                    prop_assert!(wakes <= at + LONGEST_ASKED);
+                    prop_assert!(wakes <= at + MAX_ASKED_PAUSE);
                 }
             }
         }

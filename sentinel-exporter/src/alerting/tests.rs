@@ -15,13 +15,13 @@ pub(crate) fn place(dir: &Path) -> Place {
 }
 
 /// Tells at once, and ends at once.
-pub(crate) fn plan<const N: usize>(sinks: [Arc<dyn Sink>; N]) -> Plan {
+pub(crate) fn plan<const N: usize>(sinks: [Arc<dyn Sink>; N]) -> AlertPlan {
     let options: AlertOptions = serde_json::from_str(
         r#"{"verdict": {"keep_firing_for": 0}, "grouping": {"first": 0, "then": 0, "repeat": "168h"}}"#,
     )
     .unwrap();
     let config = Config { service: Some("shop".into()), alerts: Some(options), ..Config::default() };
-    Plan::of(&config, &sinks).unwrap().unwrap()
+    AlertPlan::of(&config, &sinks).unwrap().unwrap()
 }
 
 fn accused(tenant: &str) -> Accused {
@@ -142,7 +142,7 @@ fn an_hour_of_dead_sinks_takes_a_bounded_place() {
     )
     .unwrap();
     let config = Config { service: Some("shop".into()), alerts: Some(options), ..Config::default() };
-    let plan = Plan::of(&config, &sinks).unwrap().unwrap();
+    let plan = AlertPlan::of(&config, &sinks).unwrap().unwrap();
     let place = place(dir.path());
     let mut alerting = Alerting::open(&place, &plan).unwrap();
     let dead = Failed::Later { why: "refused".into(), after: None };

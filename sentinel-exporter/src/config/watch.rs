@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 /// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike, and some
 /// tick in seconds.
-const FRESH: Duration = Duration::from_secs(2);
+const REREAD_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a look at the file found.
 ///
@@ -49,7 +49,7 @@ pub enum Reload {
 pub struct Watch {
     path: PathBuf,
     /// As the file was when it was looked at; nothing when there was none.
-    seen: Option<Stamp>,
+    seen: Option<ConfigStamp>,
     looked: bool,
     config: Config,
     error: Option<ReadError>,
@@ -57,13 +57,13 @@ pub struct Watch {
 
 /// What changes when a file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct ConfigStamp {
     modified: Option<SystemTime>,
     size: u64,
     inode: u64,
 }
 
-impl From<Metadata> for Stamp {
+impl From<Metadata> for ConfigStamp {
     fn from(metadata: Metadata) -> Self {
         #[cfg(unix)]
         let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
@@ -73,11 +73,11 @@ impl From<Metadata> for Stamp {
     }
 }
 
-impl Stamp {
+impl ConfigStamp {
     /// A change from now on has another stamp.
     fn is_settled(&self) -> bool {
         let age = self.modified.and_then(|modified| modified.elapsed().ok());
-        age.is_some_and(|age| age > FRESH)
+        age.is_some_and(|age| age > REREAD_WITHIN)
     }
 }
 
@@ -109,7 +109,7 @@ impl Watch {
     }
 
     fn poll_with(&mut self, env: impl Fn(Config) -> Result<Config, sentinel_core::ConfigError>) -> Reload {
-        let stamp = std::fs::metadata(&self.path).ok().map(Stamp::from);
+        let stamp = std::fs::metadata(&self.path).ok().map(ConfigStamp::from);
         let settled = stamp.is_none_or(|stamp| stamp.is_settled());
         let first = !std::mem::replace(&mut self.looked, true);
         if !first && self.seen == stamp && settled {

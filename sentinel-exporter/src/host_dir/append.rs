@@ -7,7 +7,7 @@
 //! header (8 bytes) │ length u32 │ crc32 u32 │ payload │ length …
 //! ```
 
-use super::flock::Identity;
+use super::flock::FileIdentity;
 use super::writing::{create, failed, remove};
 use super::{Name, StoreError};
 use rustix::fs::{AtFlags, Mode, OFlags, fdatasync, fstat, openat, renameat, statat};
@@ -17,26 +17,27 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// What a file begins with.
-pub(crate) type Header = [u8; 8];
+pub(crate) type FileHeader = [u8; 8];
 /// Length and checksum of a frame.
-pub(crate) const FRAME: usize = 8;
+pub(crate) const FRAME_HEAD_BYTES: usize = 8;
 /// Bytes of a file that are read, and of a frame that is written.
-pub(crate) const MOST: usize = 64 << 20;
+pub(crate) const MAX_FILE_BYTES: usize = 64 << 20;
 
-pub(crate) const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+pub(crate) const OPEN_FLAGS: OFlags =
+    OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// A file that this process alone writes.
 #[derive(Debug)]
-pub(crate) struct Appended {
+pub(crate) struct AppendOnlyFile {
     name: Name,
-    header: Header,
+    header: FileHeader,
     /// The file, and where its next frame begins; `None`: it has to be made anew.
     file: Option<(File, usize)>,
 }
 
-impl Appended {
+impl AppendOnlyFile {
     /// One that is made anew with what comes first.
-    pub(crate) fn new(name: Name, header: Header) -> Self {
+    pub(crate) fn new(name: Name, header: FileHeader) -> Self {
         Self { name, header, file: None }
     }
 
@@ -45,11 +46,11 @@ impl Appended {
     pub(crate) fn open(
         dir: &OwnedFd,
         name: Name,
-        header: Header,
+        header: FileHeader,
         take: impl FnMut(&[u8]) -> bool,
     ) -> Result<(Self, u64), StoreError> {
         let none = Self::new(name, header);
-        let file = match openat(dir, name.to_string(), OFlags::RDWR | OFlags::APPEND | OPEN, Mode::empty()) {
+        let file = match openat(dir, name.to_string(), OFlags::RDWR | OFlags::APPEND | OPEN_FLAGS, Mode::empty()) {
             Ok(fd) => File::from(fd),
             Err(Errno::NOENT) => return Ok((none, 0)),
             Err(error) => return Err(failed(name, "open", error)),
@@ -73,10 +74,10 @@ impl Appended {
     pub(crate) fn read(
         dir: &OwnedFd,
         name: Name,
-        header: Header,
+        header: FileHeader,
         take: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        match openat(dir, name.to_string(), OFlags::RDONLY | OPEN, Mode::empty()) {
+        match openat(dir, name.to_string(), OFlags::RDONLY | OPEN_FLAGS, Mode::empty()) {
             Ok(fd) => {
                 parse(&content(&File::from(fd), name)?, header, take);
                 Ok(())
@@ -93,8 +94,8 @@ impl Appended {
 
     /// One that has lost its name is made anew with what comes next.
     pub(crate) fn look(&mut self, dir: &OwnedFd) {
-        let named = statat(dir, self.name.to_string(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| Identity::from(&stat));
-        let is_named = |file: &File| fstat(file).is_ok_and(|stat| named == Ok(Identity::from(&stat)));
+        let named = statat(dir, self.name.to_string(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileIdentity::from(&stat));
+        let is_named = |file: &File| fstat(file).is_ok_and(|stat| named == Ok(FileIdentity::from(&stat)));
         self.file = self.file.take().filter(|(file, _)| is_named(file));
     }
 
@@ -144,37 +145,41 @@ impl Appended {
 /// Completes a frame that begins at `at` with room for its length and checksum.
 pub(crate) fn seal(bytes: &mut [u8], at: usize, name: Name) -> Result<(), StoreError> {
     let frame = &mut bytes[at..];
-    if frame.len() + size_of::<Header>() > MOST {
-        return Err(StoreError::TooLarge { file: name.to_string(), bytes: frame.len() - FRAME, most: MOST });
+    if frame.len() + size_of::<FileHeader>() > MAX_FILE_BYTES {
+        return Err(StoreError::TooLarge {
+            file: name.to_string(),
+            bytes: frame.len() - FRAME_HEAD_BYTES,
+            most: MAX_FILE_BYTES,
+        });
     }
-    let length = frame.len() - FRAME;
+    let length = frame.len() - FRAME_HEAD_BYTES;
     frame[..4].copy_from_slice(&(length as u32).to_le_bytes());
     let checksum = checksum(frame);
-    frame[4..FRAME].copy_from_slice(&checksum.to_le_bytes());
+    frame[4..FRAME_HEAD_BYTES].copy_from_slice(&checksum.to_le_bytes());
     Ok(())
 }
 
 fn checksum(frame: &[u8]) -> u32 {
     let mut hash = crc32fast::Hasher::new();
     hash.update(&frame[..4]);
-    hash.update(&frame[FRAME..]);
+    hash.update(&frame[FRAME_HEAD_BYTES..]);
     hash.finalize()
 }
 
 fn content(file: &File, name: Name) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
-    let read = file.take(MOST as u64 + 1).read_to_end(&mut bytes);
+    let read = file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| StoreError::File { file: name.to_string(), doing: "read", kind: error.kind() })?;
     Ok(bytes)
 }
 
 /// Hands over the whole frames from the beginning, and says where they end; `None` when this is nothing of the kind.
-pub(crate) fn parse(bytes: &[u8], header: Header, mut take: impl FnMut(&[u8]) -> bool) -> Option<usize> {
+pub(crate) fn parse(bytes: &[u8], header: FileHeader, mut take: impl FnMut(&[u8]) -> bool) -> Option<usize> {
     if bytes.len() < header.len() {
         // Whoever made it was stopped at once.
         return header.starts_with(bytes).then_some(0);
     }
-    if bytes[..header.len()] != header || bytes.len() > MOST {
+    if bytes[..header.len()] != header || bytes.len() > MAX_FILE_BYTES {
         return None;
     }
     let mut at = header.len();
@@ -182,7 +187,7 @@ pub(crate) fn parse(bytes: &[u8], header: Header, mut take: impl FnMut(&[u8]) ->
     while let Some(payload) = next(&bytes[at..])
         && take(payload)
     {
-        at += FRAME + payload.len();
+        at += FRAME_HEAD_BYTES + payload.len();
     }
     Some(at)
 }
@@ -190,7 +195,7 @@ pub(crate) fn parse(bytes: &[u8], header: Header, mut take: impl FnMut(&[u8]) ->
 /// What the frame at the beginning holds, if it is whole.
 fn next(bytes: &[u8]) -> Option<&[u8]> {
     let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
-    let frame = bytes.get(..FRAME.checked_add(length)?)?;
-    let found = u32::from_le_bytes(frame[4..FRAME].try_into().ok()?);
-    (found == checksum(frame)).then_some(&frame[FRAME..])
+    let frame = bytes.get(..FRAME_HEAD_BYTES.checked_add(length)?)?;
+    let found = u32::from_le_bytes(frame[4..FRAME_HEAD_BYTES].try_into().ok()?);
+    (found == checksum(frame)).then_some(&frame[FRAME_HEAD_BYTES..])
 }

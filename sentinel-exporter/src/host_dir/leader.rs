@@ -1,6 +1,6 @@
 //! Which process of a host leads: the one that holds a lock. When it dies the system lets go of it, so the next one to ask leads.
 
-use super::flock::{FileLock, Refused};
+use super::flock::{FileLock, LockRefused};
 use super::writing::refused;
 use super::{Name, Place, StoreError};
 use rustix::fs::{Mode, OFlags, openat};
@@ -121,7 +121,7 @@ impl Leader {
         match FileLock::take(file) {
             // Removed between the two: who comes next makes another.
             Ok(lock) if lock.is_at(dir, &name) => self.lock = Some(lock),
-            Ok(_) | Err(Refused::Held) => {}
+            Ok(_) | Err(LockRefused::Held) => {}
             Err(error) => return Err(refused(self.name, error)),
         }
         Ok(())

@@ -18,12 +18,12 @@ pub(crate) mod writing;
 
 pub use error::{PlaceError, StoreError};
 #[cfg(unix)]
-pub(crate) use flock::{FileLock, Identity};
+pub(crate) use flock::{FileIdentity, FileLock};
 #[cfg(unix)]
 pub use leader::Leader;
 pub use name::Name;
 #[cfg(unix)]
-pub(crate) use place::Opened;
+pub(crate) use place::OpenedDir;
 #[cfg(unix)]
 pub use place::Place;
 pub(crate) use service::check_service;

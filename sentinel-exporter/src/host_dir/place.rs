@@ -3,7 +3,7 @@
 //! It is opened anew at each use and everything in it is reached through that descriptor, so nobody can swap it for another between
 //! the check and the use, and it is found again when it was removed.
 
-use super::flock::Identity;
+use super::flock::FileIdentity;
 use super::{PlaceError, check_service};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, access, fstat, mkdirat, openat, statat};
 use rustix::io::Errno;
@@ -90,7 +90,7 @@ impl Place {
     }
 
     /// Opens the directory, made where it is missing.
-    pub(crate) fn open(&self) -> Result<Opened, PlaceError> {
+    pub(crate) fn open(&self) -> Result<OpenedDir, PlaceError> {
         let missing =
             |error: &PlaceError| matches!(error, PlaceError::Refused { kind: std::io::ErrorKind::NotFound, .. });
         let root = match checked(CWD, &self.root, &self.root) {
@@ -115,14 +115,14 @@ impl Place {
             }
             opened => opened?,
         };
-        Ok(Opened { fd, identity })
+        Ok(OpenedDir { fd, identity })
     }
 }
 
 /// A directory that was looked at, and cannot become another one while it is used.
-pub(crate) struct Opened {
+pub(crate) struct OpenedDir {
     pub(crate) fd: OwnedFd,
-    pub(crate) identity: Identity,
+    pub(crate) identity: FileIdentity,
 }
 
 /// A directory that this process may make files in.
@@ -135,7 +135,7 @@ fn refused(path: &Path, doing: &'static str, error: Errno) -> PlaceError {
 }
 
 /// Opens `name` in `dir`, and says what is wrong with it; `path` is what it is called in errors.
-fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, Identity), PlaceError> {
+fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, FileIdentity), PlaceError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = openat(&dir, name, flags, Mode::empty()).map_err(|error| {
         // Which of the two depends on the system; that it is not a directory is certain.
@@ -158,7 +158,7 @@ fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, Identit
     if mode & 0o077 != 0 {
         return Err(PlaceError::Open { path: path.into(), mode });
     }
-    Ok((fd, Identity::from(&stat)))
+    Ok((fd, FileIdentity::from(&stat)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Nothing is flushed to a disk. The directory is memory; where it is not, a crash of the system may lose or tear a file, and its
 //! checksum says so. A rollup that outlived a restart would be of processes that no longer count, in a window that has passed.
 
-use super::flock::{FileLock, Refused};
+use super::flock::{FileLock, LockRefused};
 use super::{Name, StoreError};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use std::io::Write;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Read and write, for this user alone.
-const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+const PRIVATE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 pub(crate) fn failed(name: Name, doing: &'static str, error: Errno) -> StoreError {
     StoreError::File { file: name.to_string(), doing, kind: error.kind() }
@@ -57,12 +57,12 @@ pub(crate) fn lock(dir: BorrowedFd<'_>, temporary: Name, name: Name) -> Result<F
     }
 }
 
-pub(crate) fn refused(name: Name, error: Refused) -> StoreError {
+pub(crate) fn refused(name: Name, error: LockRefused) -> StoreError {
     let why = match error {
-        Refused::Os(error) => return failed(name, "lock", error),
-        Refused::Held => "another process holds it",
-        Refused::Full => "this process holds as many as it can",
-        Refused::Forking => "this process forks all the time",
+        LockRefused::Os(error) => return failed(name, "lock", error),
+        LockRefused::Held => "another process holds it",
+        LockRefused::Full => "this process holds as many as it can",
+        LockRefused::Forking => "this process forks all the time",
     };
     StoreError::Lock { file: name.to_string(), why }
 }
@@ -78,11 +78,11 @@ pub(crate) fn remove(dir: BorrowedFd<'_>, name: Name) -> Result<(), Errno> {
 /// A new file, whatever lies under its name.
 pub(crate) fn create(dir: BorrowedFd<'_>, name: &str, access: OFlags) -> Result<OwnedFd, Errno> {
     let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match openat(dir, name, flags, PRIVATE) {
+    match openat(dir, name, flags, PRIVATE_MODE) {
         // A former attempt's.
         Err(Errno::EXIST) => {
             unlinkat(dir, name, AtFlags::empty())?;
-            openat(dir, name, flags, PRIVATE)
+            openat(dir, name, flags, PRIVATE_MODE)
         }
         opened => opened,
     }

@@ -5,7 +5,7 @@ use super::allow::{Allow, Range};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPv4 that is no stranger's: each is denied.
-const V4: [Range; 16] = [
+const DENIED_V4: [Range; 16] = [
     Range::v4(0x0000_0000, 8),  // this network, and the unspecified address, which is this host
     Range::v4(0x0a00_0000, 8),  // private
     Range::v4(0x6440_0000, 10), // shared by the customers of a carrier; metadata at one cloud
@@ -25,9 +25,9 @@ const V4: [Range; 16] = [
 ];
 
 /// All that is a stranger's is in here …
-const GLOBAL: Range = Range::v6(0x2000 << 112, 3);
+const GLOBAL_V6: Range = Range::v6(0x2000 << 112, 3);
 /// … but for these.
-const V6: [Range; 4] = [
+const DENIED_V6: [Range; 4] = [
     Range::v6(0x2001 << 112, 23),     // protocols: Teredo, benchmarks, ORCHID
     Range::v6(0x2001_0db8 << 96, 32), // documentation
     Range::v6(0x2002 << 112, 16),     // 6to4
@@ -68,8 +68,8 @@ impl Allow {
 fn is_public(address: IpAddr) -> bool {
     let within = |range: &Range| range.contains(address);
     match address {
-        IpAddr::V4(_) => !V4.iter().any(within),
-        IpAddr::V6(_) => within(&GLOBAL) && !V6.iter().any(within),
+        IpAddr::V4(_) => !DENIED_V4.iter().any(within),
+        IpAddr::V6(_) => within(&GLOBAL_V6) && !DENIED_V6.iter().any(within),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::allow::Allow;
 use super::resolve::Resolve;
-use super::verify::{Seen, Verify};
+use super::verify::{SeenExpiry, Verify};
 use crate::net::dial::{connect, secure};
 use crate::net::fault::{Fault, is_ours};
 use crate::net::stream::Stream;
@@ -62,7 +62,7 @@ impl Dialer {
         strict: bool,
         by: Instant,
         phases: &mut Phases,
-        seen: &Seen,
+        seen: &SeenExpiry,
     ) -> Result<Stream, Cause> {
         let addresses = self.addresses(target.host(), phases).await?;
         // One that is not allowed is reason enough: a name that means both is not meant well.
@@ -125,12 +125,12 @@ fn tls_cause(fault: Fault) -> Cause {
 }
 
 /// A connection that notes when the first byte came.
-pub(super) struct Watched {
+pub(super) struct FirstByteStream {
     pub(super) stream: Stream,
     pub(super) first: Arc<OnceLock<Instant>>,
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for FirstByteStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -141,7 +141,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for FirstByteStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

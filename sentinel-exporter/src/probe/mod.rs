@@ -25,8 +25,8 @@ pub use hop::Phases;
 pub use resolve::{Resolve, Resolving};
 
 use hop::{Dialer, micros};
-use resolve::System;
-use run::{Found, run};
+use resolve::SystemResolver;
+use run::{ProbeProgress, run};
 use sentinel_core::ConfigError;
 use sentinel_core::uptime::{Cause, Check, CheckResult};
 use serde::Deserialize;
@@ -38,7 +38,7 @@ use tokio::time::{Instant, timeout_at};
 use verify::Verify;
 
 /// The longest timeout that a check can have.
-const LONGEST: Duration = Duration::from_mins(1);
+const MAX_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What all probes have in common.
 ///
@@ -117,7 +117,7 @@ impl Prober {
     /// assert_eq!(Prober::new(&wrong).unwrap_err().field, "ca_file");
     /// ```
     pub fn new(options: &ProbeOptions) -> Result<Self, ConfigError> {
-        Self::resolving(options, Arc::new(System::default()))
+        Self::resolving(options, Arc::new(SystemResolver::default()))
     }
 
     /// With another resolver.
@@ -161,8 +161,8 @@ impl Prober {
     /// ```
     pub async fn probe(&self, check: &Check, at_ms: i64) -> Probed {
         let began = Instant::now();
-        let by = began + check.timeout().min(LONGEST);
-        let mut found = Found::default();
+        let by = began + check.timeout().min(MAX_TIMEOUT);
+        let mut found = ProbeProgress::default();
         let judged = timeout_at(by, run(&self.0, check, began, by, &mut found)).await;
         found.phases.total_us = Some(micros(began.elapsed()));
         let interval_ms = check.interval_ms();

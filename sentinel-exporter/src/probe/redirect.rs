@@ -5,7 +5,7 @@ use sentinel_core::uptime::{Kind, Method, Target};
 
 /// What the next request is.
 #[derive(Debug, PartialEq)]
-pub(super) struct Next {
+pub(super) struct NextRequest {
     pub(super) target: Target,
     pub(super) method: Method,
     /// It is another scheme, host or port.
@@ -18,7 +18,7 @@ pub(super) fn is_redirect(status: u16) -> bool {
 }
 
 /// Follows a `Location` as browsers do; `None` where it leads to nothing that is probed: another scheme, a user with a password, no URL at all.
-pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]) -> Option<Next> {
+pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]) -> Option<NextRequest> {
     let target = Target::new(&absolute(from, &written(location))?).ok().filter(|target| target.kind() == Kind::Http)?;
     let method = match (status, method) {
         (303, Method::Head) => Method::Head,
@@ -27,7 +27,7 @@ pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]
     };
     let elsewhere =
         (target.is_encrypted(), target.host(), target.port()) != (from.is_encrypted(), from.host(), from.port());
-    Some(Next { target, method, elsewhere })
+    Some(NextRequest { target, method, elsewhere })
 }
 
 /// The text of a header: spaces and what is not ASCII are percent-encoded, the fragment is not sent. What else no URL may have, `Target` refuses.

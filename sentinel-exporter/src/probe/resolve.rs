@@ -31,19 +31,19 @@ pub trait Resolve: Send + Sync {
 }
 
 /// Look-ups at a time. A thread in the system's resolver cannot be stopped: names that nobody answers for must not add up to more.
-const LOOKUPS: usize = 32;
+const MAX_LOOKUPS: usize = 32;
 
 /// The system's resolver, with its hosts file and its search domains.
 #[derive(Debug)]
-pub(super) struct System(Arc<Semaphore>);
+pub(super) struct SystemResolver(Arc<Semaphore>);
 
-impl Default for System {
+impl Default for SystemResolver {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKUPS)))
+        Self(Arc::new(Semaphore::new(MAX_LOOKUPS)))
     }
 }
 
-impl Resolve for System {
+impl Resolve for SystemResolver {
     fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a> {
         Box::pin(async move {
             let place = Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)?;
@@ -68,12 +68,12 @@ mod tests {
     fn look_ups_wait_for_a_place() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let system = System::default();
-            let taken = Arc::clone(&system.0).try_acquire_many_owned(LOOKUPS as u32).unwrap();
+            let system = SystemResolver::default();
+            let taken = Arc::clone(&system.0).try_acquire_many_owned(MAX_LOOKUPS as u32).unwrap();
             assert!(timeout(Duration::from_millis(100), system.resolve("127.1")).await.is_err());
             drop(taken);
             assert_eq!(system.resolve("127.1").await.unwrap(), [IpAddr::from([127, 0, 0, 1])]);
-            assert_eq!(system.0.available_permits(), LOOKUPS);
+            assert_eq!(system.0.available_permits(), MAX_LOOKUPS);
         });
     }
 }

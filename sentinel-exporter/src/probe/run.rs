@@ -1,9 +1,9 @@
 //! One probe from its first connection to the last answer, over redirects; what it found is kept outside, so that a deadline does not take it away.
 
-use super::hop::{Dialer, Phases, Watched, add, cause};
-use super::redirect::{Next, follow, is_redirect};
+use super::hop::{Dialer, FirstByteStream, Phases, add, cause};
+use super::redirect::{NextRequest, follow, is_redirect};
 use super::request::request;
-use super::verify::Seen;
+use super::verify::SeenExpiry;
 use crate::net::exchange::{exchange, take};
 use crate::net::fault::Fault;
 use hyper::Response;
@@ -16,17 +16,17 @@ use tokio::time::Instant;
 
 /// What a probe found so far.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct ProbeProgress {
     pub(super) phases: Phases,
     /// Of the last answer.
     pub(super) status: Option<u16>,
     /// Until the answer was complete.
     pub(super) latency: Option<Duration>,
-    pub(super) seen: Seen,
+    pub(super) seen: SeenExpiry,
 }
 
 /// What follows from an answer.
-enum Then {
+enum AnswerStep {
     Redirect(Vec<u8>),
     Judge(Vec<u8>),
 }
@@ -36,7 +36,7 @@ pub(super) async fn run(
     check: &Check,
     began: Instant,
     by: Instant,
-    found: &mut Found,
+    found: &mut ProbeProgress,
 ) -> Result<(), Cause> {
     if check.target.kind() != Kind::Http {
         let stream = dialer.open(&check.target, check.verify_tls, by, &mut found.phases, &found.seen).await?;
@@ -45,18 +45,18 @@ pub(super) async fn run(
         found.latency = Some(latency);
         return check.expect.in_time(latency);
     }
-    let mut next = Next { target: check.target.clone(), method: check.method, elsewhere: false };
+    let mut next = NextRequest { target: check.target.clone(), method: check.method, elsewhere: false };
     // Once somebody else has said where to go, the check's headers are not meant for any place, not even for the first one.
     let mut own = true;
     for followed in 0..=check.redirects {
         let then = ask(dialer, check, &next.target, next.method, own, by, found).await?;
         let location = match then {
-            Then::Judge(body) => {
+            AnswerStep::Judge(body) => {
                 let latency = began.elapsed();
                 found.latency = Some(latency);
                 return check.expect.judge(&Answer { status: found.status.unwrap_or(0), body: &body, latency });
             }
-            Then::Redirect(location) => location,
+            AnswerStep::Redirect(location) => location,
         };
         if followed == check.redirects {
             break;
@@ -76,12 +76,12 @@ async fn ask(
     method: Method,
     own: bool,
     by: Instant,
-    found: &mut Found,
-) -> Result<Then, Cause> {
+    found: &mut ProbeProgress,
+) -> Result<AnswerStep, Cause> {
     let request = request(check, target, method, own).ok_or(Cause::Protocol)?;
     let stream = dialer.open(target, check.verify_tls, by, &mut found.phases, &found.seen).await?;
     let (asked, first) = (Instant::now(), Arc::new(OnceLock::new()));
-    let stream = Watched { stream, first: Arc::clone(&first) };
+    let stream = FirstByteStream { stream, first: Arc::clone(&first) };
     let read = |response: Response<Incoming>| async move {
         add(&mut found.phases.first_byte_us, asked, *first.get_or_init(Instant::now));
         let status = response.status().as_u16();
@@ -90,7 +90,7 @@ async fn ask(
             && check.redirects > 0
             && let Some(location) = response.headers().get(LOCATION)
         {
-            return Ok(Then::Redirect(location.as_bytes().to_vec()));
+            return Ok(AnswerStep::Redirect(location.as_bytes().to_vec()));
         }
         let mut body = Vec::new();
         // The status is judged first: where it is wrong, what is said to it changes nothing.
@@ -101,7 +101,7 @@ async fn ask(
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(Then::Judge(body))
+        Ok(AnswerStep::Judge(body))
     };
     exchange(stream, request, by, read).await.map_err(cause)
 }

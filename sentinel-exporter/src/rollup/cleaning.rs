@@ -5,24 +5,24 @@
 //! amount of work; whoever collects next goes on.
 
 use super::listing::Listing;
-use super::reading::Stamp;
-use crate::host_dir::{Identity, Name, writing};
+use super::reading::FileStamp;
+use crate::host_dir::{FileIdentity, Name, writing};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
 /// How long a slot outlives the window, in its own lengths: somebody may be late by the one that is open, and by one beat.
-const GRACE: i64 = 2;
+const GRACE_SLOTS: i64 = 2;
 /// A slot that begins so long after the window does lies in a future that is not coming: the clock was set back. No window is longer
 /// than a day.
-const FURTHEST_MS: i64 = 2 * 86_400_000;
+const MAX_AHEAD_MS: i64 = 2 * 86_400_000;
 /// Nobody writes a file for so long.
-const ABANDONED_NS: i128 = 60_000_000_000;
+const ABANDONED_AFTER_NS: i128 = 60_000_000_000;
 
 /// Whether no window that begins at `oldest_ms` or later will ask for this slot.
 pub(crate) fn has_left(from_ms: i64, to_ms: i64, oldest_ms: i64) -> bool {
-    let grace = to_ms.saturating_sub(from_ms).saturating_mul(GRACE);
-    to_ms.saturating_add(grace) <= oldest_ms || from_ms > oldest_ms.saturating_add(FURTHEST_MS)
+    let grace = to_ms.saturating_sub(from_ms).saturating_mul(GRACE_SLOTS);
+    to_ms.saturating_add(grace) <= oldest_ms || from_ms > oldest_ms.saturating_add(MAX_AHEAD_MS)
 }
 
 /// Removes up to `most` files that nobody will ask for. `held` says of whom it is known that they live or do not.
@@ -82,7 +82,7 @@ pub(crate) fn clean(
 /// A file that was written long ago, or in the future.
 fn abandoned(dir: BorrowedFd<'_>, name: Name) -> bool {
     let stat = statat(dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW);
-    stat.is_ok_and(|stat| Stamp::from(&stat).age_ns().abs() > ABANDONED_NS)
+    stat.is_ok_and(|stat| FileStamp::from(&stat).age_ns().abs() > ABANDONED_AFTER_NS)
 }
 
 /// Removes a lock's file while its lock is had, when it still is the file that was opened: its owner may come back meanwhile.
@@ -94,7 +94,7 @@ fn remove_free_lock(dir: BorrowedFd<'_>, name: Name) -> bool {
         return false;
     }
     let named = statat(dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW);
-    let same = named.is_ok_and(|named| Identity::from(&named) == Identity::from(&opened));
+    let same = named.is_ok_and(|named| FileIdentity::from(&named) == FileIdentity::from(&opened));
     same && writing::remove(dir, name).is_ok()
 }
 
@@ -107,8 +107,8 @@ mod tests {
         assert!(!has_left(0, 10, 10));
         assert!(!has_left(0, 10, 29));
         assert!(has_left(0, 10, 30));
-        assert!(!has_left(FURTHEST_MS + 30, FURTHEST_MS + 40, 30));
-        assert!(has_left(FURTHEST_MS + 31, FURTHEST_MS + 40, 30));
+        assert!(!has_left(MAX_AHEAD_MS + 30, MAX_AHEAD_MS + 40, 30));
+        assert!(has_left(MAX_AHEAD_MS + 31, MAX_AHEAD_MS + 40, 30));
         assert!(!has_left(i64::MIN, i64::MAX, 0));
     }
 }

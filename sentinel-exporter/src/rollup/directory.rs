@@ -9,9 +9,9 @@
 
 use super::cleaning::{clean, has_left};
 use super::listing::Listing;
-use super::reading::{Miss, Readings, is_held, read};
+use super::reading::{ReadMiss, Readings, is_held, read};
 use super::{Collected, Found, Kind, Publication, Published, Reason, RollupStore, frame, unframe};
-use crate::host_dir::{FileLock, Identity, Name, Opened, Place, StoreError, writing};
+use crate::host_dir::{FileIdentity, FileLock, Name, OpenedDir, Place, StoreError, writing};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -49,7 +49,7 @@ impl Default for Limits {
 
 /// What this process has in the directory.
 #[derive(Debug)]
-struct Own {
+struct OwnFiles {
     source: u64,
     lock: Option<FileLock>,
     /// (end, start) of its slots, and whether they are where others read them.
@@ -88,8 +88,8 @@ pub struct Directory {
     place: Place,
     limits: Limits,
     /// The directory that holds what is marked as there in `own`.
-    at: Option<Identity>,
-    own: Option<Own>,
+    at: Option<FileIdentity>,
+    own: Option<OwnFiles>,
     readings: Readings,
     strange: HashSet<u32>,
     /// Of names of temporary files.
@@ -130,7 +130,7 @@ impl Directory {
     }
 
     /// Opens the directory. Where it is another one than before, nothing of ours is in it.
-    fn enter(&mut self) -> Result<Opened, StoreError> {
+    fn enter(&mut self) -> Result<OpenedDir, StoreError> {
         let opened = self.place.open()?;
         if self.at != Some(opened.identity) {
             self.at = Some(opened.identity);
@@ -161,7 +161,7 @@ impl Directory {
         let name = Name::Lock { source };
         if self.own.as_ref().is_none_or(|own| own.source != source) {
             // Another life, or a child that goes on with what it inherited.
-            self.own = Some(Own { source, lock: None, slots: BTreeMap::new() });
+            self.own = Some(OwnFiles { source, lock: None, slots: BTreeMap::new() });
         }
         let held = self.own.as_ref().and_then(|own| own.lock.as_ref());
         if held.is_some_and(|lock| lock.is_ours() && lock.is_at(dir, &name.to_string())) {
@@ -300,10 +300,10 @@ impl RollupStore for Directory {
         let opened = self.enter()?;
         let mut bytes = Vec::new();
         let read = read(opened.fd.as_fd(), Name::Baseline, self.limits.file_bytes, &mut bytes);
-        match read.and_then(|_| unframe(Kind::Baseline, &bytes).map_err(Miss::Skip)) {
+        match read.and_then(|_| unframe(Kind::Baseline, &bytes).map_err(ReadMiss::Skip)) {
             Ok(remembered) => Ok(Some(remembered.to_vec())),
-            Err(Miss::Gone) => Ok(None),
-            Err(Miss::Skip(reason)) => {
+            Err(ReadMiss::Gone) => Ok(None),
+            Err(ReadMiss::Skip(reason)) => {
                 self.readings.skipped.count(reason);
                 Ok(None)
             }

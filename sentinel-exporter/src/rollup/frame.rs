@@ -8,8 +8,8 @@ use super::Reason;
 const MAGIC: [u8; 4] = *b"SNTX";
 const VERSION: u8 = 1;
 /// Magic, version, kind, length.
-const HEAD: usize = 4 + 1 + 1 + 8;
-const CHECKSUM: usize = 4;
+const HEAD_BYTES: usize = 4 + 1 + 1 + 8;
+const CHECKSUM_BYTES: usize = 4;
 
 /// As `sentinel_core::Block::encode` begins; a unit test compares.
 const BLOCK_MAGIC: [u8; 4] = *b"SNTB";
@@ -41,7 +41,7 @@ pub enum Kind {
 /// assert_eq!(frame(Kind::Live, b"").len(), 18);
 /// ```
 pub fn frame(kind: Kind, bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEAD + bytes.len() + CHECKSUM);
+    let mut out = Vec::with_capacity(HEAD_BYTES + bytes.len() + CHECKSUM_BYTES);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, kind as u8]);
     out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
@@ -69,9 +69,9 @@ pub fn unframe(kind: Kind, bytes: &[u8]) -> Result<&[u8], Reason> {
     if *version != VERSION {
         return Err(Reason::Version);
     }
-    let head = bytes.get(..HEAD).ok_or(Reason::Truncated)?;
+    let head = bytes.get(..HEAD_BYTES).ok_or(Reason::Truncated)?;
     let length = head.get(6..).and_then(first::<8>).map(u64::from_le_bytes).ok_or(Reason::Truncated)?;
-    let whole = usize::try_from(length).ok().and_then(|length| length.checked_add(HEAD + CHECKSUM));
+    let whole = usize::try_from(length).ok().and_then(|length| length.checked_add(HEAD_BYTES + CHECKSUM_BYTES));
     match whole {
         Some(whole) if bytes.len() == whole => {}
         Some(whole) if bytes.len() > whole => return Err(Reason::Torn),
@@ -81,7 +81,7 @@ pub fn unframe(kind: Kind, bytes: &[u8]) -> Result<&[u8], Reason> {
     if body.get(5) != Some(&(kind as u8)) {
         return Err(Reason::Mismatched);
     }
-    body.get(HEAD..).ok_or(Reason::Truncated)
+    body.get(HEAD_BYTES..).ok_or(Reason::Truncated)
 }
 
 /// Whether bytes are a block of this version, whole, and of the source and slot that its name says.
@@ -126,7 +126,7 @@ pub fn check_block(bytes: &[u8], source: u64, from_ms: i64, to_ms: i64) -> Resul
 
 /// All but the checksum, which is right.
 fn checked(bytes: &[u8]) -> Result<&[u8], Reason> {
-    let (body, found) = bytes.split_last_chunk::<CHECKSUM>().ok_or(Reason::Truncated)?;
+    let (body, found) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Reason::Truncated)?;
     if u32::from_le_bytes(*found) == crc32fast::hash(body) { Ok(body) } else { Err(Reason::Torn) }
 }
 

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::os::fd::BorrowedFd;
 
 /// Strange names that are remembered, so that each counts once.
-const STRANGERS: usize = 4_096;
+const MAX_STRANGE_NAMES: usize = 4_096;
 
 /// What a source has in the directory.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Files {
+pub(crate) struct SourceFiles {
     pub(crate) slots: usize,
     pub(crate) live: bool,
     pub(crate) lock: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Files {
 /// The names in a directory, sorted into what they are.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    pub(crate) sources: BTreeMap<u64, Files>,
+    pub(crate) sources: BTreeMap<u64, SourceFiles>,
     /// (end, source, start), sorted.
     pub(crate) slots: Vec<(i64, u64, i64)>,
     pub(crate) temporary: Vec<Name>,
@@ -57,7 +57,7 @@ impl Listing {
             Some(Name::Lock { source }) => self.sources.entry(source).or_default().lock = true,
             Some(Name::Live { source }) => self.sources.entry(source).or_default().live = true,
             Some(name @ Name::Temporary { .. }) => self.temporary.push(name),
-            None if self.strange.len() < STRANGERS => {
+            None if self.strange.len() < MAX_STRANGE_NAMES => {
                 self.strange.insert(crc32fast::hash(name));
             }
             Some(

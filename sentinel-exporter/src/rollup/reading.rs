@@ -12,19 +12,19 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike.
-const FRESH_NS: i128 = 100_000_000;
+const UNSETTLED_NS: i128 = 100_000_000;
 /// What the buffer keeps between two collections.
-const KEPT: usize = 1 << 20;
+const KEPT_BUFFER_BYTES: usize = 1 << 20;
 
 /// What changes when a file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct FileStamp {
     inode: u64,
     size: u64,
     modified_ns: i128,
 }
 
-impl From<&Stat> for Stamp {
+impl From<&Stat> for FileStamp {
     // The types of these fields differ between systems.
     #[allow(clippy::unnecessary_cast)]
     fn from(stat: &Stat) -> Self {
@@ -33,7 +33,7 @@ impl From<&Stat> for Stamp {
     }
 }
 
-impl Stamp {
+impl FileStamp {
     /// How long ago it changed, in ns; negative when the clock was set back.
     pub(crate) fn age_ns(&self) -> i128 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
@@ -43,13 +43,13 @@ impl Stamp {
 
 /// Why a file gives no bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Miss {
+pub(crate) enum ReadMiss {
     /// It is not there (any more).
     Gone,
     Skip(Reason),
 }
 
-impl From<Errno> for Miss {
+impl From<Errno> for ReadMiss {
     fn from(error: Errno) -> Self {
         match error {
             Errno::NOENT => Self::Gone,
@@ -72,22 +72,22 @@ fn fit(stat: &Stat, most: u64) -> Result<(), Reason> {
 }
 
 /// Opens a file without following or waiting for anything, and looks at what was opened.
-fn open(dir: BorrowedFd<'_>, name: Name, most: u64) -> Result<(OwnedFd, Stamp), Miss> {
+fn open(dir: BorrowedFd<'_>, name: Name, most: u64) -> Result<(OwnedFd, FileStamp), ReadMiss> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = openat(dir, name.to_string(), flags, Mode::empty())?;
     let stat = fstat(&fd)?;
-    fit(&stat, most).map_err(Miss::Skip)?;
-    Ok((fd, Stamp::from(&stat)))
+    fit(&stat, most).map_err(ReadMiss::Skip)?;
+    Ok((fd, FileStamp::from(&stat)))
 }
 
 /// The whole of a file.
-pub(crate) fn read(dir: BorrowedFd<'_>, name: Name, most: u64, into: &mut Vec<u8>) -> Result<Stamp, Miss> {
+pub(crate) fn read(dir: BorrowedFd<'_>, name: Name, most: u64, into: &mut Vec<u8>) -> Result<FileStamp, ReadMiss> {
     let (fd, stamp) = open(dir, name, most)?;
     into.clear();
     // Not beyond what it was allowed to have, should it grow.
     let read = File::from(fd).take(stamp.size).read_to_end(into);
-    read.map_err(|_| Miss::Skip(Reason::Unreadable))?;
-    if (into.len() as u64) < stamp.size { Err(Miss::Skip(Reason::Truncated)) } else { Ok(stamp) }
+    read.map_err(|_| ReadMiss::Skip(Reason::Unreadable))?;
+    if (into.len() as u64) < stamp.size { Err(ReadMiss::Skip(Reason::Truncated)) } else { Ok(stamp) }
 }
 
 /// Whether somebody holds a lock; `None` when the system does not say.
@@ -96,8 +96,8 @@ pub(crate) fn read(dir: BorrowedFd<'_>, name: Name, most: u64, into: &mut Vec<u8
 pub(crate) fn is_held(dir: BorrowedFd<'_>, name: Name) -> Option<bool> {
     let (fd, _) = match open(dir, name, u64::MAX) {
         Ok(opened) => opened,
-        Err(Miss::Gone | Miss::Skip(Reason::NotAFile | Reason::ForeignOwner)) => return Some(false),
-        Err(Miss::Skip(_)) => return None,
+        Err(ReadMiss::Gone | ReadMiss::Skip(Reason::NotAFile | Reason::ForeignOwner)) => return Some(false),
+        Err(ReadMiss::Skip(_)) => return None,
     };
     match flock(&fd, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Some(false),
@@ -108,8 +108,8 @@ pub(crate) fn is_held(dir: BorrowedFd<'_>, name: Name) -> Option<bool> {
 
 /// What is known of a file that was looked at.
 #[derive(Debug)]
-struct Seen {
-    stamp: Stamp,
+struct SeenFile {
+    stamp: FileStamp,
     /// Of its bytes; `None` when they are not to be believed.
     checksum: Option<u32>,
     /// It was old enough when it was read that a later change has another stamp.
@@ -120,7 +120,7 @@ struct Seen {
 /// What was read before, and how much may still be.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
-    seen: HashMap<Name, Seen>,
+    seen: HashMap<Name, SeenFile>,
     round: u64,
     left: u64,
     most: u64,
@@ -140,7 +140,7 @@ impl Readings {
         let round = self.round;
         self.seen.retain(|_, seen| seen.round == round);
         self.buffer.clear();
-        self.buffer.shrink_to(KEPT);
+        self.buffer.shrink_to(KEPT_BUFFER_BYTES);
     }
 
     pub(crate) fn forget(&mut self) {
@@ -173,7 +173,7 @@ impl Readings {
             Err(Errno::NOENT) => return None,
             Err(_) => return self.skip(Reason::Unreadable),
         };
-        let mut stamp = Stamp::from(&stat);
+        let mut stamp = FileStamp::from(&stat);
         let before = self.seen.get_mut(&name).map(|seen| {
             seen.round = self.round;
             (seen.stamp == stamp, seen.checksum, seen.settled)
@@ -183,27 +183,27 @@ impl Readings {
         {
             return None;
         }
-        let read = fit(&stat, self.most).map_err(Miss::Skip).and_then(|()| {
+        let read = fit(&stat, self.most).map_err(ReadMiss::Skip).and_then(|()| {
             if stamp.size > self.left {
-                return Err(Miss::Skip(Reason::TooMany));
+                return Err(ReadMiss::Skip(Reason::TooMany));
             }
             self.left -= stamp.size;
             stamp = read(dir, name, self.most, &mut self.buffer)?;
-            check(&self.buffer).map_err(Miss::Skip)
+            check(&self.buffer).map_err(ReadMiss::Skip)
         });
         let (checksum, reason) = match read {
             // The checksum that it ends with, which is right: that of the whole, with its checksum, is always the same.
             Ok(()) => (Some(self.buffer.last_chunk().map_or(0, |end| u32::from_le_bytes(*end))), None),
-            Err(Miss::Gone) => return None,
-            Err(Miss::Skip(reason @ (Reason::TooMany | Reason::Unreadable))) => {
+            Err(ReadMiss::Gone) => return None,
+            Err(ReadMiss::Skip(reason @ (Reason::TooMany | Reason::Unreadable))) => {
                 // Not a fault of the file: what is known of it is that it has not been read.
                 self.seen.remove(&name);
                 return self.skip(reason);
             }
-            Err(Miss::Skip(reason)) => (None, Some(reason)),
+            Err(ReadMiss::Skip(reason)) => (None, Some(reason)),
         };
-        let settled = stamp.age_ns() > FRESH_NS;
-        self.seen.insert(name, Seen { stamp, checksum, settled, round: self.round });
+        let settled = stamp.age_ns() > UNSETTLED_NS;
+        self.seen.insert(name, SeenFile { stamp, checksum, settled, round: self.round });
         if let Some(reason) = reason {
             let known = matches!(before, Some((true, None, _)));
             return if known { None } else { self.skip(reason) };
@@ -234,15 +234,15 @@ mod tests {
         let mut read = |source| read(fd.as_fd(), Name::Live { source }, 100, &mut into);
         std::fs::write(dir.path().join("elsewhere"), b"elsewhere").unwrap();
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), at(Name::Live { source: 1 })).unwrap();
-        assert_eq!(read(1), Err(Miss::Skip(Reason::NotAFile)));
+        assert_eq!(read(1), Err(ReadMiss::Skip(Reason::NotAFile)));
         let fifo = std::process::Command::new("mkfifo").arg(at(Name::Live { source: 2 })).status();
         assert!(fifo.unwrap().success());
-        assert_eq!(read(2), Err(Miss::Skip(Reason::NotAFile)));
+        assert_eq!(read(2), Err(ReadMiss::Skip(Reason::NotAFile)));
         std::fs::create_dir(at(Name::Live { source: 3 })).unwrap();
-        assert_eq!(read(3), Err(Miss::Skip(Reason::NotAFile)));
+        assert_eq!(read(3), Err(ReadMiss::Skip(Reason::NotAFile)));
         std::fs::write(at(Name::Live { source: 4 }), [0; 101]).unwrap();
-        assert_eq!(read(4), Err(Miss::Skip(Reason::TooLarge)));
-        assert_eq!(read(5), Err(Miss::Gone));
+        assert_eq!(read(4), Err(ReadMiss::Skip(Reason::TooLarge)));
+        assert_eq!(read(5), Err(ReadMiss::Gone));
         std::fs::write(at(Name::Live { source: 6 }), [7; 100]).unwrap();
         assert!(read(6).is_ok());
         assert_eq!(into, [7; 100]);

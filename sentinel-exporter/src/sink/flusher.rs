@@ -4,7 +4,7 @@
 //! share, lines of more than 4 kB do. Nothing waits: what a full pipe does not take is lost and counted. A file that was moved away (rotated) is left for a new one.
 
 use super::flush::Flush;
-use crate::host_dir::Identity;
+use crate::host_dir::FileIdentity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::{Errno, write};
@@ -49,13 +49,13 @@ pub enum FlushError {
 
 /// Where lines go.
 #[derive(Debug)]
-enum Target {
+enum LineTarget {
     Stdout,
     Stderr,
     File(PathBuf),
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for LineTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdout => f.write_str("stdout"),
@@ -81,9 +81,9 @@ impl fmt::Display for Target {
 /// ```
 #[derive(Debug)]
 pub struct Flusher {
-    target: Target,
+    target: LineTarget,
     /// The file while it is where its path says.
-    file: Option<(File, Identity)>,
+    file: Option<(File, FileIdentity)>,
     /// The last line was not written to its end.
     broken: bool,
     written: u64,
@@ -100,22 +100,22 @@ impl Flusher {
     #[must_use]
     pub fn new(target: Flush) -> Self {
         Self::to(match target {
-            Flush::Stdout => Target::Stdout,
-            Flush::File(path) => Target::File(path),
+            Flush::Stdout => LineTarget::Stdout,
+            Flush::File(path) => LineTarget::File(path),
         })
     }
 
     /// Writes to the standard error.
     pub(crate) fn stderr() -> Self {
-        Self::to(Target::Stderr)
+        Self::to(LineTarget::Stderr)
     }
 
     /// Writes to the end of a file.
     pub(crate) fn file(path: PathBuf) -> Self {
-        Self::to(Target::File(path))
+        Self::to(LineTarget::File(path))
     }
 
-    fn to(target: Target) -> Self {
+    fn to(target: LineTarget) -> Self {
         Self { target, file: None, broken: false, written: 0, failed: 0 }
     }
 
@@ -164,7 +164,7 @@ impl Flusher {
             return Err(FlushError::NotALine { at });
         }
         let mut bytes = Vec::with_capacity(line.len() + 2);
-        if let Target::File(path) = &self.target {
+        if let LineTarget::File(path) = &self.target {
             let known = self.file.take().filter(|(_, identity)| identity_of(path) == Some(*identity));
             let (file, new) = match known {
                 Some(known) => (known, false),
@@ -181,7 +181,7 @@ impl Flusher {
         let result = match (&self.file, &self.target) {
             (Some((file, _)), _) => write_all(file.as_fd(), &bytes),
             // Not the library's own handles: their locks may be held by whoever waits for a full pipe.
-            (None, Target::Stderr) => write_ready(rustix::stdio::stderr(), &bytes),
+            (None, LineTarget::Stderr) => write_ready(rustix::stdio::stderr(), &bytes),
             (None, _) => write_ready(rustix::stdio::stdout(), &bytes),
         };
         result.map_err(|(written, error)| {
@@ -194,26 +194,26 @@ impl Flusher {
     }
 }
 
-fn identity_of(path: &Path) -> Option<Identity> {
-    statat(CWD, path, AtFlags::empty()).ok().map(|stat| Identity::from(&stat))
+fn identity_of(path: &Path) -> Option<FileIdentity> {
+    statat(CWD, path, AtFlags::empty()).ok().map(|stat| FileIdentity::from(&stat))
 }
 
 /// Opens a file for appending, made for this user alone; a pipe without a reader is an error and not a wait.
-fn open(path: &Path) -> Result<(File, Identity), FlushError> {
+fn open(path: &Path) -> Result<(File, FileIdentity), FlushError> {
     let failed = |error: Errno| FlushError::Open { path: path.into(), kind: error.kind() };
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-    let identity = Identity::from(&fstat(&fd).map_err(failed)?);
+    let identity = FileIdentity::from(&fstat(&fd).map_err(failed)?);
     Ok((File::from(fd), identity))
 }
 
 /// What a pipe takes at once when it says that it takes something.
-const READY: usize = 4_096;
+const PIPE_READY_BYTES: usize = 4_096;
 
 /// As `write_all`, to a descriptor that others use as well and that may wait: as much as it takes without.
 fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (usize, Errno)> {
     let mut written = 0;
-    for chunk in bytes.chunks(READY) {
+    for chunk in bytes.chunks(PIPE_READY_BYTES) {
         let mut asked = [PollFd::new(&fd, PollFlags::OUT)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         match poll(&mut asked, Some(&now)) {

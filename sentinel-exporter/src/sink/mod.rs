@@ -37,7 +37,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// Less than the 10 s after which a sink is given up, so that it can say what it was waiting for.
-const TIMEOUT: Duration = Duration::from_millis(9_500);
+const SEND_TIMEOUT: Duration = Duration::from_millis(9_500);
 
 /// A message on its way.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;

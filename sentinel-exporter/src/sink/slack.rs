@@ -5,7 +5,7 @@
 
 use super::address::Address;
 use super::config::SlackConfig;
-use super::http::{Client, Read};
+use super::http::{Client, ReadBody};
 use super::{Sending, Sink};
 use crate::net::trust::Trust;
 use sentinel_core::ConfigError;
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What Slack takes: UTF-16 units of a header, of a section and of the text; blocks.
-const HEADER: usize = 150;
-const SECTION: usize = 3_000;
-const TEXT: usize = 3_000;
-const BLOCKS: usize = 50;
+const MAX_HEADER_UNITS: usize = 150;
+const MAX_SECTION_UNITS: usize = 3_000;
+const MAX_TEXT_UNITS: usize = 3_000;
+const MAX_BLOCKS: usize = 50;
 
 /// What Slack says of a message that it does not take. Anything else that it says is not shown.
 const WORDS: [&str; 18] = [
@@ -103,7 +103,7 @@ impl Sink for Slack {
     fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a> {
         Box::pin(async move {
             let json = message(notice).to_string().into_bytes();
-            let answer = self.client.post(&self.address, &[], json, Read::Trouble).await?;
+            let answer = self.client.post(&self.address, &[], json, ReadBody::OnFailure).await?;
             let said = answer.body.trim_ascii();
             answer.judged(WORDS.into_iter().find(|word| word.as_bytes() == said))
         })
@@ -119,20 +119,20 @@ fn message(notice: &Notice) -> Value {
     let message = notice.message();
     let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": false });
     let section = |text: &String| json!({ "type": "section", "text": plain(text) });
-    let head = cut(&message.title, HEADER);
+    let head = cut(&message.title, MAX_HEADER_UNITS);
     let mut sections = Vec::new();
-    if units(&escaped(&message.title)) > HEADER {
-        sections = pieces(&message.title, SECTION);
+    if units(&escaped(&message.title)) > MAX_HEADER_UNITS {
+        sections = pieces(&message.title, MAX_SECTION_UNITS);
     }
-    sections.extend(pieces(&message.lines.join("\n"), SECTION));
-    if sections.len() >= BLOCKS {
-        sections.truncate(BLOCKS - 2);
+    sections.extend(pieces(&message.lines.join("\n"), MAX_SECTION_UNITS));
+    if sections.len() >= MAX_BLOCKS {
+        sections.truncate(MAX_BLOCKS - 2);
         sections.push("… and more, which does not fit here".into());
     }
     let mut blocks = vec![json!({ "type": "header", "text": plain(&head) })];
     blocks.extend(sections.iter().map(section));
     json!({
-        "text": cut(&message.text(), TEXT),
+        "text": cut(&message.text(), MAX_TEXT_UNITS),
         "blocks": blocks,
         "parse": "none",
         "link_names": false,

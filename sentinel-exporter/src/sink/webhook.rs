@@ -3,7 +3,7 @@
 
 use super::address::Address;
 use super::config::WebhookConfig;
-use super::http::{Client, Read};
+use super::http::{Client, ReadBody};
 use super::{Failed, Sending, Sink, event};
 use crate::net::trust::Trust;
 use crate::values::{HIDDEN, Secret};
@@ -95,7 +95,7 @@ impl Sink for Webhook {
             let signature = self.key.as_ref().map(|key| key.sign(&id, &now, &json));
             let mut headers = vec![("webhook-id", id), ("webhook-timestamp", now)];
             headers.extend(signature.map(|signature| ("webhook-signature", signature)));
-            self.client.post(&self.address, &headers, json, Read::Head).await.map_err(Failed::from)?.judged(None)
+            self.client.post(&self.address, &headers, json, ReadBody::Never).await.map_err(Failed::from)?.judged(None)
         })
     }
 }

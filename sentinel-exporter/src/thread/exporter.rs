@@ -2,12 +2,12 @@
 
 #[cfg(unix)]
 use super::leader_duties::Desk;
-use super::mailbox::{Process, Test};
+use super::mailbox::{Mailbox, TestRequest};
 #[cfg(unix)]
 use super::view::View;
 use super::work::Work;
 #[cfg(unix)]
-use crate::alerting::Plan;
+use crate::alerting::AlertPlan;
 use crate::config::{Config, ReadError, Watch};
 #[cfg(unix)]
 use crate::host_dir::Place;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 /// How long a question waits for the view of the host.
 const ANSWER_WITHIN: Duration = Duration::from_millis(250);
 /// Nobody waits longer for a test alert.
-const LONGEST_TEST: Duration = Duration::from_mins(10);
+const MAX_TEST_WAIT: Duration = Duration::from_mins(10);
 /// How long a dropped exporter may take to publish what is left.
 const DROP_WITHIN: Duration = Duration::from_millis(500);
 
@@ -72,7 +72,7 @@ struct Inner {
     state: Option<Place>,
     sinks: Vec<Arc<dyn Sink>>,
     /// This process's; that of a parent is left alone.
-    process: ArcSwap<Process>,
+    process: ArcSwap<Mailbox>,
 }
 
 impl Exporter {
@@ -178,7 +178,7 @@ impl Exporter {
         };
         #[cfg(unix)]
         // Refused now; made on the thread, of each process its own: a forked child must not have what the parent has locked.
-        Plan::of(&config, &sinks)?;
+        AlertPlan::of(&config, &sinks)?;
         let inner = Arc::new(Inner {
             sentinel: sentinel.clone(),
             config,
@@ -188,7 +188,7 @@ impl Exporter {
             #[cfg(unix)]
             state,
             sinks,
-            process: ArcSwap::from_pointee(Process::new(fork::generation())),
+            process: ArcSwap::from_pointee(Mailbox::new(fork::generation())),
         });
         let wider: Weak<Inner> = Arc::downgrade(&inner);
         sentinel.widen(wider);
@@ -252,9 +252,9 @@ impl Exporter {
         }
         inner.start();
         let (answers, heard) = mpsc::channel();
-        let within = within.min(LONGEST_TEST);
+        let within = within.min(MAX_TEST_WAIT);
         let end = Instant::now() + within;
-        inner.process().test(Test { sink: sink.map(Into::into), answers }).map_err(Unavailable)?;
+        inner.process().test(TestRequest { sink: sink.map(Into::into), answers }).map_err(Unavailable)?;
         let mut tried = BTreeMap::new();
         // Until the last one who could answer is gone.
         while let Ok(one) = heard.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -293,13 +293,13 @@ impl Exporter {
 
 impl Inner {
     /// What belongs to this process; a forked child has one of its own.
-    fn process(&self) -> Arc<Process> {
+    fn process(&self) -> Arc<Mailbox> {
         let now = fork::generation();
         let known = self.process.load_full();
         if known.generation == now {
             return known;
         }
-        let born = Arc::new(Process::new(now));
+        let born = Arc::new(Mailbox::new(now));
         // Another thread of the child may be first.
         let before = self.process.rcu(|known| if known.generation == now { known.clone() } else { born.clone() });
         if before.generation != now {
@@ -315,7 +315,7 @@ impl Inner {
             return;
         }
         let work = Work::new(self.sentinel.clone(), Arc::clone(&process), self.config.clone());
-        let furniture = Furniture {
+        let parts = ThreadParts {
             file: self.file.clone(),
             #[cfg(unix)]
             place: self.place.clone(),
@@ -324,7 +324,7 @@ impl Inner {
             #[cfg(unix)]
             sinks: self.sinks.clone(),
         };
-        let body = move || furniture.furnish(work).run();
+        let body = move || parts.add_to(work).run();
         // A thread that cannot be had is a scope that cannot be had; the host goes on.
         if let Err(error) = std::thread::Builder::new().name("sentinel-exporter".into()).spawn(body) {
             process.not_begun(format!("the exporter's thread cannot be started: {error}"));
@@ -369,7 +369,7 @@ pub enum TestError {
 }
 
 /// What the thread opens.
-struct Furniture {
+struct ThreadParts {
     file: Option<PathBuf>,
     #[cfg(unix)]
     place: Option<Place>,
@@ -379,8 +379,8 @@ struct Furniture {
     sinks: Vec<Arc<dyn Sink>>,
 }
 
-impl Furniture {
-    fn furnish(self, mut work: Work) -> Work {
+impl ThreadParts {
+    fn add_to(self, mut work: Work) -> Work {
         work.watch(self.file.as_deref().map(Watch::new));
         #[cfg(unix)]
         if let Some(place) = self.place {

@@ -1,13 +1,13 @@
 //! What a leader does for its host, on the exporter's runtime: it has uptime checks probed, and messages on their way.
 
 use super::failures::{Failure, Failures};
-use super::mailbox::Test;
+use super::mailbox::TestRequest;
 use super::probe_duties::{Found, Round};
-use crate::alerting::{Alerting, Attempt, Plan, look};
+use crate::alerting::{AlertPlan, Alerting, Attempt, look};
 use crate::config::Config;
 use crate::host_dir::{Leader, Name, Place};
 use crate::sink::{Failed, Sink, Tried};
-use crate::uptime::Plan as Checks;
+use crate::uptime::CheckPlan;
 use sentinel_core::alert::{AlertsReport, Facts, Notice};
 use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{ConfigError, Sentinel};
@@ -42,7 +42,7 @@ pub(crate) struct Desk {
     /// Where what must survive is.
     state: Place,
     leader: Leader,
-    plan: Option<Plan>,
+    plan: Option<AlertPlan>,
     /// Sinks that code has made: they are there whatever a file says.
     made: Vec<Arc<dyn Sink>>,
     /// While it leads.
@@ -68,17 +68,17 @@ impl Desk {
     }
 
     /// What a configuration says is to be done here.
-    pub(crate) fn plan(&self, config: &Config) -> Result<Option<Plan>, ConfigError> {
-        Plan::of(config, &self.made)
+    pub(crate) fn plan(&self, config: &Config) -> Result<Option<AlertPlan>, ConfigError> {
+        AlertPlan::of(config, &self.made)
     }
 
     /// Other checks, or none any more.
-    pub(crate) fn check(&mut self, checks: Option<Checks>, now_ms: i64, failures: &mut Failures) {
+    pub(crate) fn check(&mut self, checks: Option<CheckPlan>, now_ms: i64, failures: &mut Failures) {
         self.round.configure(checks, now_ms, failures);
     }
 
     /// Other rules and sinks, or none any more.
-    pub(crate) fn configure(&mut self, plan: Option<Plan>, now_ms: i64, failures: &mut Failures) {
+    pub(crate) fn configure(&mut self, plan: Option<AlertPlan>, now_ms: i64, failures: &mut Failures) {
         if plan.is_none() {
             self.hush();
         }
@@ -231,7 +231,7 @@ impl Desk {
     }
 
     /// Sends one that is about nothing to who is asked for, whoever leads.
-    pub(crate) fn test(&mut self, test: &Test, now_ms: i64) {
+    pub(crate) fn test(&mut self, test: &TestRequest, now_ms: i64) {
         let Some(plan) = &self.plan else { return };
         let notice = Arc::new(Notice::test(&plan.service, now_ms));
         for sink in plan.sinks.iter().filter(|sink| test.sink.as_ref().is_none_or(|name| name == sink.name())) {

@@ -10,15 +10,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-const LATE: &str = "the exporter has not answered";
+const NOT_ANSWERED: &str = "the exporter has not answered";
 /// How long is waited for a thread that has left a question unanswered.
-const WHILE_STUCK: Duration = Duration::from_millis(5);
+const WAIT_WHILE_STUCK: Duration = Duration::from_millis(5);
 /// Test alerts that wait, at most.
-const MOST_TESTS: usize = 16;
+const MAX_TESTS: usize = 16;
 /// Between two attempts to start the thread.
-const BACKOFF: Duration = Duration::from_secs(10);
+const START_BACKOFF: Duration = Duration::from_secs(10);
 /// A thread that has not begun a turn for this long is stuck.
-const SILENT: Duration = Duration::from_secs(5);
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// How far the thread is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,17 +33,17 @@ pub(crate) enum Phase {
 }
 
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(crate) struct Mailbox {
     /// The fork generation it is of.
     pub(crate) generation: u64,
-    state: Mutex<State>,
+    state: Mutex<MailboxState>,
     changed: Condvar,
     /// Wakes the thread.
     pub(crate) wake: Notify,
 }
 
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct MailboxState {
     pub(crate) phase: Phase,
     /// Questions so far, and up to which one the view is as fresh as they want it.
     asked: u64,
@@ -73,19 +73,19 @@ pub(crate) struct State {
     /// Somebody wants to know that.
     uptime_wanted: bool,
     /// Test alerts that nobody has sent yet.
-    tests: Vec<Test>,
+    tests: Vec<TestRequest>,
 }
 
 /// Somebody tries whether alerts arrive.
 #[derive(Debug)]
-pub(crate) struct Test {
+pub(crate) struct TestRequest {
     /// At this sink alone.
     pub(crate) sink: Option<String>,
     /// How it goes, each sink at first as one that has not answered.
     pub(crate) answers: Sender<Tried>,
 }
 
-impl State {
+impl MailboxState {
     fn is_stuck(&self) -> bool {
         self.answered < self.stuck_until
     }
@@ -99,9 +99,9 @@ impl State {
     }
 }
 
-impl Process {
+impl Mailbox {
     pub(crate) fn new(generation: u64) -> Self {
-        let state = State {
+        let state = MailboxState {
             phase: Phase::Idle,
             asked: 0,
             answered: 0,
@@ -126,7 +126,7 @@ impl Process {
     }
 
     /// Held for moments: never while anything is read or written.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, MailboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,7 +146,7 @@ impl Process {
         Ok((state.view.clone()?, state.note.clone()))
     }
 
-    /// What is known of alerts now; waits as [`Process::ask`] does.
+    /// What is known of alerts now; waits as [`Mailbox::ask`] does.
     pub(crate) fn ask_alerts(&self, within: Duration) -> Result<Option<AlertsReport>, String> {
         let state = self.wait(within, |state| state.alerts_wanted = true)?;
         state.alerts.clone().transpose()
@@ -157,7 +157,7 @@ impl Process {
         std::mem::take(&mut self.state().alerts_wanted)
     }
 
-    /// What is known of uptime checks now; waits as [`Process::ask`] does.
+    /// What is known of uptime checks now; waits as [`Mailbox::ask`] does.
     pub(crate) fn ask_uptime(&self, within: Duration) -> Result<Option<UptimeReport>, String> {
         let told = self.wait(within, |state| state.uptime_wanted = true)?.uptime.clone().transpose()?;
         // Of many checks it is large: copied when nobody waits for the lock.
@@ -170,24 +170,28 @@ impl Process {
     }
 
     /// Has a test alert sent.
-    pub(crate) fn test(&self, test: Test) -> Result<(), String> {
+    pub(crate) fn test(&self, test: TestRequest) -> Result<(), String> {
         let mut state = self.state();
         if state.phase != Phase::Running {
             return Err(state.gone());
         }
-        if state.tests.len() >= MOST_TESTS {
-            return Err(format!("{MOST_TESTS} test alerts wait to be sent"));
+        if state.tests.len() >= MAX_TESTS {
+            return Err(format!("{MAX_TESTS} test alerts wait to be sent"));
         }
         state.tests.push(test);
         self.wake.notify_one();
         Ok(())
     }
 
-    pub(crate) fn tests(&self) -> Vec<Test> {
+    pub(crate) fn tests(&self) -> Vec<TestRequest> {
         std::mem::take(&mut self.state().tests)
     }
 
-    fn wait(&self, within: Duration, want: impl FnOnce(&mut State)) -> Result<MutexGuard<'_, State>, String> {
+    fn wait(
+        &self,
+        within: Duration,
+        want: impl FnOnce(&mut MailboxState),
+    ) -> Result<MutexGuard<'_, MailboxState>, String> {
         let mut state = self.state();
         want(&mut state);
         if state.phase != Phase::Running {
@@ -197,14 +201,14 @@ impl Process {
         let question = state.asked;
         self.wake.notify_one();
         // Who is known to be stuck is not waited for by everybody who asks.
-        let patience = if state.is_stuck() { within.min(WHILE_STUCK) } else { within };
-        let waiting = |state: &mut State| state.answered < question && state.phase == Phase::Running;
+        let patience = if state.is_stuck() { within.min(WAIT_WHILE_STUCK) } else { within };
+        let waiting = |state: &mut MailboxState| state.answered < question && state.phase == Phase::Running;
         let (mut state, waited) =
             self.changed.wait_timeout_while(state, patience, waiting).unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             state.late = state.late.saturating_add(1);
             state.stuck_until = question;
-            return Err(format!("{LATE} within {} ms", within.as_millis()));
+            return Err(format!("{NOT_ANSWERED} within {} ms", within.as_millis()));
         }
         if state.phase != Phase::Running {
             return Err(state.gone());
@@ -240,12 +244,12 @@ impl Process {
     pub(crate) fn not_begun(&self, why: String) {
         let mut state = self.state();
         state.failures.error(Failure::Thread, &why);
-        (state.phase, state.not_before) = (Phase::Idle, Some(Instant::now() + BACKOFF));
+        (state.phase, state.not_before) = (Phase::Idle, Some(Instant::now() + START_BACKOFF));
         state.view = Err(why);
         self.changed.notify_all();
     }
 
-    /// The number of the last question, for [`Process::answer`].
+    /// The number of the last question, for [`Mailbox::answer`].
     pub(crate) fn question(&self) -> Option<u64> {
         let state = self.state();
         (state.asked > state.answered).then_some(state.asked)
@@ -268,13 +272,13 @@ impl Process {
             scope: if state.view.is_ok() && !is_stuck { Scope::Host } else { Scope::Process },
             running: state.phase == Phase::Running,
             // One that does nothing does not act for others either.
-            leader: state.leader && state.beat.is_some_and(|beat| beat.elapsed() < SILENT),
+            leader: state.leader && state.beat.is_some_and(|beat| beat.elapsed() < STUCK_AFTER),
             sources: state.sources,
             published_ms: state.published_ms,
             collected_ms: state.collected_ms,
             failures,
             // A directory that hangs cannot say so.
-            last_error: if is_stuck { Some(format!("late: {LATE}")) } else { state.failures.last() },
+            last_error: if is_stuck { Some(format!("late: {NOT_ANSWERED}")) } else { state.failures.last() },
         }
     }
 }
@@ -287,7 +291,7 @@ mod tests {
     /// What the thread puts there is what is told, and that somebody wants to know it is told to the thread once.
     #[test]
     fn what_is_put_there_is_told() {
-        let process = Process::new(0);
+        let process = Mailbox::new(0);
         let within = Duration::from_secs(10);
         assert!(process.ask_uptime(within).is_err(), "nobody runs");
         assert!(process.uptime_wanted() && !process.uptime_wanted());

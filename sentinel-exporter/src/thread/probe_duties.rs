@@ -3,18 +3,18 @@
 use super::failures::{Failure, Failures};
 use crate::host_dir::Place;
 use crate::probe::Probed;
-use crate::uptime::{Plan, Probing};
+use crate::uptime::{CheckPlan, Probing};
 use sentinel_core::alert::{Facts, State};
 use sentinel_core::uptime::{Cause, Check, CheckResult, Outcome, UptimeReport};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How long what the leader has written is good for, where others ask.
-const READ_FOR: Duration = Duration::from_secs(1);
+const REUSE_REPORT_FOR: Duration = Duration::from_secs(1);
 /// Somebody probes at least so often, wherever there are checks: a third of the silence that is worth a word.
-const SILENT_MS: i64 = 60_000;
+const MIN_SILENCE_MS: i64 = 60_000;
 /// The thread does something every second. When it has not for so long it was stopped, and deadlines have passed meanwhile.
-const STOPPED: Duration = Duration::from_secs(2);
+const STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// A probe that has ended.
 pub(crate) struct Found {
@@ -28,7 +28,7 @@ pub(crate) struct Found {
 pub(crate) struct Round {
     /// Where what must survive is.
     state: Place,
-    plan: Option<Plan>,
+    plan: Option<CheckPlan>,
     /// While it leads.
     probing: Option<Probing>,
     on_their_way: JoinSet<Found>,
@@ -57,7 +57,7 @@ impl Round {
     }
 
     /// Other checks, or none any more.
-    pub(crate) fn configure(&mut self, plan: Option<Plan>, now_ms: i64, failures: &mut Failures) {
+    pub(crate) fn configure(&mut self, plan: Option<CheckPlan>, now_ms: i64, failures: &mut Failures) {
         match (&mut self.probing, &plan) {
             (Some(probing), Some(plan)) => {
                 let configured = probing.configure(plan, now_ms);
@@ -100,7 +100,7 @@ impl Round {
     /// A turn of the thread begins.
     pub(crate) fn turn(&mut self) {
         let since = self.turned.elapsed();
-        if since > STOPPED {
+        if since > STALLED_AFTER {
             self.stood += since;
         }
         self.turned = Instant::now();
@@ -180,7 +180,7 @@ impl Round {
 
     /// Looks at what whoever leads has written, unless that is this process.
     pub(crate) fn read(&mut self, now_ms: i64) {
-        let fresh = self.read.as_ref().is_some_and(|(at, _)| at.elapsed() < READ_FOR);
+        let fresh = self.read.as_ref().is_some_and(|(at, _)| at.elapsed() < REUSE_REPORT_FOR);
         if let (None, Some(plan), false) = (&self.probing, &self.plan, fresh) {
             let read = Probing::read(&self.state, plan, now_ms).map_err(|error| error.to_string());
             self.read = Some((Instant::now(), read));
@@ -211,7 +211,7 @@ impl Round {
 /// Nothing was found for longer than can be: who leads may know of no checks.
 fn silence(report: &UptimeReport) -> Option<String> {
     let watched = || report.checks.iter().filter(|check| !check.paused);
-    let expected_ms = i64::from(watched().map(|check| check.interval_ms).min()?).max(SILENT_MS);
+    let expected_ms = i64::from(watched().map(|check| check.interval_ms).min()?).max(MIN_SILENCE_MS);
     let Some(began) = watched().filter_map(|check| check.last.map(|last| last.at_ms)).max() else {
         return Some("nobody has probed yet".into());
     };

@@ -6,7 +6,7 @@ use crate::rollup::{Collected, Found, Publication, RollupStore, Slot, StoreError
 use sentinel_core::{Baseline, Block, Live, MergeError, Published, Sentinel};
 
 /// Tenants that are handed on to who begins: beyond them, what was normal is known of all together.
-const HANDED_ON: usize = 2_048;
+const MAX_BASELINE_TENANTS: usize = 2_048;
 
 pub(crate) struct View {
     /// Holds all that is known of the processes of this host.
@@ -137,7 +137,7 @@ impl View {
 
     /// Hands on what is normal; for the leader.
     pub(crate) fn hand_on(&mut self, failures: &mut Failures) {
-        if let Some(baseline) = self.merged.baseline(HANDED_ON)
+        if let Some(baseline) = self.merged.baseline(MAX_BASELINE_TENANTS)
             && let Err(error) = self.store.remember(&baseline.encode())
         {
             failures.error(Failure::Remember, &error);

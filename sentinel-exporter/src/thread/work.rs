@@ -5,7 +5,7 @@
 use super::failures::{Failure, Failures};
 #[cfg(unix)]
 use super::leader_duties::{Desk, Happened};
-use super::mailbox::{Phase, Process};
+use super::mailbox::{Mailbox, Phase};
 use super::view::View;
 use crate::config::{Config, Reload, Watch};
 #[cfg(unix)]
@@ -13,7 +13,7 @@ use crate::host_dir::Leader;
 #[cfg(unix)]
 use crate::sink::flusher::Flusher;
 #[cfg(unix)]
-use crate::uptime::Plan as Checks;
+use crate::uptime::CheckPlan;
 use sentinel_core::{Block, Published, Sentinel};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,24 +22,24 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// The core is ticked, and the lead asked for, once a second.
-const BEAT: Duration = Duration::from_secs(1);
+const TICK_EVERY: Duration = Duration::from_secs(1);
 /// How often the leader hands on what is normal.
-const HAND_ON: Duration = Duration::from_mins(1);
+const HAND_ON_BASELINE_EVERY: Duration = Duration::from_mins(1);
 /// A slot is flushed when it has ended this long ago: its last requests have come.
-const SETTLED_MS: i64 = 2_000;
+const FLUSH_DELAY_MS: i64 = 2_000;
 /// How long messages that are on their way are waited for at the end.
 #[cfg(unix)]
-const LAST_MESSAGES: Duration = Duration::from_millis(300);
+const MAX_LAST_MESSAGES_WAIT: Duration = Duration::from_millis(300);
 /// How long an answer is kept for who has asked for it: longer than anybody waits.
 #[cfg(unix)]
-const TOLD_FOR: Duration = Duration::from_secs(2);
+const KEEP_UPTIME_REPORT_FOR: Duration = Duration::from_secs(2);
 /// Panics in a row after which it ends.
-const MOST_PANICS: u32 = 3;
+const MAX_PANICS: u32 = 3;
 
 /// What the thread works with; made on the thread.
 pub(crate) struct Work {
     pub(crate) sentinel: Sentinel,
-    pub(crate) process: Arc<Process>,
+    pub(crate) process: Arc<Mailbox>,
     pub(crate) config: Config,
     watch: Option<Watch>,
     /// As the file says, whatever code has put over it.
@@ -73,7 +73,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    pub(crate) fn new(sentinel: Sentinel, process: Arc<Process>, config: Config) -> Self {
+    pub(crate) fn new(sentinel: Sentinel, process: Arc<Mailbox>, config: Config) -> Self {
         Self {
             sentinel,
             process,
@@ -119,7 +119,7 @@ impl Work {
         let now_ms = self.sentinel.now_ms();
         plan(desk, &self.config, now_ms, &mut self.failures);
         // One cannot be used, and the other goes on.
-        match Checks::of(&self.config) {
+        match CheckPlan::of(&self.config) {
             Ok(checks) => desk.check(checks, now_ms, &mut self.failures),
             Err(error) => self.failures.error(Failure::Config, &error),
         }
@@ -128,7 +128,7 @@ impl Work {
     /// The thread's body.
     pub(crate) fn run(mut self) {
         let process = Arc::clone(&self.process);
-        let _closed = Closed(&process);
+        let _closed = CloseOnDrop(&process);
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -137,13 +137,13 @@ impl Work {
             }
         };
         runtime.block_on(async {
-            let mut beat = interval(BEAT);
+            let mut beat = interval(TICK_EVERY);
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut panics = 0;
             loop {
                 let woken = tokio::select! {
-                    _ = beat.tick() => Woken::Beat,
-                    () = process.wake.notified() => Woken::Asked,
+                    _ = beat.tick() => WakeReason::Beat,
+                    () = process.wake.notified() => WakeReason::Asked,
                     woken = self.happens() => woken,
                 };
                 let last = process.state().phase != Phase::Running;
@@ -153,7 +153,7 @@ impl Work {
                     self.failures.count(Failure::Panic);
                 }
                 self.tell();
-                if last || panics >= MOST_PANICS {
+                if last || panics >= MAX_PANICS {
                     self.end().await;
                     return;
                 }
@@ -164,10 +164,10 @@ impl Work {
     }
 
     /// The next thing that happens to a message or a probe.
-    async fn happens(&mut self) -> Woken {
+    async fn happens(&mut self) -> WakeReason {
         #[cfg(unix)]
         if let Some(desk) = &mut self.desk {
-            return Woken::Happened(desk.happens(self.sentinel.now_ms()).await);
+            return WakeReason::Happened(desk.happens(self.sentinel.now_ms()).await);
         }
         std::future::pending().await
     }
@@ -177,25 +177,25 @@ impl Work {
         #[cfg(unix)]
         if let Some(desk) = &mut self.desk {
             let now_ms = || self.sentinel.now_ms();
-            desk.finish(LAST_MESSAGES, now_ms, &mut self.failures).await;
+            desk.finish(MAX_LAST_MESSAGES_WAIT, now_ms, &mut self.failures).await;
             desk.step_down();
         }
         self.close();
         self.tell();
     }
 
-    fn turn(&mut self, woken: Woken, last: bool) {
+    fn turn(&mut self, woken: WakeReason, last: bool) {
         #[cfg(unix)]
         let now_ms = self.sentinel.now_ms();
-        let is_beat = matches!(woken, Woken::Beat);
-        let looks = is_beat || last || matches!(woken, Woken::Asked);
+        let is_beat = matches!(woken, WakeReason::Beat);
+        let looks = is_beat || last || matches!(woken, WakeReason::Asked);
         #[cfg(unix)]
         if let Some(desk) = &mut self.desk {
             desk.turn();
             match woken {
-                Woken::Happened(Happened::Sent(sent)) => desk.heard(&sent, now_ms, &mut self.failures),
-                Woken::Happened(Happened::Found(found)) => desk.found(found, now_ms, &mut self.failures),
-                Woken::Happened(Happened::Time) | Woken::Beat | Woken::Asked => {}
+                WakeReason::Happened(Happened::Sent(sent)) => desk.heard(&sent, now_ms, &mut self.failures),
+                WakeReason::Happened(Happened::Found(found)) => desk.found(found, now_ms, &mut self.failures),
+                WakeReason::Happened(Happened::Time) | WakeReason::Beat | WakeReason::Asked => {}
             }
             self.process.tests().iter().for_each(|test| desk.test(test, now_ms));
         }
@@ -227,7 +227,7 @@ impl Work {
         }
         let wanted = question.is_some() || last;
         let every =
-            |then: Option<Instant>, period: Duration| then.is_none_or(|then| then.elapsed() + BEAT / 4 >= period);
+            |then: Option<Instant>, period: Duration| then.is_none_or(|then| then.elapsed() + TICK_EVERY / 4 >= period);
         if wanted || every(self.published, self.config.every) {
             self.publish();
         }
@@ -265,7 +265,7 @@ impl Work {
         }
         // Who has asked has it by now; of many checks it is large.
         #[cfg(unix)]
-        if self.told.is_some_and(|told| told.elapsed() > TOLD_FOR) {
+        if self.told.is_some_and(|told| told.elapsed() > KEEP_UPTIME_REPORT_FOR) {
             self.told = None;
             self.process.state().uptime = None;
         }
@@ -274,7 +274,7 @@ impl Work {
             self.process.answer(question);
         }
         if leads
-            && self.handed_on.elapsed() >= HAND_ON
+            && self.handed_on.elapsed() >= HAND_ON_BASELINE_EVERY
             && let Some(view) = &mut self.view
         {
             self.handed_on = Instant::now();
@@ -415,7 +415,7 @@ impl Work {
                     // What the environment names goes on.
                     let next = Config { uptime: file.uptime.clone(), ..used.clone() };
                     let now_ms = self.sentinel.now_ms();
-                    match next.checks_of_env().and_then(|next| Ok((Checks::of(&next)?, next))) {
+                    match next.checks_of_env().and_then(|next| Ok((CheckPlan::of(&next)?, next))) {
                         Ok((checks, next)) => {
                             *used = next;
                             desk.check(checks, now_ms, &mut self.failures);
@@ -433,7 +433,7 @@ impl Work {
         if let Some(flusher) = &mut self.flusher {
             let now = self.sentinel.now_ms();
             while let Some(entry) = self.ending.first_entry()
-                && (last || entry.get().to_ms() + SETTLED_MS <= now)
+                && (last || entry.get().to_ms() + FLUSH_DELAY_MS <= now)
             {
                 let block = entry.remove();
                 self.flushed_ms = block.from_ms();
@@ -469,7 +469,7 @@ fn plan(desk: &mut Desk, config: &Config, now_ms: i64, failures: &mut Failures) 
 }
 
 /// Why it does something now.
-enum Woken {
+enum WakeReason {
     /// A second has passed.
     Beat,
     /// Somebody wants something.
@@ -480,9 +480,9 @@ enum Woken {
 }
 
 /// However the thread ends, whoever waits for that is told.
-struct Closed<'a>(&'a Process);
+struct CloseOnDrop<'a>(&'a Mailbox);
 
-impl Drop for Closed<'_> {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.closed();
     }

@@ -9,12 +9,12 @@
 //! lives on the exporter's runtime is in `thread/probe_duties.rs`.
 
 #[cfg(unix)]
-mod log;
+mod result_log;
 #[cfg(all(test, unix))]
 mod tests;
 
 #[cfg(unix)]
-pub(crate) use probing::{Plan, Probing};
+pub(crate) use probing::{CheckPlan, Probing};
 
 #[cfg(unix)]
 mod probing;

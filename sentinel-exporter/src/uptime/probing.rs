@@ -1,6 +1,6 @@
 //! What the leader of a service on a host does about uptime checks.
 
-use super::log::Log;
+use super::result_log::ResultLog;
 use crate::config::Config;
 use crate::host_dir::{Place, StoreError};
 use crate::probe::Prober;
@@ -17,14 +17,14 @@ const SET_BACK_MS: i64 = 60_000;
 
 /// What is to be checked, and how: made of a configuration.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct CheckPlan {
     pub(crate) service: String,
     pub(crate) checks: Checks,
     pub(crate) prober: Prober,
     pub(crate) at_once: usize,
 }
 
-impl Plan {
+impl CheckPlan {
     /// Of what is configured; `None` where there is nothing to check.
     pub(crate) fn of(config: &Config) -> Result<Option<Self>, ConfigError> {
         let Some((service, options)) = config.service.as_deref().zip(config.uptime.as_ref()) else { return Ok(None) };
@@ -40,7 +40,7 @@ impl Plan {
 pub(crate) struct Probing {
     service: String,
     uptime: Uptime,
-    log: Log,
+    log: ResultLog,
     /// When each is due, Unix ms; `None` while it is paused.
     checks: HashMap<Arc<str>, Option<i64>>,
     /// Who is due when, Unix ms.
@@ -51,11 +51,11 @@ pub(crate) struct Probing {
 
 impl Probing {
     /// Goes on where whoever led before has stopped.
-    pub(crate) fn open(place: &Place, plan: &Plan, now_ms: i64) -> Result<Self, StoreError> {
+    pub(crate) fn open(place: &Place, plan: &CheckPlan, now_ms: i64) -> Result<Self, StoreError> {
         let mut uptime = Uptime::default();
         // Nothing is known of them yet, so nothing follows.
         let _ = uptime.configure(plan.checks.clone(), now_ms);
-        let log = Log::open(place, &mut uptime)?;
+        let log = ResultLog::open(place, &mut uptime)?;
         let (checks, due, service) = (HashMap::new(), BTreeSet::new(), plan.service.clone());
         let mut probing = Self { service, uptime, log, checks, due, now_ms, shared_ms: i64::MIN };
         probing.arrange(&plan.checks, now_ms);
@@ -68,7 +68,7 @@ impl Probing {
     ///
     /// # Errors
     /// It could not be written down.
-    pub(crate) fn configure(&mut self, plan: &Plan, now_ms: i64) -> Result<(), StoreError> {
+    pub(crate) fn configure(&mut self, plan: &CheckPlan, now_ms: i64) -> Result<(), StoreError> {
         // What follows from it is in what is written now, without those that are gone.
         let _ = self.uptime.configure(plan.checks.clone(), now_ms);
         self.arrange(&plan.checks, now_ms);
@@ -192,10 +192,10 @@ impl Probing {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn read(place: &Place, plan: &Plan, now_ms: i64) -> Result<UptimeReport, StoreError> {
+    pub(crate) fn read(place: &Place, plan: &CheckPlan, now_ms: i64) -> Result<UptimeReport, StoreError> {
         let mut uptime = Uptime::default();
         let _ = uptime.configure(plan.checks.clone(), now_ms);
-        Log::read(place, &mut uptime)?;
+        ResultLog::read(place, &mut uptime)?;
         let mut report = uptime.report(now_ms);
         report.service.clone_from(&plan.service);
         Ok(report)

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Bytes of a secret that is read from a file.
-const MOST: u64 = 16 << 10;
+const MAX_SECRET_BYTES: u64 = 16 << 10;
 /// What an error says instead of a secret.
 pub(crate) const HIDDEN: &str = "a value that is not shown";
 
@@ -55,9 +55,9 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Given;
+        struct SecretVisitor;
 
-        impl<'de> Visitor<'de> for Given {
+        impl<'de> Visitor<'de> for SecretVisitor {
             type Value = Secret;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for Secret {
             }
         }
 
-        deserializer.deserialize_any(Given)
+        deserializer.deserialize_any(SecretVisitor)
     }
 }
 
@@ -131,8 +131,12 @@ fn read(path: &PathBuf) -> Result<String, &'static str> {
     }
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|_| "cannot be read")?;
-    let length = file.take(MOST + 1).read_to_string(&mut text).map_err(|_| "is not text")?;
-    if length as u64 > MOST { Err("is longer than 16 KiB") } else { Ok(text.trim_end_matches(['\n', '\r']).into()) }
+    let length = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|_| "is not text")?;
+    if length as u64 > MAX_SECRET_BYTES {
+        Err("is longer than 16 KiB")
+    } else {
+        Ok(text.trim_end_matches(['\n', '\r']).into())
+    }
 }
 
 #[cfg(test)]

@@ -11,39 +11,39 @@
 //!        5 check u32, length u32, …  state of a check, whenever that has changed
 //! ```
 
-use crate::host_dir::append::{self, Appended, FRAME, Header, OPEN};
+use crate::host_dir::append::{self, AppendOnlyFile, FRAME_HEAD_BYTES, FileHeader, OPEN_FLAGS};
 use crate::host_dir::writing::refused;
-use crate::host_dir::{FileLock, Name, Opened, Place, StoreError};
+use crate::host_dir::{FileLock, Name, OpenedDir, Place, StoreError};
 use rustix::fs::{Mode, OFlags, openat};
 use sentinel_core::uptime::{CheckResult, Uptime};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
-const HEADER: Header = *b"SNTL\x01\0\0\0";
+const FILE_HEADER: FileHeader = *b"SNTL\x01\0\0\0";
 /// Files, each of a part of the checks.
-const PARTS: u8 = 16;
+const PART_COUNT: u8 = 16;
 /// The one that holds what is known of all together.
-const SHARED: u8 = 0;
+const SHARED_PART: u8 = 0;
 /// A file is made anew when it is larger than this, and than twice what it held when it was made.
-const SMALL: usize = 16 << 10;
-const TIMES: usize = 2;
+const REWRITE_ABOVE_BYTES: usize = 16 << 10;
+const REWRITE_FACTOR: usize = 2;
 /// A part that could not be written is tried again after so long.
-const RETRY_MS: u64 = 10_000;
+const RETRY_AFTER_MS: u64 = 10_000;
 
 /// The log of a host; whoever has it is the only one who writes.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub(crate) struct ResultLog {
     place: Place,
     dir: OwnedFd,
     lock: FileLock,
-    parts: Vec<Part>,
+    parts: Vec<LogPart>,
     torn: u64,
 }
 
 #[derive(Debug)]
-struct Part {
+struct LogPart {
     name: Name,
-    file: Appended,
+    file: AppendOnlyFile,
     /// Numbers of the checks that are named in the file.
     numbers: HashMap<String, u32>,
     /// Its length when it was made, or would be now.
@@ -54,27 +54,27 @@ struct Part {
     failed_ms: Option<i64>,
 }
 
-impl Log {
+impl ResultLog {
     /// Opens it, and gives `uptime`, which has its checks, what was found of them.
     ///
     /// # Errors
     /// Another process has it, or there is no place for it.
     pub(crate) fn open(place: &Place, uptime: &mut Uptime) -> Result<Self, StoreError> {
-        let Opened { fd: dir, .. } = place.open()?;
-        let flags = OFlags::RDONLY | OFlags::CREATE | OPEN;
+        let OpenedDir { fd: dir, .. } = place.open()?;
+        let flags = OFlags::RDONLY | OFlags::CREATE | OPEN_FLAGS;
         let lock = FileLock::take(|| openat(&dir, Name::Probing.to_string(), flags, Mode::RUSR | Mode::WUSR))
             .map_err(|error| refused(Name::Probing, error))?;
         let mut log = Self { place: place.clone(), dir, lock, parts: Vec::new(), torn: 0 };
         let mut shared = None;
-        for part in 0..PARTS {
+        for part in 0..PART_COUNT {
             let name = Name::Checks { part };
-            let mut reading = Reading::default();
+            let mut reading = LogReader::default();
             // What cannot be read now must not be made anew: 90 days are in it. Whoever leads tries again.
-            let (file, torn) = Appended::open(&log.dir, name, HEADER, |frame| reading.take(frame, uptime))?;
+            let (file, torn) = AppendOnlyFile::open(&log.dir, name, FILE_HEADER, |frame| reading.take(frame, uptime))?;
             log.torn += torn;
             shared = reading.shared.or(shared);
             let numbers = reading.names.into_iter().zip(0..).collect();
-            log.parts.push(Part { name, file, numbers, made: 0, pending: Vec::new(), failed_ms: None });
+            log.parts.push(LogPart { name, file, numbers, made: 0, pending: Vec::new(), failed_ms: None });
         }
         resume(uptime, shared.as_deref());
         for check in uptime.names() {
@@ -94,11 +94,11 @@ impl Log {
     /// # Errors
     /// It cannot be read.
     pub(crate) fn read(place: &Place, uptime: &mut Uptime) -> Result<(), StoreError> {
-        let Opened { fd: dir, .. } = place.open()?;
+        let OpenedDir { fd: dir, .. } = place.open()?;
         let mut shared = None;
-        for part in 0..PARTS {
-            let mut reading = Reading::default();
-            Appended::read(&dir, Name::Checks { part }, HEADER, |frame| reading.take(frame, uptime))?;
+        for part in 0..PART_COUNT {
+            let mut reading = LogReader::default();
+            AppendOnlyFile::read(&dir, Name::Checks { part }, FILE_HEADER, |frame| reading.take(frame, uptime))?;
             shared = reading.shared.or(shared);
         }
         resume(uptime, shared.as_deref());
@@ -112,12 +112,12 @@ impl Log {
 
     /// Whether this process still is the one that writes.
     pub(crate) fn is_held(&mut self) -> bool {
-        let Ok(Opened { fd: dir, .. }) = self.place.open() else { return false };
+        let Ok(OpenedDir { fd: dir, .. }) = self.place.open() else { return false };
         self.parts.iter_mut().for_each(|part| part.file.look(&dir));
         self.lock.is_ours() && self.lock.is_at(&dir, &Name::Probing.to_string())
     }
 
-    /// Notes a result of a check, for the next [`Log::write`].
+    /// Notes a result of a check, for the next [`ResultLog::write`].
     pub(crate) fn result(&mut self, check: &str, result: CheckResult) {
         let part = self.part_of(check);
         let number = part.number(check);
@@ -141,7 +141,7 @@ impl Log {
 
     /// Notes what is known of all checks together.
     pub(crate) fn shared(&mut self, uptime: &Uptime) {
-        self.parts[usize::from(SHARED)].shared(uptime);
+        self.parts[usize::from(SHARED_PART)].shared(uptime);
     }
 
     /// Writes what was noted. What could not be written is, with the next: the whole part is made anew then.
@@ -153,10 +153,10 @@ impl Log {
         for (at, part) in self.parts.iter_mut().enumerate().filter(|(_, part)| !part.pending.is_empty()) {
             let mut frame = std::mem::take(&mut part.pending);
             // A disk that is full is not asked for a whole part with every result.
-            if part.failed_ms.is_some_and(|failed| now_ms.abs_diff(failed) < RETRY_MS) {
+            if part.failed_ms.is_some_and(|failed| now_ms.abs_diff(failed) < RETRY_AFTER_MS) {
                 continue;
             }
-            let room = SMALL.max(TIMES * part.made);
+            let room = REWRITE_ABOVE_BYTES.max(REWRITE_FACTOR * part.made);
             let written = if part.file.length().is_some_and(|length| length + frame.len() <= room) {
                 append::seal(&mut frame, 0, part.name).and_then(|()| part.file.append(&frame))
             } else {
@@ -165,7 +165,7 @@ impl Log {
             part.failed_ms = written.is_err().then_some(now_ms);
             if let Err(error) = written {
                 // Whatever comes next has to bring it along.
-                part.file = Appended::new(part.name, HEADER);
+                part.file = AppendOnlyFile::new(part.name, FILE_HEADER);
                 done = Err(error);
             }
         }
@@ -182,14 +182,14 @@ impl Log {
             let renewed = part.renew(at as u8, &self.dir, uptime);
             if renewed.is_err() {
                 // The checks have other numbers now than in the file that is there.
-                part.file = Appended::new(part.name, HEADER);
+                part.file = AppendOnlyFile::new(part.name, FILE_HEADER);
             }
             done = renewed.and(done);
         }
         done
     }
 
-    fn part_of(&mut self, check: &str) -> &mut Part {
+    fn part_of(&mut self, check: &str) -> &mut LogPart {
         &mut self.parts[usize::from(part_of(check))]
     }
 
@@ -199,10 +199,10 @@ impl Log {
     }
 }
 
-impl Part {
+impl LogPart {
     fn entry(&mut self, kind: u8) -> &mut Vec<u8> {
         if self.pending.is_empty() {
-            self.pending.resize(FRAME, 0);
+            self.pending.resize(FRAME_HEAD_BYTES, 0);
         }
         self.pending.push(kind);
         &mut self.pending
@@ -247,7 +247,7 @@ impl Part {
             self.check(2, check, &bytes);
             frames.extend_from_slice(&self.sealed()?);
         }
-        if at == SHARED {
+        if at == SHARED_PART {
             self.pending.clear();
             self.shared(uptime);
             frames.extend_from_slice(&self.sealed()?);
@@ -266,7 +266,7 @@ impl Part {
 }
 
 fn part_of(check: &str) -> u8 {
-    (crc32fast::hash(check.as_bytes()) % u32::from(PARTS)) as u8
+    (crc32fast::hash(check.as_bytes()) % u32::from(PART_COUNT)) as u8
 }
 
 fn resume(uptime: &mut Uptime, shared: Option<&[u8]>) {
@@ -276,12 +276,12 @@ fn resume(uptime: &mut Uptime, shared: Option<&[u8]>) {
 
 /// What a file has said so far.
 #[derive(Debug, Default)]
-struct Reading {
+struct LogReader {
     names: Vec<String>,
     shared: Option<Vec<u8>>,
 }
 
-enum Entry<'a> {
+enum LogEntry<'a> {
     Name(&'a str),
     Result(u32, CheckResult),
     Check(u32, &'a [u8]),
@@ -290,7 +290,7 @@ enum Entry<'a> {
     Shared(&'a [u8]),
 }
 
-impl Reading {
+impl LogReader {
     /// Takes a frame, if all of it can be read.
     fn take(&mut self, frame: &[u8], uptime: &mut Uptime) -> bool {
         let (mut rest, mut entries) = (frame, Vec::new());
@@ -298,49 +298,49 @@ impl Reading {
             let Some(entry) = entry(&mut rest) else { return false };
             entries.push(entry);
         }
-        let named = entries.iter().filter(|entry| matches!(entry, Entry::Name(_))).count();
+        let named = entries.iter().filter(|entry| matches!(entry, LogEntry::Name(_))).count();
         let most = self.names.len() + named;
-        if entries.iter().any(|entry| matches!(entry, Entry::Result(n, _) | Entry::Check(n, _) | Entry::State(n, _) if *n as usize >= most))
+        if entries.iter().any(|entry| matches!(entry, LogEntry::Result(n, _) | LogEntry::Check(n, _) | LogEntry::State(n, _) if *n as usize >= most))
         {
             return false;
         }
         for entry in entries {
             let name = |number: u32| self.names.get(number as usize).map(String::as_str).unwrap_or_default();
             match entry {
-                Entry::Name(name) => self.names.push(name.into()),
+                LogEntry::Name(name) => self.names.push(name.into()),
                 // A check that is configured no more is nobody's.
-                Entry::Result(number, result) => _ = uptime.replay(name(number), result),
+                LogEntry::Result(number, result) => _ = uptime.replay(name(number), result),
                 // What cannot be read back was not written by this version: its history begins anew.
-                Entry::Check(number, bytes) => _ = uptime.restore(name(number), bytes),
-                Entry::State(number, bytes) => _ = uptime.restore_state(name(number), bytes),
-                Entry::Disown(since_ms) => self.names.iter().for_each(|name| uptime.disown_of(name, since_ms)),
-                Entry::Shared(bytes) => self.shared = Some(bytes.into()),
+                LogEntry::Check(number, bytes) => _ = uptime.restore(name(number), bytes),
+                LogEntry::State(number, bytes) => _ = uptime.restore_state(name(number), bytes),
+                LogEntry::Disown(since_ms) => self.names.iter().for_each(|name| uptime.disown_of(name, since_ms)),
+                LogEntry::Shared(bytes) => self.shared = Some(bytes.into()),
             }
         }
         true
     }
 }
 
-fn entry<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
+fn entry<'a>(rest: &mut &'a [u8]) -> Option<LogEntry<'a>> {
     let kind = cut(rest, 1)?[0];
     Some(match kind {
         0 => {
             let length = usize::from(cut(rest, 1)?[0]);
-            Entry::Name(std::str::from_utf8(cut(rest, length)?).ok()?)
+            LogEntry::Name(std::str::from_utf8(cut(rest, length)?).ok()?)
         }
         1 => {
             let check = number(rest)?;
-            Entry::Result(check, CheckResult::from_bytes(cut(rest, CheckResult::BYTES)?.try_into().ok()?).ok()?)
+            LogEntry::Result(check, CheckResult::from_bytes(cut(rest, CheckResult::BYTES)?.try_into().ok()?).ok()?)
         }
         kind @ (2 | 5) => {
             let (check, length) = (number(rest)?, number(rest)?);
             let bytes = cut(rest, length as usize)?;
-            if kind == 2 { Entry::Check(check, bytes) } else { Entry::State(check, bytes) }
+            if kind == 2 { LogEntry::Check(check, bytes) } else { LogEntry::State(check, bytes) }
         }
-        3 => Entry::Disown(i64::from_le_bytes(cut(rest, 8)?.try_into().ok()?)),
+        3 => LogEntry::Disown(i64::from_le_bytes(cut(rest, 8)?.try_into().ok()?)),
         4 => {
             let length = number(rest)?;
-            Entry::Shared(cut(rest, length as usize)?)
+            LogEntry::Shared(cut(rest, length as usize)?)
         }
         _ => return None,
     })
