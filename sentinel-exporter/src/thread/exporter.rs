@@ -1,7 +1,7 @@
 //! What a host holds: an exporter for a sentinel, and the thread behind it once somebody needs it.
 
 #[cfg(unix)]
-use super::leader_duties::Desk;
+use super::leader_duties::LeaderDuties;
 use super::mailbox::{Mailbox, TestRequest};
 #[cfg(unix)]
 use super::view::View;
@@ -72,7 +72,7 @@ struct Inner {
     state: Option<Place>,
     sinks: Vec<Arc<dyn Sink>>,
     /// This process's; that of a parent is left alone.
-    process: ArcSwap<Mailbox>,
+    mailbox: ArcSwap<Mailbox>,
 }
 
 impl Exporter {
@@ -188,7 +188,7 @@ impl Exporter {
             #[cfg(unix)]
             state,
             sinks,
-            process: ArcSwap::from_pointee(Mailbox::new(fork::generation())),
+            mailbox: ArcSwap::from_pointee(Mailbox::new(fork::generation())),
         });
         let wider: Weak<Inner> = Arc::downgrade(&inner);
         sentinel.widen(wider);
@@ -222,7 +222,7 @@ impl Exporter {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn publish(&self) -> bool {
-        self.inner.process().ask(ANSWER_WITHIN).is_ok()
+        self.inner.mailbox().ask(ANSWER_WITHIN).is_ok()
     }
 
     /// Sends an alert that is about nothing to every sink, or to one by its name, and waits for how that goes, not longer than
@@ -254,14 +254,14 @@ impl Exporter {
         let (answers, heard) = mpsc::channel();
         let within = within.min(MAX_TEST_WAIT);
         let end = Instant::now() + within;
-        inner.process().test(TestRequest { sink: sink.map(Into::into), answers }).map_err(Unavailable)?;
+        inner.mailbox().test(TestRequest { sink: sink.map(Into::into), answers }).map_err(Unavailable)?;
         let mut tried = BTreeMap::new();
         // Until the last one who could answer is gone.
         while let Ok(one) = heard.recv_timeout(end.saturating_duration_since(Instant::now())) {
             tried.insert(one.name.clone(), one);
         }
         if tried.is_empty() {
-            let known = inner.process().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)?;
+            let known = inner.mailbox().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)?;
             let known: Vec<String> =
                 known.iter().flat_map(|alerts| &alerts.sinks).map(|sink| sink.name.clone()).collect();
             if known.iter().any(|name| sink.is_none_or(|sink| sink == name)) {
@@ -293,28 +293,28 @@ impl Exporter {
 
 impl Inner {
     /// What belongs to this process; a forked child has one of its own.
-    fn process(&self) -> Arc<Mailbox> {
+    fn mailbox(&self) -> Arc<Mailbox> {
         let now = fork::generation();
-        let known = self.process.load_full();
+        let known = self.mailbox.load_full();
         if known.generation == now {
             return known;
         }
         let born = Arc::new(Mailbox::new(now));
         // Another thread of the child may be first.
-        let before = self.process.rcu(|known| if known.generation == now { known.clone() } else { born.clone() });
+        let before = self.mailbox.rcu(|known| if known.generation == now { known.clone() } else { born.clone() });
         if before.generation != now {
             // A thread of the parent may have held its lock: never dropped.
             std::mem::forget(before);
         }
-        self.process.load_full()
+        self.mailbox.load_full()
     }
 
     fn start(&self) {
-        let process = self.process();
-        if !process.begin() {
+        let mailbox = self.mailbox();
+        if !mailbox.begin() {
             return;
         }
-        let work = Work::new(self.sentinel.clone(), Arc::clone(&process), self.config.clone());
+        let work = Work::new(self.sentinel.clone(), Arc::clone(&mailbox), self.config.clone());
         let parts = ThreadParts {
             file: self.file.clone(),
             #[cfg(unix)]
@@ -327,7 +327,7 @@ impl Inner {
         let body = move || parts.add_to(work).run();
         // A thread that cannot be had is a scope that cannot be had; the host goes on.
         if let Err(error) = std::thread::Builder::new().name("sentinel-exporter".into()).spawn(body) {
-            process.not_begun(format!("the exporter's thread cannot be started: {error}"));
+            mailbox.not_begun(format!("the exporter's thread cannot be started: {error}"));
         }
     }
 
@@ -345,7 +345,7 @@ impl Inner {
 
     fn close(&self, within: Duration) -> bool {
         // A child that never started one has nothing to end.
-        self.process().close(Instant::now() + within)
+        self.mailbox().close(Instant::now() + within)
     }
 }
 
@@ -388,10 +388,10 @@ impl ThreadParts {
             if let Ok(merged) = work.sentinel.aggregator(work.config.budget) {
                 work.view = Some(View::new(merged, Box::new(Directory::new(place.clone()))));
                 work.leader = Some(crate::host_dir::Leader::new(place.clone()));
-                work.desk = self.state.map(|state| {
-                    let mut desk = Desk::new(place, state, self.sinks);
-                    work.plan(&mut desk);
-                    desk
+                work.duties = self.state.map(|state| {
+                    let mut duties = LeaderDuties::new(place, state, self.sinks);
+                    work.configure_duties(&mut duties);
+                    duties
                 });
             }
         }
@@ -402,7 +402,7 @@ impl ThreadParts {
 // Not with the last of those who hold `Inner`: that may be a thread that records or asks, which must not wait.
 impl Drop for Exporter {
     fn drop(&mut self) {
-        if self.inner.process.load().generation == fork::generation() {
+        if self.inner.mailbox.load().generation == fork::generation() {
             self.inner.close(DROP_WITHIN);
         }
     }
@@ -410,9 +410,9 @@ impl Drop for Exporter {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.process.load().generation != fork::generation() {
+        if self.mailbox.load().generation != fork::generation() {
             // Inherited: nothing of it is touched.
-            std::mem::forget(self.process.load_full());
+            std::mem::forget(self.mailbox.load_full());
         }
     }
 }
@@ -430,7 +430,7 @@ impl Wider for Inner {
             return Err(Unavailable("the host's view needs Linux or macOS".into()));
         }
         self.start();
-        let (sentinel, note) = self.process().ask(ANSWER_WITHIN).map_err(Unavailable)?;
+        let (sentinel, note) = self.mailbox().ask(ANSWER_WITHIN).map_err(Unavailable)?;
         Ok(Some(Answer { scope: Scope::Host, sentinel, note }))
     }
 
@@ -439,7 +439,7 @@ impl Wider for Inner {
             return Ok(None);
         }
         self.start();
-        self.process().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)
+        self.mailbox().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)
     }
 
     fn uptime(&self) -> Result<Option<UptimeReport>, Unavailable> {
@@ -447,10 +447,10 @@ impl Wider for Inner {
             return Ok(None);
         }
         self.start();
-        self.process().ask_uptime(ANSWER_WITHIN).map_err(Unavailable)
+        self.mailbox().ask_uptime(ANSWER_WITHIN).map_err(Unavailable)
     }
 
     fn sharing(&self) -> Option<Sharing> {
-        Some(self.process().sharing())
+        Some(self.mailbox().sharing())
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct MailboxState {
     pub(crate) failures: Failures,
     pub(crate) leader: bool,
     /// The thread's last turn began then.
-    pub(crate) beat: Option<Instant>,
+    pub(crate) last_turn: Option<Instant>,
     /// The thread could not be started: not tried again before.
     not_before: Option<Instant>,
     pub(crate) sources: usize,
@@ -67,11 +67,11 @@ pub(crate) struct MailboxState {
     /// What is known of alerts; `None` where none are configured.
     pub(crate) alerts: Option<Result<AlertsReport, String>>,
     /// Somebody wants to know that.
-    alerts_wanted: bool,
+    alerts_requested: bool,
     /// What is known of uptime checks; `None` where none are configured.
     pub(crate) uptime: Option<Result<Arc<UptimeReport>, String>>,
     /// Somebody wants to know that.
-    uptime_wanted: bool,
+    uptime_requested: bool,
     /// Test alerts that nobody has sent yet.
     tests: Vec<TestRequest>,
 }
@@ -111,15 +111,15 @@ impl Mailbox {
             note: None,
             failures: Failures::default(),
             leader: false,
-            beat: None,
+            last_turn: None,
             not_before: None,
             sources: 1,
             published_ms: None,
             collected_ms: None,
             alerts: None,
-            alerts_wanted: false,
+            alerts_requested: false,
             uptime: None,
-            uptime_wanted: false,
+            uptime_requested: false,
             tests: Vec::new(),
         };
         Self { generation, state: Mutex::new(state), changed: Condvar::new(), wake: Notify::new() }
@@ -148,25 +148,25 @@ impl Mailbox {
 
     /// What is known of alerts now; waits as [`Mailbox::ask`] does.
     pub(crate) fn ask_alerts(&self, within: Duration) -> Result<Option<AlertsReport>, String> {
-        let state = self.wait(within, |state| state.alerts_wanted = true)?;
+        let state = self.wait(within, |state| state.alerts_requested = true)?;
         state.alerts.clone().transpose()
     }
 
     /// Whether somebody wants to know of alerts, since it was asked last.
-    pub(crate) fn alerts_wanted(&self) -> bool {
-        std::mem::take(&mut self.state().alerts_wanted)
+    pub(crate) fn take_alerts_request(&self) -> bool {
+        std::mem::take(&mut self.state().alerts_requested)
     }
 
     /// What is known of uptime checks now; waits as [`Mailbox::ask`] does.
     pub(crate) fn ask_uptime(&self, within: Duration) -> Result<Option<UptimeReport>, String> {
-        let told = self.wait(within, |state| state.uptime_wanted = true)?.uptime.clone().transpose()?;
+        let told = self.wait(within, |state| state.uptime_requested = true)?.uptime.clone().transpose()?;
         // Of many checks it is large: copied when nobody waits for the lock.
         Ok(told.map(Arc::unwrap_or_clone))
     }
 
     /// Whether somebody wants to know of uptime checks, since it was asked last.
-    pub(crate) fn uptime_wanted(&self) -> bool {
-        std::mem::take(&mut self.state().uptime_wanted)
+    pub(crate) fn take_uptime_request(&self) -> bool {
+        std::mem::take(&mut self.state().uptime_requested)
     }
 
     /// Has a test alert sent.
@@ -272,7 +272,7 @@ impl Mailbox {
             scope: if state.view.is_ok() && !is_stuck { Scope::Host } else { Scope::Process },
             running: state.phase == Phase::Running,
             // One that does nothing does not act for others either.
-            leader: state.leader && state.beat.is_some_and(|beat| beat.elapsed() < STUCK_AFTER),
+            leader: state.leader && state.last_turn.is_some_and(|last_turn| last_turn.elapsed() < STUCK_AFTER),
             sources: state.sources,
             published_ms: state.published_ms,
             collected_ms: state.collected_ms,
@@ -291,25 +291,25 @@ mod tests {
     /// What the thread puts there is what is told, and that somebody wants to know it is told to the thread once.
     #[test]
     fn what_is_put_there_is_told() {
-        let process = Mailbox::new(0);
+        let mailbox = Mailbox::new(0);
         let within = Duration::from_secs(10);
-        assert!(process.ask_uptime(within).is_err(), "nobody runs");
-        assert!(process.uptime_wanted() && !process.uptime_wanted());
-        process.begin();
+        assert!(mailbox.ask_uptime(within).is_err(), "nobody runs");
+        assert!(mailbox.take_uptime_request() && !mailbox.take_uptime_request());
+        mailbox.begin();
         let mut report = Uptime::default().report(7);
         report.service = "shop".into();
         for told in [None, Some(Ok(report)), Some(Err("nobody probes".to_string()))] {
             std::thread::scope(|scope| {
-                let asked = scope.spawn(|| process.ask_uptime(within));
+                let asked = scope.spawn(|| mailbox.ask_uptime(within));
                 let question = loop {
-                    if let Some(question) = process.question() {
+                    if let Some(question) = mailbox.question() {
                         break question;
                     }
                     std::thread::yield_now();
                 };
-                assert!(process.uptime_wanted() && !process.alerts_wanted());
-                process.state().uptime = told.clone().map(|told| told.map(Arc::new));
-                process.answer(question);
+                assert!(mailbox.take_uptime_request() && !mailbox.take_alerts_request());
+                mailbox.state().uptime = told.clone().map(|told| told.map(Arc::new));
+                mailbox.answer(question);
                 assert_eq!(asked.join().unwrap(), told.transpose());
             });
         }

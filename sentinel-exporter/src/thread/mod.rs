@@ -1,5 +1,7 @@
 //! The exporter and its thread, which does everything apart from any request.
 
+#[cfg(unix)]
+mod alert_duties;
 mod exporter;
 mod failures;
 #[cfg(unix)]
@@ -11,6 +13,8 @@ mod mailbox;
 mod probe_duties;
 mod setup;
 mod view;
+#[cfg(unix)]
+mod while_leading;
 mod work;
 
 pub use exporter::{Exporter, TestError};

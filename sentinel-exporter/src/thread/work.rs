@@ -2,9 +2,11 @@
 //!
 //! Its runtime is its own and nobody else ever enters it; a forked child forgets it together with the thread.
 
+#[cfg(unix)]
+use super::alert_duties::AlertDuties;
 use super::failures::{Failure, Failures};
 #[cfg(unix)]
-use super::leader_duties::{Desk, Happened};
+use super::leader_duties::{DutyEvent, LeaderDuties};
 use super::mailbox::{Mailbox, Phase};
 use super::view::View;
 use crate::config::{Config, Reload, Watch};
@@ -39,7 +41,7 @@ const MAX_PANICS: u32 = 3;
 /// What the thread works with; made on the thread.
 pub(crate) struct Work {
     pub(crate) sentinel: Sentinel,
-    pub(crate) process: Arc<Mailbox>,
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) config: Config,
     watch: Option<Watch>,
     /// As the file says, whatever code has put over it.
@@ -47,9 +49,9 @@ pub(crate) struct Work {
     pub(crate) view: Option<View>,
     #[cfg(unix)]
     pub(crate) leader: Option<Leader>,
-    /// Where alerts are looked after, when they can be.
+    /// Alerts and uptime checks; `None` where the processes of the service cannot meet.
     #[cfg(unix)]
-    pub(crate) desk: Option<Desk>,
+    pub(crate) duties: Option<LeaderDuties>,
     #[cfg(unix)]
     flusher: Option<Flusher>,
     /// What was seen for flushing, and the last slot that was flushed: each is, once.
@@ -68,15 +70,15 @@ pub(crate) struct Work {
     handed_on: Instant,
     /// When somebody was told of uptime checks.
     #[cfg(unix)]
-    told: Option<Instant>,
+    uptime_told: Option<Instant>,
     failures: Failures,
 }
 
 impl Work {
-    pub(crate) fn new(sentinel: Sentinel, process: Arc<Mailbox>, config: Config) -> Self {
+    pub(crate) fn new(sentinel: Sentinel, mailbox: Arc<Mailbox>, config: Config) -> Self {
         Self {
             sentinel,
-            process,
+            mailbox,
             #[cfg(unix)]
             flusher: config.flush.clone().map(Flusher::new),
             config,
@@ -86,7 +88,7 @@ impl Work {
             #[cfg(unix)]
             leader: None,
             #[cfg(unix)]
-            desk: None,
+            duties: None,
             to_flush: Published::default(),
             flushed_ms: i64::MIN,
             ending: BTreeMap::new(),
@@ -99,7 +101,7 @@ impl Work {
             uncollected: None,
             handed_on: Instant::now(),
             #[cfg(unix)]
-            told: None,
+            uptime_told: None,
             failures: Failures::default(),
         }
     }
@@ -113,40 +115,40 @@ impl Work {
         }
     }
 
-    /// What is to be done about alerts and uptime checks.
+    /// Gives `duties` the alerts and uptime checks that the configuration asks for.
     #[cfg(unix)]
-    pub(crate) fn plan(&mut self, desk: &mut Desk) {
+    pub(crate) fn configure_duties(&mut self, duties: &mut LeaderDuties) {
         let now_ms = self.sentinel.now_ms();
-        plan(desk, &self.config, now_ms, &mut self.failures);
+        configure_alerts(&mut duties.alerts, &self.config, now_ms, &mut self.failures);
         // One cannot be used, and the other goes on.
         match CheckPlan::of(&self.config) {
-            Ok(checks) => desk.check(checks, now_ms, &mut self.failures),
+            Ok(checks) => duties.probes.configure(checks, now_ms, &mut self.failures),
             Err(error) => self.failures.error(Failure::Config, &error),
         }
     }
 
     /// The thread's body.
     pub(crate) fn run(mut self) {
-        let process = Arc::clone(&self.process);
-        let _closed = CloseOnDrop(&process);
+        let mailbox = Arc::clone(&self.mailbox);
+        let _closed = CloseOnDrop(&mailbox);
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                process.state().failures.error(Failure::Panic, &error);
+                mailbox.state().failures.error(Failure::Panic, &error);
                 return;
             }
         };
         runtime.block_on(async {
-            let mut beat = interval(TICK_EVERY);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut ticks = interval(TICK_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut panics = 0;
             loop {
                 let woken = tokio::select! {
-                    _ = beat.tick() => WakeReason::Beat,
-                    () = process.wake.notified() => WakeReason::Asked,
-                    woken = self.happens() => woken,
+                    _ = ticks.tick() => WakeReason::Tick,
+                    () = mailbox.wake.notified() => WakeReason::Asked,
+                    event = self.next_duty_event() => event,
                 };
-                let last = process.state().phase != Phase::Running;
+                let last = mailbox.state().phase != Phase::Running;
                 let turn = catch_unwind(AssertUnwindSafe(|| self.turn(woken, last)));
                 panics = if turn.is_ok() { 0 } else { panics + 1 };
                 if turn.is_err() {
@@ -163,11 +165,11 @@ impl Work {
         runtime.shutdown_background();
     }
 
-    /// The next thing that happens to a message or a probe.
-    async fn happens(&mut self) -> WakeReason {
+    /// The next event of a message or a probe; never, where this process has no duties.
+    async fn next_duty_event(&mut self) -> WakeReason {
         #[cfg(unix)]
-        if let Some(desk) = &mut self.desk {
-            return WakeReason::Happened(desk.happens(self.sentinel.now_ms()).await);
+        if let Some(duties) = &mut self.duties {
+            return WakeReason::Duty(duties.next_event(self.sentinel.now_ms()).await);
         }
         std::future::pending().await
     }
@@ -175,10 +177,10 @@ impl Work {
     /// Messages that are on their way may still arrive; then somebody else may lead.
     async fn end(&mut self) {
         #[cfg(unix)]
-        if let Some(desk) = &mut self.desk {
+        if let Some(duties) = &mut self.duties {
             let now_ms = || self.sentinel.now_ms();
-            desk.finish(MAX_LAST_MESSAGES_WAIT, now_ms, &mut self.failures).await;
-            desk.step_down();
+            duties.alerts.finish(MAX_LAST_MESSAGES_WAIT, now_ms, &mut self.failures).await;
+            duties.step_down();
         }
         self.close();
         self.tell();
@@ -187,38 +189,42 @@ impl Work {
     fn turn(&mut self, woken: WakeReason, last: bool) {
         #[cfg(unix)]
         let now_ms = self.sentinel.now_ms();
-        let is_beat = matches!(woken, WakeReason::Beat);
-        let looks = is_beat || last || matches!(woken, WakeReason::Asked);
+        let is_tick = matches!(woken, WakeReason::Tick);
+        let looks = is_tick || last || matches!(woken, WakeReason::Asked);
         #[cfg(unix)]
-        if let Some(desk) = &mut self.desk {
-            desk.turn();
+        if let Some(duties) = &mut self.duties {
+            duties.probes.turn_began();
             match woken {
-                WakeReason::Happened(Happened::Sent(sent)) => desk.heard(&sent, now_ms, &mut self.failures),
-                WakeReason::Happened(Happened::Found(found)) => desk.found(found, now_ms, &mut self.failures),
-                WakeReason::Happened(Happened::Time) | WakeReason::Beat | WakeReason::Asked => {}
+                WakeReason::Duty(DutyEvent::AttemptEnded(ended)) => {
+                    duties.alerts.attempt_ended(&ended, now_ms, &mut self.failures);
+                }
+                WakeReason::Duty(DutyEvent::ProbeEnded(ended)) => {
+                    duties.probes.probe_ended(ended, now_ms, &mut self.failures);
+                }
+                WakeReason::Duty(DutyEvent::TimeCame) | WakeReason::Tick | WakeReason::Asked => {}
             }
-            self.process.tests().iter().for_each(|test| desk.test(test, now_ms));
+            self.mailbox.tests().iter().for_each(|test| duties.alerts.send_test(test, now_ms));
         }
         if looks {
-            self.look(is_beat, last);
+            self.look(is_tick, last);
         }
         #[cfg(unix)]
-        if let Some(desk) = self.desk.as_mut().filter(|_| !last) {
+        if let Some(duties) = self.duties.as_mut().filter(|_| !last) {
             let now_ms = self.sentinel.now_ms();
-            desk.probe(now_ms);
-            desk.send(now_ms);
+            duties.probes.probe_due(now_ms);
+            duties.alerts.send_due(now_ms);
         }
         #[cfg(unix)]
-        if let Some(desk) = &mut self.desk {
-            desk.turned();
+        if let Some(duties) = &mut self.duties {
+            duties.probes.turn_ended();
         }
     }
 
     /// Publishes and collects, when it is time for it or somebody asks.
-    fn look(&mut self, is_beat: bool, last: bool) {
-        let question = self.process.question();
-        self.process.state().beat = Some(Instant::now());
-        if is_beat {
+    fn look(&mut self, is_tick: bool, last: bool) {
+        let question = self.mailbox.question();
+        self.mailbox.state().last_turn = Some(Instant::now());
+        if is_tick {
             // Back in time: what is flushed then is new.
             self.flushed_ms = self.flushed_ms.min(self.sentinel.now_ms());
             self.sentinel.tick(self.sentinel.now_ms());
@@ -232,9 +238,9 @@ impl Work {
             self.publish();
         }
         // Who leads looks at the whole host all the time; others keep up slot by slot, and look when they are asked.
-        let leads = self.process.state().leader;
+        let leads = self.mailbox.state().leader;
         #[cfg(unix)]
-        let alerts = self.desk.as_ref().is_some_and(Desk::leads);
+        let alerts = self.duties.as_ref().is_some_and(|duties| duties.alerts.leads());
         #[cfg(not(unix))]
         let alerts = false;
         let period = if leads || alerts { self.config.every } else { self.sentinel.slot() };
@@ -242,36 +248,38 @@ impl Work {
             self.collect();
         }
         // By its own time: who asks all the time must not keep it from that.
-        if is_beat && alerts && !last && every(self.judged, self.config.every) {
+        if is_tick && alerts && !last && every(self.judged, self.config.every) {
             self.judged = Some(Instant::now());
             self.judge();
         }
         #[cfg(unix)]
-        if self.process.alerts_wanted()
-            && let Some(desk) = &mut self.desk
+        if self.mailbox.take_alerts_request()
+            && let Some(duties) = &mut self.duties
         {
-            desk.read();
+            duties.alerts.read_from_leader();
             // Not while anybody waits for the lock.
-            let report = desk.report();
-            self.process.state().alerts = report;
+            let report = duties.alerts.report();
+            self.mailbox.state().alerts = report;
         }
         #[cfg(unix)]
-        if self.process.uptime_wanted()
-            && let Some(desk) = &mut self.desk
+        if self.mailbox.take_uptime_request()
+            && let Some(duties) = &mut self.duties
         {
-            let report = desk.uptime(self.sentinel.now_ms()).map(|report| report.map(Arc::new));
-            self.process.state().uptime = report;
-            self.told = Some(Instant::now());
+            let now_ms = self.sentinel.now_ms();
+            duties.probes.read_from_leader(now_ms);
+            let report = duties.probes.report(now_ms).map(|report| report.map(Arc::new));
+            self.mailbox.state().uptime = report;
+            self.uptime_told = Some(Instant::now());
         }
         // Who has asked has it by now; of many checks it is large.
         #[cfg(unix)]
-        if self.told.is_some_and(|told| told.elapsed() > KEEP_UPTIME_REPORT_FOR) {
-            self.told = None;
-            self.process.state().uptime = None;
+        if self.uptime_told.is_some_and(|told| told.elapsed() > KEEP_UPTIME_REPORT_FOR) {
+            self.uptime_told = None;
+            self.mailbox.state().uptime = None;
         }
         self.tell();
         if let Some(question) = question {
-            self.process.answer(question);
+            self.mailbox.answer(question);
         }
         if leads
             && self.handed_on.elapsed() >= HAND_ON_BASELINE_EVERY
@@ -286,14 +294,14 @@ impl Work {
     /// Alerts, by what is known of the whole host.
     fn judge(&mut self) {
         #[cfg(unix)]
-        if let (Some(desk), Some(view)) = (&mut self.desk, &self.view) {
+        if let (Some(duties), Some(view)) = (&mut self.duties, &self.view) {
             let trouble = self.unpublished.clone().or_else(|| self.uncollected.clone());
             let seen = match trouble {
                 Some(why) => Err(why),
                 None if self.collected_ms.is_some() => Ok((view.merged(), view.note(&self.sentinel))),
                 None => return,
             };
-            desk.judge(&self.sentinel, seen, &mut self.failures);
+            duties.judge(&self.sentinel, seen, &mut self.failures);
         }
     }
 
@@ -341,7 +349,7 @@ impl Work {
     /// Tells those who ask how it stands. What others cannot read of this process, it does not answer for all: they would say
     /// something else.
     fn tell(&self) {
-        let mut state = self.process.state();
+        let mut state = self.mailbox.state();
         state.failures = self.failures.clone();
         (state.published_ms, state.collected_ms) = (self.published_ms, self.collected_ms);
         if let Some(view) = &self.view {
@@ -358,12 +366,12 @@ impl Work {
     fn lead(&mut self) {
         #[cfg(unix)]
         if let Some(leader) = &mut self.leader {
-            self.process.state().leader = leader.lead();
+            self.mailbox.state().leader = leader.lead();
             if let Some(error) = leader.error() {
                 self.failures.error(Failure::Lead, error);
             }
-            if let Some(desk) = &mut self.desk {
-                desk.lead(self.sentinel.now_ms(), &mut self.failures);
+            if let Some(duties) = &mut self.duties {
+                duties.lead(self.sentinel.now_ms(), &mut self.failures);
             }
         }
     }
@@ -402,15 +410,15 @@ impl Work {
                 }
                 #[cfg(unix)]
                 if file.alerts != before.alerts
-                    && let Some(desk) = &mut self.desk
+                    && let Some(duties) = &mut self.duties
                 {
                     used.alerts.clone_from(&file.alerts);
                     let now_ms = self.sentinel.now_ms();
-                    plan(desk, used, now_ms, &mut self.failures);
+                    configure_alerts(&mut duties.alerts, used, now_ms, &mut self.failures);
                 }
                 #[cfg(unix)]
                 if file.uptime != before.uptime
-                    && let Some(desk) = &mut self.desk
+                    && let Some(duties) = &mut self.duties
                 {
                     // What the environment names goes on.
                     let next = Config { uptime: file.uptime.clone(), ..used.clone() };
@@ -418,7 +426,7 @@ impl Work {
                     match next.checks_of_env().and_then(|next| Ok((CheckPlan::of(&next)?, next))) {
                         Ok((checks, next)) => {
                             *used = next;
-                            desk.check(checks, now_ms, &mut self.failures);
+                            duties.probes.configure(checks, now_ms, &mut self.failures);
                         }
                         Err(error) => self.failures.error(Failure::Config, &error),
                     }
@@ -456,14 +464,14 @@ impl Work {
         if let Some(leader) = &mut self.leader {
             leader.close();
         }
-        self.process.state().leader = false;
+        self.mailbox.state().leader = false;
     }
 }
 
 #[cfg(unix)]
-fn plan(desk: &mut Desk, config: &Config, now_ms: i64, failures: &mut Failures) {
-    match desk.plan(config) {
-        Ok(plan) => desk.configure(plan, now_ms, failures),
+fn configure_alerts(alerts: &mut AlertDuties, config: &Config, now_ms: i64, failures: &mut Failures) {
+    match alerts.plan_of(config) {
+        Ok(plan) => alerts.configure(plan, now_ms, failures),
         Err(error) => failures.error(Failure::Config, &error),
     }
 }
@@ -471,12 +479,12 @@ fn plan(desk: &mut Desk, config: &Config, now_ms: i64, failures: &mut Failures) 
 /// Why it does something now.
 enum WakeReason {
     /// A second has passed.
-    Beat,
+    Tick,
     /// Somebody wants something.
     Asked,
     /// A message or a probe has ended, or its time has come.
     #[cfg(unix)]
-    Happened(Happened),
+    Duty(DutyEvent),
 }
 
 /// However the thread ends, whoever waits for that is told.
