@@ -16,6 +16,8 @@ pub(crate) mod tests;
 
 #[cfg(unix)]
 pub(crate) use look::look;
+#[cfg(unix)]
+pub(crate) use queue::Moment;
 
 use crate::config::{AlertOptions, Config};
 use crate::host_dir::journal::{Journal, JournalValues};
@@ -138,11 +140,11 @@ impl Alerting {
     }
 
     /// What is to be sent now, and where. Each is to be followed by [`Alerting::done`].
-    pub(crate) fn next(&mut self, at: Duration, now_ms: i64) -> Vec<Attempt> {
+    pub(crate) fn next(&mut self, now: Moment) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         for (sink, queue) in self.sinks.iter().zip(&mut self.queues) {
             self.tickets += 1;
-            if let Some(notice) = queue.next(self.tickets, at, now_ms) {
+            if let Some(notice) = queue.next(self.tickets, now) {
                 attempts.push(Attempt { ticket: self.tickets, sink: Arc::clone(sink), notice });
             }
         }
@@ -162,7 +164,7 @@ impl Alerting {
         &mut self,
         ticket: u64,
         result: Result<(), &Failed>,
-        (at, now_ms): (Duration, i64),
+        now: Moment,
         random: f64,
     ) -> Result<(), StoreError> {
         // One that was given up meanwhile says nothing of what is on its way now.
@@ -170,7 +172,7 @@ impl Alerting {
             return Ok(());
         };
         let before = queue.report();
-        queue.done(result, at, now_ms, random);
+        queue.done(result, now, random);
         if queue.report() == before {
             return Ok(());
         }

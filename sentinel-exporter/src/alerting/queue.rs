@@ -1,6 +1,6 @@
 //! The notices for one sink: in order, one at a time, tried again and again but not for ever, every one accounted for.
 //!
-//! Pure: what may be sent now, and what follows from how that went. `at` is a time that only goes forward, `now_ms` is Unix ms.
+//! Pure: what may be sent now, and what follows from how that went.
 
 use crate::sink::Failed;
 use sentinel_core::alert::{Notice, SinkReport, SinkState};
@@ -23,6 +23,21 @@ const MAX_ASKED_PAUSE: Duration = Duration::from_hours(1);
 const ATTEMPTS_BEFORE_NEXT: u32 = 6;
 /// Bytes of an error that is kept.
 const MAX_ERROR_BYTES: usize = 200;
+
+/// One moment by two clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// Time since the exporter's thread started, which only goes forward: pauses are counted in it.
+    pub(crate) elapsed: Duration,
+    /// Unix time in ms, as notices have it.
+    pub(crate) unix_ms: i64,
+}
+
+impl Moment {
+    pub(crate) fn new(elapsed: Duration, unix_ms: i64) -> Self {
+        Self { elapsed, unix_ms }
+    }
+}
 
 /// Why a notice never got there.
 #[derive(Debug, Clone, Copy)]
@@ -158,15 +173,19 @@ impl Queue {
     }
 
     /// What is to be sent now; it is on its way then, until [`Queue::done`].
-    pub(crate) fn next(&mut self, ticket: u64, at: Duration, now_ms: i64) -> Option<Arc<Notice>> {
+    pub(crate) fn next(&mut self, ticket: u64, now: Moment) -> Option<Arc<Notice>> {
         if self.sending.is_some() {
             return None;
         }
-        while self.waiting.front().is_some_and(|first| now_ms.saturating_sub(first.notice.at_ms) > EXPIRES_AFTER_MS) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|first| now.unix_ms.saturating_sub(first.notice.at_ms) > EXPIRES_AFTER_MS)
+        {
             self.waiting.pop_front();
             self.account.lose(LossReason::Expired);
         }
-        if self.account.disabled || at < self.not_before {
+        if self.account.disabled || now.elapsed < self.not_before {
             return None;
         }
         // It may be this message that is not taken, whatever it is that it says: the others get their turn.
@@ -189,7 +208,7 @@ impl Queue {
     }
 
     /// How that went. `random` is 0 to 1.
-    pub(crate) fn done(&mut self, result: Result<(), &Failed>, at: Duration, now_ms: i64, random: f64) {
+    pub(crate) fn done(&mut self, result: Result<(), &Failed>, now: Moment, random: f64) {
         if self.sending.take().is_none() {
             return;
         }
@@ -197,11 +216,11 @@ impl Queue {
         let Err(failed) = result else {
             self.waiting.pop_front();
             account.delivered = account.delivered.saturating_add(1);
-            account.delivered_ms = Some(now_ms);
+            account.delivered_ms = Some(now.unix_ms);
             (account.last_error, account.retrying, account.disabled) = (None, false, false);
             // What was left behind is next, in its order.
             self.waiting.make_contiguous().sort_by_key(|waiting| waiting.notice.at_ms);
-            (self.failed, self.not_before) = (0, at + self.pace);
+            (self.failed, self.not_before) = (0, now.elapsed + self.pace);
             return;
         };
         let why = failed.to_string();
@@ -210,7 +229,7 @@ impl Queue {
             // Full jitter: many that fail together do not come back together.
             let limit = MAX_PAUSE.min(FIRST_PAUSE.saturating_mul(1 << self.failed.min(20)));
             let asked = after.unwrap_or_default().min(MAX_ASKED_PAUSE);
-            self.not_before = at + limit.mul_f64(random.clamp(0.0, 1.0)).max(asked).max(self.pace);
+            self.not_before = now.elapsed + limit.mul_f64(random.clamp(0.0, 1.0)).max(asked).max(self.pace);
             self.failed = self.failed.saturating_add(1);
             account.retrying = true;
         } else {
@@ -343,12 +362,12 @@ mod tests {
     fn one_at_a_time_in_order_and_not_faster_than_its_pace() {
         let mut queue = queue();
         (1..=3).for_each(|at| queue.offer(test(at)));
-        assert_eq!(queue.next(1, Duration::ZERO, 3).unwrap().at_ms, 1);
-        assert!(queue.next(1, Duration::ZERO, 3).is_none() && queue.wakes().is_none());
-        queue.done(Ok(()), Duration::ZERO, 3, 0.0);
+        assert_eq!(queue.next(1, Moment::new(Duration::ZERO, 3)).unwrap().at_ms, 1);
+        assert!(queue.next(1, Moment::new(Duration::ZERO, 3)).is_none() && queue.wakes().is_none());
+        queue.done(Ok(()), Moment::new(Duration::ZERO, 3), 0.0);
         assert_eq!(queue.wakes(), Some(SECOND));
-        assert!(queue.next(1, SECOND / 2, 3).is_none());
-        assert_eq!(queue.next(1, SECOND, 3).unwrap().at_ms, 2);
+        assert!(queue.next(1, Moment::new(SECOND / 2, 3)).is_none());
+        assert_eq!(queue.next(1, Moment::new(SECOND, 3)).unwrap().at_ms, 2);
         assert_eq!(account(&queue), (3, 1, 0, 2));
     }
 
@@ -358,30 +377,30 @@ mod tests {
         queue.offer(test(0));
         let mut at = Duration::ZERO;
         for (random, pause) in [(1.0, 1), (1.0, 2), (0.5, 2), (1.0, 8), (0.0, 0), (1.0, 32)] {
-            assert!(queue.next(1, at, 0).is_some());
-            queue.done(Err(&later(None)), at, 0, random);
+            assert!(queue.next(1, Moment::new(at, 0)).is_some());
+            queue.done(Err(&later(None)), Moment::new(at, 0), random);
             assert_eq!(queue.wakes(), Some(at + pause * SECOND));
             at += pause * SECOND;
         }
         for _ in 0..30 {
-            assert!(queue.next(1, at, 0).is_some());
-            queue.done(Err(&later(None)), at, 0, 1.0);
+            assert!(queue.next(1, Moment::new(at, 0)).is_some());
+            queue.done(Err(&later(None)), Moment::new(at, 0), 1.0);
             at = queue.wakes().unwrap();
         }
-        assert!(queue.next(1, at, 0).is_some());
-        queue.done(Err(&later(None)), at, 0, 1.0);
+        assert!(queue.next(1, Moment::new(at, 0)).is_some());
+        queue.done(Err(&later(None)), Moment::new(at, 0), 1.0);
         assert_eq!(queue.wakes(), Some(at + MAX_PAUSE));
         at += MAX_PAUSE;
         for (asked, kept) in [(30 * SECOND, 30 * SECOND), (48 * MAX_ASKED_PAUSE, MAX_ASKED_PAUSE)] {
-            assert!(queue.next(1, at, 0).is_some());
-            queue.done(Err(&later(Some(asked))), at, 0, 0.0);
+            assert!(queue.next(1, Moment::new(at, 0)).is_some());
+            queue.done(Err(&later(Some(asked))), Moment::new(at, 0), 0.0);
             assert_eq!(queue.wakes(), Some(at + kept));
-            assert!(queue.next(1, at + kept.mul_f64(0.9), 0).is_none());
+            assert!(queue.next(1, Moment::new(at + kept.mul_f64(0.9), 0)).is_none());
             at += kept;
         }
         assert_eq!((queue.report().state, queue.report().last_error.as_deref()), (SinkState::Retrying, Some("503")));
-        assert!(queue.next(1, at, 0).is_some());
-        queue.done(Ok(()), at, 5, 1.0);
+        assert!(queue.next(1, Moment::new(at, 0)).is_some());
+        queue.done(Ok(()), Moment::new(at, 5), 1.0);
         let report = queue.report();
         assert_eq!((report.state, report.last_error, report.delivered_ms), (SinkState::Ok, None, Some(5)));
     }
@@ -390,9 +409,9 @@ mod tests {
     fn who_refuses_gets_nothing_more_until_somebody_has_looked() {
         let mut queue = queue();
         (1..=3).for_each(|at| queue.offer(test(at)));
-        assert!(queue.next(1, Duration::ZERO, 0).is_some());
-        queue.done(Err(&refused()), Duration::ZERO, 0, 0.0);
-        assert!(queue.next(1, 100 * SECOND, 0).is_none() && queue.wakes().is_none());
+        assert!(queue.next(1, Moment::new(Duration::ZERO, 0)).is_some());
+        queue.done(Err(&refused()), Moment::new(Duration::ZERO, 0), 0.0);
+        assert!(queue.next(1, Moment::new(100 * SECOND, 0)).is_none() && queue.wakes().is_none());
         let report = queue.report();
         assert_eq!((report.state, report.last_error.as_deref(), report.pending), (SinkState::Disabled, Some("404"), 2));
         assert_eq!(report.dropped["refused"], 1);
@@ -400,10 +419,10 @@ mod tests {
         assert_eq!(Queue::read("ops", &bytes), queue.report());
         // Another configuration, or another leader.
         queue.configure("slack", SECOND);
-        assert_eq!(queue.next(1, Duration::ZERO, 0).unwrap().at_ms, 2);
+        assert_eq!(queue.next(1, Moment::new(Duration::ZERO, 0)).unwrap().at_ms, 2);
         let mut next = super::tests::queue();
         next.resume(&bytes);
-        assert_eq!(next.next(1, Duration::ZERO, 0).unwrap().at_ms, 2);
+        assert_eq!(next.next(1, Moment::new(Duration::ZERO, 0)).unwrap().at_ms, 2);
     }
 
     /// A message that is never taken, for whatever it says, keeps nobody else from being told.
@@ -413,12 +432,12 @@ mod tests {
         (1..=3).for_each(|at| queue.offer(test(at)));
         let (mut at, mut told, mut tried) = (Duration::ZERO, Vec::new(), 0);
         for _ in 0..40 {
-            let Some(notice) = queue.next(1, at, 3) else { break };
+            let Some(notice) = queue.next(1, Moment::new(at, 3)) else { break };
             tried += 1;
             let poison = later(None);
             let result = if notice.at_ms == 1 { Err(&poison) } else { Ok(()) };
             told.extend(result.is_ok().then_some(notice.at_ms));
-            queue.done(result, at, 3, 1.0);
+            queue.done(result, Moment::new(at, 3), 1.0);
             at = queue.wakes().unwrap_or(at);
         }
         assert_eq!((told, tried), (vec![2, 3], 40));
@@ -432,11 +451,11 @@ mod tests {
         (1..=4).for_each(|at| queue.offer(test(at)));
         let (mut at, mut told) = (Duration::ZERO, Vec::new());
         for _ in 0..40 {
-            let Some(notice) = queue.next(1, at, 4) else { break };
+            let Some(notice) = queue.next(1, Moment::new(at, 4)) else { break };
             let poison = later(None);
             let taken = notice.at_ms == 3 || !told.is_empty();
             told.extend(taken.then_some(notice.at_ms));
-            queue.done(if taken { Ok(()) } else { Err(&poison) }, at, 4, 1.0);
+            queue.done(if taken { Ok(()) } else { Err(&poison) }, Moment::new(at, 4), 1.0);
             at = queue.wakes().unwrap_or(at);
         }
         assert_eq!(told, [3, 1, 2, 4]);
@@ -447,21 +466,21 @@ mod tests {
         let (fired, over) = fired_and_over();
         let mut queue = queue();
         queue.offer(fired.clone());
-        assert!(queue.next(1, Duration::ZERO, 0).is_some());
-        queue.done(Err(&later(None)), Duration::ZERO, 0, 1.0);
+        assert!(queue.next(1, Moment::new(Duration::ZERO, 0)).is_some());
+        queue.done(Err(&later(None)), Moment::new(Duration::ZERO, 0), 1.0);
         queue.offer(over.clone());
-        let told = queue.next(1, SECOND, 60_000).unwrap();
+        let told = queue.next(1, Moment::new(SECOND, 60_000)).unwrap();
         assert!(told.message().title.starts_with("✅ Sentinel: fired and resolved within"), "{}", told.message().title);
         assert_eq!((told.id, &queue.report().dropped["combined"]), (over.id, &1));
-        queue.done(Ok(()), SECOND, 60_000, 0.0);
+        queue.done(Ok(()), Moment::new(SECOND, 60_000), 0.0);
         assert_eq!(account(&queue), (2, 1, 1, 0));
         // The one on its way may arrive: it is told, and then that it is over.
         let mut queue = super::tests::queue();
         queue.offer(fired.clone());
-        assert!(queue.next(1, Duration::ZERO, 0).is_some());
+        assert!(queue.next(1, Moment::new(Duration::ZERO, 0)).is_some());
         queue.offer(over.clone());
-        queue.done(Ok(()), Duration::ZERO, 0, 0.0);
-        let told = queue.next(1, SECOND, 60_000).unwrap();
+        queue.done(Ok(()), Moment::new(Duration::ZERO, 0), 0.0);
+        let told = queue.next(1, Moment::new(SECOND, 60_000)).unwrap();
         assert_eq!(*told, over);
     }
 
@@ -470,7 +489,7 @@ mod tests {
         let mut queue = queue();
         queue.offer(test(0));
         queue.offer(test(EXPIRES_AFTER_MS));
-        assert_eq!(queue.next(1, Duration::ZERO, EXPIRES_AFTER_MS + 1).unwrap().at_ms, EXPIRES_AFTER_MS);
+        assert_eq!(queue.next(1, Moment::new(Duration::ZERO, EXPIRES_AFTER_MS + 1)).unwrap().at_ms, EXPIRES_AFTER_MS);
         assert_eq!(queue.report().dropped["expired"], 1);
         assert_eq!(account(&queue), (2, 0, 1, 1));
     }
@@ -482,8 +501,8 @@ mod tests {
         let mut at = Duration::ZERO;
         for number in 0..3_600 {
             queue.offer(test(number));
-            if queue.next(1, at, number).is_some() {
-                queue.done(Err(&later(None)), at, number, 1.0);
+            if queue.next(1, Moment::new(at, number)).is_some() {
+                queue.done(Err(&later(None)), Moment::new(at, number), 1.0);
             }
             at += SECOND;
             let bytes: usize = queue.waiting.iter().map(|waiting| waiting.bytes).sum();
@@ -527,10 +546,10 @@ mod tests {
                         offers += 1;
                         queue.offer(if fires { fired.clone() } else { over.clone() });
                     }
-                    Act::Next => drop(queue.next(1, at, now_ms)),
-                    Act::Done(0) => queue.done(Ok(()), at, now_ms, random),
-                    Act::Done(1) => queue.done(Err(&later(None)), at, now_ms, random),
-                    Act::Done(_) => queue.done(Err(&refused()), at, now_ms, random),
+                    Act::Next => drop(queue.next(1, Moment::new(at, now_ms))),
+                    Act::Done(0) => queue.done(Ok(()), Moment::new(at, now_ms), random),
+                    Act::Done(1) => queue.done(Err(&later(None)), Moment::new(at, now_ms), random),
+                    Act::Done(_) => queue.done(Err(&refused()), Moment::new(at, now_ms), random),
                     Act::Restart => {
                         let bytes = queue.encode();
                         let waiting: Vec<_> = queue.waiting.iter().map(|one| Arc::clone(&one.notice)).collect();

@@ -31,8 +31,16 @@ pub(crate) const OPEN_FLAGS: OFlags =
 pub(crate) struct AppendOnlyFile {
     name: Name,
     header: FileHeader,
-    /// The file, and where its next frame begins; `None`: it has to be made anew.
-    file: Option<(File, usize)>,
+    /// `None` while the file has to be made anew.
+    file: Option<WholeFile>,
+}
+
+/// A file that ends with a whole frame.
+#[derive(Debug)]
+struct WholeFile {
+    file: File,
+    /// Bytes of it: where the next frame begins.
+    length: usize,
 }
 
 impl AppendOnlyFile {
@@ -59,7 +67,7 @@ impl AppendOnlyFile {
         match parse(&bytes, header, take) {
             // Whoever made it was stopped at once.
             Some(0) => Ok((none, 0)),
-            Some(length) if length == bytes.len() => Ok((Self { file: Some((file, length)), ..none }, 0)),
+            Some(length) if length == bytes.len() => Ok((Self { file: Some(WholeFile { file, length }), ..none }, 0)),
             // Without what is torn, from the next time on.
             Some(length) => Ok((none, (bytes.len() - length) as u64)),
             None => {
@@ -89,25 +97,25 @@ impl AppendOnlyFile {
 
     /// Its length in bytes; `None`: it has to be made anew.
     pub(crate) fn length(&self) -> Option<usize> {
-        self.file.as_ref().map(|(_, length)| *length)
+        self.file.as_ref().map(|whole| whole.length)
     }
 
     /// One that has lost its name is made anew with what comes next.
     pub(crate) fn look(&mut self, dir: &OwnedFd) {
         let named = statat(dir, self.name.to_string(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileIdentity::from(&stat));
         let is_named = |file: &File| fstat(file).is_ok_and(|stat| named == Ok(FileIdentity::from(&stat)));
-        self.file = self.file.take().filter(|(file, _)| is_named(file));
+        self.file = self.file.take().filter(|whole| is_named(&whole.file));
     }
 
     /// Appends a frame, made by [`seal`]. When it returns, the end of this process does not take it away. That of the system may: waiting
     /// for a disk would keep who asks waiting for seconds where it is busy.
     pub(crate) fn append(&mut self, frame: &[u8]) -> Result<(), StoreError> {
         // What is half there must not stand before what comes next: until it is whole there is no file.
-        let Some((mut file, length)) = self.file.take() else {
+        let Some(WholeFile { mut file, length }) = self.file.take() else {
             return Err(self.cannot("write", &io::ErrorKind::NotFound.into()));
         };
         file.write_all(frame).map_err(|error| self.cannot("write", &error))?;
-        self.file = Some((file, length + frame.len()));
+        self.file = Some(WholeFile { file, length: length + frame.len() });
         Ok(())
     }
 
@@ -126,15 +134,15 @@ impl AppendOnlyFile {
             let _ = remove(dir.as_fd(), temporary);
             return Err(self.cannot("write", &error));
         }
-        self.file = Some((new, self.header.len() + frames.len()));
+        self.file = Some(WholeFile { file: new, length: self.header.len() + frames.len() });
         Ok(())
     }
 
     /// As if the disk were full from now on.
     #[cfg(test)]
     pub(crate) fn fill(&mut self) {
-        let length = self.file.take().map_or(0, |(_, length)| length);
-        self.file = File::options().write(true).open("/dev/full").ok().map(|full| (full, length));
+        let length = self.file.take().map_or(0, |whole| whole.length);
+        self.file = File::options().write(true).open("/dev/full").ok().map(|file| WholeFile { file, length });
     }
 
     fn cannot(&self, doing: &'static str, error: &io::Error) -> StoreError {

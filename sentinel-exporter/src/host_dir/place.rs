@@ -105,17 +105,16 @@ impl Place {
             }
             opened => opened?,
         };
-        let (fd, identity) = match checked(&root.0, Path::new(&self.service), &self.path) {
+        match checked(&root.fd, Path::new(&self.service), &self.path) {
             Err(error) if missing(&error) => {
-                match mkdirat(&root.0, &self.service, Mode::RWXU) {
+                match mkdirat(&root.fd, &self.service, Mode::RWXU) {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(refused(&self.path, "make", error)),
                 }
-                checked(&root.0, Path::new(&self.service), &self.path)?
+                checked(&root.fd, Path::new(&self.service), &self.path)
             }
-            opened => opened?,
-        };
-        Ok(OpenedDir { fd, identity })
+            opened => opened,
+        }
     }
 }
 
@@ -135,7 +134,7 @@ fn refused(path: &Path, doing: &'static str, error: Errno) -> PlaceError {
 }
 
 /// Opens `name` in `dir`, and says what is wrong with it; `path` is what it is called in errors.
-fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, FileIdentity), PlaceError> {
+fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<OpenedDir, PlaceError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = openat(&dir, name, flags, Mode::empty()).map_err(|error| {
         // Which of the two depends on the system; that it is not a directory is certain.
@@ -158,7 +157,7 @@ fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, FileIde
     if mode & 0o077 != 0 {
         return Err(PlaceError::Open { path: path.into(), mode });
     }
-    Ok((fd, FileIdentity::from(&stat)))
+    Ok(OpenedDir { identity: FileIdentity::from(&stat), fd })
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub use resolve::{Resolve, Resolving};
 
 use hop::{Dialer, micros};
 use resolve::SystemResolver;
-use run::{ProbeProgress, run};
+use run::{ProbeProgress, ProbeRun};
 use sentinel_core::ConfigError;
 use sentinel_core::uptime::{Cause, Check, CheckResult};
 use serde::Deserialize;
@@ -59,7 +59,7 @@ pub struct ProbeOptions {
     pub ca_file: Option<PathBuf>,
 }
 
-/// What a probe found.
+/// Outcome of a probe.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -162,9 +162,10 @@ impl Prober {
     pub async fn probe(&self, check: &Check, at_ms: i64) -> Probed {
         let began = Instant::now();
         let by = began + check.timeout().min(MAX_TIMEOUT);
-        let mut found = ProbeProgress::default();
-        let judged = timeout_at(by, run(&self.0, check, began, by, &mut found)).await;
-        found.phases.total_us = Some(micros(began.elapsed()));
+        let mut progress = ProbeProgress::default();
+        let run = ProbeRun { dialer: &self.0, check, began, by, progress: &mut progress };
+        let judged = timeout_at(by, run.run()).await;
+        progress.phases.total_us = Some(micros(began.elapsed()));
         let interval_ms = check.interval_ms();
         let result = match judged.unwrap_or(Err(Cause::Timeout)) {
             Ok(()) => CheckResult::up(at_ms, interval_ms),
@@ -172,8 +173,8 @@ impl Prober {
             Err(Cause::OwnNetwork) => CheckResult::unknown(at_ms, interval_ms, Cause::OwnNetwork),
             Err(cause) => CheckResult::down(at_ms, interval_ms, cause),
         };
-        let result = CheckResult { latency_us: found.latency.map(micros), status: found.status, ..result };
-        Probed { result, expires_ms: found.seen.expires_ms(), phases: found.phases }
+        let result = CheckResult { latency_us: progress.latency.map(micros), status: progress.status, ..result };
+        Probed { result, expires_ms: progress.seen.expires_ms(), phases: progress.phases }
     }
 }
 

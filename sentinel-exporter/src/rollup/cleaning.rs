@@ -4,7 +4,7 @@
 //! own, when they publish). So a worker's death takes nothing away, and neither does its successor's start. Each call does a bounded
 //! amount of work; whoever collects next goes on.
 
-use super::listing::Listing;
+use super::listing::{ListedSlot, Listing};
 use super::reading::FileStamp;
 use crate::host_dir::{FileIdentity, Name, writing};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
@@ -36,7 +36,7 @@ pub(crate) fn clean(
 ) -> usize {
     let dead = |source: &u64| held.get(source) == Some(&false);
     let mut removed = 0;
-    for &(to_ms, source, from_ms) in &listing.slots {
+    for &ListedSlot { to_ms, source, from_ms } in &listing.slots {
         if removed >= most {
             return removed;
         }

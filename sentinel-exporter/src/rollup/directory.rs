@@ -8,7 +8,7 @@
 //! ```
 
 use super::cleaning::{clean, has_left};
-use super::listing::Listing;
+use super::listing::{ListedSlot, Listing};
 use super::reading::{ReadMiss, Readings, is_held, read};
 use super::{Collected, Found, Kind, Publication, Published, Reason, RollupStore, frame, unframe};
 use crate::host_dir::{FileIdentity, FileLock, Name, OpenedDir, Place, StoreError, writing};
@@ -223,7 +223,7 @@ impl Directory {
         // What was not listed may be there all the same.
         if !listing.cut {
             for (&(to_ms, from_ms), there) in &mut own.slots {
-                *there = listing.slots.binary_search(&(to_ms, own.source, from_ms)).is_ok();
+                *there = listing.slots.binary_search(&ListedSlot { to_ms, source: own.source, from_ms }).is_ok();
             }
         }
     }
@@ -271,10 +271,10 @@ impl RollupStore for Directory {
                 each(Found::Live { source, bytes });
             }
         }
-        let others = listing.slots.iter().rev().filter(|(to_ms, source, from_ms)| {
+        let others = listing.slots.iter().rev().filter(|ListedSlot { to_ms, source, from_ms }| {
             *to_ms > oldest_ms && !has_left(*from_ms, *to_ms, oldest_ms) && Some(*source) != own
         });
-        for (i, &(to_ms, source, from_ms)) in others.enumerate() {
+        for (i, &ListedSlot { to_ms, source, from_ms }) in others.enumerate() {
             if i >= self.limits.files {
                 self.readings.skipped.count(Reason::TooMany);
             } else if let Some(bytes) = self.readings.changed_block(dir, Name::Block { source, from_ms, to_ms }) {

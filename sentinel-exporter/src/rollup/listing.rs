@@ -17,12 +17,22 @@ pub(crate) struct SourceFiles {
     pub(crate) lock: bool,
 }
 
+/// A slot's file, as its name says. The order is that of the fields: by end, then source, then start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ListedSlot {
+    /// End of the slot (exclusive), Unix ms.
+    pub(crate) to_ms: i64,
+    pub(crate) source: u64,
+    /// Start of the slot, Unix ms.
+    pub(crate) from_ms: i64,
+}
+
 /// The names in a directory, sorted into what they are.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) sources: BTreeMap<u64, SourceFiles>,
-    /// (end, source, start), sorted.
-    pub(crate) slots: Vec<(i64, u64, i64)>,
+    /// Sorted.
+    pub(crate) slots: Vec<ListedSlot>,
     pub(crate) temporary: Vec<Name>,
     /// Checksums of names that are not ours.
     pub(crate) strange: HashSet<u32>,
@@ -52,7 +62,7 @@ impl Listing {
         match Name::parse(name) {
             Some(Name::Block { source, from_ms, to_ms }) => {
                 self.sources.entry(source).or_default().slots += 1;
-                self.slots.push((to_ms, source, from_ms));
+                self.slots.push(ListedSlot { to_ms, source, from_ms });
             }
             Some(Name::Lock { source }) => self.sources.entry(source).or_default().lock = true,
             Some(Name::Live { source }) => self.sources.entry(source).or_default().live = true,

@@ -117,6 +117,14 @@ struct SeenFile {
     round: u64,
 }
 
+/// State of a file at the last collection, compared with now.
+struct SeenBefore {
+    same_stamp: bool,
+    /// See [`SeenFile::checksum`].
+    checksum: Option<u32>,
+    settled: bool,
+}
+
 /// What was read before, and how much may still be.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
@@ -176,9 +184,9 @@ impl Readings {
         let mut stamp = FileStamp::from(&stat);
         let before = self.seen.get_mut(&name).map(|seen| {
             seen.round = self.round;
-            (seen.stamp == stamp, seen.checksum, seen.settled)
+            SeenBefore { same_stamp: seen.stamp == stamp, checksum: seen.checksum, settled: seen.settled }
         });
-        if let Some((true, checksum, true)) = before
+        if let Some(SeenBefore { same_stamp: true, checksum, settled: true }) = before
             && !(always && checksum.is_some())
         {
             return None;
@@ -205,10 +213,10 @@ impl Readings {
         let settled = stamp.age_ns() > UNSETTLED_NS;
         self.seen.insert(name, SeenFile { stamp, checksum, settled, round: self.round });
         if let Some(reason) = reason {
-            let known = matches!(before, Some((true, None, _)));
+            let known = matches!(before, Some(SeenBefore { same_stamp: true, checksum: None, .. }));
             return if known { None } else { self.skip(reason) };
         }
-        let same = before.is_some_and(|(_, known, _)| known == checksum);
+        let same = before.is_some_and(|before| before.checksum == checksum);
         (always || !same).then_some(())
     }
 

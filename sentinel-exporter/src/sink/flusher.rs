@@ -83,11 +83,17 @@ impl fmt::Display for LineTarget {
 pub struct Flusher {
     target: LineTarget,
     /// The file while it is where its path says.
-    file: Option<(File, FileIdentity)>,
+    file: Option<OpenFile>,
     /// The last line was not written to its end.
     broken: bool,
     written: u64,
     failed: u64,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    identity: FileIdentity,
 }
 
 impl Flusher {
@@ -165,7 +171,7 @@ impl Flusher {
         }
         let mut bytes = Vec::with_capacity(line.len() + 2);
         if let LineTarget::File(path) = &self.target {
-            let known = self.file.take().filter(|(_, identity)| identity_of(path) == Some(*identity));
+            let known = self.file.take().filter(|open| identity_of(path) == Some(open.identity));
             let (file, new) = match known {
                 Some(known) => (known, false),
                 None => (open(path)?, true),
@@ -179,12 +185,12 @@ impl Flusher {
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
         let result = match (&self.file, &self.target) {
-            (Some((file, _)), _) => write_all(file.as_fd(), &bytes),
+            (Some(open), _) => write_all(open.file.as_fd(), &bytes),
             // Not the library's own handles: their locks may be held by whoever waits for a full pipe.
             (None, LineTarget::Stderr) => write_ready(rustix::stdio::stderr(), &bytes),
             (None, _) => write_ready(rustix::stdio::stdout(), &bytes),
         };
-        result.map_err(|(written, error)| {
+        result.map_err(|PartialWrite { written, error }| {
             self.broken = written > usize::from(self.broken) || self.broken && written == 0;
             let target = self.target.to_string();
             FlushError::Write { target, written, bytes: bytes.len(), kind: error.kind() }
@@ -199,43 +205,49 @@ fn identity_of(path: &Path) -> Option<FileIdentity> {
 }
 
 /// Opens a file for appending, made for this user alone; a pipe without a reader is an error and not a wait.
-fn open(path: &Path) -> Result<(File, FileIdentity), FlushError> {
+fn open(path: &Path) -> Result<OpenFile, FlushError> {
     let failed = |error: Errno| FlushError::Open { path: path.into(), kind: error.kind() };
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     let identity = FileIdentity::from(&fstat(&fd).map_err(failed)?);
-    Ok((File::from(fd), identity))
+    Ok(OpenFile { file: File::from(fd), identity })
 }
 
-/// What a pipe takes at once when it says that it takes something.
+/// Bytes that were written before an error.
+struct PartialWrite {
+    written: usize,
+    error: Errno,
+}
+
+/// Bytes that a pipe takes at once when it says that it takes some.
 const PIPE_READY_BYTES: usize = 4_096;
 
 /// As `write_all`, to a descriptor that others use as well and that may wait: as much as it takes without.
-fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (usize, Errno)> {
+fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), PartialWrite> {
     let mut written = 0;
     for chunk in bytes.chunks(PIPE_READY_BYTES) {
         let mut asked = [PollFd::new(&fd, PollFlags::OUT)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         match poll(&mut asked, Some(&now)) {
-            Ok(0) => return Err((written, Errno::AGAIN)),
+            Ok(0) => return Err(PartialWrite { written, error: Errno::AGAIN }),
             Ok(_) => {}
-            Err(error) => return Err((written, error)),
+            Err(error) => return Err(PartialWrite { written, error }),
         }
-        write_all(fd, chunk).map_err(|(more, error)| (written + more, error))?;
+        write_all(fd, chunk).map_err(|part| PartialWrite { written: written + part.written, ..part })?;
         written += chunk.len();
     }
     Ok(())
 }
 
-/// How far it came, and what stopped it.
-fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (usize, Errno)> {
+/// Writes all of it, or says how far that came.
+fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), PartialWrite> {
     let mut written = 0;
     while written < bytes.len() {
         match write(fd, &bytes[written..]) {
-            Ok(0) => return Err((written, Errno::IO)),
+            Ok(0) => return Err(PartialWrite { written, error: Errno::IO }),
             Ok(more) => written += more,
             Err(Errno::INTR) => {}
-            Err(error) => return Err((written, error)),
+            Err(error) => return Err(PartialWrite { written, error }),
         }
     }
     Ok(())

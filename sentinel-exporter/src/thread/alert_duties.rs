@@ -3,7 +3,7 @@
 use super::failures::{Failure, Failures};
 use super::mailbox::TestRequest;
 use super::while_leading::{Duty, WhileLeading};
-use crate::alerting::{AlertPlan, Alerting, Attempt};
+use crate::alerting::{AlertPlan, Alerting, Attempt, Moment};
 use crate::config::Config;
 use crate::host_dir::Place;
 use crate::sink::{Failed, Sink, Tried};
@@ -125,9 +125,9 @@ impl AlertDuties {
 
     /// Starts an attempt for each sink that has a message due.
     pub(crate) fn send_due(&mut self, now_ms: i64) {
-        let at = self.began.elapsed();
+        let now = Moment::new(self.began.elapsed(), now_ms);
         let Some(alerting) = self.running.get_mut() else { return };
-        for Attempt { ticket, sink, notice } in alerting.next(at, now_ms) {
+        for Attempt { ticket, sink, notice } in alerting.next(now) {
             self.running.spawn(async move { EndedAttempt { ticket, result: attempt(sink, notice).await } });
         }
     }
@@ -146,7 +146,7 @@ impl AlertDuties {
     pub(crate) fn attempt_ended(&mut self, ended: &EndedAttempt, now_ms: i64, failures: &mut Failures) {
         let Some(alerting) = self.running.get_mut() else { return };
         let result = ended.result.as_ref().copied();
-        let done = alerting.done(ended.ticket, result, (self.began.elapsed(), now_ms), fastrand::f64());
+        let done = alerting.done(ended.ticket, result, Moment::new(self.began.elapsed(), now_ms), fastrand::f64());
         self.running.note(done, failures);
     }
 

@@ -8,6 +8,13 @@ use sentinel_core::{Baseline, Block, Live, MergeError, Published, Sentinel};
 /// Tenants that are handed on to who begins: beyond them, what was normal is known of all together.
 const MAX_BASELINE_TENANTS: usize = 2_048;
 
+/// A block that the view could not take in.
+struct RefusedBlock {
+    why: String,
+    /// When it came, Unix ms.
+    at_ms: i64,
+}
+
 pub(crate) struct View {
     /// Holds all that is known of the processes of this host.
     merged: Sentinel,
@@ -17,7 +24,7 @@ pub(crate) struct View {
     began: bool,
     sources: usize,
     /// The last block that could not be taken in: why, and when.
-    refused: Option<(String, i64)>,
+    refused: Option<RefusedBlock>,
     /// Something may be taken in that was not before: all is to be read again, from this moment on.
     again_ms: Option<i64>,
     now_ms: i64,
@@ -49,8 +56,8 @@ impl View {
 
     /// What it leaves out, for as long as that would be in the window.
     pub(crate) fn note(&self, own: &Sentinel) -> Option<String> {
-        let (why, at) = self.refused.as_ref()?;
-        (*at > Self::oldest_ms(own)).then(|| format!("some of what processes have published is left out: {why}"))
+        let RefusedBlock { why, at_ms } = self.refused.as_ref()?;
+        (*at_ms > Self::oldest_ms(own)).then(|| format!("some of what processes have published is left out: {why}"))
     }
 
     /// Publishes what has changed in this process since it last did, at most `tenants` of a slot, and takes it into the view.
@@ -76,7 +83,7 @@ impl View {
         let _ = done?;
         for block in &blocks {
             if let Some(why) = take(&self.merged, block.clone(), failures) {
-                self.refused = Some((why, own.now_ms()));
+                self.refused = Some(RefusedBlock { why, at_ms: own.now_ms() });
             }
         }
         Ok(())
@@ -103,7 +110,7 @@ impl View {
             Found::Slot { bytes, .. } => match Block::decode(bytes) {
                 Ok(block) => {
                     if let Some(why) = take(merged, block, failures) {
-                        *refused = Some((why, now_ms));
+                        *refused = Some(RefusedBlock { why, at_ms: now_ms });
                         again_ms.get_or_insert(now_ms + slot_ms);
                     }
                 }
