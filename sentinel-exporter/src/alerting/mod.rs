@@ -1,11 +1,16 @@
-//! Alerts of a host, by the process that leads: look, judge, write down, send.
+//! Alerts of a host, as its leader process decides them: look, judge, write down, hand out for sending.
 //!
 //! ```text
 //! view ─► facts ─► Alerts::step ─► journal ─► queue a sink ─► sink ─► journal
 //!         look     sentinel-core   (on disk before anything is sent)
 //! ```
 //!
-//! Nothing here waits or sends: [`Alerting::next`] says what to send, and [`Alerting::done`] is told what came of it.
+//! Nothing here waits or sends: [`Alerting::next`] returns the messages to send, and [`Alerting::done`] takes the result of each.
+//! `thread/alert_duties.rs` sends them.
+//!
+//! - `look`: the facts that alerts are judged by
+//! - `queue`: the notices for one sink: order, pace, retries, and the account of each
+//! - this file: the state of all alerts and its journal
 
 #[cfg(unix)]
 mod look;
@@ -180,8 +185,8 @@ impl Alerting {
         self.journal.put(batch)
     }
 
-    /// Forgets sinks that are not configured here, when nobody wants to know any more what waits for them: while a service is deployed,
-    /// who leads next may be one that knows them.
+    /// Forgets sinks that are not configured here, when nobody wants to know any more what waits for them: while a service is
+    /// deployed, who leads next may be one that knows them.
     pub(crate) fn forget(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let known: Vec<String> = self.queues.iter().map(|queue| key(queue.name())).collect();
         let gone: Vec<(String, Option<Vec<u8>>)> = self

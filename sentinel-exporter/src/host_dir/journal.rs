@@ -1,7 +1,7 @@
-//! What must survive whoever wrote it: values by name, in a file that is only ever appended to.
+//! Values that must survive the process that wrote them: by name, in a file that is only appended to.
 //!
-//! A frame is a batch: all of it is there after a crash or nothing of it. When the frames have grown to a multiple of what they hold,
-//! a new file of one frame takes the place of the old one.
+//! A frame is a batch of values: after a crash all of it is there, or nothing of it. When the frames have grown to a multiple of the
+//! values, a new file of one frame takes the place of the old one.
 //!
 //! ```text
 //! SNTJ 1 0 0 0 │ frame: (name length u8, name, value length u32, value)… │ frame …
@@ -16,17 +16,17 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 const FILE_HEADER: FileHeader = *b"SNTJ\x01\0\0\0";
-/// A file is made anew when it is larger than this, and than so many times what it holds.
+/// A file is made again when it is larger than this, and than so many times its values.
 const REWRITE_ABOVE_BYTES: usize = 1 << 20;
 const REWRITE_FACTOR: usize = 4;
-/// The length of a value that is no more.
+/// Length that stands for a removed value.
 const REMOVED_LENGTH: u32 = u32::MAX;
 
 /// Values by name.
 pub(crate) type JournalValues = BTreeMap<String, Vec<u8>>;
 
-/// A journal that this process writes; nobody else does while it is open. What it holds is what was put, whether that could be written
-/// or not: what could not is written with what comes next.
+/// A journal that this process writes; no other process does while it is open. It holds every value that was put, written or not: the
+/// next batch writes what the last one could not.
 ///
 /// A value is removed by putting `None`.
 #[derive(Debug)]
@@ -37,17 +37,17 @@ pub(crate) struct Journal {
     lock: FileLock,
     file: AppendOnlyFile,
     values: JournalValues,
-    /// Bytes at its end that were no whole frame when it was opened.
+    /// Bytes at the end of the file that were no whole frame when it was opened.
     torn: u64,
-    /// Why it could not be read then.
+    /// The error when the file could not be read on opening.
     unread: Option<StoreError>,
 }
 
 impl Journal {
-    /// Opens it. A file that holds something else is put aside, as `.bad`; one that cannot be read is made anew.
+    /// Opens the journal. A file of another format is put aside, as `.bad`; one that cannot be read is made again.
     ///
     /// # Errors
-    /// Another process has it, or there is no place for it.
+    /// Another process holds the journal, or the directory cannot be used.
     pub(crate) fn open(place: &Place, name: Name) -> Result<Self, StoreError> {
         let OpenedDir { fd: dir, .. } = place.open()?;
         let flags = OFlags::RDONLY | OFlags::CREATE | OPEN_FLAGS;
@@ -62,7 +62,7 @@ impl Journal {
         Ok(Self { place: place.clone(), name, dir, lock, file, values, torn, unread })
     }
 
-    /// What another process has written, up to now.
+    /// Reads what another process has written until now.
     pub(crate) fn read(place: &Place, name: Name) -> Result<JournalValues, StoreError> {
         let OpenedDir { fd: dir, .. } = place.open()?;
         let mut values = JournalValues::new();
@@ -70,22 +70,22 @@ impl Journal {
         Ok(values)
     }
 
-    /// What it holds.
+    /// The values that it holds.
     pub(crate) fn values(&self) -> &JournalValues {
         &self.values
     }
 
-    /// Bytes that were lost because whoever wrote them did not come to their end, or somebody else has changed them.
+    /// Bytes that were lost: the process that wrote them ended, or the file was changed.
     pub(crate) fn torn(&self) -> u64 {
         self.torn
     }
 
-    /// Why what was there could not be read.
+    /// The error when the file could not be read on opening.
     pub(crate) fn unread(&self) -> Option<&StoreError> {
         self.unread.as_ref()
     }
 
-    /// Whether this process still is the one that writes: somebody may have removed the directory. A file that is gone is made anew with
+    /// Whether this process still holds the journal: the directory may have been removed. A file that is gone is made again with
     /// the next batch.
     pub(crate) fn is_held(&mut self) -> bool {
         let Ok(OpenedDir { fd: dir, .. }) = self.place.open() else { return false };
@@ -93,7 +93,7 @@ impl Journal {
         self.lock.is_ours() && self.lock.is_at(&dir, &Name::State.to_string())
     }
 
-    /// Whether what it holds is not written.
+    /// Whether it holds values that are not written.
     pub(crate) fn is_behind(&self) -> bool {
         self.file.length().is_none() && !self.values.is_empty()
     }
@@ -101,7 +101,7 @@ impl Journal {
     /// Writes all of this or nothing; see [`AppendOnlyFile::append`].
     ///
     /// # Errors
-    /// It could not be written. It is held all the same.
+    /// The batch could not be written. The journal holds its values all the same.
     pub(crate) fn put(&mut self, batch: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
         let frame = self.frame(batch.iter().map(|(name, value)| (name.as_str(), value.as_deref())))?;
         for (name, value) in batch {
@@ -119,7 +119,7 @@ impl Journal {
         self.file.renew(&self.dir, &all)
     }
 
-    /// As if the disk were full from now on.
+    /// Acts as if the disk were full from now on.
     #[cfg(test)]
     pub(crate) fn fill(&mut self) {
         self.file.fill();
@@ -259,7 +259,7 @@ mod tests {
         assert!(journal.put(vec![("a".into(), Some(b"2".to_vec()))]).is_err());
         assert!(journal.is_behind());
         assert_eq!(Journal::read(&place, Name::Alerts).unwrap()["a"], b"1");
-        // There is room again: what could not be written is written with the next.
+        // There is room again: the next batch writes what the last one could not.
         put(&mut journal, "b", Some(b"3"));
         assert!(!journal.is_behind());
         drop(journal);
@@ -270,7 +270,7 @@ mod tests {
         assert!(matches!(journal.put(vec![(long, None)]), Err(StoreError::TooLarge { bytes: 300, most: 255, .. })));
     }
 
-    /// As large as many dead sinks make it: it is made anew rather than refused.
+    /// As large as many dead sinks make it: the file is made again rather than refused.
     #[test]
     fn it_never_grows_beyond_what_is_read() {
         let dir = tempfile::tempdir().unwrap();
@@ -290,7 +290,7 @@ mod tests {
         let place = place(dir.path());
         let mut journal = Journal::open(&place, Name::Alerts).unwrap();
         put(&mut journal, "a", Some(b"1"));
-        // The file alone: it is there again with what was in it.
+        // The file alone was removed: the next batch makes it again, with all values.
         std::fs::remove_file(file(&place)).unwrap();
         assert!(journal.is_held());
         put(&mut journal, "b", Some(b"2"));
@@ -309,7 +309,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Cut anywhere or changed anywhere, it holds what whole batches before that place say, and is written on.
+        /// Cut or changed anywhere, the journal holds the values of the whole batches before that place, and can be written.
         #[test]
         fn what_is_torn_is_left_out_by_whole_batches(batches in batches(), at: prop::sample::Index, flip: bool) {
             let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! One probe of one check: what a target answers, as seen from here, within one deadline.
+//! One probe of one check: the answer of a target, as seen from here, within one deadline.
 //!
 //! ```text
 //! Check ─► resolve ─► guard ─► connect ─► TLS ─► request ─► answer ─► Expect::judge ─► Probed
@@ -6,9 +6,18 @@
 //!             └──────────────── redirect ◄──────────────────────┘
 //! ```
 //!
-//! A target is anybody's word, and so is its answer. Every address is judged before it is dialled, at each redirect anew ([`Allow`]); no proxy is taken from the
-//! environment; nothing is decompressed; heads and bodies have caps, and the [deadline](sentinel_core::uptime::Check::timeout) is over all of it. A check's headers
-//! go to the scheme, host and port of its target alone. Nothing is kept from one probe to the next: no connection, no session, no address.
+//! Neither a target nor its answer is trusted. Every address is judged before it is dialled, at each redirect anew ([`Allow`]); no
+//! proxy is taken from the environment; nothing is decompressed; heads and bodies have caps, and the
+//! [deadline](sentinel_core::uptime::Check::timeout) is over all of it. A check's headers go to the scheme, host and port of its
+//! target alone. Nothing is kept from one probe to the next: no connection, no session, no address.
+//!
+//! - `guard`: the addresses that a probe may go to: the guard against server-side request forgery (SSRF)
+//! - `allow`: the allow-list of addresses that are not public
+//! - `resolve`: addresses of a name
+//! - `hop`: one connection: resolve, judge, dial, encrypt
+//! - `verify`, `expiry`: the certificate, and the date when it expires
+//! - `request`, `redirect`: the request of a check, and where a redirect leads
+//! - `run`: all of it in order, over redirects
 
 mod allow;
 mod expiry;
@@ -75,9 +84,9 @@ pub struct ProbeOptions {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probed {
-    /// For [`Uptime::record`](sentinel_core::uptime::Uptime::record). Its latency is there where an answer was: the time from the beginning of the probe to the end of
-    /// the body where that is looked at, else of the head; of `tcp://` to the connection, of `tls://` to the end of the handshake. Its status is that of the last
-    /// answer.
+    /// For [`Uptime::record`](sentinel_core::uptime::Uptime::record). Its latency is there where an answer was: the time from the
+    /// beginning of the probe to the end of the body where that is looked at, else of the head; of `tcp://` to the connection, of
+    /// `tls://` to the end of the handshake. Its status is that of the last answer.
     pub result: CheckResult,
     /// When the certificate expires, Unix ms, believed or not; over redirects, the first one to do so.
     pub expires_ms: Option<i64>,

@@ -1,4 +1,4 @@
-//! Which files there are: names only, and not more than so many.
+//! The files of the directory, by name only, up to a limit.
 
 use crate::host_dir::Name;
 use rustix::fs::Dir;
@@ -6,10 +6,10 @@ use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::BorrowedFd;
 
-/// Strange names that are remembered, so that each counts once.
+/// Names of other programs that are remembered, so that each counts once.
 const MAX_STRANGE_NAMES: usize = 4_096;
 
-/// What a source has in the directory.
+/// Files of one source.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SourceFiles {
     pub(crate) slots: usize,
@@ -17,7 +17,7 @@ pub(crate) struct SourceFiles {
     pub(crate) lock: bool,
 }
 
-/// A slot's file, as its name says. The order is that of the fields: by end, then source, then start.
+/// The file of a slot, as its name says. The order is that of the fields: by end, then source, then start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ListedSlot {
     /// End of the slot (exclusive), Unix ms.
@@ -27,16 +27,16 @@ pub(crate) struct ListedSlot {
     pub(crate) from_ms: i64,
 }
 
-/// The names in a directory, sorted into what they are.
+/// The names in a directory, sorted by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) sources: BTreeMap<u64, SourceFiles>,
     /// Sorted.
     pub(crate) slots: Vec<ListedSlot>,
     pub(crate) temporary: Vec<Name>,
-    /// Checksums of names that are not ours.
+    /// Checksums of names that this library does not give.
     pub(crate) strange: HashSet<u32>,
-    /// There are more names than were read.
+    /// Whether there are more names than were read.
     pub(crate) cut: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Reading what others wrote: bounded, never waiting, and only what changed.
+//! Reading the files of other processes: bounded, without waiting, and only files that changed.
 
 use super::{Kind, Reason, Skipped, check_block, unframe};
 use crate::host_dir::Name;
@@ -13,10 +13,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike.
 const UNSETTLED_NS: i128 = 100_000_000;
-/// What the buffer keeps between two collections.
+/// Bytes that the buffer keeps between two collections.
 const KEPT_BUFFER_BYTES: usize = 1 << 20;
 
-/// What changes when a file does.
+/// Identity, size and time of a file: they change when the file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     inode: u64,
@@ -34,17 +34,17 @@ impl From<&Stat> for FileStamp {
 }
 
 impl FileStamp {
-    /// How long ago it changed, in ns; negative when the clock was set back.
+    /// Age of the last change, in ns; negative when the clock was set back.
     pub(crate) fn age_ns(&self) -> i128 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
         now - self.modified_ns
     }
 }
 
-/// Why a file gives no bytes.
+/// Reason why a file gives no bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadMiss {
-    /// It is not there (any more).
+    /// The file does not exist (any more).
     Gone,
     Skip(Reason),
 }
@@ -53,14 +53,14 @@ impl From<Errno> for ReadMiss {
     fn from(error: Errno) -> Self {
         match error {
             Errno::NOENT => Self::Gone,
-            // What O_NOFOLLOW says of a link, and opening of a socket.
+            // Errors of O_NOFOLLOW at a link, and of opening a socket.
             Errno::LOOP | Errno::MLINK | Errno::NXIO => Self::Skip(Reason::NotAFile),
             _ => Self::Skip(Reason::Unreadable),
         }
     }
 }
 
-/// A plain file of this user, of at most so many bytes.
+/// Checks that this is a plain file of this user, of at most `most` bytes.
 fn fit(stat: &Stat, most: u64) -> Result<(), Reason> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Reason::NotAFile);
@@ -71,7 +71,7 @@ fn fit(stat: &Stat, most: u64) -> Result<(), Reason> {
     if stat.st_size as u64 > most { Err(Reason::TooLarge) } else { Ok(()) }
 }
 
-/// Opens a file without following or waiting for anything, and looks at what was opened.
+/// Opens a file without following a link or waiting, and checks the file that was opened.
 fn open(dir: BorrowedFd<'_>, name: Name, most: u64) -> Result<(OwnedFd, FileStamp), ReadMiss> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = openat(dir, name.to_string(), flags, Mode::empty())?;
@@ -80,19 +80,19 @@ fn open(dir: BorrowedFd<'_>, name: Name, most: u64) -> Result<(OwnedFd, FileStam
     Ok((fd, FileStamp::from(&stat)))
 }
 
-/// The whole of a file.
+/// Reads the whole file.
 pub(crate) fn read(dir: BorrowedFd<'_>, name: Name, most: u64, into: &mut Vec<u8>) -> Result<FileStamp, ReadMiss> {
     let (fd, stamp) = open(dir, name, most)?;
     into.clear();
-    // Not beyond what it was allowed to have, should it grow.
+    // At most the size that was checked, should the file grow meanwhile.
     let read = File::from(fd).take(stamp.size).read_to_end(into);
     read.map_err(|_| ReadMiss::Skip(Reason::Unreadable))?;
     if (into.len() as u64) < stamp.size { Err(ReadMiss::Skip(Reason::Truncated)) } else { Ok(stamp) }
 }
 
-/// Whether somebody holds a lock; `None` when the system does not say.
+/// Whether a process holds a lock; `None` when the system does not say.
 ///
-/// It is tried as a shared one, so that two who look do not take each other for the owner.
+/// The lock is tried as a shared one, so that two processes that look do not take each other for the owner.
 pub(crate) fn is_held(dir: BorrowedFd<'_>, name: Name) -> Option<bool> {
     let (fd, _) = match open(dir, name, u64::MAX) {
         Ok(opened) => opened,
@@ -106,13 +106,13 @@ pub(crate) fn is_held(dir: BorrowedFd<'_>, name: Name) -> Option<bool> {
     }
 }
 
-/// What is known of a file that was looked at.
+/// State of a file when it was read last.
 #[derive(Debug)]
 struct SeenFile {
     stamp: FileStamp,
-    /// Of its bytes; `None` when they are not to be believed.
+    /// Checksum of the bytes; `None` when they are not to be believed.
     checksum: Option<u32>,
-    /// It was old enough when it was read that a later change has another stamp.
+    /// Whether the file was old enough when it was read that a later change has another stamp.
     settled: bool,
     round: u64,
 }
@@ -125,7 +125,7 @@ struct SeenBefore {
     settled: bool,
 }
 
-/// What was read before, and how much may still be.
+/// State of the files that were read before, and the limits of the present collection.
 #[derive(Debug, Default)]
 pub(crate) struct Readings {
     seen: HashMap<Name, SeenFile>,
@@ -143,7 +143,7 @@ impl Readings {
         (self.left, self.most) = (bytes, most);
     }
 
-    /// Ends it: what was not looked at is gone, and forgotten.
+    /// Ends a collection: files that were not looked at in it are gone, and forgotten.
     pub(crate) fn end(&mut self) {
         let round = self.round;
         self.seen.retain(|_, seen| seen.round == round);
@@ -155,20 +155,20 @@ impl Readings {
         self.seen.clear();
     }
 
-    /// A block, when it is new or has changed.
+    /// Reads a block, when it is new or has changed.
     pub(crate) fn changed_block(&mut self, dir: BorrowedFd<'_>, name: Name) -> Option<&[u8]> {
         let Name::Block { source, from_ms, to_ms } = name else { return None };
         self.look(dir, name, false, |bytes| check_block(bytes, source, from_ms, to_ms))?;
         Some(&self.buffer)
     }
 
-    /// What is in a frame, changed or not.
+    /// Reads a framed file, changed or not.
     pub(crate) fn framed(&mut self, dir: BorrowedFd<'_>, name: Name, kind: Kind) -> Option<&[u8]> {
         self.look(dir, name, true, |bytes| unframe(kind, bytes).map(|_| ()))?;
         unframe(kind, &self.buffer).ok()
     }
 
-    /// Reads a file into the buffer: where it changed, or is wanted whenever it is good.
+    /// Reads a file into the buffer when it has changed, or, with `always`, whenever it can be believed.
     fn look(
         &mut self,
         dir: BorrowedFd<'_>,
@@ -200,11 +200,11 @@ impl Readings {
             check(&self.buffer).map_err(ReadMiss::Skip)
         });
         let (checksum, reason) = match read {
-            // The checksum that it ends with, which is right: that of the whole, with its checksum, is always the same.
+            // The checksum at the end of the file, which is right. A checksum of the whole file with it would always be the same number.
             Ok(()) => (Some(self.buffer.last_chunk().map_or(0, |end| u32::from_le_bytes(*end))), None),
             Err(ReadMiss::Gone) => return None,
             Err(ReadMiss::Skip(reason @ (Reason::TooMany | Reason::Unreadable))) => {
-                // Not a fault of the file: what is known of it is that it has not been read.
+                // The file itself may be good: it was not read.
                 self.seen.remove(&name);
                 return self.skip(reason);
             }
@@ -232,7 +232,7 @@ mod tests {
     use rustix::fs::open as open_dir;
     use std::os::fd::AsFd;
 
-    /// The second line of defence: what is put in a file's place between the look and the opening.
+    /// The second line of defence: a file that was replaced between the check and the opening.
     #[test]
     fn what_is_opened_is_looked_at_again() {
         let dir = tempfile::tempdir().unwrap();
@@ -263,7 +263,7 @@ mod tests {
         let name = Name::Lock { source: 1 };
         let file = File::create(dir.path().join(name.to_string())).unwrap();
         assert_eq!(is_held(fd.as_fd(), name), Some(false));
-        // Somebody else looks at this moment.
+        // Another process looks at this moment.
         let (looking, _) = open(fd.as_fd(), name, 0).unwrap();
         flock(&looking, FlockOperation::NonBlockingLockShared).unwrap();
         assert_eq!(is_held(fd.as_fd(), name), Some(false));
@@ -290,18 +290,18 @@ mod tests {
         let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
         assert_eq!(look(true), (true, 0));
         assert_eq!(look(true), (false, 0));
-        // The same inode, size and time, other bytes: as two quick changes may look.
+        // The same inode, size and time with other bytes: two quick changes may look like that.
         std::fs::write(&path, b"2222").unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert_eq!(look(true), (true, 0));
-        // An old one is believed by its stamp.
+        // A file that is old enough is believed by its stamp.
         let old = modified - std::time::Duration::from_secs(10);
         File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
         assert_eq!(look(true), (false, 0));
         std::fs::write(&path, b"6666").unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
         assert_eq!(look(true), (false, 0));
-        // What is not believed counts once for each state.
+        // A file that is not believed counts once for each state.
         std::fs::write(&path, b"torn").unwrap();
         assert_eq!([look(false), look(false), look(false)], [(false, 1); 3]);
         std::fs::write(&path, b"again").unwrap();

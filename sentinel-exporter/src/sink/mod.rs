@@ -1,6 +1,12 @@
-//! Where people are told: each sink makes a [`Notice`] its own medium's message, and sends it once.
+//! Messages to people and programs: a sink makes a [`Notice`] its own medium's message, and sends it once.
 //!
-//! Retrying, order, pace and counting are the outbox's; a sink only tries, and says what came of it.
+//! Order, pace, retries and counting are done by the queue of each sink, in `alerting/queue.rs`; a sink only tries, and returns the result.
+//!
+//! - `slack`, `webhook`, `email`, `log`: one sink each
+//! - `http`, `address`: one HTTP request and its answer, for Slack and webhooks; `smtp`: one conversation with a mail server
+//! - `event`: a notice as JSON, for webhooks and logs
+//! - `options`, `config`, `email_config`: the table of a sink, as it is written and checked
+//! - `flush`, `flusher`: closed slots as JSON lines for other systems
 
 mod address;
 mod config;

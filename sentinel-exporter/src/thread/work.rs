@@ -1,6 +1,6 @@
-//! The exporter's thread: it ticks the core, publishes, collects and leads, apart from any request.
+//! The loop of the exporter's thread: it ticks the core, publishes, collects and leads, apart from any request.
 //!
-//! Its runtime is its own and nobody else ever enters it; a forked child forgets it together with the thread.
+//! The thread has a runtime of its own that no other thread enters. A forked child loses the runtime together with the thread.
 
 #[cfg(unix)]
 use super::alert_duties::AlertDuties;
@@ -23,28 +23,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// The core is ticked, and the lead asked for, once a second.
+/// Interval of the ticks of the core, and of the attempts to lead.
 const TICK_EVERY: Duration = Duration::from_secs(1);
-/// How often the leader hands on what is normal.
+/// Interval at which the leader process writes its baseline down for processes that start later.
 const HAND_ON_BASELINE_EVERY: Duration = Duration::from_mins(1);
-/// A slot is flushed when it has ended this long ago: its last requests have come.
+/// Time between the end of a slot and its flush, in ms: requests that end late are counted by then.
 const FLUSH_DELAY_MS: i64 = 2_000;
-/// How long messages that are on their way are waited for at the end.
+/// Time for messages that are under way when the thread ends.
 #[cfg(unix)]
 const MAX_LAST_MESSAGES_WAIT: Duration = Duration::from_millis(300);
-/// How long an answer is kept for who has asked for it: longer than anybody waits.
+/// Time for which a report on uptime checks is kept after it was made: longer than any caller waits for it.
 #[cfg(unix)]
 const KEEP_UPTIME_REPORT_FOR: Duration = Duration::from_secs(2);
-/// Panics in a row after which it ends.
+/// Panics in a row after which the thread ends.
 const MAX_PANICS: u32 = 3;
 
-/// What the thread works with; made on the thread.
+/// State of the thread, made on the thread itself.
 pub(crate) struct Work {
     pub(crate) sentinel: Sentinel,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) config: Config,
     watch: Option<Watch>,
-    /// As the file says, whatever code has put over it.
+    /// Options as the file has them, without those that code has put over them.
     file: Config,
     pub(crate) view: Option<View>,
     #[cfg(unix)]
@@ -54,21 +54,21 @@ pub(crate) struct Work {
     pub(crate) duties: Option<LeaderDuties>,
     #[cfg(unix)]
     flusher: Option<Flusher>,
-    /// What was seen for flushing, and the last slot that was flushed: each is, once.
+    /// Changes of blocks that were seen for flushing, and the start of the last slot flushed, Unix ms: each slot is flushed once.
     to_flush: Published,
     flushed_ms: i64,
-    /// Slots that are not flushed yet, by their start.
+    /// Slots that are not flushed yet, by their start in Unix ms.
     ending: BTreeMap<i64, Block>,
     published: Option<Instant>,
     collected: Option<Instant>,
     judged: Option<Instant>,
     published_ms: Option<i64>,
     collected_ms: Option<i64>,
-    /// Why the last time failed, if it did.
+    /// Errors of the last attempt to publish and to collect; `None` after a success.
     unpublished: Option<String>,
     uncollected: Option<String>,
     handed_on: Instant,
-    /// When somebody was told of uptime checks.
+    /// When the last report on uptime checks was made for a caller.
     #[cfg(unix)]
     uptime_told: Option<Instant>,
     failures: Failures,
@@ -106,7 +106,7 @@ impl Work {
         }
     }
 
-    /// Follows a file, from what it says now on: that was read before.
+    /// Follows a file from its present content on: that was read before.
     pub(crate) fn watch(&mut self, watch: Option<Watch>) {
         self.watch = watch;
         if let Some(watch) = &mut self.watch {
@@ -120,7 +120,7 @@ impl Work {
     pub(crate) fn configure_duties(&mut self, duties: &mut LeaderDuties) {
         let now_ms = self.sentinel.now_ms();
         configure_alerts(&mut duties.alerts, &self.config, now_ms, &mut self.failures);
-        // One cannot be used, and the other goes on.
+        // Alerts go on where checks cannot be used, and the other way round.
         match CheckPlan::of(&self.config) {
             Ok(checks) => duties.probes.configure(checks, now_ms, &mut self.failures),
             Err(error) => self.failures.error(Failure::Config, &error),
@@ -161,7 +161,7 @@ impl Work {
                 }
             }
         });
-        // A name that is looked up and never found must not be waited for.
+        // A name look-up that never ends must not be waited for.
         runtime.shutdown_background();
     }
 
@@ -174,7 +174,7 @@ impl Work {
         std::future::pending().await
     }
 
-    /// Messages that are on their way may still arrive; then somebody else may lead.
+    /// Waits for messages under way, then leaves the lead to another process.
     async fn end(&mut self) {
         #[cfg(unix)]
         if let Some(duties) = &mut self.duties {
@@ -220,12 +220,12 @@ impl Work {
         }
     }
 
-    /// Publishes and collects, when it is time for it or somebody asks.
+    /// Publishes and collects, when it is time for it or a caller asks.
     fn look(&mut self, is_tick: bool, last: bool) {
         let question = self.mailbox.question();
         self.mailbox.state().last_turn = Some(Instant::now());
         if is_tick {
-            // Back in time: what is flushed then is new.
+            // When the clock was set back, slots after the new time are flushed again.
             self.flushed_ms = self.flushed_ms.min(self.sentinel.now_ms());
             self.sentinel.tick(self.sentinel.now_ms());
             self.reload();
@@ -237,7 +237,7 @@ impl Work {
         if wanted || every(self.published, self.config.every) {
             self.publish();
         }
-        // Who leads looks at the whole host all the time; others keep up slot by slot, and look when they are asked.
+        // The leader process collects all the time. Any other process collects slot by slot, and when it is asked.
         let leads = self.mailbox.state().leader;
         #[cfg(unix)]
         let alerts = self.duties.as_ref().is_some_and(|duties| duties.alerts.leads());
@@ -247,7 +247,7 @@ impl Work {
         if question.is_some() || !last && every(self.collected, period) {
             self.collect();
         }
-        // By its own time: who asks all the time must not keep it from that.
+        // Judging has an interval of its own, so that frequent questions do not delay it.
         if is_tick && alerts && !last && every(self.judged, self.config.every) {
             self.judged = Some(Instant::now());
             self.judge();
@@ -257,7 +257,7 @@ impl Work {
             && let Some(duties) = &mut self.duties
         {
             duties.alerts.read_from_leader();
-            // Not while anybody waits for the lock.
+            // The report is made before the lock is taken, so that no caller waits for it.
             let report = duties.alerts.report();
             self.mailbox.state().alerts = report;
         }
@@ -271,7 +271,7 @@ impl Work {
             self.mailbox.state().uptime = report;
             self.uptime_told = Some(Instant::now());
         }
-        // Who has asked has it by now; of many checks it is large.
+        // Callers have the report by now, and a report on many checks is large.
         #[cfg(unix)]
         if self.uptime_told.is_some_and(|told| told.elapsed() > KEEP_UPTIME_REPORT_FOR) {
             self.uptime_told = None;
@@ -291,7 +291,7 @@ impl Work {
         self.flush(last);
     }
 
-    /// Alerts, by what is known of the whole host.
+    /// Judges alerts by the view of the whole host.
     fn judge(&mut self) {
         #[cfg(unix)]
         if let (Some(duties), Some(view)) = (&mut self.duties, &self.view) {
@@ -309,7 +309,7 @@ impl Work {
         self.published = Some(Instant::now());
         let tenants = self.config.tenants;
         if self.config.flush.is_some() {
-            // By itself: what others can or cannot read has nothing to do with it.
+            // Flushing goes on also where blocks cannot be published.
             let changed = self.sentinel.rollup(&mut self.to_flush, tenants);
             let new = changed.into_iter().filter(|block| self.flushed_ms < block.from_ms());
             self.ending.extend(new.map(|block| (block.from_ms(), block)));
@@ -346,8 +346,8 @@ impl Work {
         }
     }
 
-    /// Tells those who ask how it stands. What others cannot read of this process, it does not answer for all: they would say
-    /// something else.
+    /// Puts the state of the thread into the mailbox. While this process cannot publish or collect, it does not answer for the host:
+    /// the other processes would give another answer.
     fn tell(&self) {
         let mut state = self.mailbox.state();
         state.failures = self.failures.clone();
@@ -376,7 +376,7 @@ impl Work {
         }
     }
 
-    /// What may change while it runs does: how often, how many tenants, where slots are flushed to.
+    /// Takes over the options that may change while the exporter runs: `every`, `tenants`, `flush`, alerts and uptime checks.
     fn reload(&mut self) {
         let Some(watch) = &mut self.watch else {
             return;
@@ -420,7 +420,7 @@ impl Work {
                 if file.uptime != before.uptime
                     && let Some(duties) = &mut self.duties
                 {
-                    // What the environment names goes on.
+                    // Checks that the environment names stay.
                     let next = Config { uptime: file.uptime.clone(), ..used.clone() };
                     let now_ms = self.sentinel.now_ms();
                     match next.checks_of_env().and_then(|next| Ok((CheckPlan::of(&next)?, next))) {
@@ -435,7 +435,7 @@ impl Work {
         }
     }
 
-    /// Writes the slots that have ended; all of them when it is the last time.
+    /// Writes the slots that have ended; all of them in the last turn.
     fn flush(&mut self, last: bool) {
         #[cfg(unix)]
         if let Some(flusher) = &mut self.flusher {
@@ -476,18 +476,18 @@ fn configure_alerts(alerts: &mut AlertDuties, config: &Config, now_ms: i64, fail
     }
 }
 
-/// Why it does something now.
+/// Reason for a turn of the thread.
 enum WakeReason {
     /// A second has passed.
     Tick,
-    /// Somebody wants something.
+    /// A caller has asked.
     Asked,
     /// A message or a probe has ended, or its time has come.
     #[cfg(unix)]
     Duty(DutyEvent),
 }
 
-/// However the thread ends, whoever waits for that is told.
+/// Marks the mailbox closed however the thread ends, so that no caller waits for it.
 struct CloseOnDrop<'a>(&'a Mailbox);
 
 impl Drop for CloseOnDrop<'_> {
