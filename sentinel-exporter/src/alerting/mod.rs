@@ -35,17 +35,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Alerts that are over and still shown.
+/// Resolved alerts that are still shown.
 const MAX_RECENT_ALERTS: usize = 20;
-/// How often what changes all the time is written down, while there is an alert.
+/// Interval at which the state of alerts is written, in ms, while there is an alert.
 const WRITE_EVERY_MS: i64 = 10_000;
 
-/// Names of what the journal holds; a sink's queue is `sink/` and its name.
+/// Keys of the journal. A sink's queue has the key `sink/` and its name.
 const STATE_KEY: &str = "state";
 const RECENT_KEY: &str = "recent";
 const SINK_KEY_PREFIX: &str = "sink/";
 
-/// What the leader of a service on a host does about alerts.
+/// Alerts of a service on a host, in its leader process.
 #[derive(Debug)]
 pub(crate) struct Alerting {
     service: String,
@@ -56,7 +56,7 @@ pub(crate) struct Alerting {
     recent: VecDeque<Alert>,
     journal: Journal,
     written_ms: i64,
-    /// Attempts so far: each has a number of its own.
+    /// Attempts so far: the number of the last one.
     tickets: u64,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Attempt {
 }
 
 impl Alerting {
-    /// Goes on where whoever led before has stopped.
+    /// Goes on where the last leader has stopped.
     pub(crate) fn open(place: &Place, plan: &AlertPlan) -> Result<Self, StoreError> {
         let journal = Journal::open(place, Name::Alerts)?;
         let values = journal.values();
@@ -89,7 +89,7 @@ impl Alerting {
         Ok(alerting)
     }
 
-    /// Other rules, other sinks: what waits for a sink that stays, waits on; a sink that has refused something is tried again.
+    /// Takes other rules and sinks. The queue of a sink that stays is kept, and a sink that has refused a message is tried again.
     pub(crate) fn configure(&mut self, plan: &AlertPlan) {
         self.alerts = plan.alerts.clone();
         self.sinks.clone_from(&plan.sinks);
@@ -112,12 +112,12 @@ impl Alerting {
             .collect();
     }
 
-    /// Judges what is known now, and writes down what follows before anybody can be told.
+    /// Judges the facts of now, and writes the result down before anybody can be told.
     ///
     /// # Errors
-    /// It could not be written down. People are told all the same, and may be told again by whoever leads next.
+    /// The result could not be written down. People are told all the same, and the next leader may tell them again.
     pub(crate) fn step(&mut self, now_ms: i64, facts: Option<&Facts>) -> Result<(), StoreError> {
-        // Of a copy: a defect in there must not cost what is known.
+        // The engine works on a copy: should it panic, the state is not lost.
         let (state, outcome) = self.alerts.step(self.state.clone(), now_ms, facts);
         self.state = state;
         let over = outcome.transitions.iter().filter(|transition| transition.resolves());
@@ -144,7 +144,7 @@ impl Alerting {
         self.journal.put(batch)
     }
 
-    /// What is to be sent now, and where. Each is to be followed by [`Alerting::done`].
+    /// The messages to send now. Each is to be followed by [`Alerting::done`].
     pub(crate) fn next(&mut self, now: Moment) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         for (sink, queue) in self.sinks.iter().zip(&mut self.queues) {
@@ -156,15 +156,15 @@ impl Alerting {
         attempts
     }
 
-    /// When it is worth asking again.
+    /// When a message is due next, since the thread started.
     pub(crate) fn wakes(&self) -> Option<Duration> {
         self.queues.iter().filter_map(Queue::wakes).min()
     }
 
-    /// What came of it. `random` is 0 to 1.
+    /// Takes the result of an attempt. `random` is 0 to 1.
     ///
     /// # Errors
-    /// It could not be written down: whoever leads next sends it again.
+    /// The result could not be written down: the next leader sends the message again.
     pub(crate) fn done(
         &mut self,
         ticket: u64,
@@ -172,7 +172,7 @@ impl Alerting {
         now: Moment,
         random: f64,
     ) -> Result<(), StoreError> {
-        // One that was given up meanwhile says nothing of what is on its way now.
+        // The result of an attempt that was given up says nothing of the one under way now.
         let Some(queue) = self.queues.iter_mut().find(|queue| queue.is_sending(ticket)) else {
             return Ok(());
         };
@@ -185,8 +185,8 @@ impl Alerting {
         self.journal.put(batch)
     }
 
-    /// Forgets sinks that are not configured here, when nobody wants to know any more what waits for them: while a service is
-    /// deployed, who leads next may be one that knows them.
+    /// Forgets the queues of sinks that are not configured here, once all their notices have expired: while a service is deployed,
+    /// the next leader may be a process that has such a sink.
     pub(crate) fn forget(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let known: Vec<String> = self.queues.iter().map(|queue| key(queue.name())).collect();
         let gone: Vec<(String, Option<Vec<u8>>)> = self
@@ -201,17 +201,17 @@ impl Alerting {
         if gone.is_empty() { Ok(()) } else { self.journal.put(gone) }
     }
 
-    /// Whether it is still this process that writes.
+    /// Whether this process still holds the journal.
     pub(crate) fn is_held(&mut self) -> bool {
         self.journal.is_held()
     }
 
-    /// Why what whoever led before has left could not be read.
+    /// The error when the last leader's journal could not be read.
     pub(crate) fn unread(&self) -> Option<&StoreError> {
         self.journal.unread()
     }
 
-    /// Bytes that whoever led before has left half written.
+    /// Bytes that the last leader has left half written.
     pub(crate) fn torn(&self) -> u64 {
         self.journal.torn()
     }
@@ -232,7 +232,7 @@ impl Alerting {
         report
     }
 
-    /// What the one that leads has written down.
+    /// The report as the leader has written it down.
     ///
     /// # Errors
     /// It cannot be read.
@@ -249,7 +249,7 @@ impl Alerting {
     }
 }
 
-/// What there is to do, checked and made.
+/// Rules and sinks, checked and made.
 #[derive(Debug, Clone)]
 pub(crate) struct AlertPlan {
     pub(crate) service: String,
@@ -258,7 +258,7 @@ pub(crate) struct AlertPlan {
 }
 
 impl AlertPlan {
-    /// Of what is configured, and sinks that code has made; `None` where there is neither.
+    /// The plan of a configuration, and of sinks that code has made; `None` where there is neither.
     pub(crate) fn of(config: &Config, made: &[Arc<dyn Sink>]) -> Result<Option<Self>, ConfigError> {
         let options = config.alerts.clone().or_else(|| (!made.is_empty()).then(AlertOptions::default));
         let Some((service, options)) = config.service.as_deref().zip(options) else { return Ok(None) };
@@ -277,7 +277,7 @@ fn key(sink: &str) -> String {
 }
 
 fn state(values: &JournalValues) -> State {
-    // What cannot be read back was not written by this version: what fires then fires anew.
+    // A state that cannot be read was written by another version: alerts that still fire, fire anew.
     values.get(STATE_KEY).and_then(|bytes| State::decode(bytes).ok()).unwrap_or_default()
 }
 

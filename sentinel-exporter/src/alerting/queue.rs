@@ -1,6 +1,6 @@
-//! The notices for one sink: in order, one at a time, tried again and again but not for ever, every one accounted for.
+//! The notices for one sink: in order, one at a time, each tried repeatedly until it expires, and each accounted for.
 //!
-//! Pure: what may be sent now, and what follows from how that went.
+//! Pure: the queue says which notice may be sent now, and takes the result.
 
 use crate::sink::Failed;
 use sentinel_core::alert::{Notice, SinkReport, SinkState};
@@ -9,15 +9,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Notices that wait at most, and their bytes.
+/// Most notices that wait, and their bytes.
 const MAX_WAITING: usize = 64;
 const MAX_WAITING_BYTES: usize = 1 << 20;
-/// Nobody wants to be told after so long.
+/// Age in ms at which a notice is dropped.
 const EXPIRES_AFTER_MS: i64 = 24 * 3_600_000;
-/// The first pause is random up to this, each further one up to twice as much.
+/// Upper bound of the first pause, which is random; it doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_mins(5);
-/// The other side may not ask for more.
+/// Longest pause that a receiver may ask for.
 const MAX_ASKED_PAUSE: Duration = Duration::from_hours(1);
 /// Attempts in a row that fail before a later message gets its turn.
 const ATTEMPTS_BEFORE_NEXT: u32 = 6;
@@ -39,7 +39,7 @@ impl Moment {
     }
 }
 
-/// Why a notice never got there.
+/// Reason why a notice was never delivered.
 #[derive(Debug, Clone, Copy)]
 enum LossReason {
     /// It is told together with a later one.
@@ -47,7 +47,7 @@ enum LossReason {
     Expired,
     Overflow,
     Refused,
-    /// It could not be read back.
+    /// The journal's bytes could not be read.
     Damaged,
 }
 
@@ -63,14 +63,14 @@ impl LossReason {
     }
 }
 
-/// One sink's.
+/// The queue of one sink.
 #[derive(Debug)]
 pub(crate) struct Queue {
     name: String,
     kind: String,
     pace: Duration,
     waiting: VecDeque<WaitingNotice>,
-    /// The first one is on its way, under this number.
+    /// Ticket of the attempt under way, which is of the first notice.
     sending: Option<u64>,
     /// Attempts in a row that failed.
     failed: u32,
@@ -91,7 +91,7 @@ impl WaitingNotice {
     }
 }
 
-/// What is told of it, and what survives a restart.
+/// Counts of the queue, as reported and kept over restarts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct QueueAccount {
@@ -129,15 +129,15 @@ impl Queue {
         &self.name
     }
 
-    /// Configured anew: one that has refused something is tried again.
+    /// Takes a changed sink. One that has refused a notice is tried again.
     pub(crate) fn configure(&mut self, kind: &str, pace: Duration) {
         (self.kind, self.pace) = (kind.into(), pace);
         (self.failed, self.not_before, self.account.disabled) = (0, Duration::ZERO, false);
-        // Wherever it was on its way to, that may be the wrong place: it is sent again, by the same id.
+        // The attempt under way may go to the wrong place: the notice is sent again, under the same id.
         self.sending = None;
     }
 
-    /// One more to tell.
+    /// Adds a notice.
     pub(crate) fn offer(&mut self, mut notice: Notice) {
         self.account.offered = self.account.offered.saturating_add(1);
         let (first, account) = (usize::from(self.sending.is_some()), &mut self.account);
@@ -160,7 +160,7 @@ impl Queue {
         self.bound();
     }
 
-    /// The oldest ones go first; not the one on its way, and not the last one.
+    /// Drops the oldest notices beyond the bounds; not the one under way, and not the last one.
     fn bound(&mut self) {
         let first = usize::from(self.sending.is_some());
         let bytes = |waiting: &VecDeque<WaitingNotice>| waiting.iter().map(|waiting| waiting.bytes).sum::<usize>();
@@ -172,7 +172,7 @@ impl Queue {
         }
     }
 
-    /// What is to be sent now; it is on its way then, until [`Queue::done`].
+    /// The notice to send now; it is under way until [`Queue::done`].
     pub(crate) fn next(&mut self, ticket: u64, now: Moment) -> Option<Arc<Notice>> {
         if self.sending.is_some() {
             return None;
@@ -188,7 +188,7 @@ impl Queue {
         if self.account.disabled || now.elapsed < self.not_before {
             return None;
         }
-        // It may be this message that is not taken, whatever it is that it says: the others get their turn.
+        // The receiver may refuse this very notice: the others get their turn.
         if self.failed >= ATTEMPTS_BEFORE_NEXT {
             self.waiting.rotate_left(usize::from(self.waiting.len() > 1));
         }
@@ -202,12 +202,12 @@ impl Queue {
         self.sending == Some(ticket)
     }
 
-    /// When it is worth asking again; `None` when something else has to happen first.
+    /// When a notice may be sent next; `None` when something else has to happen first.
     pub(crate) fn wakes(&self) -> Option<Duration> {
         (self.sending.is_none() && !self.account.disabled && !self.waiting.is_empty()).then_some(self.not_before)
     }
 
-    /// How that went. `random` is 0 to 1.
+    /// Takes the result of the attempt. `random` is 0 to 1.
     pub(crate) fn done(&mut self, result: Result<(), &Failed>, now: Moment, random: f64) {
         if self.sending.take().is_none() {
             return;
@@ -218,7 +218,7 @@ impl Queue {
             account.delivered = account.delivered.saturating_add(1);
             account.delivered_ms = Some(now.unix_ms);
             (account.last_error, account.retrying, account.disabled) = (None, false, false);
-            // What was left behind is next, in its order.
+            // Notices that were passed over come next, in order.
             self.waiting.make_contiguous().sort_by_key(|waiting| waiting.notice.at_ms);
             (self.failed, self.not_before) = (0, now.elapsed + self.pace);
             return;
@@ -233,7 +233,7 @@ impl Queue {
             self.failed = self.failed.saturating_add(1);
             account.retrying = true;
         } else {
-            // It may be this one: the others wait until somebody has looked.
+            // The receiver may refuse every notice: the others wait until the configuration changes.
             self.waiting.pop_front();
             account.lose(LossReason::Refused);
             (account.disabled, account.retrying) = (true, false);
@@ -255,7 +255,7 @@ impl Queue {
         report
     }
 
-    /// What whoever leads next goes on with. A message that is on its way is among them: it comes twice rather than never.
+    /// Bytes for the next leader. The notice under way is among them: it is sent twice rather than never.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let head = serde_json::to_vec(&QueueHead { kind: self.kind.clone(), account: self.account.clone() });
         let mut out = Vec::new();
@@ -267,7 +267,7 @@ impl Queue {
         out
     }
 
-    /// Goes on with it. One that was refused is tried again: somebody may have mended it.
+    /// Goes on with the bytes of the last leader. A sink that has refused a notice is tried again: it may have been mended.
     pub(crate) fn resume(&mut self, bytes: &[u8]) {
         let mut parts = parts(bytes);
         let head: Option<QueueHead> = parts.next().and_then(|head| serde_json::from_slice(head).ok());
@@ -284,13 +284,13 @@ impl Queue {
         *offered = (*offered).max(*delivered + dropped.values().sum::<u64>() + self.waiting.len() as u64);
     }
 
-    /// Nothing in it is worth to be told any more.
+    /// Whether all notices in these bytes have expired.
     pub(crate) fn is_over(bytes: &[u8], now_ms: i64) -> bool {
         let waiting = parts(bytes).skip(1).filter_map(|part| Notice::decode(part).ok());
         waiting.into_iter().all(|notice| now_ms.saturating_sub(notice.at_ms) > EXPIRES_AFTER_MS)
     }
 
-    /// As somebody else has written it, for who only wants to know.
+    /// The report from bytes that another process has written.
     pub(crate) fn read(name: &str, bytes: &[u8]) -> SinkReport {
         let head: Option<QueueHead> = parts(bytes).next().and_then(|head| serde_json::from_slice(head).ok());
         let QueueHead { kind, account } = head.unwrap_or_default();
@@ -307,7 +307,7 @@ struct QueueHead {
     account: QueueAccount,
 }
 
-/// What was written length by length.
+/// Parts that were written with their lengths.
 pub(super) fn parts(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_at_checked(4)?;

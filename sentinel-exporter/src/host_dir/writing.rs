@@ -53,7 +53,7 @@ pub(crate) fn lock(dir: BorrowedFd<'_>, temporary: Name, name: Name) -> Result<F
     if lock.is_at(dir, &name.to_string()) {
         Ok(lock)
     } else {
-        Err(StoreError::Lock { file: name.to_string(), why: "its file was removed at once" })
+        Err(StoreError::Lock { file: name.to_string(), why: "its file was removed as soon as it was made" })
     }
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn refused(name: Name, error: LockRefused) -> StoreError {
     let why = match error {
         LockRefused::Os(error) => return failed(name, "lock", error),
         LockRefused::Held => "another process holds it",
-        LockRefused::Full => "this process holds as many as it can",
+        LockRefused::Full => "this process holds as many locks as it can",
         LockRefused::Forking => "this process forks all the time",
     };
     StoreError::Lock { file: name.to_string(), why }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// Where the time of a probe went, in microseconds: each the sum over all redirects, so that together they are no more than the whole. `None` is what
-/// there was not, or what was not over when the probe was.
+/// Time of the parts of a probe, in microseconds: each the sum over all redirects, so that together they are at most the whole. A
+/// part is `None` when it did not happen, or had not ended when the probe did.
 ///
 /// ```
 /// let phases = sentinel_exporter::probe::Phases::default();
@@ -47,7 +47,7 @@ pub(super) fn add(phase: &mut Option<u32>, began: Instant, ended: Instant) {
     *phase = Some(phase.unwrap_or(0).saturating_add(more));
 }
 
-/// What connections are made by.
+/// Parts that make connections.
 pub(super) struct Dialer {
     pub(super) allow: Allow,
     pub(super) verify: Verify,
@@ -116,7 +116,7 @@ pub(super) fn cause(fault: Fault) -> Cause {
     }
 }
 
-/// Of a handshake: who hangs up in it does not agree on TLS.
+/// Cause of a failed handshake: a target that hangs up during it does not agree on TLS.
 fn tls_cause(fault: Fault) -> Cause {
     match cause(fault) {
         Cause::Protocol => Cause::Tls,

@@ -49,7 +49,7 @@ use verify::Verify;
 /// The longest timeout that a check can have.
 const MAX_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What all probes have in common.
+/// Options that all probes have in common.
 ///
 /// ```
 /// use sentinel_exporter::probe::ProbeOptions;
@@ -62,7 +62,7 @@ const MAX_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProbeOptions {
-    /// Where probes may go besides to public addresses. Default nowhere.
+    /// Addresses that probes may go to besides public ones. Default none.
     pub allow: Allow,
     /// A PEM file of at most 1 MiB with issuers that are believed besides Mozilla's list.
     pub ca_file: Option<PathBuf>,
@@ -90,7 +90,7 @@ pub struct Probed {
     pub result: CheckResult,
     /// When the certificate expires, Unix ms, believed or not; over redirects, the first one to do so.
     pub expires_ms: Option<i64>,
-    /// Where the time went.
+    /// Time of the parts of the probe.
     pub phases: Phases,
 }
 
@@ -151,7 +151,8 @@ impl Prober {
         Ok(Self(Arc::new(Dialer { allow: options.allow.clone(), verify, resolver })))
     }
 
-    /// Probes a check once; `at_ms` is when that is, Unix ms. It takes no longer than the check's timeout, and whoever drops it ends it.
+    /// Probes a check once; `at_ms` is the time of the probe, Unix ms. The probe takes no longer than the check's timeout, and ends
+    /// when the future is dropped.
     ///
     /// ```
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

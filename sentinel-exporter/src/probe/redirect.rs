@@ -1,14 +1,14 @@
-//! Where a redirect leads, and what is asked there: decided without a network.
+//! The target of a redirect, and the request to send there: decided without a network.
 
 use super::request::encoded;
 use sentinel_core::uptime::{Kind, Method, Target};
 
-/// What the next request is.
+/// The next request of a probe.
 #[derive(Debug, PartialEq)]
 pub(super) struct NextRequest {
     pub(super) target: Target,
     pub(super) method: Method,
-    /// It is another scheme, host or port.
+    /// Whether the target has another scheme, host or port than the last one.
     pub(super) elsewhere: bool,
 }
 
@@ -30,7 +30,8 @@ pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]
     Some(NextRequest { target, method, elsewhere })
 }
 
-/// The text of a header: spaces and what is not ASCII are percent-encoded, the fragment is not sent. What else no URL may have, `Target` refuses.
+/// The text of a header: spaces and bytes that are not ASCII are percent-encoded, the fragment is not sent. `Target` refuses any
+/// other byte that a URL may not have.
 fn written(location: &[u8]) -> String {
     let location = location.trim_ascii().split(|byte| *byte == b'#').next().unwrap_or_default();
     encoded(location.iter().copied(), |byte| byte == b' ' || !byte.is_ascii())

@@ -1,4 +1,5 @@
-//! One probe from its first connection to the last answer, over redirects; what it found is kept outside, so that a deadline does not take it away.
+//! One probe from its first connection to the last answer, over redirects. Its progress is kept outside, so that a deadline does
+//! not lose it.
 
 use super::hop::{Dialer, FirstByteStream, Phases, add, cause};
 use super::redirect::{NextRequest, follow, is_redirect};
@@ -15,11 +16,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a probe found so far.
+/// Progress of a probe.
 #[derive(Debug, Default)]
 pub(super) struct ProbeProgress {
     pub(super) phases: Phases,
-    /// Of the last answer.
+    /// Status of the last answer.
     pub(super) status: Option<u16>,
     /// Until the answer was complete.
     pub(super) latency: Option<Duration>,
@@ -106,7 +107,7 @@ impl ProbeRun<'_> {
             // The status is judged first: where it is wrong, the body changes nothing.
             if check.expect.needs_body() && check.expect.status.contains(status) {
                 match take(response.into_body(), &mut body).await {
-                    // What the cap cut off is not there; the conditions say whether that matters.
+                    // The rest beyond the cap is missing; the conditions say whether that matters.
                     Ok(()) | Err(Fault::TooLarge) => {}
                     Err(fault) => return Err(fault),
                 }

@@ -1,4 +1,4 @@
-//! Whose certificate it is, and what it says of its end: also where it is not believed.
+//! The check of a certificate, and the date when it expires, also of one that is not believed.
 
 use super::expiry::expires_ms;
 use crate::net::trust::{roots, versions};
@@ -30,14 +30,14 @@ impl Verify {
             .build()
             .map_err(|_| ConfigError::new("ca_file", "no issuers", "certificates of issuers"))?;
         let mut config = versions()?.with_webpki_verifier(Arc::clone(&strict)).with_no_client_auth();
-        // A resumed session shows no certificate: neither a renewed one nor one that is no longer believed would be seen. The library resumes none for
-        // another verifier either, and each connection has its own; that is not to be relied on.
+        // A resumed session shows no certificate: neither a renewed one nor one that is no longer believed would be seen. The
+        // library resumes none for another verifier either, and each connection has its own; that is not to be relied on.
         config.resumption = Resumption::disabled();
         Ok(Self { config, strict, schemes })
     }
 
-    /// For one connection, whose certificate's end is noted. Whoever is not strict takes any certificate for anybody's: what is sent then can be read
-    /// and answered by whoever is on the way. That is what `verify_tls = false` asks for.
+    /// TLS options of one connection, which note when its certificate expires. Without `strict` any certificate is taken for any
+    /// host: another machine on the way can read and answer the request. That is the meaning of `verify_tls = false`.
     pub(super) fn config(&self, strict: bool, seen: &SeenExpiry) -> Arc<ClientConfig> {
         let strict = strict.then(|| Arc::clone(&self.strict));
         let verifier = NotingVerifier { strict, schemes: Arc::clone(&self.schemes), seen: seen.clone() };
@@ -71,7 +71,7 @@ impl SeenExpiry {
     }
 }
 
-/// Notes the certificate, then asks the usual verifier, or nobody.
+/// Notes the certificate, then asks the usual verifier, or none.
 #[derive(Debug)]
 struct NotingVerifier {
     strict: Option<Arc<WebPkiServerVerifier>>,

@@ -88,7 +88,7 @@ impl Email {
         builder
             .date_now()
             .message_id(Some(id))
-            // So that nobody's absence notice answers it.
+            // So that no absence notice answers it.
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()))
             .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)

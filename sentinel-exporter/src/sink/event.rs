@@ -21,8 +21,8 @@ struct NoticeData<'a> {
     text: String,
 }
 
-/// The same bytes for the same notice, whenever it is tried: receivers may compare. What would be markup elsewhere is written by its
-/// number: a filter on the way must not take a tenant's id for an attack, and refuse it.
+/// The same bytes for the same notice at each attempt: receivers may compare. Characters that are markup elsewhere are written by
+/// their number: a filter on the way must not take a tenant's id for an attack, and refuse it.
 pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
     let message = notice.message();
     let event = NoticeEvent {

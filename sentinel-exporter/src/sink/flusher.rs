@@ -1,7 +1,8 @@
 //! Closed slots for other systems, a JSON line each: to the standard output, or to the end of a file.
 //!
-//! A line is one write, so lines of several processes do not mix in one file; through one pipe, such as a standard output that workers
-//! share, lines of more than 4 kB do. Nothing waits: what a full pipe does not take is lost and counted. A file that was moved away (rotated) is left for a new one.
+//! A line is one write, so lines of several processes do not mix in one file; through one pipe, such as a standard output that
+//! workers share, lines of more than 4 kB do. Nothing waits: a line that a full pipe does not take is lost and counted. When the
+//! file was moved away (rotated), the next line begins a new one.
 
 use super::flush::Flush;
 use crate::host_dir::FileIdentity;
@@ -24,10 +25,10 @@ pub enum FlushError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         kind: io::ErrorKind,
     },
-    /// It was not taken, or not all of it: the disk or the pipe is full, or the reader has gone.
+    /// The line was not written, or not all of it: the disk or the pipe is full, or the reader has gone.
     #[error("{target}: {written} of {bytes} bytes were written: {kind}")]
     Write {
         /// The file, `stdout` or `stderr`.
@@ -36,18 +37,18 @@ pub enum FlushError {
         written: usize,
         /// Bytes of the line.
         bytes: usize,
-        /// What the system said.
+        /// Error of the system.
         kind: io::ErrorKind,
     },
-    /// It is more than one line.
+    /// The text is more than one line.
     #[error("a line break at byte {at} is not allowed; allowed: one line")]
     NotALine {
-        /// Where.
+        /// Byte of the first line break.
         at: usize,
     },
 }
 
-/// Where lines go.
+/// Destination of the lines.
 #[derive(Debug)]
 enum LineTarget {
     Stdout,
@@ -186,7 +187,7 @@ impl Flusher {
         bytes.push(b'\n');
         let result = match (&self.file, &self.target) {
             (Some(open), _) => write_all(open.file.as_fd(), &bytes),
-            // Not the library's own handles: their locks may be held by whoever waits for a full pipe.
+            // Not the handles of the standard library: a thread that waits for a full pipe may hold their locks.
             (None, LineTarget::Stderr) => write_ready(rustix::stdio::stderr(), &bytes),
             (None, _) => write_ready(rustix::stdio::stdout(), &bytes),
         };
@@ -286,7 +287,7 @@ mod tests {
         let path = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let mut flusher = Flusher::new(Flush::File(path.clone()));
-        // Nobody reads: not a wait.
+        // No process reads: that is an error and not a wait.
         assert!(matches!(flusher.write("{}"), Err(FlushError::Open { .. })));
         let reader = openat(CWD, &path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
         let mut reader = File::from(reader);

@@ -1,7 +1,7 @@
-//! One request by HTTP/1.1, its answer, and what the answer means for a message.
+//! One request by HTTP/1.1, its answer, and the result for the message.
 //!
-//! No redirect is followed: it could lead a secret, or a request, to anybody. No proxy is taken from the environment. Nothing is
-//! decompressed. All of it has one deadline, and what is read has caps.
+//! No redirect is followed: it could lead a secret, or a request, to any host. No proxy is taken from the environment. Nothing is
+//! decompressed. One deadline holds for all of it, and the answer has caps.
 
 use super::address::Address;
 use super::{Failed, SEND_TIMEOUT};
@@ -17,9 +17,9 @@ use hyper::{Method, Request, StatusCode};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
-/// An answer's body explains what its head has said already: it is not waited for longer.
+/// Longest wait for a body: it only explains what the head has said already.
 const MAX_BODY_WAIT: Duration = Duration::from_secs(2);
-/// The longest wait that anybody may ask for.
+/// Longest pause that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Whether the body of an answer is read; its head always is.
@@ -36,7 +36,7 @@ pub(crate) struct HttpAnswer {
     pub(crate) status: StatusCode,
     /// For so long nothing should be sent.
     pub(crate) after: Option<Duration>,
-    /// What came of its body, where that was asked for.
+    /// Body, as far as it was asked for.
     pub(crate) body: Vec<u8>,
 }
 
@@ -117,7 +117,7 @@ fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
 }
 
 impl HttpAnswer {
-    /// What it means for a message; `word` is what more is known of a refusal.
+    /// Result for the message; `word` tells more about a refusal.
     pub(crate) fn judged(&self, word: Option<&str>) -> Result<(), Failed> {
         if self.status.is_success() {
             return Ok(());

@@ -60,18 +60,18 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Failed {
-    /// It may be taken later: it is tried again.
+    /// The message may be taken later: it is tried again.
     #[error("{why}")]
     Later {
-        /// What happened.
+        /// Reason, for people.
         why: String,
         /// Not before this has passed, as the other side has asked for.
         after: Option<Duration>,
     },
-    /// It is never taken: nothing more is sent there, until the configuration changes.
+    /// The receiver takes no message: nothing more is sent there, until the configuration changes.
     #[error("{why}")]
     Refused {
-        /// What happened.
+        /// Reason, for people.
         why: String,
     },
 }
@@ -83,7 +83,7 @@ impl From<Fault> for Failed {
     }
 }
 
-/// How a test alert went at a sink.
+/// Result of a test alert at a sink.
 ///
 /// ```
 /// use sentinel_exporter::sink::Tried;
@@ -94,15 +94,15 @@ impl From<Fault> for Failed {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tried {
-    /// What the sink is called.
+    /// Name of the sink.
     pub name: String,
-    /// What kind it is.
+    /// Kind of the sink, as `slack`.
     pub kind: String,
     /// Why it was not taken; `None` when it was.
     pub error: Option<String>,
 }
 
-/// A way to tell people, which anybody may implement. Called on the exporter's own runtime, one message at a time.
+/// A way to tell people; hosts may implement their own. Called on the exporter's own runtime, one message at a time.
 ///
 /// ```
 /// use sentinel_core::alert::Notice;
@@ -128,13 +128,13 @@ pub struct Tried {
 /// assert_eq!(Siren.pace(), std::time::Duration::ZERO);
 /// ```
 pub trait Sink: fmt::Debug + Send + Sync {
-    /// What it is called: unique among the sinks of a service, and the same after a restart.
+    /// Name of the sink: unique among the sinks of a service, and the same after a restart.
     fn name(&self) -> &str;
 
-    /// What kind it is, as `slack`.
+    /// Kind of the sink, as `slack`.
     fn kind(&self) -> &'static str;
 
-    /// Tries to send it, once. It is given up after 10 s, wherever it is then. It must not block the thread.
+    /// Tries to send a notice, once. The attempt is given up after 10 s, and must not block the thread.
     fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a>;
 
     /// The least time between two messages.

@@ -1,6 +1,6 @@
 //! Slack, by an incoming webhook: a message of blocks, and text for where blocks are not shown.
 //!
-//! Ids are data that anybody may choose. Every block is `plain_text`, in which nothing is a mention or a link; `& < >` are escaped
+//! Ids are chosen by users of the host. Every block is `plain_text`, in which nothing is a mention or a link; `& < >` are escaped
 //! everywhere, since Slack decodes them everywhere and begins all its markup with `<`.
 
 use super::address::Address;
@@ -13,13 +13,13 @@ use sentinel_core::alert::Notice;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What Slack takes: UTF-16 units of a header, of a section and of the text; blocks.
+/// Limits of Slack: UTF-16 units of a header, of a section and of the text; number of blocks.
 const MAX_HEADER_UNITS: usize = 150;
 const MAX_SECTION_UNITS: usize = 3_000;
 const MAX_TEXT_UNITS: usize = 3_000;
 const MAX_BLOCKS: usize = 50;
 
-/// What Slack says of a message that it does not take. Anything else that it says is not shown.
+/// Errors of Slack that are shown. No other text of its answer is.
 const WORDS: [&str; 18] = [
     "action_prohibited",
     "channel_is_archived",
@@ -41,7 +41,7 @@ const WORDS: [&str; 18] = [
     "user_not_found",
 ];
 
-/// Tells a Slack channel. Its address is a password.
+/// Sends notices to a Slack channel. Its address is a password.
 ///
 /// ```
 /// use sentinel_exporter::sink::{Secret, Sink, Slack, SlackConfig};

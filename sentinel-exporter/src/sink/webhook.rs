@@ -1,5 +1,5 @@
-//! Any program that takes JSON by HTTP, as [Standard Webhooks](https://www.standardwebhooks.com) says: the receiver can tell who has
-//! sent it, when, and that it has seen it before.
+//! Any program that takes JSON by HTTP, as [Standard Webhooks](https://www.standardwebhooks.com) says: the receiver can check the
+//! sender and the time, and recognise a message that it has seen.
 
 use super::address::Address;
 use super::config::WebhookConfig;
@@ -100,7 +100,7 @@ impl Sink for Webhook {
     }
 }
 
-/// What messages are signed with.
+/// Key that messages are signed with.
 #[derive(Clone)]
 pub(crate) struct Key(Hmac<Sha256>);
 

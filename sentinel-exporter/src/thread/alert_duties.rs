@@ -188,7 +188,11 @@ impl AlertDuties {
         self.plan.as_ref()?;
         let mut report = match self.running.get() {
             Some(alerting) => alerting.report(),
-            None => match self.read.clone().unwrap_or_else(|| Err("nobody has looked yet".into())) {
+            None => match self
+                .read
+                .clone()
+                .unwrap_or_else(|| Err("this process has not read the report of the leader yet".into()))
+            {
                 Ok(report) => report,
                 Err(why) => return Some(Err(why)),
             },

@@ -155,7 +155,7 @@ impl Drop for Process {
     }
 }
 
-/// What came: by notice, what it said, and how often it came.
+/// Notices that came, one line each: its id, then what it says.
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn listen() -> (String, Told) {

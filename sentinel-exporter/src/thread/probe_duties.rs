@@ -9,7 +9,7 @@ use sentinel_core::alert::{Facts, State};
 use sentinel_core::uptime::{Cause, Check, CheckResult, Outcome, UptimeReport};
 use std::time::{Duration, Instant};
 
-/// How long a report that was read from the leader's log is told again, before it is read anew.
+/// Time for which a report that was read from the leader's log is told again, before it is read anew.
 const REUSE_REPORT_FOR: Duration = Duration::from_secs(1);
 /// Shortest interval that a report expects between two probes: three times as long without one is worth a note.
 const MIN_SILENCE_MS: i64 = 60_000;
@@ -185,7 +185,7 @@ impl ProbeDuties {
             (Some(probing), _) => probing.report(now_ms),
             (None, Some(Ok(report))) => report.clone(),
             (None, Some(Err(why))) => return Some(Err(why.clone())),
-            (None, None) => return Some(Err("nobody has looked yet".into())),
+            (None, None) => return Some(Err("this process has not read the report of the leader yet".into())),
         };
         report.note =
             self.running.hindrance().cloned().or_else(|| (!report.leader).then(|| silence(&report)).flatten());
@@ -198,12 +198,13 @@ fn silence(report: &UptimeReport) -> Option<String> {
     let watched = || report.checks.iter().filter(|check| !check.paused);
     let expected_ms = i64::from(watched().map(|check| check.interval_ms).min()?).max(MIN_SILENCE_MS);
     let Some(began) = watched().filter_map(|check| check.last.map(|last| last.at_ms)).max() else {
-        return Some("nobody has probed yet".into());
+        return Some("no probe has ended yet".into());
     };
     let silent_ms = report.as_of.saturating_sub(began);
     let minutes = silent_ms / 60_000;
-    (silent_ms > 3 * expected_ms)
-        .then(|| format!("nobody has probed for {minutes} minutes: have all processes of the service the same checks?"))
+    (silent_ms > 3 * expected_ms).then(|| {
+        format!("no probe has ended for {minutes} minutes: do all processes of the service have the same checks?")
+    })
 }
 
 /// A result during which this process was stalled for `stalled`: a target that may have answered in time is not called late.
@@ -268,11 +269,11 @@ mod tests {
         let _ = uptime.configure(Checks::new(vec![check("a", false), check("b", true)]).unwrap(), 0);
         let _ = uptime.record("a", 60_000, CheckResult::up(60_000, 60_000), None);
         assert_eq!(silence(&uptime.report(240_000)), None);
-        assert!(silence(&uptime.report(240_001)).unwrap().starts_with("nobody has probed for 3 minutes"));
+        assert!(silence(&uptime.report(240_001)).unwrap().starts_with("no probe has ended for 3 minutes"));
         assert_eq!(silence(&Uptime::default().report(i64::MAX)), None);
         let mut uptime = Uptime::default();
         let _ = uptime.configure(Checks::new(vec![check("a", false)]).unwrap(), 0);
-        assert_eq!(silence(&uptime.report(0)).as_deref(), Some("nobody has probed yet"));
+        assert_eq!(silence(&uptime.report(0)).as_deref(), Some("no probe has ended yet"));
     }
 
     #[test]

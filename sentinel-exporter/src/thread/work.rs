@@ -391,7 +391,7 @@ impl Work {
                     (config.service.clone(), config.dir.clone(), config.state_dir.clone(), config.budget)
                 };
                 if fixed(file) != fixed(&before) {
-                    let note = "service, dir, state_dir and budget hold from the next start on";
+                    let note = "changes of service, dir, state_dir and budget take effect at the next start";
                     self.failures.error(Failure::Config, &note);
                 }
                 if file.every != before.every {

@@ -1,5 +1,5 @@
-//! What probes have found, on disk before it is told: every result in a log that is only ever appended to, in parts, so that a part
-//! that has grown can be made anew without a pause that anybody notices.
+//! The log of probe results: a result is on disk before anybody is told of it. The log is only appended to, in parts, so that a part
+//! that has grown can be made anew without a noticeable pause.
 //!
 //! ```text
 //! SNTL 1 0 0 0 │ frame: entry… │ frame …
@@ -20,17 +20,17 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 const FILE_HEADER: FileHeader = *b"SNTL\x01\0\0\0";
-/// Files, each of a part of the checks.
+/// Number of files; each holds a part of the checks.
 const PART_COUNT: u8 = 16;
-/// The one that holds what is known of all together.
+/// The part that holds the state of all checks together.
 const SHARED_PART: u8 = 0;
-/// A file is made anew when it is larger than this, and than twice what it held when it was made.
+/// A file is made anew when it is larger than this, and than so many times its size when it was made last.
 const REWRITE_ABOVE_BYTES: usize = 16 << 10;
 const REWRITE_FACTOR: usize = 2;
-/// A part that could not be written is tried again after so long.
+/// Time in ms after which a part that could not be written is tried again.
 const RETRY_AFTER_MS: u64 = 10_000;
 
-/// The log of a host; whoever has it is the only one who writes.
+/// The log of a host. The process that holds it is the only one that writes.
 #[derive(Debug)]
 pub(crate) struct ResultLog {
     place: Place,
@@ -46,19 +46,19 @@ struct LogPart {
     file: AppendOnlyFile,
     /// Numbers of the checks that are named in the file.
     numbers: HashMap<String, u32>,
-    /// Its length when it was made, or would be now.
+    /// Bytes of the file when it was made last, or would be made now.
     made: usize,
-    /// What comes with the next frame.
+    /// Entries of the next frame.
     pending: Vec<u8>,
-    /// When it could not be written last, Unix ms.
+    /// When a write failed last, Unix ms.
     failed_ms: Option<i64>,
 }
 
 impl ResultLog {
-    /// Opens it, and gives `uptime`, which has its checks, what was found of them.
+    /// Opens the log, and gives its results to `uptime`, which has the checks.
     ///
     /// # Errors
-    /// Another process has it, or there is no place for it.
+    /// Another process holds the log, or the directory cannot be used.
     pub(crate) fn open(place: &Place, uptime: &mut Uptime) -> Result<Self, StoreError> {
         let OpenedDir { fd: dir, .. } = place.open()?;
         let flags = OFlags::RDONLY | OFlags::CREATE | OPEN_FLAGS;
@@ -69,7 +69,7 @@ impl ResultLog {
         for part in 0..PART_COUNT {
             let name = Name::Checks { part };
             let mut reading = LogReader::default();
-            // What cannot be read now must not be made anew: 90 days are in it. Whoever leads tries again.
+            // A file that cannot be read must not be made anew: it holds 90 days. The next attempt to lead tries again.
             let (file, torn) = AppendOnlyFile::open(&log.dir, name, FILE_HEADER, |frame| reading.take(frame, uptime))?;
             log.torn += torn;
             shared = reading.shared.or(shared);
@@ -81,7 +81,7 @@ impl ResultLog {
             let Some(bytes) = uptime.encode(check) else { continue };
             let part = &mut log.parts[usize::from(part_of(check))];
             part.made += bytes.len();
-            // When it came to be is known from here on.
+            // A new check is written at once, so that its start is known later.
             if !part.numbers.contains_key(check) {
                 part.check(2, check, &bytes);
             }
@@ -89,10 +89,10 @@ impl ResultLog {
         Ok(log)
     }
 
-    /// What another process has written, up to now.
+    /// Reads what another process has written until now.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The log cannot be read.
     pub(crate) fn read(place: &Place, uptime: &mut Uptime) -> Result<(), StoreError> {
         let OpenedDir { fd: dir, .. } = place.open()?;
         let mut shared = None;
@@ -105,12 +105,12 @@ impl ResultLog {
         Ok(())
     }
 
-    /// Bytes that were lost because whoever wrote them did not come to their end.
+    /// Bytes that were lost because the process that wrote them ended.
     pub(crate) fn torn(&self) -> u64 {
         self.torn
     }
 
-    /// Whether this process still is the one that writes.
+    /// Whether this process still holds the log.
     pub(crate) fn is_held(&mut self) -> bool {
         let Ok(OpenedDir { fd: dir, .. }) = self.place.open() else { return false };
         self.parts.iter_mut().for_each(|part| part.file.look(&dir));
@@ -125,34 +125,34 @@ impl ResultLog {
         part.pending.extend_from_slice(&result.to_bytes());
     }
 
-    /// Notes where a check stands.
+    /// Notes the state of a check.
     pub(crate) fn state(&mut self, check: &str, uptime: &Uptime) {
         if let Some(bytes) = uptime.encode_state(check) {
             self.part_of(check).check(5, check, &bytes);
         }
     }
 
-    /// Notes that failures since then were this side's own.
+    /// Notes that failures since then were caused by this host's own network.
     pub(crate) fn disown(&mut self, since_ms: i64) {
         for part in self.parts.iter_mut().filter(|part| !part.numbers.is_empty()) {
             part.entry(3).extend_from_slice(&since_ms.to_le_bytes());
         }
     }
 
-    /// Notes what is known of all checks together.
+    /// Notes the state of all checks together.
     pub(crate) fn shared(&mut self, uptime: &Uptime) {
         self.parts[usize::from(SHARED_PART)].shared(uptime);
     }
 
-    /// Writes what was noted. What could not be written is, with the next: the whole part is made anew then.
+    /// Writes all notes. A part that could not be written is made anew with the next notes.
     ///
     /// # Errors
-    /// Why the last that failed did.
+    /// The last error.
     pub(crate) fn write(&mut self, uptime: &Uptime, now_ms: i64) -> Result<(), StoreError> {
         let mut done = Ok(());
         for (at, part) in self.parts.iter_mut().enumerate().filter(|(_, part)| !part.pending.is_empty()) {
             let mut frame = std::mem::take(&mut part.pending);
-            // A disk that is full is not asked for a whole part with every result.
+            // A full disk is not asked for a whole part with every result.
             if part.failed_ms.is_some_and(|failed| now_ms.abs_diff(failed) < RETRY_AFTER_MS) {
                 continue;
             }
@@ -164,7 +164,7 @@ impl ResultLog {
             };
             part.failed_ms = written.is_err().then_some(now_ms);
             if let Err(error) = written {
-                // Whatever comes next has to bring it along.
+                // The next write has to bring these notes along.
                 part.file = AppendOnlyFile::new(part.name, FILE_HEADER);
                 done = Err(error);
             }
@@ -172,16 +172,16 @@ impl ResultLog {
         done
     }
 
-    /// Makes everything anew: other checks are configured.
+    /// Makes all files anew, for other checks.
     ///
     /// # Errors
-    /// Why the last that failed did.
+    /// The last error.
     pub(crate) fn renew(&mut self, uptime: &Uptime) -> Result<(), StoreError> {
         let mut done = Ok(());
         for (at, part) in self.parts.iter_mut().enumerate() {
             let renewed = part.renew(at as u8, &self.dir, uptime);
             if renewed.is_err() {
-                // The checks have other numbers now than in the file that is there.
+                // The numbers of the checks differ now from those in the file.
                 part.file = AppendOnlyFile::new(part.name, FILE_HEADER);
             }
             done = renewed.and(done);
@@ -237,7 +237,7 @@ impl LogPart {
         out.extend_from_slice(&bytes);
     }
 
-    /// A new file, a frame a check: each is as small as what it holds.
+    /// Makes the file anew, with a frame for each check.
     fn renew(&mut self, at: u8, dir: &OwnedFd, uptime: &Uptime) -> Result<(), StoreError> {
         self.numbers.clear();
         let mut frames = Vec::new();
@@ -270,11 +270,11 @@ fn part_of(check: &str) -> u8 {
 }
 
 fn resume(uptime: &mut Uptime, shared: Option<&[u8]>) {
-    // What cannot be read back was not written by this version: an outage that goes on is found anew.
+    // A state that cannot be read was written by another version: an outage that goes on is found anew.
     let _ = shared.map(|bytes| uptime.restore_shared(bytes));
 }
 
-/// What a file has said so far.
+/// Content of a file so far.
 #[derive(Debug, Default)]
 struct LogReader {
     names: Vec<String>,
@@ -308,9 +308,9 @@ impl LogReader {
             let name = |number: u32| self.names.get(number as usize).map(String::as_str).unwrap_or_default();
             match entry {
                 LogEntry::Name(name) => self.names.push(name.into()),
-                // A check that is configured no more is nobody's.
+                // Results of checks that are not configured any more are dropped.
                 LogEntry::Result(number, result) => _ = uptime.replay(name(number), result),
-                // What cannot be read back was not written by this version: its history begins anew.
+                // A history that cannot be read was written by another version: it begins anew.
                 LogEntry::Check(number, bytes) => _ = uptime.restore(name(number), bytes),
                 LogEntry::State(number, bytes) => _ = uptime.restore_state(name(number), bytes),
                 LogEntry::Disown(since_ms) => self.names.iter().for_each(|name| uptime.disown_of(name, since_ms)),

@@ -1,17 +1,17 @@
-//! What must be known to send and by nobody else: addresses that are passwords, keys, passwords.
+//! Secrets: addresses that are passwords, keys, passwords.
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::path::PathBuf;
 
-/// Bytes of a secret that is read from a file.
+/// Most bytes of a secret that is read from a file.
 const MAX_SECRET_BYTES: u64 = 16 << 10;
-/// What an error says instead of a secret.
+/// Text that stands for a secret in errors.
 pub(crate) const HIDDEN: &str = "a value that is not shown";
 
-/// Text that is in no log, no error and no `Debug` output. In a configuration it is the text itself, or where it stands:
-/// `{ env = "SLACK_URL" }`, `{ file = "/run/secrets/slack" }`.
+/// Text that is in no log, no error and no `Debug` output. A configuration has the text itself, or its place: `{ env = "SLACK_URL"
+/// }`, `{ file = "/run/secrets/slack" }`.
 ///
 /// ```
 /// use sentinel_exporter::sink::Secret;
@@ -25,7 +25,7 @@ pub(crate) const HIDDEN: &str = "a value that is not shown";
 pub struct Secret(String);
 
 impl Secret {
-    /// Of this text.
+    /// Makes a secret of this text.
     ///
     /// ```
     /// use sentinel_exporter::sink::Secret;
@@ -36,7 +36,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for who sends.
+    /// The text, for the code that sends it.
     ///
     /// ```
     /// # use sentinel_exporter::sink::Secret;
@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// A password of digits is a number to who reads it.
+/// Error of a value that is not text: a password of digits is read as a number.
 fn not_text<E: de::Error>() -> E {
     E::custom(format_args!("{HIDDEN}, expected text, {{ env = \"NAME\" }} or {{ file = \"/path\" }}"))
 }
