@@ -235,7 +235,7 @@ impl Alerting {
     /// The report as the leader has written it down.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The journal cannot be read.
     pub(crate) fn read(place: &Place, plan: &AlertPlan) -> Result<AlertsReport, StoreError> {
         let values = Journal::read(place, Name::Alerts)?;
         let mut report = AlertsReport::new(&plan.service, &state(&values));

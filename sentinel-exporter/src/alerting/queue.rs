@@ -42,7 +42,7 @@ impl Moment {
 /// Reason why a notice was never delivered.
 #[derive(Debug, Clone, Copy)]
 enum LossReason {
-    /// It is told together with a later one.
+    /// A later notice tells both.
     Combined,
     Expired,
     Overflow,
@@ -425,7 +425,7 @@ mod tests {
         assert_eq!(next.next(1, Moment::new(Duration::ZERO, 0)).unwrap().at_ms, 2);
     }
 
-    /// A message that is never taken, for whatever it says, keeps nobody else from being told.
+    /// A message that is never taken does not keep the others waiting.
     #[test]
     fn one_that_is_never_taken_lets_the_others_pass() {
         let mut queue = Queue::new("ops", "email", Duration::ZERO);
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!((account(&queue), queue.waiting[0].notice.at_ms), ((3, 2, 0, 1), 1));
     }
 
-    /// What was left behind is told first when the sink takes something, in the order in which it happened.
+    /// Notices that were passed over are told first when the sink takes something, in the order in which they happened.
     #[test]
     fn what_was_left_behind_is_next() {
         let mut queue = Queue::new("ops", "email", Duration::ZERO);
