@@ -1,18 +1,19 @@
 //! DECIDE: the verdict of one window, for errors or for latency.
 
-use super::judge::Learning;
+use super::learning::Learning;
 use super::rules::{
-    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_RATE, COLD_S, ENDPOINT_ERRORS, ENDPOINT_TENANTS, ENDPOINT_TRAFFIC, FEW_TENANTS,
-    FLEET_ERRORS, FLEET_RATIO, GATE, GATE_PER_LOG_K, GATE_REST, MAX_CULPRITS, MIN_ERRORS, MIN_RATIO, SURGE,
-    SURGE_AFTER_S, Sums, explains, log_ratio,
+    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_RATE, COLD_S, Comparison, ENDPOINT_ERRORS, ENDPOINT_TENANTS, ENDPOINT_TRAFFIC,
+    FEW_TENANTS, FLEET_ERRORS, FLEET_RATIO, GATE, GATE_PER_LOG_K, GATE_REST, MAX_CULPRITS, MIN_ERRORS, MIN_RATIO,
+    SURGE, SURGE_AFTER_S, explains, log_ratio,
 };
 use super::{Finding, Kind};
-use crate::baseline::{Keys, REST, Side};
-use crate::dictionary::Dictionary;
-use crate::endpoint;
-use crate::lookup::{ByName, ByNumber};
-use crate::packed::Packed;
-use crate::tails::{PSEUDO_REQUESTS, TAIL};
+use crate::baseline::latency_tails::{PSEUDO_REQUESTS, TAIL};
+use crate::baseline::lookup::{ByName, ByNumber};
+use crate::baseline::slot_counts::{Observed, Side};
+use crate::baseline::{Keys, REST};
+use crate::block::dictionary::Dictionary;
+use crate::block::packed::Packed;
+use crate::event::endpoint;
 use crate::window::Window;
 use std::sync::Arc;
 
@@ -53,9 +54,8 @@ pub(crate) struct Case<'a> {
 
 impl Case<'_> {
     /// Requests and bad ones of a tenant.
-    pub(crate) fn tenant(&self, i: u32) -> (f64, f64) {
-        let tally = self.scene.tenants.window(self.w, i);
-        (f64::from(tally.n), f64::from(tally.bad(self.side)))
+    pub(crate) fn tenant(&self, i: u32) -> Observed<f64> {
+        self.scene.tenants.window(self.w, i).on(self.side).exact()
     }
 
     /// A tenant's own expected rate, without the surge cap.
@@ -73,8 +73,7 @@ impl Case<'_> {
         if i == REST {
             return self.learning.p0;
         }
-        let (n, e) = self.scene.tenants.base(self.side, self.w, i);
-        (e + PSEUDO_REQUESTS * self.learning.p0) / (n + PSEUDO_REQUESTS)
+        self.drawn_in(self.scene.tenants.base(self.side, self.w, i))
     }
 
     /// x and the gate's x of a tenant: capped, so that the surge of a chronic failer is new.
@@ -87,29 +86,32 @@ impl Case<'_> {
         if self.learning.clock_s < SURGE_AFTER_S {
             return (x, gate);
         }
-        let errors = self.scene.tenants.base(self.side, self.w, i).1;
+        let errors = self.scene.tenants.base(self.side, self.w, i).bad;
         let cap = (SURGE * errors / self.learning.clock_s * self.span).max(n * p0);
         (x.min(cap), gate.min(cap))
     }
 
     /// Requests and bad ones of an endpoint, and what was expected of it.
-    pub(crate) fn endpoint(&self, i: u32) -> Sums {
-        let tally = self.scene.endpoints.window(self.w, i);
-        let n = f64::from(tally.n);
-        Sums { e: f64::from(tally.bad(self.side)), x: n * self.endpoint_rate(i), n }
+    pub(crate) fn endpoint(&self, i: u32) -> Comparison {
+        let Observed { requests: n, bad: e } = self.scene.endpoints.window(self.w, i).on(self.side).exact();
+        Comparison { e, x: n * self.endpoint_rate(i), n }
     }
 
     fn endpoint_rate(&self, i: u32) -> f64 {
         if self.side == Side::Latency {
             return TAIL;
         }
-        let (n, e) = self.scene.endpoints.base(self.side, self.w, i);
-        (e + PSEUDO_REQUESTS * self.learning.p0) / (n + PSEUDO_REQUESTS)
+        self.drawn_in(self.scene.endpoints.base(self.side, self.w, i))
+    }
+
+    /// A baseline's rate, drawn towards the fleet's by twenty requests.
+    fn drawn_in(&self, base: Observed<f64>) -> f64 {
+        (base.bad + PSEUDO_REQUESTS * self.learning.p0) / (base.requests + PSEUDO_REQUESTS)
     }
 
     /// A chronic failer: was bad at five times the fleet's rate before.
     pub(crate) fn is_chronic(&self, i: u32) -> bool {
-        let errors = self.scene.tenants.base(self.side, self.w, i).1;
+        let errors = self.scene.tenants.base(self.side, self.w, i).bad;
         errors >= CHRONIC_ERRORS && self.own_rate(i) >= CHRONIC_RATIO * self.learning.p0
     }
 
@@ -129,16 +131,16 @@ impl Case<'_> {
         if !enough {
             return Finding::QUIET;
         }
-        let (mut all, mut active) = (Sums::default(), 0_usize);
-        let mut suspects: Vec<(u32, Sums, f64)> = Vec::new();
+        let (mut all, mut active) = (Comparison::default(), 0_usize);
+        let mut suspects: Vec<(u32, Comparison, f64)> = Vec::new();
         for i in 0..keys.len() as u32 {
-            let (n, e) = self.tenant(i);
+            let Observed { requests: n, bad: e } = self.tenant(i);
             if n == 0.0 {
                 continue;
             }
             let (x, gate) = self.expected(i, n);
-            let own = Sums { e, x, n };
-            all = Sums { e: all.e + e, x: all.x + x, n: all.n + n };
+            let own = Comparison { e, x, n };
+            all = Comparison { e: all.e + e, x: all.x + x, n: all.n + n };
             active += 1;
             if e >= MIN_ERRORS && e >= MIN_RATIO * gate && !self.is_reserved(i) {
                 suspects.push((i, own, log_ratio(e, gate)));
@@ -155,9 +157,9 @@ impl Case<'_> {
         }
         let found =
             Finding { window: self.w, all, culprits: suspects.iter().map(|(i, ..)| *i).collect(), ..Finding::QUIET };
-        let mut group = Sums::default();
+        let mut group = Comparison::default();
         for (j, (_, own, _)) in suspects.iter().take(MAX_CULPRITS).enumerate() {
-            group = Sums { e: group.e + own.e, x: group.x + own.x, n: group.n + own.n };
+            group = Comparison { e: group.e + own.e, x: group.x + own.x, n: group.n + own.n };
             if let Some(share) = explains(group, all, self.phi) {
                 let mut tenants: Vec<u32> = suspects[..=j].iter().map(|(i, ..)| *i).collect();
                 tenants.sort_unstable();
@@ -191,22 +193,22 @@ impl Case<'_> {
     }
 
     /// The sums of all but those with the largest excess: five of many tenants, one of few.
-    fn rest(&self, all: Sums) -> Sums {
+    fn rest(&self, all: Comparison) -> Comparison {
         let keys = self.scene.tenants;
         let id = |i: u32| self.scene.ids.id(*keys.key(i));
-        let (mut excesses, mut known): (Vec<(f64, u32, Sums)>, usize) = (Vec::new(), 0);
+        let (mut excesses, mut known): (Vec<(f64, u32, Comparison)>, usize) = (Vec::new(), 0);
         for i in 0..keys.len() as u32 {
-            let (n, e) = self.tenant(i);
+            let Observed { requests: n, bad: e } = self.tenant(i);
             if n == 0.0 {
-                known += usize::from(keys.base(self.side, self.w, i).0 > 0.0);
+                known += usize::from(keys.base(self.side, self.w, i).requests > 0.0);
                 continue;
             }
             let x = self.expected(i, n).0;
-            excesses.push((e - x, i, Sums { e, x, n }));
+            excesses.push((e - x, i, Comparison { e, x, n }));
         }
         let dropped = if excesses.len() + known >= FEW_TENANTS { 5 } else { 1 };
         excesses.sort_unstable_by(|(a, i, _), (b, j, _)| b.total_cmp(a).then_with(|| id(*i).cmp(id(*j))));
-        excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Sums {
+        excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Comparison {
             e: rest.e - own.e,
             x: rest.x - own.x,
             n: rest.n - own.n,
@@ -215,19 +217,19 @@ impl Case<'_> {
 
     /// The endpoint with the largest excess, when it explains the errors and fails for three tenants at least: its sums, those
     /// of all endpoints, and its share of the excess. (A latency that is unusual for its tenant may be usual for its endpoint.)
-    fn failing_everywhere(&self, gate: f64) -> Option<(u32, Sums, Sums, f64)> {
+    fn failing_everywhere(&self, gate: f64) -> Option<(u32, Comparison, Comparison, f64)> {
         let keys = self.scene.endpoints;
-        let mut all = Sums::default();
-        let mut top: Option<(u32, Sums)> = None;
+        let mut all = Comparison::default();
+        let mut top: Option<(u32, Comparison)> = None;
         for i in 0..keys.len() as u32 {
             let own = self.endpoint(i);
-            all = Sums { e: all.e + own.e, x: all.x + own.x, n: all.n + own.n };
+            all = Comparison { e: all.e + own.e, x: all.x + own.x, n: all.n + own.n };
             let suspect = own.e >= MIN_ERRORS
                 && own.e >= MIN_RATIO * own.x
                 && log_ratio(own.e, own.x) >= gate
                 && !endpoint::is_reserved(keys.key(i));
             let excess = own.e - own.x;
-            let ahead = |(other, sums): (u32, Sums)| {
+            let ahead = |(other, sums): (u32, Comparison)| {
                 excess.total_cmp(&(sums.e - sums.x)).then_with(|| keys.key(other).cmp(keys.key(i))).is_gt()
             };
             if suspect && top.is_none_or(ahead) {
@@ -238,8 +240,8 @@ impl Case<'_> {
         let share = explains(own, all, self.phi)?;
         let mut witnesses: Vec<u64> = Vec::new();
         for block in self.scene.blocks(keys.slots(self.w)) {
-            if let Ok(at) = block.head.endpoints.binary_search_by(|row| row.name.cmp(keys.key(i))) {
-                let row = &block.head.endpoints[at];
+            if let Ok(at) = block.summary.endpoints.binary_search_by(|row| row.name.cmp(keys.key(i))) {
+                let row = &block.summary.endpoints[at];
                 witnesses.extend(if self.side == Side::Errors { &row.failing } else { &row.lagging });
             }
         }
@@ -257,10 +259,10 @@ impl Case<'_> {
             let Some(row) = block.rows.find(number) else {
                 continue;
             };
-            requests = row.sums.counts[0].saturating_add(requests);
-            errors = row.sums.counts[1].saturating_add(errors);
+            requests = row.sums.counts.requests.saturating_add(requests);
+            errors = row.sums.counts.errors.saturating_add(errors);
             for cell in row.endpoints() {
-                let name = &block.head.endpoints[usize::from(cell.endpoint)].name;
+                let name = &block.summary.endpoints[usize::from(cell.endpoint)].name;
                 let (n, e) = (u64::from(cell.requests), u64::from(cell.errors));
                 match cells.iter_mut().find(|(known, ..)| *known == name) {
                     Some(known) => (known.1, known.2) = (known.1.saturating_add(n), known.2.saturating_add(e)),

@@ -2,18 +2,21 @@
 
 use super::decide::{Case, Scene};
 use super::judge::{Judge, Moment};
+use super::sentence::{Evidence, sentence};
 use super::{Finding, Kind, Verdict};
-use crate::baseline::{Horizon, Keys, REST, Side, Tally};
-use crate::dictionary::{Dictionary, NOBODY, Number};
-use crate::head::MAX_ENDPOINTS;
-use crate::histogram::{HALVES, count_above_of, half_lower_us, last_bucket_of};
-use crate::lookup::{ByName, ByNumber};
-use crate::packed::Packed;
-use crate::slot::{SlowLine, WEIGHTS};
-use crate::stripe::Grid;
-use crate::tails::{first_line, halves_of};
-use crate::tenant::{UNATTRIBUTED, shown};
-use crate::text::{Evidence, sentence};
+use crate::baseline::horizon::Horizon;
+use crate::baseline::latency_tails::{first_line, halves_of};
+use crate::baseline::lookup::{ByName, ByNumber};
+use crate::baseline::slot_counts::{KeyCounts, Side};
+use crate::baseline::{Keys, REST};
+use crate::block::dictionary::{Dictionary, NOBODY, Number};
+use crate::block::packed::Packed;
+use crate::block::summary::MAX_ENDPOINTS;
+use crate::event::tenant::{UNATTRIBUTED, shown};
+use crate::slot::histogram::{HALVES, HalfCell, count_above_of, half_lower_us, last_bucket_of};
+use crate::slot::table::SlowLine;
+use crate::slot::weights::Counts;
+use crate::util::grid::Grid;
 use crate::window::Window;
 use ahash::RandomState;
 use std::sync::Arc;
@@ -107,8 +110,8 @@ impl Fleet {
         self.endpoints.clear_open();
         for block in open {
             let (tenants, endpoints) = self.tallies(block, ids);
-            self.tenants.add_open(block.head.source, tenants);
-            self.endpoints.add_open(block.head.source, endpoints);
+            self.tenants.add_open(block.summary.source, tenants);
+            self.endpoints.add_open(block.summary.source, endpoints);
         }
     }
 
@@ -122,8 +125,8 @@ impl Fleet {
             return;
         };
         let (tenants, endpoints) = self.tallies(block, ids);
-        self.tenants.amend(back, [errors, latency], block.head.source, tenants, replace);
-        self.endpoints.amend(back, [errors, latency], block.head.source, endpoints, replace);
+        self.tenants.amend(back, [errors, latency], block.summary.source, tenants, replace);
+        self.endpoints.amend(back, [errors, latency], block.summary.source, endpoints, replace);
         self.shrink(ids);
     }
 
@@ -137,14 +140,12 @@ impl Fleet {
             // Nothing is above the last half.
             let slow =
                 if usize::from(line) < HALVES - 1 { count_above_of(row.latency(), last_bucket_of(line)) } else { 0 };
-            let [n, e, s] = [row.sums.counts[0], row.sums.counts[1], slow].map(clamped);
-            tenants.push((i, Tally { n, e, s }));
+            tenants.push((i, Counts { slow, ..row.sums.counts }.map(clamped)));
         }
-        if block.head.tail[0] > 0 {
-            let [n, e, s] = block.head.tail.map(clamped);
-            tenants.push((REST, Tally { n, e, s }));
+        if block.summary.tail.requests > 0 {
+            tenants.push((REST, block.summary.tail.map(clamped)));
         }
-        for row in &block.head.endpoints {
+        for row in &block.summary.endpoints {
             let i = self.endpoints.index_of(&row.name);
             endpoints.push((i, tally(row.counts, &row.halves, self.endpoints.line(i))));
         }
@@ -156,7 +157,7 @@ impl Fleet {
     /// every process.
     fn meet(&mut self, block: &Packed, ids: &mut Dictionary) {
         let unknown = block.rows.iter().filter(|row| self.tenants.find(&row.number).is_none());
-        let mut unknown: Vec<([u32; WEIGHTS], Number)> =
+        let mut unknown: Vec<(KeyCounts, Number)> =
             unknown.map(|row| (row.sums.counts.map(clamped), row.number)).collect();
         if unknown.is_empty() {
             return;
@@ -172,7 +173,9 @@ impl Fleet {
             self.admitted.1 += room.min(unknown.len());
         }
         if unknown.len() > room {
-            unknown.sort_unstable_by_key(|&([n, e, s], number)| std::cmp::Reverse(([e, s, n], number)));
+            unknown.sort_unstable_by_key(|&(KeyCounts { requests, errors, slow }, number)| {
+                std::cmp::Reverse(([errors, slow, requests], number))
+            });
             unknown.truncate(room);
         }
         // The beginnings of the ids decide, as a rule.
@@ -251,7 +254,7 @@ impl Fleet {
         self.tenants.learn_tails(rows.iter().map(|&(i, from, to)| (i, &cells[from..to])));
         let rows: Vec<_> = window
             .of_slot(slot)
-            .flat_map(|block| &block.head.endpoints)
+            .flat_map(|block| &block.summary.endpoints)
             .map(|row| (self.endpoints.index_of(&row.name), &row.halves[..]))
             .collect();
         self.endpoints.learn_tails(rows.into_iter());
@@ -397,17 +400,17 @@ const MOST: u64 = 1 << 25;
 const KNOWN_S: f64 = 60.0;
 
 /// Counts of keys.
-type Tallies = Vec<(u32, Tally)>;
+type Tallies = Vec<(u32, KeyCounts)>;
 
 fn clamped(count: u64) -> u32 {
     count.min(MOST) as u32
 }
 
 /// What a judge counts of a row: `line` is the half above which a latency is unusual for its key.
-fn tally(counts: [u64; WEIGHTS], halves: &[(u8, u32)], line: u8) -> Tally {
-    let above = halves.partition_point(|(half, _)| *half <= line);
-    let slow = halves[above..].iter().map(|(_, count)| u64::from(*count)).sum();
-    Tally { n: clamped(counts[0]), e: clamped(counts[1]), s: clamped(slow) }
+fn tally(counts: Counts<u64>, halves: &[HalfCell], line: u8) -> KeyCounts {
+    let above = halves.partition_point(|cell| cell.half <= line);
+    let slow = halves[above..].iter().map(|cell| u64::from(cell.count)).sum();
+    Counts { slow, ..counts }.map(clamped)
 }
 
 /// The judges' view of single tenants, for rankings.

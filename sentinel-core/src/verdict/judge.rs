@@ -1,14 +1,17 @@
 //! COMBINE: one verdict of all windows, for one side; what it takes to enter, to stay and to leave it, and what is learned meanwhile.
 
 use super::decide::{Case, Scene};
+use super::learning::Learning;
 use super::rules::{
-    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_S, GATE_NOW, HISTORY, MIN_RATE, PRIOR_ERRORS, PRIOR_REQUESTS, REST_RATIO, Sums,
-    TAINT_AFTER_S, TAINT_MAX_S,
+    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_S, Comparison, GATE_NOW, HISTORY, MIN_RATE, PRIOR_ERRORS, PRIOR_REQUESTS,
+    REST_RATIO, TAINT_AFTER_S, TAINT_MAX_S,
 };
 use super::{Finding, Kind};
-use crate::baseline::{Horizon, Keys, REST, Side};
-use crate::inheritance::SidePast;
-use crate::lookup::ByNumber;
+use crate::baseline::horizon::Horizon;
+use crate::baseline::lookup::ByNumber;
+use crate::baseline::slot_counts::{Observed, Side};
+use crate::baseline::wire::SidePast;
+use crate::baseline::{Keys, REST};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -26,18 +29,6 @@ const PHI_CAP: f64 = 9.0;
 const PHI_WEIGHT: f64 = 20.0;
 /// Windows longer than this need as many untainted seconds outside them before they are judged.
 const YOUNG_S: f64 = 60.0;
-
-/// What is known about the time outside a window.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Learning {
-    /// The fleet's normal rate, chronic failers left out.
-    pub(crate) p0: f64,
-    /// Untainted seconds outside the window, as they are and decayed.
-    pub(crate) learned_s: f64,
-    pub(crate) clock_s: f64,
-    /// Untainted seconds ever.
-    pub(crate) learned_total_s: f64,
-}
 
 // Each flag is a separate fact of the rules; a state machine of them would hide which.
 #[allow(clippy::struct_excessive_bools)]
@@ -173,7 +164,7 @@ impl Judge {
     /// Bad requests beyond the expected ones: of a tenant, of the finding's endpoint, or of the fleet.
     fn excess(case: &Case<'_>, found: &Finding, tenant: Option<u32>) -> f64 {
         let of = |i| {
-            let (n, e) = case.tenant(i);
+            let Observed { requests: n, bad: e } = case.tenant(i);
             if n == 0.0 { 0.0 } else { e - n * case.rate(i) }
         };
         match (tenant, found.kind, found.endpoint) {
@@ -191,12 +182,16 @@ impl Judge {
         found.tenants.is_empty()
             || (1..found.window).all(|s| {
                 let case = self.case(scene, s, at);
-                let sum = |sums: Sums, i: u32| {
-                    let (n, e) = case.tenant(i);
-                    if n == 0.0 { sums } else { Sums { e: sums.e + e, x: sums.x + n * case.rate(i), n: sums.n + n } }
+                let sum = |sums: Comparison, i: u32| {
+                    let Observed { requests: n, bad: e } = case.tenant(i);
+                    if n == 0.0 {
+                        sums
+                    } else {
+                        Comparison { e: sums.e + e, x: sums.x + n * case.rate(i), n: sums.n + n }
+                    }
                 };
-                let all = (0..scene.tenants.len() as u32).fold(Sums::default(), sum);
-                let own = found.tenants.iter().copied().fold(Sums::default(), sum);
+                let all = (0..scene.tenants.len() as u32).fold(Comparison::default(), sum);
+                let own = found.tenants.iter().copied().fold(Comparison::default(), sum);
                 let (e, x) = ((all.e - own.e).max(0.0), (all.x - own.x).max(0.0));
                 e <= REST_RATIO * x + 2.0 * x.sqrt() + 1.0 + 1e-9
             })
@@ -235,8 +230,8 @@ impl Judge {
         if !self.shown.tenants.is_empty() && !known {
             let case = self.case(scene, self.shown.window, at);
             self.had_history = self.shown.tenants.iter().all(|&i| {
-                let ((n, e), (base_n, base_e)) = (case.tenant(i), scene.tenants.base(self.side, self.shown.window, i));
-                base_n >= HISTORY && base_e * n.max(1.0) * 3.0 <= e * base_n
+                let (now, base) = (case.tenant(i), scene.tenants.base(self.side, self.shown.window, i));
+                base.requests >= HISTORY && base.bad * now.requests.max(1.0) * 3.0 <= now.bad * base.requests
             });
         }
         self.open_tainted |= self.shown.tenants.is_empty() || known || self.had_history;
@@ -260,8 +255,9 @@ impl Judge {
         let case = self.case(scene, 0, Moment { now_s: 0.0, open_s: 0.0 });
         let (mut x, mut bad) = (0.0, 0.0);
         for (i, tally) in scene.tenants.in_open() {
-            x += f64::from(tally.n) * case.own_rate(i);
-            bad += f64::from(tally.bad(self.side));
+            let observed = tally.on(self.side).exact();
+            x += observed.requests * case.own_rate(i);
+            bad += observed.bad;
         }
         if x > 0.0 {
             self.phi_weight = self.phi_weight * PHI_DECAY + 1.0;
@@ -315,18 +311,16 @@ impl Judge {
             slots.filter(|tainted| !**tainted).count() as f64 * self.horizon.slot_s()
         };
         let in_ring = clean(&mut self.tainted.iter());
-        let rate = |n: f64, e: f64| ((e + PRIOR_ERRORS) / (n + PRIOR_REQUESTS)).max(MIN_RATE);
+        let rate = |all: Observed<f64>| ((all.bad + PRIOR_ERRORS) / (all.requests + PRIOR_REQUESTS)).max(MIN_RATE);
         let learning = (0..self.horizon.windows.len()).map(|w| {
             let inside = clean(&mut self.tainted.iter().rev().take(self.horizon.windows[w]));
-            let sum = |keep: &dyn Fn(f64, f64) -> bool| {
-                let bases = tenants.bases(self.side, w);
-                bases.filter(|&(n, e)| keep(n, e)).fold((0.0, 0.0), |(n, e), (own_n, own_e)| (n + own_n, e + own_e))
+            let sum = |keep: &dyn Fn(Observed<f64>) -> bool| {
+                tenants.bases(self.side, w).filter(|&base| keep(base)).fold(Observed::default(), Observed::<f64>::plus)
             };
-            let (n, e) = sum(&|_, _| true);
-            let p0 = rate(n, e);
-            let (n, e) = sum(&|n, e| e < CHRONIC_ERRORS || e < CHRONIC_RATIO * p0 * n);
+            let p0 = rate(sum(&|_| true));
+            let usual = sum(&|base| base.bad < CHRONIC_ERRORS || base.bad < CHRONIC_RATIO * p0 * base.requests);
             let (learned_s, clock_s) = (self.learned_s - inside, self.clock_s + in_ring - inside);
-            Learning { p0: rate(n, e), learned_s, clock_s, learned_total_s: self.learned_s }
+            Learning { p0: rate(usual), learned_s, clock_s, learned_total_s: self.learned_s }
         });
         self.learning = learning.collect();
     }
