@@ -15,13 +15,13 @@ pub(crate) fn place(dir: &Path) -> Place {
 }
 
 /// Tells at once, and ends at once.
-pub(crate) fn plan<const N: usize>(sinks: [Arc<dyn Sink>; N]) -> Plan {
+pub(crate) fn plan<const N: usize>(sinks: [Arc<dyn Sink>; N]) -> AlertPlan {
     let options: AlertOptions = serde_json::from_str(
         r#"{"verdict": {"keep_firing_for": 0}, "grouping": {"first": 0, "then": 0, "repeat": "168h"}}"#,
     )
     .unwrap();
     let config = Config { service: Some("shop".into()), alerts: Some(options), ..Config::default() };
-    Plan::of(&config, &sinks).unwrap().unwrap()
+    AlertPlan::of(&config, &sinks).unwrap().unwrap()
 }
 
 fn accused(tenant: &str) -> Accused {
@@ -62,23 +62,23 @@ fn it_is_on_disk_before_it_is_sent_and_whoever_leads_next_goes_on() {
     first.step(START, Some(&hit(START, "acme"))).unwrap();
     let known = Alerting::read(&place, &plan).unwrap();
     assert_eq!(known.sinks.iter().map(|sink| sink.pending).collect::<Vec<_>>(), [1, 1]);
-    let sent = first.next(Duration::ZERO, START);
+    let sent = first.next(Moment::new(Duration::ZERO, START));
     assert_eq!(sent.len(), 2);
-    first.done(sent[0].ticket, Ok(()), (Duration::ZERO, START), 0.0).unwrap();
+    first.done(sent[0].ticket, Ok(()), Moment::new(Duration::ZERO, START), 0.0).unwrap();
     // Killed while the other one is on its way.
     drop(first);
     let mut second = Alerting::open(&place, &plan).unwrap();
-    let again = second.next(Duration::ZERO, START + 5_000);
+    let again = second.next(Moment::new(Duration::ZERO, START + 5_000));
     assert_eq!(
         again.iter().map(|one| (one.sink.name(), one.notice.id)).collect::<Vec<_>>(),
         [("b", sent[1].notice.id)]
     );
-    second.done(again[0].ticket, Ok(()), (Duration::ZERO, START), 0.0).unwrap();
+    second.done(again[0].ticket, Ok(()), Moment::new(Duration::ZERO, START), 0.0).unwrap();
     // It goes on: nobody is told again.
     second.step(START + 6_000, Some(&hit(START + 6_000, "acme"))).unwrap();
-    assert!(second.next(Duration::from_secs(9), START + 6_000).is_empty());
+    assert!(second.next(Moment::new(Duration::from_secs(9), START + 6_000)).is_empty());
     second.step(START + 7_000, Some(&quiet(START + 7_000))).unwrap();
-    let over = second.next(Duration::from_secs(9), START + 7_000);
+    let over = second.next(Moment::new(Duration::from_secs(9), START + 7_000));
     assert_eq!(over[0].notice.listed[0].status, Status::Resolved);
     let (here, there) = (second.report(), Alerting::read(&place, &plan).unwrap());
     assert_eq!((here.recent.len(), &here.recent, &here.sinks), (1, &there.recent, &there.sinks));
@@ -97,18 +97,20 @@ fn a_sink_that_is_gone_is_forgotten_and_one_that_is_new_begins() {
     // Whoever leads next may still have it, for as long as anybody wants to know.
     alerting.forget(START + 24 * 3_600_000).unwrap();
     assert_eq!(names(&alerting), ["sink/a", "sink/b", "state"]);
-    let sent = alerting.next(Duration::ZERO, START);
+    let sent = alerting.next(Moment::new(Duration::ZERO, START));
     assert_eq!(sent.iter().map(|one| one.sink.name()).collect::<Vec<_>>(), ["b"]);
     alerting.forget(START + 24 * 3_600_000 + 1).unwrap();
     assert_eq!(names(&alerting), ["sink/b", "state"]);
     // Configured anew while one is on its way: how that went says nothing of the one that is sent again.
     alerting.configure(&plan([Arc::new(Named("b")), Arc::new(Named("c"))]));
-    let again = alerting.next(Duration::ZERO, START);
-    alerting.done(sent[0].ticket, Err(&Failed::Refused { why: "404".into() }), (Duration::ZERO, START), 0.0).unwrap();
+    let again = alerting.next(Moment::new(Duration::ZERO, START));
+    alerting
+        .done(sent[0].ticket, Err(&Failed::Refused { why: "404".into() }), Moment::new(Duration::ZERO, START), 0.0)
+        .unwrap();
     let report = alerting.report();
     assert_eq!(report.sinks.iter().map(|sink| sink.pending).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(report.sinks[0].last_error, None);
-    alerting.done(again[0].ticket, Ok(()), (Duration::ZERO, START), 0.0).unwrap();
+    alerting.done(again[0].ticket, Ok(()), Moment::new(Duration::ZERO, START), 0.0).unwrap();
     assert_eq!(alerting.report().sinks[0].delivered, 1);
 }
 
@@ -119,10 +121,10 @@ fn people_are_told_although_it_cannot_be_written_down() {
     let mut alerting = Alerting::open(&place, &plan).unwrap();
     alerting.journal.fill();
     assert!(alerting.step(START, Some(&hit(START, "acme"))).is_err());
-    let sent = alerting.next(Duration::ZERO, START);
+    let sent = alerting.next(Moment::new(Duration::ZERO, START));
     assert_eq!(sent.len(), 1);
     // There is room again: whoever leads next knows what was told.
-    alerting.done(sent[0].ticket, Ok(()), (Duration::ZERO, START), 0.0).unwrap();
+    alerting.done(sent[0].ticket, Ok(()), Moment::new(Duration::ZERO, START), 0.0).unwrap();
     let known = Alerting::read(&place, &plan).unwrap();
     assert_eq!((known.alerts.len(), known.sinks[0].delivered), (1, 1));
     alerting.journal.fill();
@@ -142,7 +144,7 @@ fn an_hour_of_dead_sinks_takes_a_bounded_place() {
     )
     .unwrap();
     let config = Config { service: Some("shop".into()), alerts: Some(options), ..Config::default() };
-    let plan = Plan::of(&config, &sinks).unwrap().unwrap();
+    let plan = AlertPlan::of(&config, &sinks).unwrap().unwrap();
     let place = place(dir.path());
     let mut alerting = Alerting::open(&place, &plan).unwrap();
     let dead = Failed::Later { why: "refused".into(), after: None };
@@ -160,9 +162,9 @@ fn an_hour_of_dead_sinks_takes_a_bounded_place() {
         } else if second % 20 == 10 {
             alerting.step(now_ms, Some(&quiet(now_ms))).unwrap();
         }
-        for Attempt { ticket, .. } in alerting.next(at, now_ms) {
+        for Attempt { ticket, .. } in alerting.next(Moment::new(at, now_ms)) {
             attempts += 1;
-            alerting.done(ticket, Err(&dead), (at, now_ms), 1.0).unwrap();
+            alerting.done(ticket, Err(&dead), Moment::new(at, now_ms), 1.0).unwrap();
         }
     }
     assert!((20..200).contains(&attempts), "{attempts}");

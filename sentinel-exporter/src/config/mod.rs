@@ -1,4 +1,10 @@
-//! Options: what code, `sentinel.toml` and the environment say, and what is wrong with it.
+//! The options of the exporter, from code, `sentinel.toml` and the environment, and the errors in them.
+//!
+//! - `options`: [`Config`]: the table `[exporter]` and the variables `SENTINEL_…`
+//! - `alert_options`: the table `[alerts]`; its sinks are in `sink/`
+//! - `uptime_options`: the table `[uptime]`
+//! - `parse`: from text to options, and the place of an error
+//! - `watch`: a file that changes while the exporter runs
 
 mod alert_options;
 mod options;

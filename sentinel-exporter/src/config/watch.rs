@@ -1,4 +1,5 @@
-//! A configuration that changes while it is used: looked at when somebody asks, and never worse than the one that runs.
+//! A configuration file that changes while the exporter runs. The file is looked at when the thread asks; a file that cannot be used
+//! changes nothing.
 
 use super::options::Config;
 use super::parse::ReadError;
@@ -7,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike, and some
-/// tick in seconds.
-const FRESH: Duration = Duration::from_secs(2);
+/// file systems tick in seconds.
+const REREAD_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a look at the file found.
+/// Result of a look at the file.
 ///
 /// ```
 /// # use sentinel_exporter::{Reload, Watch};
@@ -20,11 +21,11 @@ const FRESH: Duration = Duration::from_secs(2);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reload {
-    /// What it was; also when it is still invalid, or says the same in other words.
+    /// The file says the same as before, or is still invalid.
     Unchanged,
-    /// This holds from now on.
+    /// The options have changed, and hold from now on.
     Changed(Box<Config>),
-    /// It cannot be used, since this look; what ran before runs on.
+    /// The file cannot be used, since this look; the options from before go on.
     Invalid(ReadError),
 }
 
@@ -48,22 +49,22 @@ pub enum Reload {
 #[derive(Debug, Clone)]
 pub struct Watch {
     path: PathBuf,
-    /// As the file was when it was looked at; nothing when there was none.
-    seen: Option<Stamp>,
+    /// Stamp of the file at the last look; `None` when there was no file.
+    seen: Option<ConfigStamp>,
     looked: bool,
     config: Config,
     error: Option<ReadError>,
 }
 
-/// What changes when a file does.
+/// Time, size and inode of a file: they change when the file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct ConfigStamp {
     modified: Option<SystemTime>,
     size: u64,
     inode: u64,
 }
 
-impl From<Metadata> for Stamp {
+impl From<Metadata> for ConfigStamp {
     fn from(metadata: Metadata) -> Self {
         #[cfg(unix)]
         let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
@@ -73,16 +74,16 @@ impl From<Metadata> for Stamp {
     }
 }
 
-impl Stamp {
-    /// A change from now on has another stamp.
+impl ConfigStamp {
+    /// Whether any later change gives another stamp.
     fn is_settled(&self) -> bool {
         let age = self.modified.and_then(|modified| modified.elapsed().ok());
-        age.is_some_and(|age| age > FRESH)
+        age.is_some_and(|age| age > REREAD_WITHIN)
     }
 }
 
 impl Watch {
-    /// Watches a file that has not been looked at; until it is, the defaults hold.
+    /// Watches a file that has not been looked at; until then the defaults hold.
     ///
     /// ```
     /// # use sentinel_exporter::{Config, Watch};
@@ -109,7 +110,7 @@ impl Watch {
     }
 
     fn poll_with(&mut self, env: impl Fn(Config) -> Result<Config, sentinel_core::ConfigError>) -> Reload {
-        let stamp = std::fs::metadata(&self.path).ok().map(Stamp::from);
+        let stamp = std::fs::metadata(&self.path).ok().map(ConfigStamp::from);
         let settled = stamp.is_none_or(|stamp| stamp.is_settled());
         let first = !std::mem::replace(&mut self.looked, true);
         if !first && self.seen == stamp && settled {
@@ -133,7 +134,7 @@ impl Watch {
         }
     }
 
-    /// What holds: the last content of the file that could be used.
+    /// The options that hold: the last content of the file that could be used.
     ///
     /// ```
     /// # use sentinel_exporter::Watch;
@@ -143,7 +144,7 @@ impl Watch {
         &self.config
     }
 
-    /// Why the file as it is now does not hold, to be shown as long as it is so.
+    /// The error of the file as it is now; `None` while the file can be used.
     ///
     /// ```
     /// # use sentinel_exporter::Watch;
@@ -176,7 +177,7 @@ mod tests {
         };
         let tenants = |tenants| Reload::Changed(Box::new(Config { tenants, ..Config::default() }));
         assert_eq!(poll(Some("[exporter]\ntenants = 64")), (tenants(64), 64, false));
-        // The same size, the same moment, another number.
+        // The same size and time, with another number in it.
         assert_eq!(poll(Some("[exporter]\ntenants = 65")), (tenants(65), 65, false));
         assert!(matches!(poll(Some("[exporter]\ntenants = 1")), (Reload::Invalid(_), 65, true)));
         assert!(matches!(poll(Some("[exporter]\ntenants = 2")), (Reload::Invalid(_), 65, true)));

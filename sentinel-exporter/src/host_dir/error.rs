@@ -1,20 +1,20 @@
-//! Why a store cannot do what it is asked; each names what is in the way and what is allowed.
+//! Errors of the directory and its files; each names the file, what is in the way and what is allowed.
 
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// A directory that cannot be trusted or used.
+/// Reason why a directory cannot be trusted or used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PlaceError {
-    /// A link: whoever made it says where the files go.
+    /// The directory is a link: another user may have chosen where the files go.
     #[error("{path}: a symbolic link is not allowed; allowed: a directory")]
     Link {
         /// The directory.
         path: PathBuf,
     },
-    /// Something else has its name.
+    /// The name belongs to something else than a directory.
     #[error("{path}: this is not a directory; allowed: a directory, or nothing yet")]
     NotADirectory {
         /// The directory.
@@ -25,64 +25,64 @@ pub enum PlaceError {
     ForeignOwner {
         /// The directory.
         path: PathBuf,
-        /// Its user id.
+        /// User id of its owner.
         owner: u32,
         /// This process's user id.
         expected: u32,
     },
-    /// Others may read or write it.
+    /// Other users may read or write it.
     #[error("{path}: mode {mode:o} is not allowed; allowed: 700, nothing for group and others")]
     Open {
         /// The directory.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits of the directory.
         mode: u32,
     },
-    /// The system refuses.
+    /// The system refuses an operation.
     #[error("{path}: cannot {doing} the directory: {kind}")]
     Refused {
         /// The directory.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that was tried.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the system.
         kind: io::ErrorKind,
     },
 }
 
-/// Why a store could not do what it was asked.
+/// Reason why a store could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// There is no place for the files.
+    /// The directory for the files cannot be used.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// Larger than others would read.
+    /// The bytes are more than other processes would read.
     #[error("{file}: {bytes} bytes are not allowed; allowed: at most {most}")]
     TooLarge {
-        /// What was to be written.
+        /// The file that was to be written.
         file: String,
-        /// Its size, in bytes.
+        /// Size in bytes.
         bytes: usize,
         /// The largest size, in bytes.
         most: usize,
     },
-    /// The system refuses: full, read-only, out of descriptors.
+    /// The system refuses an operation: full, read-only, out of descriptors.
     #[error("{file}: cannot {doing} it: {kind}")]
     File {
         /// The file, or `.` for the directory itself.
         file: String,
-        /// What was tried.
+        /// The operation that was tried.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the system.
         kind: io::ErrorKind,
     },
-    /// The lock that says that this process lives, or leads, cannot be had.
+    /// The lock that marks this process as alive, or as the leader, cannot be had.
     #[error("{file}: no lock: {why}")]
     Lock {
-        /// The lock's file.
+        /// The file of the lock.
         file: String,
-        /// What is in the way.
+        /// The obstacle.
         why: &'static str,
     },
 }

@@ -1,11 +1,12 @@
 //! A file lock (flock) that ends with its process, and not with the last child that was forked from it.
 //!
 //! The system ties such a lock to the *open file*, which a forked child shares: as long as one child lives, a killed leader would
-//! block whoever takes over, and a dead worker would look alive. So the descriptors that hold locks stand in a table, and every
+//! block the next one, and a dead worker would look alive. So the descriptors that hold locks stand in a table, and every
 //! child closes them before `fork` returns to it. The parent keeps its lock: that ends with the *last* descriptor.
 //!
-//! What a child inherits as an object has nothing to close any more, while its number may name something else by then. So whoever
-//! closes a descriptor takes it out of the table first, by a word that is never used twice; who does not find it there does nothing.
+//! A lock object that a child inherits has nothing to close any more, while its descriptor's number may mean another file by then. So
+//! closing a descriptor takes it out of the table first, by a word that is never used twice; where the word is gone, nothing is
+//! closed.
 
 use rustix::fs::{AtFlags, FlockOperation, Stat, flock, fstat, statat};
 use rustix::io::Errno;
@@ -13,46 +14,46 @@ use rustix::process::{Pid, getpid};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// Locks that a process can hold at a time: two for each sentinel that shares what it counts.
-const MOST: usize = 128;
-/// No descriptor: they are never negative.
-const EMPTY: u64 = u64::MAX;
-/// How often a lock is taken anew because somebody forked in between.
-const ATTEMPTS: usize = 8;
+/// Most locks of a process at a time: two for each sentinel that shares its counts.
+const MAX_LOCKS: usize = 128;
+/// Entry of the table without a descriptor: descriptors are never negative.
+const EMPTY_ENTRY: u64 = u64::MAX;
+/// Attempts to take a lock when the process forks at the same moment.
+const MAX_ATTEMPTS: usize = 8;
 
 /// (ticket, descriptor) of every lock that is held or being taken.
-static TABLE: [AtomicU64; MOST] = [const { AtomicU64::new(EMPTY) }; MOST];
-static TICKETS: AtomicU32 = AtomicU32::new(0);
-/// Forks that have begun, and those after which the parent or child goes on.
-static BEGUN: AtomicU64 = AtomicU64::new(0);
-static ENDED: AtomicU64 = AtomicU64::new(0);
+static LOCK_TABLE: [AtomicU64; MAX_LOCKS] = [const { AtomicU64::new(EMPTY_ENTRY) }; MAX_LOCKS];
+static NEXT_TICKET: AtomicU32 = AtomicU32::new(0);
+/// Forks that have begun, and forks after which the parent or child goes on.
+static FORKS_BEGUN: AtomicU64 = AtomicU64::new(0);
+static FORKS_ENDED: AtomicU64 = AtomicU64::new(0);
 
-/// Why there is no lock.
+/// Reason why a lock was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// Somebody else holds it.
+pub(crate) enum LockRefused {
+    /// Another process holds it, or another lock object of this one.
     Held,
     /// This process holds as many as it can.
     Full,
-    /// Somebody forks all the time; the next call may have more luck.
+    /// The process forks all the time; the next call may succeed.
     Forking,
     Os(Errno),
 }
 
-impl From<Errno> for Refused {
+impl From<Errno> for LockRefused {
     fn from(error: Errno) -> Self {
         Self::Os(error)
     }
 }
 
-/// Which file a name or a descriptor means.
+/// Device and inode: the file that a name or a descriptor means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct FileIdentity {
     device: u64,
     inode: u64,
 }
 
-impl From<&Stat> for Identity {
+impl From<&Stat> for FileIdentity {
     // The types of these fields differ between systems.
     #[allow(clippy::unnecessary_cast)]
     fn from(stat: &Stat) -> Self {
@@ -67,26 +68,26 @@ pub(crate) struct FileLock {
     fd: Option<OwnedFd>,
     place: &'static AtomicU64,
     word: u64,
-    file: Identity,
+    file: FileIdentity,
     process: Pid,
 }
 
 impl FileLock {
     /// Takes the lock of the file that `open` opens (anew, at each attempt), without waiting.
-    pub(crate) fn take(mut open: impl FnMut() -> Result<OwnedFd, Errno>) -> Result<Self, Refused> {
+    pub(crate) fn take(mut open: impl FnMut() -> Result<OwnedFd, Errno>) -> Result<Self, LockRefused> {
         watch_forks()?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(before) = no_fork_under_way() else {
                 std::thread::yield_now();
                 continue;
             };
             let fd = open()?;
-            let file = Identity::from(&fstat(&fd)?);
-            let (place, word) = enter(&fd).ok_or(Refused::Full)?;
+            let file = FileIdentity::from(&fstat(&fd)?);
+            let (place, word) = enter(&fd).ok_or(LockRefused::Full)?;
             let lock = Self { fd: Some(fd), place, word, file, process: getpid() };
-            let fd = lock.fd.as_ref().ok_or(Refused::Full)?;
+            let fd = lock.fd.as_ref().ok_or(LockRefused::Full)?;
             match flock(fd, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::WOULDBLOCK) => return Err(Refused::Held),
+                Err(Errno::WOULDBLOCK) => return Err(LockRefused::Held),
                 taken => taken?,
             }
             // A child that was born after `open` and before `enter` has a copy that it does not know to close.
@@ -94,7 +95,7 @@ impl FileLock {
                 return Ok(lock);
             }
         }
-        Err(Refused::Forking)
+        Err(LockRefused::Forking)
     }
 
     /// Whether this process took it, and has not inherited it.
@@ -102,17 +103,17 @@ impl FileLock {
         self.place.load(Ordering::SeqCst) == self.word && self.process == getpid()
     }
 
-    /// Whether `name` still means the file that is locked: a lock of a file that nobody can find locks nobody out.
+    /// Whether `name` still means the locked file: a lock of a file without a name locks no other process out.
     pub(crate) fn is_at(&self, dir: impl AsFd, name: &str) -> bool {
-        statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| Identity::from(&stat) == self.file)
+        statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| FileIdentity::from(&stat) == self.file)
     }
 }
 
 impl Drop for FileLock {
     fn drop(&mut self) {
         let Some(fd) = self.fd.take() else { return };
-        if self.place.compare_exchange(self.word, EMPTY, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            // A child: it has been closed already, and its number may be somebody else's.
+        if self.place.compare_exchange(self.word, EMPTY_ENTRY, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            // A child: the handler has closed the descriptor, and its number may mean another file.
             std::mem::forget(fd);
         } else if self.process == getpid() {
             // Explicitly: a child made by a bare system call has a copy that closing would leave in force.
@@ -123,43 +124,45 @@ impl Drop for FileLock {
 
 /// Puts a descriptor into the table.
 fn enter(fd: &OwnedFd) -> Option<(&'static AtomicU64, u64)> {
-    let ticket = TICKETS.fetch_add(1, Ordering::Relaxed);
+    let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
     let word = u64::from(ticket) << 32 | u64::from(fd.as_raw_fd().cast_unsigned());
-    let place =
-        TABLE.iter().find(|place| place.compare_exchange(EMPTY, word, Ordering::SeqCst, Ordering::SeqCst).is_ok())?;
+    let place = LOCK_TABLE
+        .iter()
+        .find(|place| place.compare_exchange(EMPTY_ENTRY, word, Ordering::SeqCst, Ordering::SeqCst).is_ok())?;
     Some((place, word))
 }
 
-/// How many forks there were, when none is under way.
+/// Number of forks so far; `None` while one is under way.
 fn no_fork_under_way() -> Option<u64> {
-    let begun = BEGUN.load(Ordering::SeqCst);
-    (ENDED.load(Ordering::SeqCst) >= begun).then_some(begun)
+    let begun = FORKS_BEGUN.load(Ordering::SeqCst);
+    (FORKS_ENDED.load(Ordering::SeqCst) >= begun).then_some(begun)
 }
 
 extern "C" fn before_fork() {
-    BEGUN.fetch_add(1, Ordering::SeqCst);
+    FORKS_BEGUN.fetch_add(1, Ordering::SeqCst);
 }
 
 extern "C" fn in_parent() {
-    ENDED.fetch_add(1, Ordering::SeqCst);
+    FORKS_ENDED.fetch_add(1, Ordering::SeqCst);
 }
 
 extern "C" fn in_child() {
-    // A program that does not do it itself: its child must not believe that the exporter's thread is there.
+    // For programs that do not call it themselves: the child must not believe that it has the exporter's thread.
     sentinel_core::fork::mark();
-    for place in &TABLE {
-        let word = place.swap(EMPTY, Ordering::SeqCst);
-        if word != EMPTY {
-            // SAFETY: close(2) is allowed between fork and anything else. The descriptor is open: what stands in the table is
-            // closed only by whoever takes it out, and nobody else runs in this process. Its owner will not use it (`is_ours`).
+    for place in &LOCK_TABLE {
+        let word = place.swap(EMPTY_ENTRY, Ordering::SeqCst);
+        if word != EMPTY_ENTRY {
+            // SAFETY: close(2) is allowed between fork and anything else. The descriptor is open: an entry of the table is closed
+            // only by the thread that takes it out, and no other thread runs in this process. Its owner will not use it
+            // (`is_ours`).
             unsafe { libc::close((word as u32).cast_signed()) };
         }
     }
-    ENDED.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
+    FORKS_ENDED.store(FORKS_BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
 }
 
-/// Registers the handlers, once a process; again where that failed. Two threads that come first together register them twice, which
-/// does no harm: a lock here might be one that a child inherits locked.
+/// Registers the handlers once a process, and again where that failed. Two first callers at the same time register them twice, which
+/// does no harm. A mutex here could be inherited locked by a child.
 fn watch_forks() -> Result<(), Errno> {
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if !WATCHED.load(Ordering::Acquire) {
@@ -188,7 +191,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let first = FileLock::take(|| open(&path)).unwrap();
-        assert_eq!(FileLock::take(|| open(&path)).unwrap_err(), Refused::Held);
+        assert_eq!(FileLock::take(|| open(&path)).unwrap_err(), LockRefused::Held);
         assert!(first.is_ours());
         drop(first);
         let second = FileLock::take(|| open(&path)).unwrap();
@@ -216,12 +219,13 @@ mod tests {
     fn an_object_whose_descriptor_is_gone_closes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let lock = FileLock::take(|| open(&dir.path().join("lock"))).unwrap();
-        // What the handler does in a child, for this one alone.
+        // The same as the handler does in a child, for this lock alone.
         let number = lock.fd.as_ref().unwrap().as_raw_fd();
-        assert_eq!(lock.place.swap(EMPTY, Ordering::SeqCst), lock.word);
+        assert_eq!(lock.place.swap(EMPTY_ENTRY, Ordering::SeqCst), lock.word);
         assert!(!lock.is_ours());
         drop(lock);
-        // SAFETY: nobody else owns it: it was taken out of the table, and what held it has let it go. It is open, or this fails.
+        // SAFETY: no other owner: the descriptor was taken out of the table, and its lock object has let it go. It is open, or this
+        // fails.
         let still = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) };
         assert!(fstat(&still).is_ok());
     }

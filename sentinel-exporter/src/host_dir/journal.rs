@@ -1,32 +1,32 @@
-//! What must survive whoever wrote it: values by name, in a file that is only ever appended to.
+//! Values that must survive the process that wrote them: by name, in a file that is only appended to.
 //!
-//! A frame is a batch: all of it is there after a crash or nothing of it. When the frames have grown to a multiple of what they hold,
-//! a new file of one frame takes the place of the old one.
+//! A frame is a batch of values: after a crash all of it is there, or nothing of it. When the frames have grown to a multiple of the
+//! values, a new file of one frame takes the place of the old one.
 //!
 //! ```text
 //! SNTJ 1 0 0 0 │ frame: (name length u8, name, value length u32, value)… │ frame …
 //! ```
 
-use super::append::{self, Appended, FRAME, Header, MOST, OPEN};
+use super::append::{self, AppendOnlyFile, FRAME_HEAD_BYTES, FileHeader, MAX_FILE_BYTES, OPEN_FLAGS};
 use super::flock::FileLock;
 use super::writing::refused;
-use super::{Name, Opened, Place, StoreError};
+use super::{Name, OpenedDir, Place, StoreError};
 use rustix::fs::{Mode, OFlags, openat};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
-const HEADER: Header = *b"SNTJ\x01\0\0\0";
-/// A file is made anew when it is larger than this, and than so many times what it holds.
-const SMALL: usize = 1 << 20;
-const TIMES: usize = 4;
-/// The length of a value that is no more.
-const GONE: u32 = u32::MAX;
+const FILE_HEADER: FileHeader = *b"SNTJ\x01\0\0\0";
+/// A file is made again when it is larger than this, and than so many times its values.
+const REWRITE_ABOVE_BYTES: usize = 1 << 20;
+const REWRITE_FACTOR: usize = 4;
+/// Length that stands for a removed value.
+const REMOVED_LENGTH: u32 = u32::MAX;
 
 /// Values by name.
-pub(crate) type Values = BTreeMap<String, Vec<u8>>;
+pub(crate) type JournalValues = BTreeMap<String, Vec<u8>>;
 
-/// A journal that this process writes; nobody else does while it is open. What it holds is what was put, whether that could be written
-/// or not: what could not is written with what comes next.
+/// A journal that this process writes; no other process does while it is open. It holds every value that was put, written or not: the
+/// next batch writes what the last one could not.
 ///
 /// A value is removed by putting `None`.
 #[derive(Debug)]
@@ -35,72 +35,73 @@ pub(crate) struct Journal {
     name: Name,
     dir: OwnedFd,
     lock: FileLock,
-    file: Appended,
-    values: Values,
-    /// Bytes at its end that were no whole frame when it was opened.
+    file: AppendOnlyFile,
+    values: JournalValues,
+    /// Bytes at the end of the file that were no whole frame when it was opened.
     torn: u64,
-    /// Why it could not be read then.
+    /// The error when the file could not be read on opening.
     unread: Option<StoreError>,
 }
 
 impl Journal {
-    /// Opens it. A file that holds something else is put aside, as `.bad`; one that cannot be read is made anew.
+    /// Opens the journal. A file of another format is put aside, as `.bad`; one that cannot be read is made again.
     ///
     /// # Errors
-    /// Another process has it, or there is no place for it.
+    /// Another process holds the journal, or the directory cannot be used.
     pub(crate) fn open(place: &Place, name: Name) -> Result<Self, StoreError> {
-        let Opened { fd: dir, .. } = place.open()?;
-        let flags = OFlags::RDONLY | OFlags::CREATE | OPEN;
+        let OpenedDir { fd: dir, .. } = place.open()?;
+        let flags = OFlags::RDONLY | OFlags::CREATE | OPEN_FLAGS;
         let lock = FileLock::take(|| openat(&dir, Name::State.to_string(), flags, Mode::RUSR | Mode::WUSR))
             .map_err(|error| refused(Name::State, error))?;
-        let mut values = Values::new();
-        let (file, torn, unread) = match Appended::open(&dir, name, HEADER, |batch| take(&mut values, batch)) {
+        let mut values = JournalValues::new();
+        let (file, torn, unread) = match AppendOnlyFile::open(&dir, name, FILE_HEADER, |batch| take(&mut values, batch))
+        {
             Ok((file, torn)) => (file, torn, None),
-            Err(error) => (Appended::new(name, HEADER), 0, Some(error)),
+            Err(error) => (AppendOnlyFile::new(name, FILE_HEADER), 0, Some(error)),
         };
         Ok(Self { place: place.clone(), name, dir, lock, file, values, torn, unread })
     }
 
-    /// What another process has written, up to now.
-    pub(crate) fn read(place: &Place, name: Name) -> Result<Values, StoreError> {
-        let Opened { fd: dir, .. } = place.open()?;
-        let mut values = Values::new();
-        Appended::read(&dir, name, HEADER, |batch| take(&mut values, batch))?;
+    /// Reads what another process has written until now.
+    pub(crate) fn read(place: &Place, name: Name) -> Result<JournalValues, StoreError> {
+        let OpenedDir { fd: dir, .. } = place.open()?;
+        let mut values = JournalValues::new();
+        AppendOnlyFile::read(&dir, name, FILE_HEADER, |batch| take(&mut values, batch))?;
         Ok(values)
     }
 
-    /// What it holds.
-    pub(crate) fn values(&self) -> &Values {
+    /// The values that it holds.
+    pub(crate) fn values(&self) -> &JournalValues {
         &self.values
     }
 
-    /// Bytes that were lost because whoever wrote them did not come to their end, or somebody else has changed them.
+    /// Bytes that were lost: the process that wrote them ended, or the file was changed.
     pub(crate) fn torn(&self) -> u64 {
         self.torn
     }
 
-    /// Why what was there could not be read.
+    /// The error when the file could not be read on opening.
     pub(crate) fn unread(&self) -> Option<&StoreError> {
         self.unread.as_ref()
     }
 
-    /// Whether this process still is the one that writes: somebody may have removed the directory. A file that is gone is made anew with
+    /// Whether this process still holds the journal: the directory may have been removed. A file that is gone is made again with
     /// the next batch.
     pub(crate) fn is_held(&mut self) -> bool {
-        let Ok(Opened { fd: dir, .. }) = self.place.open() else { return false };
+        let Ok(OpenedDir { fd: dir, .. }) = self.place.open() else { return false };
         self.file.look(&dir);
         self.lock.is_ours() && self.lock.is_at(&dir, &Name::State.to_string())
     }
 
-    /// Whether what it holds is not written.
+    /// Whether it holds values that are not written.
     pub(crate) fn is_behind(&self) -> bool {
         self.file.length().is_none() && !self.values.is_empty()
     }
 
-    /// Writes all of this or nothing; see [`Appended::append`].
+    /// Writes all of this or nothing; see [`AppendOnlyFile::append`].
     ///
     /// # Errors
-    /// It could not be written. It is held all the same.
+    /// The batch could not be written. The journal holds its values all the same.
     pub(crate) fn put(&mut self, batch: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
         let frame = self.frame(batch.iter().map(|(name, value)| (name.as_str(), value.as_deref())))?;
         for (name, value) in batch {
@@ -110,7 +111,7 @@ impl Journal {
             };
         }
         let held: usize = self.values.iter().map(|(name, value)| name.len() + value.len() + 5).sum();
-        let room = SMALL.max(TIMES * held).min(MOST);
+        let room = REWRITE_ABOVE_BYTES.max(REWRITE_FACTOR * held).min(MAX_FILE_BYTES);
         if self.file.length().is_some_and(|length| length + frame.len() <= room) {
             return self.file.append(&frame);
         }
@@ -118,20 +119,22 @@ impl Journal {
         self.file.renew(&self.dir, &all)
     }
 
-    /// As if the disk were full from now on.
+    /// Acts as if the disk were full from now on.
     #[cfg(test)]
     pub(crate) fn fill(&mut self) {
         self.file.fill();
     }
 
     fn frame<'a>(&self, batch: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Result<Vec<u8>, StoreError> {
-        let mut frame = vec![0; FRAME];
+        let mut frame = vec![0; FRAME_HEAD_BYTES];
         for (name, value) in batch {
             let short = u8::try_from(name.len()).map_err(|_| self.too_large(name.len(), u8::MAX.into()))?;
             frame.push(short);
             frame.extend_from_slice(name.as_bytes());
-            let length = value.map_or(Some(GONE), |value| u32::try_from(value.len()).ok().filter(|len| *len < GONE));
-            frame.extend_from_slice(&length.ok_or_else(|| self.too_large(usize::MAX, MOST))?.to_le_bytes());
+            let length = value.map_or(Some(REMOVED_LENGTH), |value| {
+                u32::try_from(value.len()).ok().filter(|len| *len < REMOVED_LENGTH)
+            });
+            frame.extend_from_slice(&length.ok_or_else(|| self.too_large(usize::MAX, MAX_FILE_BYTES))?.to_le_bytes());
             frame.extend_from_slice(value.unwrap_or_default());
         }
         append::seal(&mut frame, 0, self.name)?;
@@ -144,7 +147,7 @@ impl Journal {
 }
 
 /// Takes a batch, if all of it can be read.
-fn take(values: &mut Values, batch: &[u8]) -> bool {
+fn take(values: &mut JournalValues, batch: &[u8]) -> bool {
     if entries(batch).map(|(name, value)| 5 + name.len() + value.map_or(0, <[u8]>::len)).sum::<usize>() != batch.len() {
         return false;
     }
@@ -164,7 +167,7 @@ fn entries(mut batch: &[u8]) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
         let (name, rest) = rest.split_at_checked(usize::from(*length))?;
         let (length, rest) = rest.split_at_checked(4)?;
         let length = u32::from_le_bytes(length.try_into().ok()?);
-        let (value, rest) = if length == GONE {
+        let (value, rest) = if length == REMOVED_LENGTH {
             (None, rest)
         } else {
             rest.split_at_checked(length as usize).map(|(value, rest)| (Some(value), rest))?
@@ -197,14 +200,14 @@ mod tests {
     fn it_is_read_back_and_only_one_writes() {
         let dir = tempfile::tempdir().unwrap();
         let place = place(dir.path());
-        assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), Values::new());
+        assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), JournalValues::new());
         let mut journal = Journal::open(&place, Name::Alerts).unwrap();
         put(&mut journal, "a", Some(b"1"));
         put(&mut journal, "b", Some(b""));
         put(&mut journal, "a", Some(b"2"));
         put(&mut journal, "c", Some(b"3"));
         put(&mut journal, "c", None);
-        let wanted = Values::from([("a".into(), b"2".to_vec()), ("b".into(), vec![])]);
+        let wanted = JournalValues::from([("a".into(), b"2".to_vec()), ("b".into(), vec![])]);
         assert_eq!(journal.values(), &wanted);
         assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), wanted);
         assert!(matches!(Journal::open(&place, Name::Alerts), Err(StoreError::Lock { .. })));
@@ -222,7 +225,7 @@ mod tests {
             put(&mut journal, "a", Some(&vec![number; 100_000]));
         }
         let size = std::fs::metadata(file(&place)).unwrap().len();
-        assert!(size < (SMALL + 200_000) as u64, "{size}");
+        assert!(size < (REWRITE_ABOVE_BYTES + 200_000) as u64, "{size}");
         put(&mut journal, "b", Some(b"after"));
         drop(journal);
         let journal = Journal::open(&place, Name::Alerts).unwrap();
@@ -237,7 +240,7 @@ mod tests {
         drop(Journal::open(&place, Name::Alerts).unwrap());
         for content in [&b"something else"[..], b"SNTJ\x02\0\0\0"] {
             std::fs::write(file(&place), content).unwrap();
-            assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), Values::new());
+            assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), JournalValues::new());
             let mut journal = Journal::open(&place, Name::Alerts).unwrap();
             put(&mut journal, "a", Some(b"1"));
             assert_eq!(std::fs::read(place.path().join("alerts.journal.bad")).unwrap(), content);
@@ -256,18 +259,18 @@ mod tests {
         assert!(journal.put(vec![("a".into(), Some(b"2".to_vec()))]).is_err());
         assert!(journal.is_behind());
         assert_eq!(Journal::read(&place, Name::Alerts).unwrap()["a"], b"1");
-        // There is room again: what could not be written is written with the next.
+        // There is room again: the next batch writes what the last one could not.
         put(&mut journal, "b", Some(b"3"));
         assert!(!journal.is_behind());
         drop(journal);
-        let wanted = Values::from([("a".into(), b"2".to_vec()), ("b".into(), b"3".to_vec())]);
+        let wanted = JournalValues::from([("a".into(), b"2".to_vec()), ("b".into(), b"3".to_vec())]);
         assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values(), &wanted);
         let long = "x".repeat(300);
         let mut journal = Journal::open(&place, Name::Alerts).unwrap();
         assert!(matches!(journal.put(vec![(long, None)]), Err(StoreError::TooLarge { bytes: 300, most: 255, .. })));
     }
 
-    /// As large as many dead sinks make it: it is made anew rather than refused.
+    /// As large as many dead sinks make it: the file is made again rather than refused.
     #[test]
     fn it_never_grows_beyond_what_is_read() {
         let dir = tempfile::tempdir().unwrap();
@@ -276,7 +279,7 @@ mod tests {
         for number in 0..100 {
             put(&mut journal, &format!("sink/{}", number % 16), Some(&vec![1; 1 << 20]));
         }
-        assert!(std::fs::metadata(file(&place)).unwrap().len() <= MOST as u64);
+        assert!(std::fs::metadata(file(&place)).unwrap().len() <= MAX_FILE_BYTES as u64);
         drop(journal);
         assert_eq!(Journal::open(&place, Name::Alerts).unwrap().values().len(), 16);
     }
@@ -287,7 +290,7 @@ mod tests {
         let place = place(dir.path());
         let mut journal = Journal::open(&place, Name::Alerts).unwrap();
         put(&mut journal, "a", Some(b"1"));
-        // The file alone: it is there again with what was in it.
+        // The file alone was removed: the next batch makes it again, with all values.
         std::fs::remove_file(file(&place)).unwrap();
         assert!(journal.is_held());
         put(&mut journal, "b", Some(b"2"));
@@ -306,7 +309,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Cut anywhere or changed anywhere, it holds what whole batches before that place say, and is written on.
+        /// Cut or changed anywhere, the journal holds the values of the whole batches before that place, and can be written.
         #[test]
         fn what_is_torn_is_left_out_by_whole_batches(batches in batches(), at: prop::sample::Index, flip: bool) {
             let dir = tempfile::tempdir().unwrap();
@@ -321,7 +324,7 @@ mod tests {
             }
             drop(journal);
             let mut bytes = std::fs::read(file(&place)).unwrap();
-            let at = HEADER.len() + at.index(bytes.len() - HEADER.len() + 1);
+            let at = FILE_HEADER.len() + at.index(bytes.len() - FILE_HEADER.len() + 1);
             if flip && at < bytes.len() {
                 bytes[at] ^= 0x10;
             } else {
@@ -329,7 +332,7 @@ mod tests {
             }
             std::fs::write(file(&place), &bytes).unwrap();
             let Some(whole) = ends.iter().rposition(|end| *end <= at) else {
-                prop_assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), Values::new());
+                prop_assert_eq!(Journal::read(&place, Name::Alerts).unwrap(), JournalValues::new());
                 return Ok(());
             };
             prop_assert_eq!(&Journal::read(&place, Name::Alerts).unwrap(), &states[whole]);
@@ -344,13 +347,13 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>, framed: bool) {
-            let read = |bytes: &[u8]| append::parse(bytes, HEADER, |batch| take(&mut Values::new(), batch));
+            let read = |bytes: &[u8]| append::parse(bytes, FILE_HEADER, |batch| take(&mut JournalValues::new(), batch));
             let _ = read(&bytes);
             if framed {
-                let mut frame = vec![0; FRAME];
+                let mut frame = vec![0; FRAME_HEAD_BYTES];
                 frame.extend_from_slice(&bytes);
                 append::seal(&mut frame, 0, Name::Alerts).unwrap();
-                prop_assert!(read(&[&HEADER[..], &frame].concat()).is_some());
+                prop_assert!(read(&[&FILE_HEADER[..], &frame].concat()).is_some());
             }
         }
     }

@@ -1,12 +1,13 @@
-//! Which process of a host leads: the one that holds a lock. When it dies the system lets go of it, so the next one to ask leads.
+//! The decision which process of a host leads: the one that holds a lock. When that process dies, the system releases the lock, and
+//! the next process that asks leads.
 
-use super::flock::{FileLock, Refused};
+use super::flock::{FileLock, LockRefused};
 use super::writing::refused;
 use super::{Name, Place, StoreError};
 use rustix::fs::{Mode, OFlags, openat};
 use std::os::fd::AsFd;
 
-/// One of the processes that may lead.
+/// The part of one process in that decision.
 ///
 /// ```
 /// use sentinel_exporter::{Leader, rollup::Place};
@@ -31,7 +32,7 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// Does not lead yet, and has touched nothing.
+    /// Makes one that does not lead yet, and touches nothing.
     ///
     /// ```
     /// # use sentinel_exporter::{Leader, rollup::Place};
@@ -43,16 +44,16 @@ impl Leader {
         Self::of(place, Name::Leader)
     }
 
-    /// One of those that contend for another lock: not all processes may do what it is for.
+    /// As [`Leader::new`], for another lock: not every process may do the work that the lock is for.
     pub(crate) fn of(place: Place, name: Name) -> Self {
         Self { place, name, lock: None, error: None }
     }
 
-    /// Leads from here on, when nobody else does, and says whether. Called at each tick, before anything that one process of a host
-    /// does for all. Never waits.
+    /// Tries to lead, and returns whether this process does. Called at each tick, before anything that one process of a host does
+    /// for all. Never waits.
     ///
-    /// A leader whose lock's file is not in its place any more steps down, and tries again at once: somebody else may have locked
-    /// another file of that name. Between the two both lead; that takes somebody who removes the file.
+    /// A leader whose lock file was removed or replaced steps down, and tries again at once: another process may have locked a new
+    /// file of that name. Until this call both lead; that happens only when the file is removed from outside.
     ///
     /// ```
     /// # use sentinel_exporter::{Leader, rollup::Place};
@@ -67,7 +68,7 @@ impl Leader {
         self.lock.is_some()
     }
 
-    /// Whether it led when it was asked last, in this process.
+    /// Whether this process led at the last call of [`Leader::lead`].
     ///
     /// ```
     /// # use sentinel_exporter::{Leader, rollup::Place};
@@ -78,7 +79,7 @@ impl Leader {
         self.lock.as_ref().is_some_and(FileLock::is_ours)
     }
 
-    /// Why nobody can lead from here: the error of the last call, when it was not that somebody else leads.
+    /// The error of the last call of [`Leader::lead`]; `None` where another process leads.
     ///
     /// ```
     /// # use sentinel_exporter::{Leader, rollup::Place};
@@ -119,9 +120,9 @@ impl Leader {
         let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = || openat(dir, &name, flags, Mode::RUSR | Mode::WUSR);
         match FileLock::take(file) {
-            // Removed between the two: who comes next makes another.
+            // The file was removed between the two: the next call makes another.
             Ok(lock) if lock.is_at(dir, &name) => self.lock = Some(lock),
-            Ok(_) | Err(Refused::Held) => {}
+            Ok(_) | Err(LockRefused::Held) => {}
             Err(error) => return Err(refused(self.name, error)),
         }
         Ok(())

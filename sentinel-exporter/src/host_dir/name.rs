@@ -1,8 +1,8 @@
-//! What the files of a directory are called, and what a name says.
+//! Names of the files in the directory, and the meaning of each name.
 
 use std::fmt;
 
-/// A file of the directory store.
+/// A file of the directory.
 ///
 /// ```
 /// use sentinel_exporter::rollup::Name;
@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Name {
-    /// What one source counted in one slot. Both ends are in the name, so that who cleans up need not open it.
+    /// Block of one source and slot. Both ends of the slot are in the name, so that clean-up need not open the file.
     Block {
         /// The process that counted.
         source: u64,
@@ -26,36 +26,36 @@ pub enum Name {
     },
     /// Locked as long as its source lives.
     Lock {
-        /// Whose.
+        /// The process.
         source: u64,
     },
-    /// What a source has in flight.
+    /// Requests that a source has in flight.
     Live {
-        /// Whose.
+        /// The process.
         source: u64,
     },
     /// A file that is being written, renamed when it is complete.
     Temporary {
-        /// Who writes it.
+        /// The process that writes it.
         source: u64,
-        /// Its number among those of this source.
+        /// Number of the file among those of this process.
         number: u64,
     },
-    /// What the leader remembers for all.
+    /// Baseline that the leader has written down for all.
     Baseline,
     /// Locked by the leader.
     Leader,
-    /// Locked by the one that alerts people.
+    /// Locked by the process that alerts people.
     Alerting,
-    /// What alerts must not forget: see the journal.
+    /// Journal of alerts.
     Alerts,
-    /// Locked by who writes what must survive.
+    /// Locked by the process that writes the journal.
     State,
-    /// Locked by who probes, and writes down what was found.
+    /// Locked by the process that probes and writes the results.
     Probing,
-    /// What was found: a part of the checks in each, 0 to 99.
+    /// Log of the results of uptime checks, one part of the checks a file: 0 to 99.
     Checks {
-        /// Which part.
+        /// Number of the part.
         part: u8,
     },
 }

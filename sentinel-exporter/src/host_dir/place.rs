@@ -1,9 +1,9 @@
-//! The directory: found, made, and looked at before anything in it is believed.
+//! The directory is found, made, and checked before anything in it is believed.
 //!
-//! It is opened anew at each use and everything in it is reached through that descriptor, so nobody can swap it for another between
-//! the check and the use, and it is found again when it was removed.
+//! The directory is opened anew at each use and every file is reached through that descriptor, so nobody can swap it for another
+//! between the check and the use, and a directory that was removed is made again.
 
-use super::flock::Identity;
+use super::flock::FileIdentity;
 use super::{PlaceError, check_service};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, access, fstat, mkdirat, openat, statat};
 use rustix::io::Errno;
@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// Where the processes of one service on one host meet: a private directory in memory, and in it one for the service.
+/// The directory in which the processes of one service on one host meet: a private one in memory, and in it one for the service.
 ///
 /// ```
 /// use sentinel_exporter::rollup::Place;
@@ -35,12 +35,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// In `dir`; else in `$SENTINEL_DIR`; else in `sentinel-<uid>` in `/dev/shm` (Linux), `$XDG_RUNTIME_DIR` or the directory for
-    /// temporary files, the first of these that there is. Touches nothing yet.
+    /// Takes `dir`; else `$SENTINEL_DIR`; else `sentinel-<uid>` in `/dev/shm` (Linux), `$XDG_RUNTIME_DIR` or the directory for
+    /// temporary files, the first of these that exists. Touches nothing yet.
     ///
     /// # Errors
     /// A [`ConfigError`]: the service is not 1 to 64 of `A-Z a-z 0-9 . _ -` or begins with a dot, or the directory is not an
-    /// absolute path (workers may stand in different places).
+    /// absolute path (workers may have different working directories).
     ///
     /// ```
     /// # use sentinel_exporter::rollup::Place;
@@ -89,8 +89,8 @@ impl Place {
         &self.path
     }
 
-    /// Opens the directory, made where it is missing.
-    pub(crate) fn open(&self) -> Result<Opened, PlaceError> {
+    /// Opens the directory, and makes it where it is missing.
+    pub(crate) fn open(&self) -> Result<OpenedDir, PlaceError> {
         let missing =
             |error: &PlaceError| matches!(error, PlaceError::Refused { kind: std::io::ErrorKind::NotFound, .. });
         let root = match checked(CWD, &self.root, &self.root) {
@@ -105,27 +105,26 @@ impl Place {
             }
             opened => opened?,
         };
-        let (fd, identity) = match checked(&root.0, Path::new(&self.service), &self.path) {
+        match checked(&root.fd, Path::new(&self.service), &self.path) {
             Err(error) if missing(&error) => {
-                match mkdirat(&root.0, &self.service, Mode::RWXU) {
+                match mkdirat(&root.fd, &self.service, Mode::RWXU) {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(refused(&self.path, "make", error)),
                 }
-                checked(&root.0, Path::new(&self.service), &self.path)?
+                checked(&root.fd, Path::new(&self.service), &self.path)
             }
-            opened => opened?,
-        };
-        Ok(Opened { fd, identity })
+            opened => opened,
+        }
     }
 }
 
-/// A directory that was looked at, and cannot become another one while it is used.
-pub(crate) struct Opened {
+/// A directory that was checked, and cannot become another one while it is used.
+pub(crate) struct OpenedDir {
     pub(crate) fd: OwnedFd,
-    pub(crate) identity: Identity,
+    pub(crate) identity: FileIdentity,
 }
 
-/// A directory that this process may make files in.
+/// Whether this process may make files in a directory.
 fn usable(path: &Path) -> bool {
     path.is_dir() && access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
@@ -134,11 +133,11 @@ fn refused(path: &Path, doing: &'static str, error: Errno) -> PlaceError {
     PlaceError::Refused { path: path.into(), doing, kind: error.kind() }
 }
 
-/// Opens `name` in `dir`, and says what is wrong with it; `path` is what it is called in errors.
-fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, Identity), PlaceError> {
+/// Opens `name` in `dir` and checks it; `path` stands for it in errors.
+fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<OpenedDir, PlaceError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = openat(&dir, name, flags, Mode::empty()).map_err(|error| {
-        // Which of the two depends on the system; that it is not a directory is certain.
+        // The error code differs between systems; either says that it is not a directory.
         if matches!(error, Errno::NOTDIR | Errno::LOOP) {
             let link = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)
                 .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
@@ -152,13 +151,13 @@ fn checked(dir: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, Identit
     if owner != expected {
         return Err(PlaceError::ForeignOwner { path: path.into(), owner, expected });
     }
-    // Of another type on other systems.
+    // The type differs between systems.
     #[allow(clippy::unnecessary_cast)]
     let mode = stat.st_mode as u32 & 0o777;
     if mode & 0o077 != 0 {
         return Err(PlaceError::Open { path: path.into(), mode });
     }
-    Ok((fd, Identity::from(&stat)))
+    Ok(OpenedDir { identity: FileIdentity::from(&stat), fd })
 }
 
 #[cfg(test)]

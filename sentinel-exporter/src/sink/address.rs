@@ -1,4 +1,4 @@
-//! Where a message goes by HTTP. The address may be a password, so nothing here shows it.
+//! The URL of a message by HTTP. The address may be a password, so nothing here shows it.
 
 use crate::values::{HIDDEN, Secret};
 use hyper::Uri;

@@ -1,10 +1,11 @@
 //! Closed slots for other systems, a JSON line each: to the standard output, or to the end of a file.
 //!
-//! A line is one write, so lines of several processes do not mix in one file; through one pipe, such as a standard output that workers
-//! share, lines of more than 4 kB do. Nothing waits: what a full pipe does not take is lost and counted. A file that was moved away (rotated) is left for a new one.
+//! A line is one write, so lines of several processes do not mix in one file; through one pipe, such as a standard output that
+//! workers share, lines of more than 4 kB do. Nothing waits: a line that a full pipe does not take is lost and counted. When the
+//! file was moved away (rotated), the next line begins a new one.
 
 use super::flush::Flush;
-use crate::host_dir::Identity;
+use crate::host_dir::FileIdentity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::{Errno, write};
@@ -24,10 +25,10 @@ pub enum FlushError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         kind: io::ErrorKind,
     },
-    /// It was not taken, or not all of it: the disk or the pipe is full, or the reader has gone.
+    /// The line was not written, or not all of it: the disk or the pipe is full, or the reader has gone.
     #[error("{target}: {written} of {bytes} bytes were written: {kind}")]
     Write {
         /// The file, `stdout` or `stderr`.
@@ -36,26 +37,26 @@ pub enum FlushError {
         written: usize,
         /// Bytes of the line.
         bytes: usize,
-        /// What the system said.
+        /// Error of the system.
         kind: io::ErrorKind,
     },
-    /// It is more than one line.
+    /// The text is more than one line.
     #[error("a line break at byte {at} is not allowed; allowed: one line")]
     NotALine {
-        /// Where.
+        /// Byte of the first line break.
         at: usize,
     },
 }
 
-/// Where lines go.
+/// Destination of the lines.
 #[derive(Debug)]
-enum Target {
+enum LineTarget {
     Stdout,
     Stderr,
     File(PathBuf),
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for LineTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdout => f.write_str("stdout"),
@@ -81,13 +82,19 @@ impl fmt::Display for Target {
 /// ```
 #[derive(Debug)]
 pub struct Flusher {
-    target: Target,
+    target: LineTarget,
     /// The file while it is where its path says.
-    file: Option<(File, Identity)>,
+    file: Option<OpenFile>,
     /// The last line was not written to its end.
     broken: bool,
     written: u64,
     failed: u64,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    identity: FileIdentity,
 }
 
 impl Flusher {
@@ -100,22 +107,22 @@ impl Flusher {
     #[must_use]
     pub fn new(target: Flush) -> Self {
         Self::to(match target {
-            Flush::Stdout => Target::Stdout,
-            Flush::File(path) => Target::File(path),
+            Flush::Stdout => LineTarget::Stdout,
+            Flush::File(path) => LineTarget::File(path),
         })
     }
 
     /// Writes to the standard error.
     pub(crate) fn stderr() -> Self {
-        Self::to(Target::Stderr)
+        Self::to(LineTarget::Stderr)
     }
 
     /// Writes to the end of a file.
     pub(crate) fn file(path: PathBuf) -> Self {
-        Self::to(Target::File(path))
+        Self::to(LineTarget::File(path))
     }
 
-    fn to(target: Target) -> Self {
+    fn to(target: LineTarget) -> Self {
         Self { target, file: None, broken: false, written: 0, failed: 0 }
     }
 
@@ -164,8 +171,8 @@ impl Flusher {
             return Err(FlushError::NotALine { at });
         }
         let mut bytes = Vec::with_capacity(line.len() + 2);
-        if let Target::File(path) = &self.target {
-            let known = self.file.take().filter(|(_, identity)| identity_of(path) == Some(*identity));
+        if let LineTarget::File(path) = &self.target {
+            let known = self.file.take().filter(|open| identity_of(path) == Some(open.identity));
             let (file, new) = match known {
                 Some(known) => (known, false),
                 None => (open(path)?, true),
@@ -179,12 +186,12 @@ impl Flusher {
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
         let result = match (&self.file, &self.target) {
-            (Some((file, _)), _) => write_all(file.as_fd(), &bytes),
-            // Not the library's own handles: their locks may be held by whoever waits for a full pipe.
-            (None, Target::Stderr) => write_ready(rustix::stdio::stderr(), &bytes),
+            (Some(open), _) => write_all(open.file.as_fd(), &bytes),
+            // Not the handles of the standard library: a thread that waits for a full pipe may hold their locks.
+            (None, LineTarget::Stderr) => write_ready(rustix::stdio::stderr(), &bytes),
             (None, _) => write_ready(rustix::stdio::stdout(), &bytes),
         };
-        result.map_err(|(written, error)| {
+        result.map_err(|PartialWrite { written, error }| {
             self.broken = written > usize::from(self.broken) || self.broken && written == 0;
             let target = self.target.to_string();
             FlushError::Write { target, written, bytes: bytes.len(), kind: error.kind() }
@@ -194,48 +201,54 @@ impl Flusher {
     }
 }
 
-fn identity_of(path: &Path) -> Option<Identity> {
-    statat(CWD, path, AtFlags::empty()).ok().map(|stat| Identity::from(&stat))
+fn identity_of(path: &Path) -> Option<FileIdentity> {
+    statat(CWD, path, AtFlags::empty()).ok().map(|stat| FileIdentity::from(&stat))
 }
 
 /// Opens a file for appending, made for this user alone; a pipe without a reader is an error and not a wait.
-fn open(path: &Path) -> Result<(File, Identity), FlushError> {
+fn open(path: &Path) -> Result<OpenFile, FlushError> {
     let failed = |error: Errno| FlushError::Open { path: path.into(), kind: error.kind() };
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-    let identity = Identity::from(&fstat(&fd).map_err(failed)?);
-    Ok((File::from(fd), identity))
+    let identity = FileIdentity::from(&fstat(&fd).map_err(failed)?);
+    Ok(OpenFile { file: File::from(fd), identity })
 }
 
-/// What a pipe takes at once when it says that it takes something.
-const READY: usize = 4_096;
+/// Bytes that were written before an error.
+struct PartialWrite {
+    written: usize,
+    error: Errno,
+}
+
+/// Bytes that a pipe takes at once when it says that it takes some.
+const PIPE_READY_BYTES: usize = 4_096;
 
 /// As `write_all`, to a descriptor that others use as well and that may wait: as much as it takes without.
-fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (usize, Errno)> {
+fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), PartialWrite> {
     let mut written = 0;
-    for chunk in bytes.chunks(READY) {
+    for chunk in bytes.chunks(PIPE_READY_BYTES) {
         let mut asked = [PollFd::new(&fd, PollFlags::OUT)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         match poll(&mut asked, Some(&now)) {
-            Ok(0) => return Err((written, Errno::AGAIN)),
+            Ok(0) => return Err(PartialWrite { written, error: Errno::AGAIN }),
             Ok(_) => {}
-            Err(error) => return Err((written, error)),
+            Err(error) => return Err(PartialWrite { written, error }),
         }
-        write_all(fd, chunk).map_err(|(more, error)| (written + more, error))?;
+        write_all(fd, chunk).map_err(|part| PartialWrite { written: written + part.written, ..part })?;
         written += chunk.len();
     }
     Ok(())
 }
 
-/// How far it came, and what stopped it.
-fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (usize, Errno)> {
+/// Writes all of it, or says how far that came.
+fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), PartialWrite> {
     let mut written = 0;
     while written < bytes.len() {
         match write(fd, &bytes[written..]) {
-            Ok(0) => return Err((written, Errno::IO)),
+            Ok(0) => return Err(PartialWrite { written, error: Errno::IO }),
             Ok(more) => written += more,
             Err(Errno::INTR) => {}
-            Err(error) => return Err((written, error)),
+            Err(error) => return Err(PartialWrite { written, error }),
         }
     }
     Ok(())
@@ -274,7 +287,7 @@ mod tests {
         let path = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let mut flusher = Flusher::new(Flush::File(path.clone()));
-        // Nobody reads: not a wait.
+        // No process reads: that is an error and not a wait.
         assert!(matches!(flusher.write("{}"), Err(FlushError::Open { .. })));
         let reader = openat(CWD, &path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
         let mut reader = File::from(reader);

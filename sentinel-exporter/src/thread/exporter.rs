@@ -1,13 +1,13 @@
-//! What a host holds: an exporter for a sentinel, and the thread behind it once somebody needs it.
+//! The handle that a host holds: an exporter for a sentinel. It starts the thread when the thread is needed.
 
 #[cfg(unix)]
-use super::leader_duties::Desk;
-use super::mailbox::{Process, Test};
+use super::leader_duties::LeaderDuties;
+use super::mailbox::{Mailbox, TestRequest};
 #[cfg(unix)]
 use super::view::View;
 use super::work::Work;
 #[cfg(unix)]
-use crate::alerting::Plan;
+use crate::alerting::AlertPlan;
 use crate::config::{Config, ReadError, Watch};
 #[cfg(unix)]
 use crate::host_dir::Place;
@@ -24,18 +24,18 @@ use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// How long a question waits for the view of the host.
+/// Time that a question waits for the view of the host.
 const ANSWER_WITHIN: Duration = Duration::from_millis(250);
-/// Nobody waits longer for a test alert.
-const LONGEST_TEST: Duration = Duration::from_mins(10);
-/// How long a dropped exporter may take to publish what is left.
+/// Longest wait for the results of a test alert.
+const MAX_TEST_WAIT: Duration = Duration::from_mins(10);
+/// Time that a dropped exporter has to publish what is left.
 const DROP_WITHIN: Duration = Duration::from_millis(500);
 
 /// Shares what a sentinel counts with the other processes of its service on this host, so that any of them answers for all; ticks it,
 /// and flushes its slots.
 ///
-/// It starts nothing until it is needed: by [`Exporter::start`], the first record, or the first question, in this process or, with a
-/// thread of its own, in each forked child. Dropped, it publishes what is left, within half a second.
+/// The exporter starts nothing until it is needed: by [`Exporter::start`], the first record, or the first question, in this process
+/// or, with a thread of its own, in each forked child. Dropped, it publishes what is left, within half a second.
 ///
 /// ```
 /// use sentinel_core::{Event, Query, Scope, Sentinel};
@@ -71,12 +71,12 @@ struct Inner {
     #[cfg(unix)]
     state: Option<Place>,
     sinks: Vec<Arc<dyn Sink>>,
-    /// This process's; that of a parent is left alone.
-    process: ArcSwap<Process>,
+    /// The mailbox of this process; the mailbox of a parent process is left alone.
+    mailbox: ArcSwap<Mailbox>,
 }
 
 impl Exporter {
-    /// For a sentinel, which from now on asks it for the view of the host. Starts nothing and opens nothing.
+    /// Makes an exporter for a sentinel, which asks it for the view of the host from now on. Starts nothing and opens nothing.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -93,8 +93,9 @@ impl Exporter {
         Self::watching(sentinel, config, None)
     }
 
-    /// With the options of a file, and over them those of the environment. The file is watched: what may change while it runs (`every`,
-    /// `tenants`, `flush`) does; one that cannot be used changes nothing, and is told of in `sharing`.
+    /// Takes the options of a file, and over them those of the environment. The file is watched: `every`, `tenants`, `flush`,
+    /// alerts and uptime checks change while the exporter runs. A file that cannot be used changes nothing, and `sharing` reports
+    /// its error.
     ///
     /// # Errors
     /// A [`ReadError`] that names the path of the key, or the variable.
@@ -111,7 +112,7 @@ impl Exporter {
         Self::watching(sentinel, config, Some(path)).map_err(ReadError::Value)
     }
 
-    /// With options that were read from `file`, if from one, and changed since: it is watched as in [`Exporter::from_file`].
+    /// Takes options that were read from `file`, if from one, and changed since. The file is watched as in [`Exporter::from_file`].
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -128,7 +129,7 @@ impl Exporter {
         Self::with_sinks(sentinel, config, file, Vec::new())
     }
 
-    /// As [`Exporter::watching`], with sinks of your own beside those that are configured. Their names are those of no other sink.
+    /// As [`Exporter::watching`], with sinks of your own beside the configured ones. No two sinks may have the same name.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -164,7 +165,7 @@ impl Exporter {
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Result<Self, ConfigError> {
         let config = config.validated()?;
-        // Refused now, and not on the thread.
+        // Options that cannot be used are refused here, and not on the thread.
         sentinel.aggregator(config.budget)?;
         #[cfg(unix)]
         let place = match &config.service {
@@ -177,8 +178,8 @@ impl Exporter {
             _ => place.clone(),
         };
         #[cfg(unix)]
-        // Refused now; made on the thread, of each process its own: a forked child must not have what the parent has locked.
-        Plan::of(&config, &sinks)?;
+        // The plan is checked here and made anew on the thread of each process: a forked child must not have the locks of its parent.
+        AlertPlan::of(&config, &sinks)?;
         let inner = Arc::new(Inner {
             sentinel: sentinel.clone(),
             config,
@@ -188,14 +189,14 @@ impl Exporter {
             #[cfg(unix)]
             state,
             sinks,
-            process: ArcSwap::from_pointee(Process::new(fork::generation())),
+            mailbox: ArcSwap::from_pointee(Mailbox::new(fork::generation())),
         });
         let wider: Weak<Inner> = Arc::downgrade(&inner);
         sentinel.widen(wider);
         Ok(Self { inner })
     }
 
-    /// Starts the thread of this process, if it is not running: for a service that should be heard of before its first request.
+    /// Starts the thread of this process, if it is not running: for a service that should be seen before its first request.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -211,8 +212,8 @@ impl Exporter {
         self.inner.start();
     }
 
-    /// Publishes what was recorded so far, and does not wait for the next time; says whether that was done within a quarter of a
-    /// second. Does nothing where nothing runs.
+    /// Publishes what was recorded so far, without waiting for the next time. Returns whether that was done within a quarter of a
+    /// second. Does nothing where no thread runs.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -222,14 +223,14 @@ impl Exporter {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn publish(&self) -> bool {
-        self.inner.process().ask(ANSWER_WITHIN).is_ok()
+        self.inner.mailbox().ask(ANSWER_WITHIN).is_ok()
     }
 
-    /// Sends an alert that is about nothing to every sink, or to one by its name, and waits for how that goes, not longer than
-    /// `within`; 10 s are enough for any of them. From any process, whoever leads.
+    /// Sends a test alert to every sink, or to the one of this name, and waits for the results, at most `within`; 10 s are enough
+    /// for any sink. Any process can do that, whether it leads or not.
     ///
     /// # Errors
-    /// [`TestError`]: there is no such sink, or nobody who could send.
+    /// [`TestError`]: there is no such sink, or no thread that could send.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -252,16 +253,16 @@ impl Exporter {
         }
         inner.start();
         let (answers, heard) = mpsc::channel();
-        let within = within.min(LONGEST_TEST);
+        let within = within.min(MAX_TEST_WAIT);
         let end = Instant::now() + within;
-        inner.process().test(Test { sink: sink.map(Into::into), answers }).map_err(Unavailable)?;
+        inner.mailbox().test(TestRequest { sink: sink.map(Into::into), answers }).map_err(Unavailable)?;
         let mut tried = BTreeMap::new();
-        // Until the last one who could answer is gone.
+        // The channel closes when the last sink has answered.
         while let Ok(one) = heard.recv_timeout(end.saturating_duration_since(Instant::now())) {
             tried.insert(one.name.clone(), one);
         }
         if tried.is_empty() {
-            let known = inner.process().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)?;
+            let known = inner.mailbox().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)?;
             let known: Vec<String> =
                 known.iter().flat_map(|alerts| &alerts.sinks).map(|sink| sink.name.clone()).collect();
             if known.iter().any(|name| sink.is_none_or(|sink| sink == name)) {
@@ -274,8 +275,8 @@ impl Exporter {
         Ok(tried.into_values().collect())
     }
 
-    /// Publishes what is left and ends the thread; waits for that, not longer than `within`. Says whether it has ended. What was
-    /// published stays until it leaves the window.
+    /// Publishes what is left and ends the thread, and waits for that, at most `within`. Returns whether the thread has ended.
+    /// Published blocks stay until they leave the window.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -292,30 +293,30 @@ impl Exporter {
 }
 
 impl Inner {
-    /// What belongs to this process; a forked child has one of its own.
-    fn process(&self) -> Arc<Process> {
+    /// The mailbox of this process; a forked child gets one of its own.
+    fn mailbox(&self) -> Arc<Mailbox> {
         let now = fork::generation();
-        let known = self.process.load_full();
+        let known = self.mailbox.load_full();
         if known.generation == now {
             return known;
         }
-        let born = Arc::new(Process::new(now));
+        let born = Arc::new(Mailbox::new(now));
         // Another thread of the child may be first.
-        let before = self.process.rcu(|known| if known.generation == now { known.clone() } else { born.clone() });
+        let before = self.mailbox.rcu(|known| if known.generation == now { known.clone() } else { born.clone() });
         if before.generation != now {
-            // A thread of the parent may have held its lock: never dropped.
+            // A thread of the parent may have held the lock of this mailbox at the fork, so it is never dropped.
             std::mem::forget(before);
         }
-        self.process.load_full()
+        self.mailbox.load_full()
     }
 
     fn start(&self) {
-        let process = self.process();
-        if !process.begin() {
+        let mailbox = self.mailbox();
+        if !mailbox.begin() {
             return;
         }
-        let work = Work::new(self.sentinel.clone(), Arc::clone(&process), self.config.clone());
-        let furniture = Furniture {
+        let work = Work::new(self.sentinel.clone(), Arc::clone(&mailbox), self.config.clone());
+        let parts = ThreadParts {
             file: self.file.clone(),
             #[cfg(unix)]
             place: self.place.clone(),
@@ -324,28 +325,28 @@ impl Inner {
             #[cfg(unix)]
             sinks: self.sinks.clone(),
         };
-        let body = move || furniture.furnish(work).run();
-        // A thread that cannot be had is a scope that cannot be had; the host goes on.
+        let body = move || parts.add_to(work).run();
+        // Where no thread can be started, reports are of this process alone; the host goes on.
         if let Err(error) = std::thread::Builder::new().name("sentinel-exporter".into()).spawn(body) {
-            process.not_begun(format!("the exporter's thread cannot be started: {error}"));
+            mailbox.not_begun(format!("the exporter's thread cannot be started: {error}"));
         }
     }
 
-    /// Alerts are configured, or a file may come to configure some.
+    /// Whether alerts are configured, or a file may come to configure some.
     fn may_alert(&self) -> bool {
         let Config { service, alerts, .. } = &self.config;
         cfg!(unix) && service.is_some() && (alerts.is_some() || self.file.is_some() || !self.sinks.is_empty())
     }
 
-    /// Checks are configured, or a file may come to configure some.
+    /// Whether checks are configured, or a file may come to configure some.
     fn may_check(&self) -> bool {
         let Config { service, uptime, .. } = &self.config;
         cfg!(unix) && service.is_some() && (uptime.is_some() || self.file.is_some())
     }
 
     fn close(&self, within: Duration) -> bool {
-        // A child that never started one has nothing to end.
-        self.process().close(Instant::now() + within)
+        // A child that has started no thread has nothing to end.
+        self.mailbox().close(Instant::now() + within)
     }
 }
 
@@ -363,13 +364,13 @@ pub enum TestError {
     /// There is no such sink.
     #[error(transparent)]
     Sink(#[from] ConfigError),
-    /// There is nobody who could send.
+    /// No thread could send it.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// What the thread opens.
-struct Furniture {
+/// Parts that are opened on the thread.
+struct ThreadParts {
     file: Option<PathBuf>,
     #[cfg(unix)]
     place: Option<Place>,
@@ -379,19 +380,19 @@ struct Furniture {
     sinks: Vec<Arc<dyn Sink>>,
 }
 
-impl Furniture {
-    fn furnish(self, mut work: Work) -> Work {
+impl ThreadParts {
+    fn add_to(self, mut work: Work) -> Work {
         work.watch(self.file.as_deref().map(Watch::new));
         #[cfg(unix)]
         if let Some(place) = self.place {
-            // Its budget was found good before.
+            // The budget was checked when the exporter was made.
             if let Ok(merged) = work.sentinel.aggregator(work.config.budget) {
                 work.view = Some(View::new(merged, Box::new(Directory::new(place.clone()))));
                 work.leader = Some(crate::host_dir::Leader::new(place.clone()));
-                work.desk = self.state.map(|state| {
-                    let mut desk = Desk::new(place, state, self.sinks);
-                    work.plan(&mut desk);
-                    desk
+                work.duties = self.state.map(|state| {
+                    let mut duties = LeaderDuties::new(place, state, self.sinks);
+                    work.configure_duties(&mut duties);
+                    duties
                 });
             }
         }
@@ -399,10 +400,11 @@ impl Furniture {
     }
 }
 
-// Not with the last of those who hold `Inner`: that may be a thread that records or asks, which must not wait.
+// The thread ends with the exporter, not with the last owner of `Inner`: that may be a thread that records or asks, which must not
+// wait.
 impl Drop for Exporter {
     fn drop(&mut self) {
-        if self.inner.process.load().generation == fork::generation() {
+        if self.inner.mailbox.load().generation == fork::generation() {
             self.inner.close(DROP_WITHIN);
         }
     }
@@ -410,9 +412,9 @@ impl Drop for Exporter {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.process.load().generation != fork::generation() {
-            // Inherited: nothing of it is touched.
-            std::mem::forget(self.process.load_full());
+        if self.mailbox.load().generation != fork::generation() {
+            // A mailbox that was inherited by a fork is left alone.
+            std::mem::forget(self.mailbox.load_full());
         }
     }
 }
@@ -430,7 +432,7 @@ impl Wider for Inner {
             return Err(Unavailable("the host's view needs Linux or macOS".into()));
         }
         self.start();
-        let (sentinel, note) = self.process().ask(ANSWER_WITHIN).map_err(Unavailable)?;
+        let (sentinel, note) = self.mailbox().ask(ANSWER_WITHIN).map_err(Unavailable)?;
         Ok(Some(Answer { scope: Scope::Host, sentinel, note }))
     }
 
@@ -439,7 +441,7 @@ impl Wider for Inner {
             return Ok(None);
         }
         self.start();
-        self.process().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)
+        self.mailbox().ask_alerts(ANSWER_WITHIN).map_err(Unavailable)
     }
 
     fn uptime(&self) -> Result<Option<UptimeReport>, Unavailable> {
@@ -447,10 +449,10 @@ impl Wider for Inner {
             return Ok(None);
         }
         self.start();
-        self.process().ask_uptime(ANSWER_WITHIN).map_err(Unavailable)
+        self.mailbox().ask_uptime(ANSWER_WITHIN).map_err(Unavailable)
     }
 
     fn sharing(&self) -> Option<Sharing> {
-        Some(self.process().sharing())
+        Some(self.mailbox().sharing())
     }
 }

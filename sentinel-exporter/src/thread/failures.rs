@@ -1,10 +1,10 @@
-//! What went wrong, counted by reason, and the last of it in words: for `/stats`, never for the host's log.
+//! Errors of the exporter, counted by reason, and the text of the last one: for `/stats`, never for the log of the host.
 
 use crate::rollup::Skipped;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-/// What was not done.
+/// Reason of an error: the work that was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     Publish,
@@ -13,21 +13,21 @@ pub(crate) enum Failure {
     Recall,
     Lead,
     Flush,
-    /// A file of the right form that holds something else.
+    /// A file of the right form with other content than its name says.
     Decode,
-    /// A block that does not fit: of slots of another length, or no room.
+    /// A block that cannot be merged: its slots have another length, or there is no room.
     Merge,
-    /// A block that came when it had left the window.
+    /// A block that came after it had left the window.
     Outside,
-    /// The thread cannot be started.
+    /// The thread could not be started.
     Thread,
-    /// The configuration file.
+    /// The configuration file could not be used.
     Config,
-    /// What alerts must not forget cannot be written down.
+    /// The journal of alerts could not be written.
     Alerts,
-    /// What probes have found cannot be written down.
+    /// The log of uptime checks could not be written.
     Uptime,
-    /// It was left half written, by a process that ended.
+    /// A file was left half written, by a process that ended.
     Torn,
     Panic,
 }
@@ -71,7 +71,7 @@ impl Failures {
         self.last = Some(format!("{}: {error}", failure.name()));
     }
 
-    /// What a store has skipped so far, by reason.
+    /// Takes over the counts of files that a store has skipped so far.
     pub(crate) fn skipped(&mut self, skipped: Skipped) {
         for (reason, count) in skipped.by_reason().into_iter().filter(|(_, count)| *count > 0) {
             self.counts.insert(reason, count);

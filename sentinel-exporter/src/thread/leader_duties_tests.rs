@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::unnecessary_literal_bound)] // a test fails by panicking; as the trait has it
 
 use super::failures::Failures;
-use super::leader_duties::{Desk, Happened};
+use super::leader_duties::{DutyEvent, LeaderDuties};
 use crate::alerting::Alerting;
 use crate::alerting::tests::{Named, START, hit, place, plan, quiet};
 use crate::sink::{Failed, Sending, Sink};
@@ -26,11 +26,11 @@ fn who_cannot_write_at_all_says_so_and_judges_all_the_same() {
     let blocked = place.path().join("alerts.journal");
     std::fs::create_dir_all(blocked.join("not empty")).unwrap();
     let mut failures = Failures::default();
-    let mut desk = Desk::new(place.clone(), place, Vec::new());
-    desk.configure(Some(plan), START, &mut failures);
-    desk.lead(START, &mut failures);
-    desk.judge_by(&hit(START, "acme"), START, &mut failures);
-    let report = desk.report().unwrap().unwrap();
+    let mut duties = LeaderDuties::new(place.clone(), place, Vec::new());
+    duties.alerts.configure(Some(plan), START, &mut failures);
+    duties.lead(START, &mut failures);
+    duties.judge_by(hit(START, "acme"), START, &mut failures);
+    let report = duties.alerts.report().unwrap().unwrap();
     assert_eq!((report.alerts.len(), report.sinks[0].pending), (1, 1));
     assert!(report.note.is_some_and(|note| note.starts_with("alerts.journal: cannot write it")));
     assert!(failures.counts()["alerts"] >= 2);
@@ -41,16 +41,16 @@ fn two_hosts_cannot_share_what_must_survive() {
     let (one, other, state) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut failures = Failures::default();
-    let mut desk = |dir: &tempfile::TempDir| {
-        let mut desk = Desk::new(place(dir.path()), place(state.path()), Vec::new());
-        desk.configure(Some(plan([Arc::new(Named("a"))])), START, &mut failures);
-        desk.lead(START, &mut failures);
-        desk
+    let mut duties = |dir: &tempfile::TempDir| {
+        let mut duties = LeaderDuties::new(place(dir.path()), place(state.path()), Vec::new());
+        duties.alerts.configure(Some(plan([Arc::new(Named("a"))])), START, &mut failures);
+        duties.lead(START, &mut failures);
+        duties
     };
-    let (first, mut second) = (desk(&one), desk(&other));
-    assert!(first.leads() && !second.leads());
-    second.read();
-    let note = second.report().unwrap().unwrap().note.unwrap();
+    let (first, mut second) = (duties(&one), duties(&other));
+    assert!(first.alerts.leads() && !second.alerts.leads());
+    second.alerts.read_from_leader();
+    let note = second.alerts.report().unwrap().unwrap().note.unwrap();
     assert_eq!(note, "state.lock: no lock: another process holds it");
 }
 
@@ -58,14 +58,14 @@ fn two_hosts_cannot_share_what_must_survive() {
 fn who_has_nothing_to_alert_about_leaves_it_to_others() {
     let dir = tempfile::tempdir().unwrap();
     let mut failures = Failures::default();
-    let mut desk = |plan| {
-        let mut desk = Desk::new(place(dir.path()), place(dir.path()), Vec::new());
-        desk.configure(plan, START, &mut failures);
-        desk.lead(START, &mut failures);
-        desk
+    let mut duties = |plan| {
+        let mut duties = LeaderDuties::new(place(dir.path()), place(dir.path()), Vec::new());
+        duties.alerts.configure(plan, START, &mut failures);
+        duties.lead(START, &mut failures);
+        duties
     };
-    let (bare, knowing) = (desk(None), desk(Some(plan([]))));
-    assert!(!bare.leads() && knowing.leads());
+    let (bare, knowing) = (duties(None), duties(Some(plan([]))));
+    assert!(!bare.alerts.leads() && knowing.alerts.leads());
 }
 
 /// Tells a test over a socket, and has it acknowledged.
@@ -110,25 +110,25 @@ fn one_of_them() {
     let place = place(&dir);
     let plan = plan([Arc::new(Wire(std::fs::read_to_string(dir.join("address")).unwrap()))]);
     let mut failures = Failures::default();
-    let mut desk = Desk::new(place.clone(), place, Vec::new());
-    desk.configure(Some(plan), START, &mut failures);
+    let mut duties = LeaderDuties::new(place.clone(), place, Vec::new());
+    duties.alerts.configure(Some(plan), START, &mut failures);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         loop {
             let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
-            let led = desk.leads();
-            desk.lead(now_ms, &mut failures);
-            if desk.leads() && !led {
+            let led = duties.alerts.leads();
+            duties.lead(now_ms, &mut failures);
+            if duties.alerts.leads() && !led {
                 std::fs::write(dir.join("leader"), std::process::id().to_string()).unwrap();
             }
             let failing = std::fs::read_to_string(dir.join("failing")).unwrap();
             let facts = if failing.is_empty() { quiet(now_ms) } else { hit(now_ms, &failing) };
-            desk.judge_by(&facts, now_ms, &mut failures);
-            desk.send(now_ms);
+            duties.judge_by(facts, now_ms, &mut failures);
+            duties.alerts.send_due(now_ms);
             tokio::select! {
-                happened = desk.happens(now_ms) => {
-                    if let Happened::Sent(sent) = happened {
-                        desk.heard(&sent, now_ms, &mut failures);
+                event = duties.next_event(now_ms) => {
+                    if let DutyEvent::AttemptEnded(ended) = event {
+                        duties.alerts.attempt_ended(&ended, now_ms, &mut failures);
                     }
                 }
                 () = tokio::time::sleep(Duration::from_millis(2)) => {}
@@ -155,7 +155,7 @@ impl Drop for Process {
     }
 }
 
-/// What came: by notice, what it said, and how often it came.
+/// Notices that came, one line each: its id, then what it says.
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn listen() -> (String, Told) {

@@ -1,233 +1,219 @@
-//! Probes on their way: the part of uptime checks that lives on the exporter's runtime.
+//! Uptime checks of the leader process on the exporter's runtime: the probes that it starts, and what any process knows of checks.
 
 use super::failures::{Failure, Failures};
+use super::while_leading::{Duty, WhileLeading};
 use crate::host_dir::Place;
 use crate::probe::Probed;
-use crate::uptime::{Plan, Probing};
+use crate::uptime::{CheckPlan, Probing};
 use sentinel_core::alert::{Facts, State};
 use sentinel_core::uptime::{Cause, Check, CheckResult, Outcome, UptimeReport};
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
 
-/// How long what the leader has written is good for, where others ask.
-const READ_FOR: Duration = Duration::from_secs(1);
-/// Somebody probes at least so often, wherever there are checks: a third of the silence that is worth a word.
-const SILENT_MS: i64 = 60_000;
-/// The thread does something every second. When it has not for so long it was stopped, and deadlines have passed meanwhile.
-const STOPPED: Duration = Duration::from_secs(2);
+/// Time for which a report that was read from the leader's log is told again, before it is read anew.
+const REUSE_REPORT_FOR: Duration = Duration::from_secs(1);
+/// Shortest interval that a report expects between two probes: three times as long without one is worth a note.
+const MIN_SILENCE_MS: i64 = 60_000;
+/// The thread takes a turn every second. When it has not for so long, the process was stopped, and deadlines have passed meanwhile.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// A probe that has ended.
-pub(crate) struct Found {
+pub(crate) struct EndedProbe {
     check: Box<Check>,
-    /// How long the thread had stood still when it began.
-    stood: Duration,
+    /// Value of [`ProbeDuties::stalled`] when the probe began.
+    stalled: Duration,
     probed: Probed,
 }
 
-/// What one process does about uptime checks: nothing but to know of them, until it leads.
-pub(crate) struct Round {
-    /// Where what must survive is.
-    state: Place,
-    plan: Option<Plan>,
-    /// While it leads.
-    probing: Option<Probing>,
-    on_their_way: JoinSet<Found>,
-    /// The thread's last turn, and how long it has stood still in all: stopped, or busy with something else.
-    turned: Instant,
-    stood: Duration,
-    /// What whoever leads has written, or why that is not known, and when that was seen.
-    read: Option<(Instant, Result<UptimeReport, String>)>,
-    /// Why it cannot do what a leader has to.
-    hindered: Option<String>,
+impl Duty for Probing {
+    type Ended = EndedProbe;
+    const FAILURE: Failure = Failure::Uptime;
+
+    fn is_held(&mut self) -> bool {
+        Self::is_held(self)
+    }
+
+    fn torn(&self) -> u64 {
+        Self::torn(self)
+    }
 }
 
-impl Round {
-    pub(crate) fn new(state: Place) -> Self {
-        let (on_their_way, turned) = (JoinSet::new(), Instant::now());
+/// A report that was read from the leader's log.
+struct ReadReport {
+    at: Instant,
+    report: Result<UptimeReport, String>,
+}
+
+/// Uptime checks of one process. It only knows the plan, until it leads.
+pub(crate) struct ProbeDuties {
+    /// Directory of the log.
+    state_dir: Place,
+    /// The checks; `None` where none are configured.
+    plan: Option<CheckPlan>,
+    running: WhileLeading<Probing>,
+    /// When the last turn of the thread began or ended.
+    turned: Instant,
+    /// Time in all during which the thread read no result: it was stopped, or busy.
+    stalled: Duration,
+    read: Option<ReadReport>,
+}
+
+impl ProbeDuties {
+    pub(crate) fn new(state_dir: Place) -> Self {
         Self {
-            state,
+            state_dir,
             plan: None,
-            probing: None,
-            on_their_way,
-            turned,
-            stood: Duration::ZERO,
+            running: WhileLeading::new(),
+            turned: Instant::now(),
+            stalled: Duration::ZERO,
             read: None,
-            hindered: None,
         }
     }
 
-    /// Other checks, or none any more.
-    pub(crate) fn configure(&mut self, plan: Option<Plan>, now_ms: i64, failures: &mut Failures) {
-        match (&mut self.probing, &plan) {
+    /// Takes other checks, or none any more.
+    pub(crate) fn configure(&mut self, plan: Option<CheckPlan>, now_ms: i64, failures: &mut Failures) {
+        match (self.running.get_mut(), &plan) {
             (Some(probing), Some(plan)) => {
                 let configured = probing.configure(plan, now_ms);
-                self.note(configured.map_err(|error| error.to_string()), failures);
+                self.running.note(configured, failures);
             }
             _ => self.stop(),
         }
         (self.plan, self.read) = (plan, None);
     }
 
-    /// Whether there is anything to check.
     pub(crate) fn is_planned(&self) -> bool {
         self.plan.is_some()
     }
 
-    /// Takes over from whoever led before, unless that was this process.
+    /// Goes on where the last leader has stopped, unless this process does already.
     pub(crate) fn take_over(&mut self, now_ms: i64, failures: &mut Failures) {
-        if self.probing.as_mut().is_some_and(|probing| !probing.is_held()) {
+        if self.running.is_lost() {
             self.stop();
         }
-        let Some(plan) = self.plan.as_ref().filter(|_| self.probing.is_none()) else { return };
-        match Probing::open(&self.state, plan, now_ms) {
-            Ok(probing) => {
-                if probing.torn() > 0 {
-                    failures.count(Failure::Torn);
-                }
-                (self.probing, self.hindered) = (Some(probing), None);
-            }
-            Err(error) => self.note(Err(error.to_string()), failures),
+        if let Some(plan) = &self.plan {
+            self.running.start(|| Probing::open(&self.state_dir, plan, now_ms), failures);
         }
     }
 
-    /// Leaves it to others. What is on its way is nobody's business any more.
+    /// Stops probing. Nobody reads the results of the probes under way.
     pub(crate) fn stop(&mut self) {
-        if self.probing.take().is_some() {
-            self.on_their_way = JoinSet::new();
-        }
+        self.running.stop();
     }
 
-    /// A turn of the thread begins.
-    pub(crate) fn turn(&mut self) {
+    /// Notes that a turn of the thread begins. A thread that has slept too long before it was stopped.
+    pub(crate) fn turn_began(&mut self) {
         let since = self.turned.elapsed();
-        if since > STOPPED {
-            self.stood += since;
+        if since > STALLED_AFTER {
+            self.stalled += since;
         }
         self.turned = Instant::now();
     }
 
-    /// It has ended: nobody was heard meanwhile.
-    pub(crate) fn turned(&mut self) {
-        self.stood += self.turned.elapsed();
+    /// Notes that a turn of the thread has ended: no result was read during it.
+    pub(crate) fn turn_ended(&mut self) {
+        self.stalled += self.turned.elapsed();
         self.turned = Instant::now();
     }
 
-    /// Probes who is due now.
-    pub(crate) fn begin(&mut self, now_ms: i64) {
-        let Some((probing, plan)) = self.probing.as_mut().zip(self.plan.as_ref()) else { return };
-        let room = room(plan.at_once).saturating_sub(self.on_their_way.len());
+    /// Starts a probe of each check that is due, as far as there is room.
+    pub(crate) fn probe_due(&mut self, now_ms: i64) {
+        let Some(plan) = &self.plan else { return };
+        let room = room(plan.at_once).saturating_sub(self.running.task_count());
+        let Some(probing) = self.running.get_mut() else { return };
         for check in probing.next(now_ms, room) {
-            let (check, prober, stood) = (Box::new(check), plan.prober.clone(), self.stood);
-            self.on_their_way.spawn(async move {
+            let (check, prober, stalled) = (Box::new(check), plan.prober.clone(), self.stalled);
+            self.running.spawn(async move {
                 let probed = prober.probe(&check, now_ms).await;
-                Found { check, stood, probed }
+                EndedProbe { check, stalled, probed }
             });
         }
     }
 
-    /// When somebody is due next.
+    /// When a check is due next.
     pub(crate) fn wakes(&self, now_ms: i64) -> Option<Instant> {
-        let (probing, plan) = self.probing.as_ref().zip(self.plan.as_ref())?;
-        // While there is no room, the end of one is what is waited for.
-        let at = probing.wakes_ms().filter(|_| self.on_their_way.len() < room(plan.at_once))?;
+        let (probing, plan) = self.running.get().zip(self.plan.as_ref())?;
+        // While there is no room, the end of a probe wakes the thread.
+        let at = probing.wakes_ms().filter(|_| self.running.task_count() < room(plan.at_once))?;
         Some(Instant::now() + Duration::from_millis(u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0)))
     }
 
-    /// The next probe that ends; never, while there is none.
-    pub(crate) async fn found(&mut self) -> Found {
-        loop {
-            match self.on_their_way.join_next().await {
-                Some(Ok(found)) => return found,
-                // It was given up, or has panicked: the check is probed again when it should have ended.
-                Some(Err(_)) => {}
-                None => std::future::pending().await,
-            }
-        }
+    /// The next probe that ends; never, while there is none. A check whose probe has panicked is probed again when it should have ended.
+    pub(crate) async fn next_ended(&mut self) -> EndedProbe {
+        self.running.next_ended().await
     }
 
-    /// How a probe has ended, and all that have ended by now: they are written down together.
-    pub(crate) fn heard(&mut self, found: Found, now_ms: i64, failures: &mut Failures) {
-        let Some(probing) = &mut self.probing else { return };
-        let mut next = Some(found);
-        while let Some(Found { check, stood, probed }) = next {
-            // What was asked of something else is nobody's answer.
+    /// Records a probe that has ended, and all others that have ended by now: they are written down together.
+    pub(crate) fn probe_ended(&mut self, ended: EndedProbe, now_ms: i64, failures: &mut Failures) {
+        let mut all = vec![ended];
+        all.extend(std::iter::from_fn(|| self.running.try_next_ended()));
+        let Some(probing) = self.running.get_mut() else { return };
+        for EndedProbe { check, stalled, probed } in all {
+            // The check may have changed since: then the result is of another target.
             if probing.is_current(&check) {
-                let result = excused(&check, probed.result, self.stood.saturating_sub(stood));
+                let result = excused(&check, probed.result, self.stalled.saturating_sub(stalled));
                 probing.done(&check.name, now_ms, result, probed.expires_ms);
             }
-            next = loop {
-                match self.on_their_way.try_join_next() {
-                    Some(Ok(found)) => break Some(found),
-                    Some(Err(_)) => {}
-                    None => break None,
-                }
-            };
         }
         let written = probing.write(now_ms);
-        self.note(written.map_err(|error| error.to_string()), failures);
+        self.running.note(written, failures);
     }
 
     /// Adds what alerts are judged by, where this process leads.
     pub(crate) fn facts(&self, facts: Facts, state: &State) -> Facts {
-        match (&self.probing, &self.plan) {
+        match (self.running.get(), &self.plan) {
             (Some(probing), _) => probing.facts(facts, state),
-            // Nothing is checked any more: what there was to say is over.
+            // Nothing is checked any more: alerts about targets are over.
             (None, None) => facts.with_targets(Vec::new(), None),
-            // It could not take over yet.
+            // This process could not take over yet.
             (None, Some(_)) => facts,
         }
     }
 
-    /// Looks at what whoever leads has written, unless that is this process.
-    pub(crate) fn read(&mut self, now_ms: i64) {
-        let fresh = self.read.as_ref().is_some_and(|(at, _)| at.elapsed() < READ_FOR);
-        if let (None, Some(plan), false) = (&self.probing, &self.plan, fresh) {
-            let read = Probing::read(&self.state, plan, now_ms).map_err(|error| error.to_string());
-            self.read = Some((Instant::now(), read));
+    /// Reads what the leader has written, unless this process leads.
+    pub(crate) fn read_from_leader(&mut self, now_ms: i64) {
+        let fresh = self.read.as_ref().is_some_and(|read| read.at.elapsed() < REUSE_REPORT_FOR);
+        if let (false, Some(plan), false) = (self.running.is_running(), &self.plan, fresh) {
+            let report = Probing::read(&self.state_dir, plan, now_ms).map_err(|error| error.to_string());
+            self.read = Some(ReadReport { at: Instant::now(), report });
         }
     }
 
-    /// What there is to know; `None` where no checks are configured.
+    /// The report; `None` where no checks are configured.
     pub(crate) fn report(&self, now_ms: i64) -> Option<Result<UptimeReport, String>> {
         self.plan.as_ref()?;
-        let mut report = match (&self.probing, &self.read) {
+        let mut report = match (self.running.get(), self.read.as_ref().map(|read| &read.report)) {
             (Some(probing), _) => probing.report(now_ms),
-            (None, Some((_, Ok(report)))) => report.clone(),
-            (None, Some((_, Err(why)))) => return Some(Err(why.clone())),
-            (None, None) => return Some(Err("nobody has looked yet".into())),
+            (None, Some(Ok(report))) => report.clone(),
+            (None, Some(Err(why))) => return Some(Err(why.clone())),
+            (None, None) => return Some(Err("this process has not read the report of the leader yet".into())),
         };
-        report.note = self.hindered.clone().or_else(|| (!report.leader).then(|| silence(&report)).flatten());
+        report.note =
+            self.running.hindrance().cloned().or_else(|| (!report.leader).then(|| silence(&report)).flatten());
         Some(Ok(report))
-    }
-
-    fn note(&mut self, done: Result<(), String>, failures: &mut Failures) {
-        if let Err(why) = &done {
-            failures.error(Failure::Uptime, why);
-        }
-        self.hindered = done.err();
     }
 }
 
-/// Nothing was found for longer than can be: who leads may know of no checks.
+/// A note when no probe has ended for too long: the leader process may know of no checks.
 fn silence(report: &UptimeReport) -> Option<String> {
     let watched = || report.checks.iter().filter(|check| !check.paused);
-    let expected_ms = i64::from(watched().map(|check| check.interval_ms).min()?).max(SILENT_MS);
+    let expected_ms = i64::from(watched().map(|check| check.interval_ms).min()?).max(MIN_SILENCE_MS);
     let Some(began) = watched().filter_map(|check| check.last.map(|last| last.at_ms)).max() else {
-        return Some("nobody has probed yet".into());
+        return Some("no probe has ended yet".into());
     };
     let silent_ms = report.as_of.saturating_sub(began);
     let minutes = silent_ms / 60_000;
-    (silent_ms > 3 * expected_ms)
-        .then(|| format!("nobody has probed for {minutes} minutes: have all processes of the service the same checks?"))
+    (silent_ms > 3 * expected_ms).then(|| {
+        format!("no probe has ended for {minutes} minutes: do all processes of the service have the same checks?")
+    })
 }
 
-/// While this process stood still nobody was heard: who may have been in time is not called late.
-fn excused(check: &Check, result: CheckResult, stood: Duration) -> CheckResult {
+/// A result during which this process was stalled for `stalled`: a target that may have answered in time is not called late.
+fn excused(check: &Check, result: CheckResult, stalled: Duration) -> CheckResult {
     let limits = (check.timeout(), check.expect.max_latency);
     let excused = match (result.cause, limits, result.latency_us) {
-        (Some(Cause::Timeout), (timeout, _), _) => stood * 2 > timeout,
+        (Some(Cause::Timeout), (timeout, _), _) => stalled * 2 > timeout,
         (Some(Cause::Latency), (_, Some(most)), Some(us)) => {
-            Duration::from_micros(us.into()).saturating_sub(stood) <= most
+            Duration::from_micros(us.into()).saturating_sub(stalled) <= most
         }
         _ => false,
     };
@@ -237,7 +223,7 @@ fn excused(check: &Check, result: CheckResult, stood: Duration) -> CheckResult {
     CheckResult { outcome: Outcome::Unknown, cause: Some(Cause::OwnNetwork), ..result }
 }
 
-/// As many probes at a time as are allowed, and no more than a quarter of the file descriptors: the others are the host's.
+/// Probes at a time: as many as are configured, and no more than a quarter of the file descriptors. The others are the host's.
 fn room(at_once: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(at_once, |limit| at_once.min(usize::try_from(limit / 4).unwrap_or(usize::MAX)).max(1))
@@ -283,11 +269,11 @@ mod tests {
         let _ = uptime.configure(Checks::new(vec![check("a", false), check("b", true)]).unwrap(), 0);
         let _ = uptime.record("a", 60_000, CheckResult::up(60_000, 60_000), None);
         assert_eq!(silence(&uptime.report(240_000)), None);
-        assert!(silence(&uptime.report(240_001)).unwrap().starts_with("nobody has probed for 3 minutes"));
+        assert!(silence(&uptime.report(240_001)).unwrap().starts_with("no probe has ended for 3 minutes"));
         assert_eq!(silence(&Uptime::default().report(i64::MAX)), None);
         let mut uptime = Uptime::default();
         let _ = uptime.configure(Checks::new(vec![check("a", false)]).unwrap(), 0);
-        assert_eq!(silence(&uptime.report(0)).as_deref(), Some("nobody has probed yet"));
+        assert_eq!(silence(&uptime.report(0)).as_deref(), Some("no probe has ended yet"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An exporter from what a binding's constructor was given: over that of the environment, over that of a file.
+//! An exporter from the arguments of a binding's constructor: over the options of the environment, over those of a file.
 
 use super::exporter::Exporter;
 use crate::config::{self, Config, ReadError};
@@ -7,7 +7,8 @@ use sentinel_core::{ConfigError, Sentinel, parse_duration};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What a constructor takes for sharing, alerts and uptime checks. What is `None` is as the environment says or the file, in that order.
+/// Options that a constructor takes for sharing, alerts and uptime checks. `None` is filled in from the environment, then from the
+/// file.
 ///
 /// ```
 /// use sentinel_core::Sentinel;

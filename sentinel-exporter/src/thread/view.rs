@@ -1,24 +1,31 @@
-//! The merged view: what this process publishes of itself, and what it has collected of the others, in a sentinel that records
-//! nothing itself.
+//! The merged view of the host, in a sentinel that records nothing itself: blocks that this process publishes, and blocks that it has
+//! collected from the others.
 
 use super::failures::{Failure, Failures};
 use crate::rollup::{Collected, Found, Publication, RollupStore, Slot, StoreError};
 use sentinel_core::{Baseline, Block, Live, MergeError, Published, Sentinel};
 
-/// Tenants that are handed on to who begins: beyond them, what was normal is known of all together.
-const HANDED_ON: usize = 2_048;
+/// Tenants in the baseline that the leader process writes down; the others are summed up in it.
+const MAX_BASELINE_TENANTS: usize = 2_048;
+
+/// A block that the view could not take in.
+struct RefusedBlock {
+    why: String,
+    /// When the block came, Unix ms.
+    at_ms: i64,
+}
 
 pub(crate) struct View {
-    /// Holds all that is known of the processes of this host.
+    /// Holds the blocks of all processes of this host.
     merged: Sentinel,
     store: Box<dyn RollupStore>,
     published: Published,
-    /// What the others left was read once.
+    /// Whether the baseline of an earlier leader was read.
     began: bool,
     sources: usize,
-    /// The last block that could not be taken in: why, and when.
-    refused: Option<(String, i64)>,
-    /// Something may be taken in that was not before: all is to be read again, from this moment on.
+    /// The last block that could not be taken in.
+    refused: Option<RefusedBlock>,
+    /// From this moment on (Unix ms) all blocks are read again: one that was refused may fit by then.
     again_ms: Option<i64>,
     now_ms: i64,
 }
@@ -37,23 +44,23 @@ impl View {
         }
     }
 
-    /// Holds the answer.
+    /// The sentinel that answers for the host.
     pub(crate) fn merged(&self) -> &Sentinel {
         &self.merged
     }
 
-    /// Processes that lived when it last looked, this one included.
+    /// Processes that were alive at the last collection, this one included.
     pub(crate) fn sources(&self) -> usize {
         self.sources
     }
 
-    /// What it leaves out, for as long as that would be in the window.
+    /// A note on a refused block, for as long as the block would be in the window.
     pub(crate) fn note(&self, own: &Sentinel) -> Option<String> {
-        let (why, at) = self.refused.as_ref()?;
-        (*at > Self::oldest_ms(own)).then(|| format!("some of what processes have published is left out: {why}"))
+        let RefusedBlock { why, at_ms } = self.refused.as_ref()?;
+        (*at_ms > Self::oldest_ms(own)).then(|| format!("some of what processes have published is left out: {why}"))
     }
 
-    /// Publishes what has changed in this process since it last did, at most `tenants` of a slot, and takes it into the view.
+    /// Publishes the blocks of this process that have changed, at most `tenants` rows of a slot, and takes them into the view.
     pub(crate) fn publish(
         &mut self,
         own: &Sentinel,
@@ -69,20 +76,20 @@ impl View {
         let publication =
             Publication { source: own.source(), slots: &slots, live: &live, oldest_ms: Self::oldest_ms(own) };
         let done = self.store.publish(&publication);
-        // What is not there for others comes again, all of it: what comes twice counts once.
+        // When a publication fails, all blocks are published again. A block that comes twice counts once.
         if !done.as_ref().is_ok_and(|done| done.complete) {
             self.published.forget();
         }
         let _ = done?;
         for block in &blocks {
             if let Some(why) = take(&self.merged, block.clone(), failures) {
-                self.refused = Some((why, own.now_ms()));
+                self.refused = Some(RefusedBlock { why, at_ms: own.now_ms() });
             }
         }
         Ok(())
     }
 
-    /// Takes in what the others have published since it last looked.
+    /// Takes in the blocks that other processes have published since the last call.
     pub(crate) fn collect(&mut self, own: &Sentinel, failures: &mut Failures) -> Result<(), StoreError> {
         let now_ms = own.now_ms();
         if !self.began {
@@ -90,7 +97,7 @@ impl View {
         }
         let was_set_back = now_ms < self.now_ms;
         if was_set_back || self.again_ms.is_some_and(|again_ms| again_ms <= now_ms) {
-            // The view may have begun anew, or there is room now, or a time has come.
+            // The clock was set back and the view has begun anew, or a block that was refused may fit now.
             self.store.forget();
             self.published.forget();
             self.again_ms = None;
@@ -103,7 +110,7 @@ impl View {
             Found::Slot { bytes, .. } => match Block::decode(bytes) {
                 Ok(block) => {
                     if let Some(why) = take(merged, block, failures) {
-                        *refused = Some((why, now_ms));
+                        *refused = Some(RefusedBlock { why, at_ms: now_ms });
                         again_ms.get_or_insert(now_ms + slot_ms);
                     }
                 }
@@ -123,7 +130,7 @@ impl View {
         Ok(())
     }
 
-    /// What is normal, as somebody who was here before knew it: so that a new worker is not born blind.
+    /// Takes over the baseline that an earlier leader has written down, so that a new worker knows at once what is normal.
     fn begin(&mut self, failures: &mut Failures) {
         match self.store.recall() {
             Ok(Some(bytes)) => match Baseline::decode(&bytes) {
@@ -135,32 +142,32 @@ impl View {
         }
     }
 
-    /// Hands on what is normal; for the leader.
+    /// Writes the baseline down; for the leader process.
     pub(crate) fn hand_on(&mut self, failures: &mut Failures) {
-        if let Some(baseline) = self.merged.baseline(HANDED_ON)
+        if let Some(baseline) = self.merged.baseline(MAX_BASELINE_TENANTS)
             && let Err(error) = self.store.remember(&baseline.encode())
         {
             failures.error(Failure::Remember, &error);
         }
     }
 
-    /// This process counts no more; what it has published stays.
+    /// Ends the publications of this process. Its blocks stay.
     pub(crate) fn close(&mut self) {
         self.store.close();
     }
 
-    /// Where the window begins.
+    /// Start of the window and one slot before it, Unix ms.
     fn oldest_ms(own: &Sentinel) -> i64 {
         let window = own.window() + own.slot();
         own.now_ms().saturating_sub(window.as_millis() as i64)
     }
 }
 
-/// Takes a block in; says why not, where that is a loss.
+/// Merges a block. Returns why the block was refused, where that is a loss.
 fn take(merged: &Sentinel, block: Block, failures: &mut Failures) -> Option<String> {
     match merged.merge(block) {
         Ok(()) => None,
-        // It has left the window by now.
+        // The block has left the window by now.
         Err(MergeError::OutsideWindow { start_ms, to_ms, .. }) if start_ms < to_ms => {
             failures.count(Failure::Outside);
             None

@@ -1,11 +1,13 @@
-//! The exporter's thread: it ticks the core, publishes, collects and leads, apart from any request.
+//! The loop of the exporter's thread: it ticks the core, publishes, collects and leads, apart from any request.
 //!
-//! Its runtime is its own and nobody else ever enters it; a forked child forgets it together with the thread.
+//! The thread has a runtime of its own that no other thread enters. A forked child loses the runtime together with the thread.
 
+#[cfg(unix)]
+use super::alert_duties::AlertDuties;
 use super::failures::{Failure, Failures};
 #[cfg(unix)]
-use super::leader_duties::{Desk, Happened};
-use super::mailbox::{Phase, Process};
+use super::leader_duties::{DutyEvent, LeaderDuties};
+use super::mailbox::{Mailbox, Phase};
 use super::view::View;
 use crate::config::{Config, Reload, Watch};
 #[cfg(unix)]
@@ -13,7 +15,7 @@ use crate::host_dir::Leader;
 #[cfg(unix)]
 use crate::sink::flusher::Flusher;
 #[cfg(unix)]
-use crate::uptime::Plan as Checks;
+use crate::uptime::CheckPlan;
 use sentinel_core::{Block, Published, Sentinel};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,62 +23,62 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// The core is ticked, and the lead asked for, once a second.
-const BEAT: Duration = Duration::from_secs(1);
-/// How often the leader hands on what is normal.
-const HAND_ON: Duration = Duration::from_mins(1);
-/// A slot is flushed when it has ended this long ago: its last requests have come.
-const SETTLED_MS: i64 = 2_000;
-/// How long messages that are on their way are waited for at the end.
+/// Interval of the ticks of the core, and of the attempts to lead.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+/// Interval at which the leader process writes its baseline down for processes that start later.
+const HAND_ON_BASELINE_EVERY: Duration = Duration::from_mins(1);
+/// Time between the end of a slot and its flush, in ms: requests that end late are counted by then.
+const FLUSH_DELAY_MS: i64 = 2_000;
+/// Time for messages that are under way when the thread ends.
 #[cfg(unix)]
-const LAST_MESSAGES: Duration = Duration::from_millis(300);
-/// How long an answer is kept for who has asked for it: longer than anybody waits.
+const MAX_LAST_MESSAGES_WAIT: Duration = Duration::from_millis(300);
+/// Time for which a report on uptime checks is kept after it was made: longer than any caller waits for it.
 #[cfg(unix)]
-const TOLD_FOR: Duration = Duration::from_secs(2);
-/// Panics in a row after which it ends.
-const MOST_PANICS: u32 = 3;
+const KEEP_UPTIME_REPORT_FOR: Duration = Duration::from_secs(2);
+/// Panics in a row after which the thread ends.
+const MAX_PANICS: u32 = 3;
 
-/// What the thread works with; made on the thread.
+/// State of the thread, made on the thread itself.
 pub(crate) struct Work {
     pub(crate) sentinel: Sentinel,
-    pub(crate) process: Arc<Process>,
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) config: Config,
     watch: Option<Watch>,
-    /// As the file says, whatever code has put over it.
+    /// Options as the file has them, without those that code has put over them.
     file: Config,
     pub(crate) view: Option<View>,
     #[cfg(unix)]
     pub(crate) leader: Option<Leader>,
-    /// Where alerts are looked after, when they can be.
+    /// Alerts and uptime checks; `None` where the processes of the service cannot meet.
     #[cfg(unix)]
-    pub(crate) desk: Option<Desk>,
+    pub(crate) duties: Option<LeaderDuties>,
     #[cfg(unix)]
     flusher: Option<Flusher>,
-    /// What was seen for flushing, and the last slot that was flushed: each is, once.
+    /// Changes of blocks that were seen for flushing, and the start of the last slot flushed, Unix ms: each slot is flushed once.
     to_flush: Published,
     flushed_ms: i64,
-    /// Slots that are not flushed yet, by their start.
+    /// Slots that are not flushed yet, by their start in Unix ms.
     ending: BTreeMap<i64, Block>,
     published: Option<Instant>,
     collected: Option<Instant>,
     judged: Option<Instant>,
     published_ms: Option<i64>,
     collected_ms: Option<i64>,
-    /// Why the last time failed, if it did.
+    /// Errors of the last attempt to publish and to collect; `None` after a success.
     unpublished: Option<String>,
     uncollected: Option<String>,
     handed_on: Instant,
-    /// When somebody was told of uptime checks.
+    /// When the last report on uptime checks was made for a caller.
     #[cfg(unix)]
-    told: Option<Instant>,
+    uptime_told: Option<Instant>,
     failures: Failures,
 }
 
 impl Work {
-    pub(crate) fn new(sentinel: Sentinel, process: Arc<Process>, config: Config) -> Self {
+    pub(crate) fn new(sentinel: Sentinel, mailbox: Arc<Mailbox>, config: Config) -> Self {
         Self {
             sentinel,
-            process,
+            mailbox,
             #[cfg(unix)]
             flusher: config.flush.clone().map(Flusher::new),
             config,
@@ -86,7 +88,7 @@ impl Work {
             #[cfg(unix)]
             leader: None,
             #[cfg(unix)]
-            desk: None,
+            duties: None,
             to_flush: Published::default(),
             flushed_ms: i64::MIN,
             ending: BTreeMap::new(),
@@ -99,12 +101,12 @@ impl Work {
             uncollected: None,
             handed_on: Instant::now(),
             #[cfg(unix)]
-            told: None,
+            uptime_told: None,
             failures: Failures::default(),
         }
     }
 
-    /// Follows a file, from what it says now on: that was read before.
+    /// Follows a file from its present content on: that was read before.
     pub(crate) fn watch(&mut self, watch: Option<Watch>) {
         self.watch = watch;
         if let Some(watch) = &mut self.watch {
@@ -113,113 +115,117 @@ impl Work {
         }
     }
 
-    /// What is to be done about alerts and uptime checks.
+    /// Gives `duties` the alerts and uptime checks that the configuration asks for.
     #[cfg(unix)]
-    pub(crate) fn plan(&mut self, desk: &mut Desk) {
+    pub(crate) fn configure_duties(&mut self, duties: &mut LeaderDuties) {
         let now_ms = self.sentinel.now_ms();
-        plan(desk, &self.config, now_ms, &mut self.failures);
-        // One cannot be used, and the other goes on.
-        match Checks::of(&self.config) {
-            Ok(checks) => desk.check(checks, now_ms, &mut self.failures),
+        configure_alerts(&mut duties.alerts, &self.config, now_ms, &mut self.failures);
+        // Alerts go on where checks cannot be used, and the other way round.
+        match CheckPlan::of(&self.config) {
+            Ok(checks) => duties.probes.configure(checks, now_ms, &mut self.failures),
             Err(error) => self.failures.error(Failure::Config, &error),
         }
     }
 
     /// The thread's body.
     pub(crate) fn run(mut self) {
-        let process = Arc::clone(&self.process);
-        let _closed = Closed(&process);
+        let mailbox = Arc::clone(&self.mailbox);
+        let _closed = CloseOnDrop(&mailbox);
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                process.state().failures.error(Failure::Panic, &error);
+                mailbox.state().failures.error(Failure::Panic, &error);
                 return;
             }
         };
         runtime.block_on(async {
-            let mut beat = interval(BEAT);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut ticks = interval(TICK_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut panics = 0;
             loop {
                 let woken = tokio::select! {
-                    _ = beat.tick() => Woken::Beat,
-                    () = process.wake.notified() => Woken::Asked,
-                    woken = self.happens() => woken,
+                    _ = ticks.tick() => WakeReason::Tick,
+                    () = mailbox.wake.notified() => WakeReason::Asked,
+                    event = self.next_duty_event() => event,
                 };
-                let last = process.state().phase != Phase::Running;
+                let last = mailbox.state().phase != Phase::Running;
                 let turn = catch_unwind(AssertUnwindSafe(|| self.turn(woken, last)));
                 panics = if turn.is_ok() { 0 } else { panics + 1 };
                 if turn.is_err() {
                     self.failures.count(Failure::Panic);
                 }
                 self.tell();
-                if last || panics >= MOST_PANICS {
+                if last || panics >= MAX_PANICS {
                     self.end().await;
                     return;
                 }
             }
         });
-        // A name that is looked up and never found must not be waited for.
+        // A name look-up that never ends must not be waited for.
         runtime.shutdown_background();
     }
 
-    /// The next thing that happens to a message or a probe.
-    async fn happens(&mut self) -> Woken {
+    /// The next event of a message or a probe; never, where this process has no duties.
+    async fn next_duty_event(&mut self) -> WakeReason {
         #[cfg(unix)]
-        if let Some(desk) = &mut self.desk {
-            return Woken::Happened(desk.happens(self.sentinel.now_ms()).await);
+        if let Some(duties) = &mut self.duties {
+            return WakeReason::Duty(duties.next_event(self.sentinel.now_ms()).await);
         }
         std::future::pending().await
     }
 
-    /// Messages that are on their way may still arrive; then somebody else may lead.
+    /// Waits for messages under way, then leaves the lead to another process.
     async fn end(&mut self) {
         #[cfg(unix)]
-        if let Some(desk) = &mut self.desk {
+        if let Some(duties) = &mut self.duties {
             let now_ms = || self.sentinel.now_ms();
-            desk.finish(LAST_MESSAGES, now_ms, &mut self.failures).await;
-            desk.step_down();
+            duties.alerts.finish(MAX_LAST_MESSAGES_WAIT, now_ms, &mut self.failures).await;
+            duties.step_down();
         }
         self.close();
         self.tell();
     }
 
-    fn turn(&mut self, woken: Woken, last: bool) {
+    fn turn(&mut self, woken: WakeReason, last: bool) {
         #[cfg(unix)]
         let now_ms = self.sentinel.now_ms();
-        let is_beat = matches!(woken, Woken::Beat);
-        let looks = is_beat || last || matches!(woken, Woken::Asked);
+        let is_tick = matches!(woken, WakeReason::Tick);
+        let looks = is_tick || last || matches!(woken, WakeReason::Asked);
         #[cfg(unix)]
-        if let Some(desk) = &mut self.desk {
-            desk.turn();
+        if let Some(duties) = &mut self.duties {
+            duties.probes.turn_began();
             match woken {
-                Woken::Happened(Happened::Sent(sent)) => desk.heard(&sent, now_ms, &mut self.failures),
-                Woken::Happened(Happened::Found(found)) => desk.found(found, now_ms, &mut self.failures),
-                Woken::Happened(Happened::Time) | Woken::Beat | Woken::Asked => {}
+                WakeReason::Duty(DutyEvent::AttemptEnded(ended)) => {
+                    duties.alerts.attempt_ended(&ended, now_ms, &mut self.failures);
+                }
+                WakeReason::Duty(DutyEvent::ProbeEnded(ended)) => {
+                    duties.probes.probe_ended(ended, now_ms, &mut self.failures);
+                }
+                WakeReason::Duty(DutyEvent::TimeCame) | WakeReason::Tick | WakeReason::Asked => {}
             }
-            self.process.tests().iter().for_each(|test| desk.test(test, now_ms));
+            self.mailbox.tests().iter().for_each(|test| duties.alerts.send_test(test, now_ms));
         }
         if looks {
-            self.look(is_beat, last);
+            self.look(is_tick, last);
         }
         #[cfg(unix)]
-        if let Some(desk) = self.desk.as_mut().filter(|_| !last) {
+        if let Some(duties) = self.duties.as_mut().filter(|_| !last) {
             let now_ms = self.sentinel.now_ms();
-            desk.probe(now_ms);
-            desk.send(now_ms);
+            duties.probes.probe_due(now_ms);
+            duties.alerts.send_due(now_ms);
         }
         #[cfg(unix)]
-        if let Some(desk) = &mut self.desk {
-            desk.turned();
+        if let Some(duties) = &mut self.duties {
+            duties.probes.turn_ended();
         }
     }
 
-    /// Publishes and collects, when it is time for it or somebody asks.
-    fn look(&mut self, is_beat: bool, last: bool) {
-        let question = self.process.question();
-        self.process.state().beat = Some(Instant::now());
-        if is_beat {
-            // Back in time: what is flushed then is new.
+    /// Publishes and collects, when it is time for it or a caller asks.
+    fn look(&mut self, is_tick: bool, last: bool) {
+        let question = self.mailbox.question();
+        self.mailbox.state().last_turn = Some(Instant::now());
+        if is_tick {
+            // When the clock was set back, slots after the new time are flushed again.
             self.flushed_ms = self.flushed_ms.min(self.sentinel.now_ms());
             self.sentinel.tick(self.sentinel.now_ms());
             self.reload();
@@ -227,54 +233,56 @@ impl Work {
         }
         let wanted = question.is_some() || last;
         let every =
-            |then: Option<Instant>, period: Duration| then.is_none_or(|then| then.elapsed() + BEAT / 4 >= period);
+            |then: Option<Instant>, period: Duration| then.is_none_or(|then| then.elapsed() + TICK_EVERY / 4 >= period);
         if wanted || every(self.published, self.config.every) {
             self.publish();
         }
-        // Who leads looks at the whole host all the time; others keep up slot by slot, and look when they are asked.
-        let leads = self.process.state().leader;
+        // The leader process collects all the time. Any other process collects slot by slot, and when it is asked.
+        let leads = self.mailbox.state().leader;
         #[cfg(unix)]
-        let alerts = self.desk.as_ref().is_some_and(Desk::leads);
+        let alerts = self.duties.as_ref().is_some_and(|duties| duties.alerts.leads());
         #[cfg(not(unix))]
         let alerts = false;
         let period = if leads || alerts { self.config.every } else { self.sentinel.slot() };
         if question.is_some() || !last && every(self.collected, period) {
             self.collect();
         }
-        // By its own time: who asks all the time must not keep it from that.
-        if is_beat && alerts && !last && every(self.judged, self.config.every) {
+        // Judging has an interval of its own, so that frequent questions do not delay it.
+        if is_tick && alerts && !last && every(self.judged, self.config.every) {
             self.judged = Some(Instant::now());
             self.judge();
         }
         #[cfg(unix)]
-        if self.process.alerts_wanted()
-            && let Some(desk) = &mut self.desk
+        if self.mailbox.take_alerts_request()
+            && let Some(duties) = &mut self.duties
         {
-            desk.read();
-            // Not while anybody waits for the lock.
-            let report = desk.report();
-            self.process.state().alerts = report;
+            duties.alerts.read_from_leader();
+            // The report is made before the lock is taken, so that no caller waits for it.
+            let report = duties.alerts.report();
+            self.mailbox.state().alerts = report;
         }
         #[cfg(unix)]
-        if self.process.uptime_wanted()
-            && let Some(desk) = &mut self.desk
+        if self.mailbox.take_uptime_request()
+            && let Some(duties) = &mut self.duties
         {
-            let report = desk.uptime(self.sentinel.now_ms()).map(|report| report.map(Arc::new));
-            self.process.state().uptime = report;
-            self.told = Some(Instant::now());
+            let now_ms = self.sentinel.now_ms();
+            duties.probes.read_from_leader(now_ms);
+            let report = duties.probes.report(now_ms).map(|report| report.map(Arc::new));
+            self.mailbox.state().uptime = report;
+            self.uptime_told = Some(Instant::now());
         }
-        // Who has asked has it by now; of many checks it is large.
+        // Callers have the report by now, and a report on many checks is large.
         #[cfg(unix)]
-        if self.told.is_some_and(|told| told.elapsed() > TOLD_FOR) {
-            self.told = None;
-            self.process.state().uptime = None;
+        if self.uptime_told.is_some_and(|told| told.elapsed() > KEEP_UPTIME_REPORT_FOR) {
+            self.uptime_told = None;
+            self.mailbox.state().uptime = None;
         }
         self.tell();
         if let Some(question) = question {
-            self.process.answer(question);
+            self.mailbox.answer(question);
         }
         if leads
-            && self.handed_on.elapsed() >= HAND_ON
+            && self.handed_on.elapsed() >= HAND_ON_BASELINE_EVERY
             && let Some(view) = &mut self.view
         {
             self.handed_on = Instant::now();
@@ -283,17 +291,17 @@ impl Work {
         self.flush(last);
     }
 
-    /// Alerts, by what is known of the whole host.
+    /// Judges alerts by the view of the whole host.
     fn judge(&mut self) {
         #[cfg(unix)]
-        if let (Some(desk), Some(view)) = (&mut self.desk, &self.view) {
+        if let (Some(duties), Some(view)) = (&mut self.duties, &self.view) {
             let trouble = self.unpublished.clone().or_else(|| self.uncollected.clone());
             let seen = match trouble {
                 Some(why) => Err(why),
                 None if self.collected_ms.is_some() => Ok((view.merged(), view.note(&self.sentinel))),
                 None => return,
             };
-            desk.judge(&self.sentinel, seen, &mut self.failures);
+            duties.judge(&self.sentinel, seen, &mut self.failures);
         }
     }
 
@@ -301,7 +309,7 @@ impl Work {
         self.published = Some(Instant::now());
         let tenants = self.config.tenants;
         if self.config.flush.is_some() {
-            // By itself: what others can or cannot read has nothing to do with it.
+            // Flushing goes on also where blocks cannot be published.
             let changed = self.sentinel.rollup(&mut self.to_flush, tenants);
             let new = changed.into_iter().filter(|block| self.flushed_ms < block.from_ms());
             self.ending.extend(new.map(|block| (block.from_ms(), block)));
@@ -338,10 +346,10 @@ impl Work {
         }
     }
 
-    /// Tells those who ask how it stands. What others cannot read of this process, it does not answer for all: they would say
-    /// something else.
+    /// Puts the state of the thread into the mailbox. While this process cannot publish or collect, it does not answer for the host:
+    /// the other processes would give another answer.
     fn tell(&self) {
-        let mut state = self.process.state();
+        let mut state = self.mailbox.state();
         state.failures = self.failures.clone();
         (state.published_ms, state.collected_ms) = (self.published_ms, self.collected_ms);
         if let Some(view) = &self.view {
@@ -358,17 +366,17 @@ impl Work {
     fn lead(&mut self) {
         #[cfg(unix)]
         if let Some(leader) = &mut self.leader {
-            self.process.state().leader = leader.lead();
+            self.mailbox.state().leader = leader.lead();
             if let Some(error) = leader.error() {
                 self.failures.error(Failure::Lead, error);
             }
-            if let Some(desk) = &mut self.desk {
-                desk.lead(self.sentinel.now_ms(), &mut self.failures);
+            if let Some(duties) = &mut self.duties {
+                duties.lead(self.sentinel.now_ms(), &mut self.failures);
             }
         }
     }
 
-    /// What may change while it runs does: how often, how many tenants, where slots are flushed to.
+    /// Takes over the options that may change while the exporter runs: `every`, `tenants`, `flush`, alerts and uptime checks.
     fn reload(&mut self) {
         let Some(watch) = &mut self.watch else {
             return;
@@ -383,7 +391,7 @@ impl Work {
                     (config.service.clone(), config.dir.clone(), config.state_dir.clone(), config.budget)
                 };
                 if fixed(file) != fixed(&before) {
-                    let note = "service, dir, state_dir and budget hold from the next start on";
+                    let note = "changes of service, dir, state_dir and budget take effect at the next start";
                     self.failures.error(Failure::Config, &note);
                 }
                 if file.every != before.every {
@@ -402,23 +410,23 @@ impl Work {
                 }
                 #[cfg(unix)]
                 if file.alerts != before.alerts
-                    && let Some(desk) = &mut self.desk
+                    && let Some(duties) = &mut self.duties
                 {
                     used.alerts.clone_from(&file.alerts);
                     let now_ms = self.sentinel.now_ms();
-                    plan(desk, used, now_ms, &mut self.failures);
+                    configure_alerts(&mut duties.alerts, used, now_ms, &mut self.failures);
                 }
                 #[cfg(unix)]
                 if file.uptime != before.uptime
-                    && let Some(desk) = &mut self.desk
+                    && let Some(duties) = &mut self.duties
                 {
-                    // What the environment names goes on.
+                    // Checks that the environment names stay.
                     let next = Config { uptime: file.uptime.clone(), ..used.clone() };
                     let now_ms = self.sentinel.now_ms();
-                    match next.checks_of_env().and_then(|next| Ok((Checks::of(&next)?, next))) {
+                    match next.checks_of_env().and_then(|next| Ok((CheckPlan::of(&next)?, next))) {
                         Ok((checks, next)) => {
                             *used = next;
-                            desk.check(checks, now_ms, &mut self.failures);
+                            duties.probes.configure(checks, now_ms, &mut self.failures);
                         }
                         Err(error) => self.failures.error(Failure::Config, &error),
                     }
@@ -427,13 +435,13 @@ impl Work {
         }
     }
 
-    /// Writes the slots that have ended; all of them when it is the last time.
+    /// Writes the slots that have ended; all of them in the last turn.
     fn flush(&mut self, last: bool) {
         #[cfg(unix)]
         if let Some(flusher) = &mut self.flusher {
             let now = self.sentinel.now_ms();
             while let Some(entry) = self.ending.first_entry()
-                && (last || entry.get().to_ms() + SETTLED_MS <= now)
+                && (last || entry.get().to_ms() + FLUSH_DELAY_MS <= now)
             {
                 let block = entry.remove();
                 self.flushed_ms = block.from_ms();
@@ -456,33 +464,33 @@ impl Work {
         if let Some(leader) = &mut self.leader {
             leader.close();
         }
-        self.process.state().leader = false;
+        self.mailbox.state().leader = false;
     }
 }
 
 #[cfg(unix)]
-fn plan(desk: &mut Desk, config: &Config, now_ms: i64, failures: &mut Failures) {
-    match desk.plan(config) {
-        Ok(plan) => desk.configure(plan, now_ms, failures),
+fn configure_alerts(alerts: &mut AlertDuties, config: &Config, now_ms: i64, failures: &mut Failures) {
+    match alerts.plan_of(config) {
+        Ok(plan) => alerts.configure(plan, now_ms, failures),
         Err(error) => failures.error(Failure::Config, &error),
     }
 }
 
-/// Why it does something now.
-enum Woken {
+/// Reason for a turn of the thread.
+enum WakeReason {
     /// A second has passed.
-    Beat,
-    /// Somebody wants something.
+    Tick,
+    /// A caller has asked.
     Asked,
     /// A message or a probe has ended, or its time has come.
     #[cfg(unix)]
-    Happened(Happened),
+    Duty(DutyEvent),
 }
 
-/// However the thread ends, whoever waits for that is told.
-struct Closed<'a>(&'a Process);
+/// Marks the mailbox closed however the thread ends, so that no caller waits for it.
+struct CloseOnDrop<'a>(&'a Mailbox);
 
-impl Drop for Closed<'_> {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.closed();
     }

@@ -1,17 +1,17 @@
-//! What must be known to send and by nobody else: addresses that are passwords, keys, passwords.
+//! Secrets: addresses that are passwords, keys, passwords.
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::path::PathBuf;
 
-/// Bytes of a secret that is read from a file.
-const MOST: u64 = 16 << 10;
-/// What an error says instead of a secret.
+/// Most bytes of a secret that is read from a file.
+const MAX_SECRET_BYTES: u64 = 16 << 10;
+/// Text that stands for a secret in errors.
 pub(crate) const HIDDEN: &str = "a value that is not shown";
 
-/// Text that is in no log, no error and no `Debug` output. In a configuration it is the text itself, or where it stands:
-/// `{ env = "SLACK_URL" }`, `{ file = "/run/secrets/slack" }`.
+/// Text that is in no log, no error and no `Debug` output. A configuration has the text itself, or its place: `{ env = "SLACK_URL"
+/// }`, `{ file = "/run/secrets/slack" }`.
 ///
 /// ```
 /// use sentinel_exporter::sink::Secret;
@@ -25,7 +25,7 @@ pub(crate) const HIDDEN: &str = "a value that is not shown";
 pub struct Secret(String);
 
 impl Secret {
-    /// Of this text.
+    /// Makes a secret of this text.
     ///
     /// ```
     /// use sentinel_exporter::sink::Secret;
@@ -36,7 +36,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for who sends.
+    /// The text, for the code that sends it.
     ///
     /// ```
     /// # use sentinel_exporter::sink::Secret;
@@ -55,9 +55,9 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Given;
+        struct SecretVisitor;
 
-        impl<'de> Visitor<'de> for Given {
+        impl<'de> Visitor<'de> for SecretVisitor {
             type Value = Secret;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,11 +113,11 @@ impl<'de> Deserialize<'de> for Secret {
             }
         }
 
-        deserializer.deserialize_any(Given)
+        deserializer.deserialize_any(SecretVisitor)
     }
 }
 
-/// A password of digits is a number to who reads it.
+/// Error of a value that is not text: a password of digits is read as a number.
 fn not_text<E: de::Error>() -> E {
     E::custom(format_args!("{HIDDEN}, expected text, {{ env = \"NAME\" }} or {{ file = \"/path\" }}"))
 }
@@ -131,8 +131,12 @@ fn read(path: &PathBuf) -> Result<String, &'static str> {
     }
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|_| "cannot be read")?;
-    let length = file.take(MOST + 1).read_to_string(&mut text).map_err(|_| "is not text")?;
-    if length as u64 > MOST { Err("is longer than 16 KiB") } else { Ok(text.trim_end_matches(['\n', '\r']).into()) }
+    let length = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|_| "is not text")?;
+    if length as u64 > MAX_SECRET_BYTES {
+        Err("is longer than 16 KiB")
+    } else {
+        Ok(text.trim_end_matches(['\n', '\r']).into())
+    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ pub(crate) struct Given(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Given {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct TextOrNumberVisitor;
 
-        impl Visitor<'_> for Text {
+        impl Visitor<'_> for TextOrNumberVisitor {
             type Value = Given;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,6 +37,6 @@ impl<'de> Deserialize<'de> for Given {
             }
         }
 
-        deserializer.deserialize_any(Text)
+        deserializer.deserialize_any(TextOrNumberVisitor)
     }
 }
