@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -45,6 +45,15 @@ def watching(watched: W | None, sentinel: Sentinel) -> W | None:
     while watched is not None and watched.sentinel is not sentinel:
         watched = watched.outer  # type: ignore[assignment]
     return watched
+
+
+def leave(token: Token[Watched | None]) -> None:
+    """Make the request that was current before ``token`` the current one again."""
+    try:  # noqa: SIM105 - a context manager costs more than all the rest
+        current.reset(token)
+    except ValueError:
+        # A request may end in another context than it began in, which has nothing to reset.
+        pass
 
 
 def set_tenant(tenant_id: TenantId) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from tenant_sentinel._request import ABORTED, FAILED, UPGRADED, count_failure
 from tenant_sentinel._routes import endpoint_of, redirects_to_view
-from tenant_sentinel._tenant import is_the_hosts
 
 if TYPE_CHECKING:
     from tenant_sentinel.asgi import SentinelMiddleware
@@ -17,10 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-UPGRADED = 101
 FORBIDDEN = 403
-ABORTED = 499
-FAILED = 500
 
 _STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
 _GONE = frozenset(("http.disconnect", "websocket.disconnect"))
@@ -122,9 +119,7 @@ class Exchange:
             if template in middleware.exclude:
                 request.discard()
         except BaseException as error:
-            middleware.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
+            count_failure(middleware.sentinel, error)
         request.finish(template, status)
 
 

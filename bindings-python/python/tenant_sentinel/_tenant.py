@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,22 @@ def header_or_function(tenant: TenantFrom) -> tuple[str | None, Callable[[Any], 
     if callable(tenant):
         return None, tenant
     raise config_error("tenant", tenant, "a header name: letters, digits and -; or a function of the request")
+
+
+def environ_key(header: str) -> str:
+    """The name under which a WSGI environ, and Django's ``META``, have a header."""
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
+def header_bytes(value: str | None) -> bytes | None:
+    """The bytes of a header that a server has decoded as Latin-1."""
+    return None if value is None else value.encode("latin-1", "replace")
+
+
+def tenant_in_environ(environ: Mapping[str, Any], key: str | None) -> bytes | None:
+    """The tenant that the header with this ``environ_key`` names; ``None`` without one."""
+    value = None if key is None else environ.get(key)
+    return None if value is None else value.encode("latin-1", "replace")
 
 
 def templates(exclude: Iterable[str]) -> frozenset[str]:

@@ -22,8 +22,9 @@ from urllib.parse import quote
 
 from tenant_sentinel import _current
 from tenant_sentinel._admin import answered, marked
-from tenant_sentinel._current import KEY, Watched, current, watching
-from tenant_sentinel._exchange import FAILED, App, Exchange, Http, Message, Receive, Scope, Send, WebSocket
+from tenant_sentinel._current import KEY, Watched, current
+from tenant_sentinel._exchange import App, Exchange, Http, Message, Receive, Scope, Send, WebSocket
+from tenant_sentinel._request import FAILED, Request
 from tenant_sentinel._tenant import (
     at_once,
     found_later,
@@ -104,7 +105,7 @@ class SentinelMiddleware:
         request: Any = begin(scope, receive, KEY, self.header) if self.tenant is None else None
         servers: Any = receive
         if request is None:
-            request = self._begun(scope, receive)
+            request = _Request.begin(self, scope, scope, receive)
             if request is None:
                 await app(scope, receive, send)
                 return
@@ -135,25 +136,10 @@ class SentinelMiddleware:
                 # A coroutine that is closed may be so in another context.
                 pass
 
-    def _begun(self, scope: Scope, receive: Receive) -> Watched | None:
-        """A request that has begun, in all cases; ``None`` where the sentinel is told of it already."""
-        try:
-            outer = scope.get(KEY)
-            if outer is not None and outer.done:
-                outer = None
-            if watching(outer, self.sentinel) is not None:
-                return None
-            request = _Request(self, scope, receive, self._named(scope), outer)
-            scope[KEY] = request
-        except Exception:
-            self.sentinel.adapter_failed()
-            return None
-        return request
-
-    def _named(self, scope: Scope) -> Any:
-        """The tenant that its header names; nobody where headers are what no server gives."""
+    def _tenant_in_headers(self, scope: Scope) -> Any:
+        """Give the tenant that the header names; ``None`` where the headers are not what servers give."""
         headers = scope.get("headers")
-        if self.header is None or headers is None:
+        if headers is None:
             return None
         try:
             return next((value for name, value in headers if isinstance(name, bytes | bytearray) and name == self.header), None)
@@ -174,89 +160,50 @@ class SentinelMiddleware:
         return told
 
 
-class _Request:
-    """A request, until it is told of: one whose tenant a function finds when the answer is complete, or that another sentinel is
-    told of as well. Others are native ones, with the same names.
+class _Request(Request):
+    """A request whose tenant a function finds when the response is complete, or that two sentinels watch. Others are native
+    objects with the same names.
     """
 
-    __slots__ = (
-        "_guard",
-        "_named",
-        "_scope",
-        "_since",
-        "_tenant",
-        "done",
-        "middleware",
-        "outer",
-        "receive",
-        "root",
-        "sentinel",
-        "template",
-    )
+    __slots__ = ("receive", "root")
 
-    def __init__(
-        self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, tenant: Any, outer: Watched | None
-    ) -> None:
-        self._since = perf_counter()
-        self.middleware = middleware
-        self.sentinel = middleware.sentinel
-        # Who watches it further out.
-        self.outer = outer
-        # The server's, for who watches further in. None: it is told of.
+    def __init__(self, middleware: SentinelMiddleware, outer: Watched | None, scope: Scope, receive: Receive) -> None:
+        tenant = None if middleware.header is None else middleware._tenant_in_headers(scope)
+        # The server's own `receive`, for middlewares further in; None once the request is done.
         self.receive: Receive | None = receive if outer is None else getattr(outer, "receive", None)
-        # What of the path was in front of the app; mounts add to it.
+        # The part of the path in front of the app; mounts add to it.
         self.root = scope.get("root_path", "")
-        # As the framework's own hook said it.
-        self.template: str | None = None
-        self._scope: Any = scope
-        self._tenant = tenant
-        self.done = self._named = False
-        # Now and not at the end, so that one that hangs is seen as this tenant's.
-        self._guard = middleware.sentinel.start(tenant)
+        Request.__init__(self, middleware, outer, scope, tenant)
 
-    def set_tenant(self, tenant_id: Any) -> None:
-        self._named = True
-        self._tenant = tenant_id
-        self._guard.tenant(tenant_id)
-
-    def discard(self) -> None:
-        self.done = True
-        self._guard.discard()
-        self._scope = self.receive = None
+    def release(self) -> None:
+        self.source = self.receive = None
 
     def finish(self, template: str | None, status: int) -> None:
-        """Tells of it, with its tenant as it is known now, or later. Waits for nothing."""
+        """Count the request, with its tenant as it is known now, or once its function has found one. Waits for nothing."""
         if self.done:
             return
         self.done = True
-        scope, self._scope, self.receive = self._scope, None, None
+        scope, self.source, self.receive = self.source, None, None
         function = self.middleware.tenant
-        if function is None or self._named:
-            self._guard.finish(template, status)
+        if function is None or self._tenant_is_set:
+            self.guard.finish(template, status)
             return
-        # The answer is complete; what the function takes is not its.
-        latency = (perf_counter() - self._since) * 1_000
-
-        def found(ok: bool, tenant: Any = None) -> None:
-            if not ok:
-                self.sentinel.adapter_failed()
-            self._guard.discard()
-            # What was said meanwhile goes before what was found.
-            self.sentinel.record(self._tenant if self._named else tenant, template, status, latency)
-
+        self.template = template
+        # The response is complete; the time that the function takes is no part of it.
+        report = partial(self.report_found, status, (perf_counter() - self._began) * 1_000)
         try:
             tenant: Any = function(self.middleware.subject(scope))
             if isawaitable(tenant):
                 if loop_runs():
-                    found_later(lambda: tenant, found)
+                    found_later(lambda: tenant, report)
                     return
                 tenant = at_once(tenant)
         except BaseException as error:
-            found(False)
+            report(False, None)
             if is_the_hosts(error):
                 raise
             return
-        found(True, tenant)
+        report(True, tenant)
 
 
 def admin(sentinel: Sentinel, *, public: bool = False) -> App:

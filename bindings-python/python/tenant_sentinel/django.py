@@ -20,11 +20,9 @@ from __future__ import annotations
 import threading
 from asyncio import CancelledError, current_task, get_running_loop
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import lru_cache, partial
 from inspect import isawaitable
 from re import sub
-from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
@@ -39,15 +37,22 @@ from django.views.decorators.csrf import csrf_exempt
 
 from tenant_sentinel import _current
 from tenant_sentinel._admin import answered, is_view, marked
-from tenant_sentinel._current import KEY, Watched, current, watching
+from tenant_sentinel._current import Watched, current, leave
 from tenant_sentinel._errors import config_error
 from tenant_sentinel._native import Sentinel
-from tenant_sentinel._tenant import found_later, given_sentinel, header_or_function, is_the_hosts, templates, waited
+from tenant_sentinel._request import ABORTED, FAILED, BlockingRequest
+from tenant_sentinel._tenant import (
+    environ_key,
+    found_later,
+    given_sentinel,
+    header_bytes,
+    header_or_function,
+    templates,
+    tenant_in_environ,
+)
 
 __all__ = ["SentinelMiddleware", "admin", "sentinel"]
 
-ABORTED = 499
-FAILED = 500
 MOVED = 301
 
 _lock = threading.Lock()
@@ -126,7 +131,7 @@ class SentinelMiddleware:
         header, self.tenant = header_or_function(
             _imported("tenant", tenant) if isinstance(tenant, str) and "." in tenant else tenant
         )
-        self.header = None if header is None else "HTTP_" + header.upper().replace("-", "_")
+        self.header = None if header is None else environ_key(header)
         self.exclude = templates(_setting("exclude", ()))
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -142,14 +147,13 @@ class SentinelMiddleware:
         token = current.set(watched)
         try:
             response = self.get_response(request)
-            watched.found()
+            if not watched.done:
+                watched.look_up_tenant()
         except BaseException:
             watched.finish(FAILED)
             raise
         finally:
-            # It may end in another context than it began in.
-            with suppress(ValueError):
-                current.reset(token)
+            leave(token)
         watched.answered(response)
         return response
 
@@ -165,93 +169,35 @@ class SentinelMiddleware:
             watched.finish(FAILED if isinstance(error, Exception) else ABORTED)
             raise
         finally:
-            with suppress(ValueError):
-                current.reset(token)
+            leave(token)
         watched.answered(response)
         return response
 
     def _watch(self, request: HttpRequest) -> _Request | None:
         """Begin a request; ``None`` when the sentinel is told of it already, or when that fails."""
-        try:
-            # Where every adapter leaves it: the scope, or the environ.
-            place: Any = getattr(request, "scope", None) or request.META
-            outer = place.get(KEY)
-            if outer is not None and outer.done:
-                outer = None
-            if watching(outer, self.sentinel) is not None:
-                return None
-            watched = place[KEY] = _Request(self, request, outer)
-        except Exception:
-            self.sentinel.adapter_failed()
-            return None
-        return watched
+        # `META` is the environ under WSGI.
+        return _Request.begin(self, getattr(request, "scope", None) or request.META, request)
 
 
-class _Request:
-    """One request, until it is told of: once, however it ends."""
+class _Request(BlockingRequest):
+    """A request that Django answers."""
 
-    __slots__ = (
-        "_looked",
-        "_loop",
-        "_since",
-        "_task",
-        "_tenant",
-        "_whole",
-        "done",
-        "guard",
-        "middleware",
-        "named",
-        "outer",
-        "request",
-        "sentinel",
-        "template",
-    )
+    __slots__ = ("_is_complete", "_loop", "_task")
 
-    def __init__(self, middleware: SentinelMiddleware, request: HttpRequest, outer: Watched | None) -> None:
-        self.middleware = middleware
-        self.sentinel = middleware.sentinel
-        self.outer = outer
-        self.request: Any = request
-        self.done = self.named = self._looked = self._whole = False
-        self.template: str | None = None
-        # The loop that looks for the tenant later, where there is one.
+    def __init__(self, middleware: SentinelMiddleware, outer: Watched | None, request: HttpRequest) -> None:
+        # The loop that looks up the tenant once the response is complete; None where the thread may wait for it.
         self._loop = get_running_loop() if middleware._is_async else None
         self._task = None if self._loop is None else current_task()
-        self._tenant: Any = None
-        self._since = perf_counter()
-        value = request.META.get(middleware.header) if middleware.header is not None else None
-        # Bytes come as text of their values.
-        self.guard = middleware.sentinel.start(None if value is None else value.encode("latin-1", "replace"))
+        # Whether Django has taken all of a streamed response.
+        self._is_complete = False
+        BlockingRequest.__init__(self, middleware, outer, request, tenant_in_environ(request.META, middleware.header))
 
-    def set_tenant(self, tenant_id: Any) -> None:
-        self.named = True
-        self._tenant = tenant_id
-        self.guard.tenant(tenant_id)
+    def release(self) -> None:
+        self.source = self._task = None
 
-    def discard(self) -> None:
-        self.done = True
-        self.guard.discard()
-        self.request = self._task = None
-
-    def found(self) -> None:
-        """Asks the function for the tenant, in a thread that may wait for it."""
-        function = self.middleware.tenant
-        if function is None or self.named or self.done or self._looked:
-            return
-        self._looked = True
-        began = perf_counter()
-        try:
-            tenant = waited(function(self.request))
-            if not self.named:
-                self._tenant = tenant
-                self.guard.tenant(tenant)
-        except BaseException as error:
-            self.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
-        finally:
-            # Not the answer's.
-            self._since += perf_counter() - began
+    def look_up_tenant(self, subject: Any = None) -> None:
+        if self._loop is None:
+            super().look_up_tenant(subject)
 
     async def _find(self, request: HttpRequest) -> Any:
         """Asks the function for the tenant; in a thread where it wants the database."""
@@ -269,7 +215,7 @@ class _Request:
             return
         status = response.status_code
         events = response.headers.get("content-type", "").startswith("text/event-stream")
-        if not response.streaming or events or self.request.method == "HEAD" or status in (204, 304):
+        if not response.streaming or events or self.source.method == "HEAD" or status in (204, 304):
             self.finish(status)
             return
         # For one that nobody takes to the end and nobody closes.
@@ -288,7 +234,7 @@ class _Request:
             try:
                 close()
             finally:
-                self.finish(status if (sends_file or self._whole) and not self._is_cut_off() else ABORTED)
+                self.finish(status if (sends_file or self._is_complete) and not self._is_cut_off() else ABORTED)
 
         streamed.close = closing
 
@@ -308,8 +254,7 @@ class _Request:
                 except StopIteration:
                     break
                 finally:
-                    with suppress(ValueError):
-                        current.reset(token)
+                    leave(token)
                 yield chunk
         except Exception:
             self.finish(FAILED)
@@ -321,7 +266,7 @@ class _Request:
             self.finish(status)
         else:
             # Django takes all of it before it sends any.
-            self._whole = True
+            self._is_complete = True
 
     async def _later(self, status: int, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         try:
@@ -333,8 +278,7 @@ class _Request:
                 except StopAsyncIteration:
                     break
                 finally:
-                    with suppress(ValueError):
-                        current.reset(token)
+                    leave(token)
                 yield chunk
         except Exception:
             self.finish(FAILED)
@@ -345,34 +289,23 @@ class _Request:
         self.finish(status)
 
     def _template(self) -> str | None:
-        match = self.request.resolver_match
+        match = self.source.resolver_match
         return None if match is None else _template_of(match.route)
 
-    def finish(self, status: int) -> None:
-        """Tells of it."""
-        if self.done:
-            return
-        if self._loop is None:
-            self.found()
-        self.done = True
-        latency = (perf_counter() - self._since) * 1_000
-        request, middleware = self.request, self.middleware
+    def find_template(self, status: int) -> bool:
         try:
             self.template = self._template()
-            redirected = self.template is None and status == MOVED and _is_view(request)
-            if redirected or self.template in middleware.exclude:
-                self.guard.discard()
-                self.request = self._task = None
-                return
+            redirected = self.template is None and status == MOVED and _is_view(self.source)
+            return not redirected and self.template not in self.middleware.exclude
         except Exception:
             self.sentinel.adapter_failed()
-        self.request = self._task = None
-        if middleware.tenant is None or (self.named and not self._looked):
-            self.guard.finish(self.template, status)
-        elif self._loop is None or self.named:
-            self._record(status, latency, True, self._tenant)
+            return True
+
+    def report(self, status: int, latency_ms: float | None) -> None:
+        if self._loop is None or self.middleware.tenant is None or self._tenant_is_set:
+            super().report(status, latency_ms)
         else:
-            self._look_later(partial(self._find, request), partial(self._record, status, latency))
+            self._look_later(partial(self._find, self.source), partial(self.report_found, status, latency_ms))
 
     def _look_later(self, find: Callable[[], Any], tell: Callable[[bool, Any], None]) -> None:
         loop: Any = self._loop
@@ -385,13 +318,6 @@ class _Request:
         except Exception:
             # That loop is no more.
             tell(False, None)
-
-    def _record(self, status: int, latency: float, found: bool, tenant: Any) -> None:
-        if not found:
-            self.sentinel.adapter_failed()
-        self.guard.discard()
-        # What was said meanwhile goes before what was found.
-        self.sentinel.record(self._tenant if self.named else tenant, self.template, status, latency)
 
 
 def _running() -> Any:
@@ -443,11 +369,11 @@ def admin(*, public: bool = False) -> list[URLPattern]:
     @csrf_exempt
     def view(request: HttpRequest, path: str) -> HttpResponse:
         _current.discard()
-        authorization = request.META.get("HTTP_AUTHORIZATION")
-        given = None if authorization is None else authorization.encode("latin-1", "replace")
+        authorization = header_bytes(request.META.get("HTTP_AUTHORIZATION"))
         query = request.META.get("QUERY_STRING", "")
         method = request.method or "GET"
-        status, headers, body = answered(view_of, method, "/" + quote(path, errors="surrogatepass"), query, given)
+        below = "/" + quote(path, errors="surrogatepass")
+        status, headers, body = answered(view_of, method, below, query, authorization)
         return HttpResponse(body, status=status, headers=dict(headers))
 
     return [re_path(r"^(?P<path>.*)$", marked(view), name="tenant_sentinel")]

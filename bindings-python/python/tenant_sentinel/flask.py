@@ -17,7 +17,8 @@ from flask import Blueprint, Flask, Request, Response, request
 from tenant_sentinel import _current, wsgi
 from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import KEY, watching
-from tenant_sentinel._tenant import given_app, given_name, given_sentinel
+from tenant_sentinel._request import UPGRADED
+from tenant_sentinel._tenant import given_app, given_name, given_sentinel, header_bytes
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
@@ -74,7 +75,7 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     def read(_: BaseException | None) -> None:
         watched = read_rule()
         if watched is not None:
-            watched.found(request)
+            watched.look_up_tenant(request)
 
     def read_upgrade() -> None:
         # The view lives as long as the socket. What is refused before, or no route matches, is an answer like any other.
@@ -82,8 +83,8 @@ def init_app(app: Flask, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
             return
         watched = read_rule()
         if watched is not None:
-            watched.found(request)
-            watched.upgraded()
+            watched.look_up_tenant(request)
+            watched.finish(UPGRADED)
 
     given_app(app, Flask, "a flask.Flask")
     middleware = _Middleware(app.wsgi_app, sentinel, tenant, exclude)
@@ -117,10 +118,9 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     @blueprint.route("/", defaults={"path": ""}, methods=methods)
     @blueprint.route("/<path:path>", methods=methods)
     def view(path: str) -> Response:
-        authorization = request.environ.get("HTTP_AUTHORIZATION")
-        given = None if authorization is None else authorization.encode("latin-1", "replace")
+        authorization = header_bytes(request.environ.get("HTTP_AUTHORIZATION"))
         query = request.query_string.decode("latin-1")
-        status, headers, body = whole(view_of, request.method, "/" + quote(path, errors="surrogatepass"), query, given)
+        status, headers, body = whole(view_of, request.method, "/" + quote(path, errors="surrogatepass"), query, authorization)
         return Response(body, status, headers)
 
     marked(view)

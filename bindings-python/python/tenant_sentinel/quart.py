@@ -19,7 +19,7 @@ from tenant_sentinel import _current
 from tenant_sentinel._admin import marked, redirects_to_view, whole
 from tenant_sentinel._current import current
 from tenant_sentinel._routes import mounts_of
-from tenant_sentinel._tenant import given_app, given_name, given_sentinel
+from tenant_sentinel._tenant import given_app, given_name, given_sentinel, header_bytes
 from tenant_sentinel.asgi import SentinelMiddleware
 
 if TYPE_CHECKING:
@@ -102,10 +102,9 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     @blueprint.route("/", defaults={"path": ""}, methods=methods)
     @blueprint.route("/<path:path>", methods=methods)
     async def view(path: str) -> Response:
-        authorization = request.headers.get("Authorization")
-        given = None if authorization is None else authorization.encode("latin-1", "replace")
+        authorization = header_bytes(request.headers.get("Authorization"))
         below, query = "/" + quote(path, errors="surrogatepass"), request.query_string.decode("latin-1")
-        status, headers, body = await asyncio.to_thread(whole, view_of, request.method, below, query, given)
+        status, headers, body = await asyncio.to_thread(whole, view_of, request.method, below, query, authorization)
         return Response(body, status, headers=dict(headers))
 
     marked(view)

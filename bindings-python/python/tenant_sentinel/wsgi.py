@@ -8,17 +8,24 @@ sends by itself (``wsgi.file_wrapper``) counts when it is handed over: whether t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from contextvars import Token
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tenant_sentinel import _current
 from tenant_sentinel._admin import answered
-from tenant_sentinel._current import KEY, Watched, current, watching
-from tenant_sentinel._tenant import given_endpoint, given_sentinel, header_or_function, is_the_hosts, templates, waited
+from tenant_sentinel._current import Watched, current, leave
+from tenant_sentinel._request import ABORTED, FAILED, UPGRADED, BlockingRequest, count_failure
+from tenant_sentinel._tenant import (
+    environ_key,
+    given_endpoint,
+    given_sentinel,
+    header_bytes,
+    header_or_function,
+    templates,
+    tenant_in_environ,
+)
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
@@ -27,10 +34,6 @@ if TYPE_CHECKING:
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-UPGRADED = 101
-ABORTED = 499
-FAILED = 500
 
 
 class SentinelMiddleware:
@@ -66,7 +69,7 @@ class SentinelMiddleware:
         self.app = app
         self.sentinel = given_sentinel(sentinel)
         header, self.tenant = header_or_function(tenant)
-        self.header = None if header is None else "HTTP_" + header.upper().replace("-", "_")
+        self.header = None if header is None else environ_key(header)
         self.exclude = templates(exclude)
         self.endpoint = given_endpoint(endpoint)
 
@@ -76,163 +79,78 @@ class SentinelMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, and tell of it."""
-        try:
-            outer = environ.get(KEY)
-            if outer is not None and outer.done:
-                outer = None
-            # Told of by who is further out.
-            request = None if watching(outer, self.sentinel) is not None else Request(self, environ, outer)
-        except Exception:
-            self.sentinel.adapter_failed()
-            request = None
+        request = Request.begin(self, environ, environ)
         if request is None:
             return self.app(environ, start_response)
-        environ[KEY] = request
         try:
-            body = self.app(environ, partial(request.start, start_response))
+            body = self.app(environ, partial(request.start_response, start_response))
         except BaseException:
-            request.finish(FAILED)
+            request.end(FAILED)
             raise
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             # The server sends the file by itself, if it gets it as it is.
-            request.finish(request.status)
+            request.end(request.status)
             return body
         return _Body(request, body)
 
 
-class Request:
-    """One request, until it is told of: once, however it ends."""
+class Request(BlockingRequest):
+    """A request that a WSGI app answers."""
 
-    __slots__ = (
-        "_begun",
-        "_ends_early",
-        "_looked",
-        "_since",
-        "_tenant",
-        "_token",
-        "done",
-        "environ",
-        "events",
-        "guard",
-        "middleware",
-        "named",
-        "outer",
-        "sentinel",
-        "status",
-        "template",
-        "upgrades",
-    )
+    __slots__ = ("_context", "_has_no_body", "_is_upgrade", "_response_begun", "is_event_stream", "status")
 
-    def __init__(self, middleware: SentinelMiddleware, environ: Environ, outer: Watched | None) -> None:
-        """Begin it."""
-        self.middleware = middleware
-        self.sentinel = middleware.sentinel
-        self.outer = outer
-        self.environ: Any = environ
+    def __init__(self, middleware: SentinelMiddleware, outer: Watched | None, environ: Environ) -> None:
+        """Begin a request, and make it the one of this context."""
         self.status = FAILED
-        self.template: str | None = None
-        self.done = self.named = self.events = self._begun = self._looked = False
-        self._ends_early = environ.get("REQUEST_METHOD") == "HEAD"
-        self.upgrades = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        value = environ.get(middleware.header) if middleware.header is not None else None
-        # Bytes come as text of their values.
-        self._tenant: Any = None if value is None else value.encode("latin-1", "replace")
-        self._since = perf_counter()
-        self.guard = middleware.sentinel.start(self._tenant)
-        self._token: Token[Watched | None] | None = current.set(self)
+        self.is_event_stream = self._response_begun = False
+        self._has_no_body = environ.get("REQUEST_METHOD") == "HEAD"
+        self._is_upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        # Not by `super()`, which costs three times as much.
+        BlockingRequest.__init__(self, middleware, outer, environ, tenant_in_environ(environ, middleware.header))
+        self._context: Token[Watched | None] | None = current.set(self)
 
-    def start(self, start_response: StartResponse, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-        """What the app calls to begin its answer."""
-        self._begun = True
+    def subject(self) -> Any:
+        """Give the argument of the service's ``tenant`` function."""
+        return self.middleware.subject(self.source)
+
+    def start_response(self, start_response: StartResponse, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        """Read the status that the app begins its response with, and begin it."""
+        self._response_begun = True
         try:
             self.status = int(status[:3])
             kind = next((value for name, value in headers if name.lower() == "content-type"), "")
-            self.events = kind.startswith("text/event-stream")
+            self.is_event_stream = kind.startswith("text/event-stream")
         except Exception:
-            self.middleware.sentinel.adapter_failed()
+            self.sentinel.adapter_failed()
         return start_response(status, headers, *exc_info)
 
-    def set_tenant(self, tenant_id: Any) -> None:
-        """Whose it is, whatever the request says."""
-        self.named = True
-        self._tenant = tenant_id
-        self.guard.tenant(tenant_id)
+    def end(self, status: int) -> None:
+        """Leave the request's context, and count the request with this status unless it is done."""
+        if self._context is not None:
+            token, self._context = self._context, None
+            leave(token)
+        # An app that took over the connection has begun no response.
+        self.finish(UPGRADED if self._is_upgrade and not self._response_begun else status)
 
-    def discard(self) -> None:
-        """It does not count."""
-        self.done = True
-        self.guard.discard()
-        self.environ = None
-
-    def found(self, subject: Any = None) -> None:
-        """Asks the function for the tenant; of the request as the app below has it, if that has said it."""
-        function = self.middleware.tenant
-        if function is None or self.named or self._looked:
-            return
-        self._looked = True
-        began = perf_counter()
+    def find_template(self, status: int) -> bool:
+        """Set the template that ``endpoint`` gives, or else keep the one that Flask has set; ``False`` where it is excluded."""
+        middleware = self.middleware
         try:
-            tenant = waited(function(self.middleware.subject(self.environ) if subject is None else subject))
-            if not self.named:
-                self._tenant = tenant
-                if not self.done:
-                    self.guard.tenant(tenant)
-        except BaseException as error:
-            self.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
-        finally:
-            # Not the answer's.
-            self._since += perf_counter() - began
-
-    def upgraded(self) -> None:
-        """A WebSocket: it counts now, and how long it lives is no latency."""
-        if not self.done:
-            self._tell(UPGRADED)
-
-    def finish(self, status: int) -> None:
-        """Tells of it, with its template and its tenant as they are known now."""
-        if self._token is not None:
-            token, self._token = self._token, None
-            # Another context may end it: the one it began in is no more.
-            with suppress(ValueError):
-                current.reset(token)
-        if not self.done:
-            # One that took the connection has begun no answer.
-            self._tell(UPGRADED if self.upgrades and not self._begun else status)
-
-    def _tell(self, status: int) -> None:
-        self.done = True
-        ended = perf_counter()
-        environ, middleware = self.environ, self.middleware
-        try:
-            since = self._since
-            self.found()
-            ended += self._since - since
-            self.environ = None
             if middleware.endpoint is not None:
-                self.template = middleware.endpoint(environ) or self.template
-            if self.template in middleware.exclude:
-                self.guard.discard()
-                return
+                self.template = middleware.endpoint(self.source) or self.template
+            return self.template not in middleware.exclude
         except BaseException as error:
-            self.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
-        if status == UPGRADED:
-            latency = None
-        elif self._looked:
-            latency = (ended - self._since) * 1_000
-        else:
-            self.guard.finish(self.template, status)
-            return
-        self.guard.discard()
-        self.sentinel.record(self._tenant, self.template, status, latency)
+            count_failure(self.sentinel, error)
+            return True
 
-    def ends_with_its_head(self) -> bool:
-        """Nothing follows that a server would have to take."""
-        return self._ends_early or self.status in (204, 304)
+    def report(self, status: int, latency_ms: float | None) -> None:
+        """Count the request; a WebSocket's life is no latency."""
+        super().report(status, None if status == UPGRADED else latency_ms)
+
+    def is_complete_without_body(self) -> bool:
+        """Whether the server has no body to send, so that one it does not read was not cut off."""
+        return self._has_no_body or self.status in (204, 304)
 
 
 class _Body:
@@ -253,13 +171,13 @@ class _Body:
                 self._chunks = iter(self._body)
             chunk = next(self._chunks)
         except StopIteration:
-            request.finish(request.status)
+            request.end(request.status)
             raise
         except BaseException:
-            request.finish(FAILED)
+            request.end(FAILED)
             raise
-        if request.events:
-            request.finish(request.status)
+        if request.is_event_stream:
+            request.end(request.status)
         return chunk
 
     def close(self) -> None:
@@ -269,7 +187,7 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            request.finish(request.status if request.ends_with_its_head() else ABORTED)
+            request.end(request.status if request.is_complete_without_body() else ABORTED)
 
 
 def admin(sentinel: Sentinel, *, public: bool = False) -> App:
@@ -288,9 +206,8 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         _current.discard()
         path = quote(environ.get("PATH_INFO", "").encode("latin-1"))
-        authorization = environ.get("HTTP_AUTHORIZATION")
-        given = None if authorization is None else authorization.encode("latin-1", "replace")
-        status, headers, body = answered(view_of, environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), given)
+        authorization = header_bytes(environ.get("HTTP_AUTHORIZATION"))
+        status, headers, body = answered(view_of, environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), authorization)
         start_response(f"{status} {_REASONS.get(status, '')}", headers)
         return [body]
 
