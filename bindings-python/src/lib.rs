@@ -11,6 +11,7 @@
 
 mod admin;
 mod boundary;
+mod constructor;
 mod detached;
 mod errors;
 mod exporters;
@@ -19,6 +20,7 @@ mod guard;
 mod nested;
 mod options;
 mod panics;
+mod query;
 mod sentinel;
 mod values;
 mod watched;

@@ -2,27 +2,26 @@
 
 use crate::admin::Admin;
 use crate::boundary;
+use crate::constructor::{Arguments, Parts};
 use crate::detached::detached;
 use crate::errors::{config_error, internal_error};
-use crate::exporters;
 use crate::guard::Guard;
-use crate::options::{count, duration, flag, parsed, path, refused, size, text};
+use crate::options::{duration, flag, refused, text};
 use crate::panics::guarded;
+use crate::query;
 use crate::values::of_json;
 use crate::watched::Request;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use sentinel_core::uptime::UptimeReport;
-use sentinel_core::{ConfigError, Event, Latency, Query, Scope, Unavailable};
-use sentinel_exporter::{Exporter, Setup, TestError};
+use sentinel_core::{ConfigError, Event, Latency, Unavailable};
+use sentinel_exporter::{Exporter, TestError};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Ranks that a report lists, at most.
-const MOST_ROWS: usize = 100_000;
 /// How long a test of sinks takes: unless told otherwise, and at most.
 const TEST_WITHIN: Duration = Duration::from_secs(10);
 const LONGEST_TEST: Duration = Duration::from_mins(1);
@@ -118,7 +117,7 @@ impl Sentinel {
         let _ = guarded("", || self.core.adapter_failed());
     }
 
-    /// Of whatever types.
+    /// Counts a request whose values are of other types than `boundary::usual` takes.
     #[cold]
     fn record_any(
         &self,
@@ -150,29 +149,9 @@ impl Sentinel {
     }
 }
 
-fn window_of(window: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
-    let Some(value) = window else { return Ok(None) };
-    let window = duration("window", value)?;
-    if window.is_zero() { Err(refused("window", value, "a duration above 0")) } else { Ok(Some(window)) }
-}
-
-fn scope_of(value: &Bound<'_, PyAny>) -> PyResult<Scope> {
-    parsed("scope", value, "'process' or 'host'")
-}
-
 fn no_sink(sink: Option<&str>) -> ConfigError {
     let sink = sink.map_or_else(|| "none".into(), |name| format!("{name:?}"));
     ConfigError::new("sink", sink, "one that is configured, and there is none")
-}
-
-/// What shares with other processes and alerts, where that is configured.
-fn exporter(py: Python<'_>, core: &sentinel_core::Sentinel, setup: Setup) -> PyResult<Option<Arc<Exporter>>> {
-    let made = guarded("exporter", || setup.exporter(core)).ok_or_else(internal_error)?;
-    let exporter = made.map_err(|error| config_error(py, &error))?.map(Arc::new);
-    if let Some(exporter) = &exporter {
-        exporters::remember(exporter);
-    }
-    Ok(exporter)
 }
 
 #[pymethods]
@@ -200,59 +179,24 @@ impl Sentinel {
         uptime: Option<&Bound<'_, PyAny>>,
         state_dir: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let refuse = |error: &ConfigError| config_error(py, error);
-        let mut builder = sentinel_core::Sentinel::builder().env().map_err(|error| refuse(&error))?;
-        if let Some(value) = window {
-            builder = builder.window(duration("window", value)?);
-        }
-        if let Some(value) = slot {
-            builder = builder.slot(duration("slot", value)?);
-        }
-        if let Some(value) = budget {
-            builder = builder.budget(size("budget", value)?);
-        }
-        if let Some(value) = errors {
-            builder = builder.errors(parsed("errors", value, "text: 5xx, 4xx or aborted, separated by commas")?);
-        }
-        if let Some(value) = places {
-            builder = builder.places(count("places", value)?);
-        }
-        if let Some(value) = max_endpoints {
-            builder = builder.max_endpoints(count("max_endpoints", value)?);
-        }
-        if let Some(value) = stripes {
-            builder = builder.stripes(count("stripes", value)?);
-        }
-        if let Some(value) = slow_after {
-            builder = builder.slow_after(duration("slow_after", value)?);
-        }
-        let admin_token = match admin_token {
-            // Not with its value: that is a secret.
-            Some(value) => Some(
-                text("admin_token", value, "text")
-                    .map_err(|_| refuse(&ConfigError::new("admin_token", "what is no text", "text")))?,
-            ),
-            None => std::env::var("SENTINEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty()),
+        let arguments = Arguments {
+            window,
+            slot,
+            budget,
+            errors,
+            places,
+            max_endpoints,
+            stripes,
+            slow_after,
+            admin_token,
+            service,
+            dir,
+            config,
+            alerts,
+            uptime,
+            state_dir,
         };
-        let core = guarded("new", || builder.build()).ok_or_else(internal_error)?.map_err(|error| refuse(&error))?;
-        if let Some(token) = &admin_token {
-            core.admin().token(token).map_err(|error| refuse(&error))?;
-        }
-        let nested = |field: &str, given: Option<&Bound<'_, PyAny>>| -> PyResult<Option<String>> {
-            let Some(given) = given else { return Ok(None) };
-            let json =
-                guarded(&format!("{field}_option"), || crate::nested::json(field, given)).ok_or_else(internal_error)?;
-            json.map(Some).map_err(|error| refuse(&error))
-        };
-        let setup = Setup {
-            service: service.map(|value| text("service", value, "text")).transpose()?,
-            dir: dir.map(|value| path("dir", value)).transpose()?,
-            state_dir: state_dir.map(|value| path("state_dir", value)).transpose()?,
-            config: config.map(|value| path("config", value)).transpose()?,
-            alerts: nested("alerts", alerts)?,
-            uptime: nested("uptime", uptime)?,
-        };
-        let exporter = exporter(py, &core, setup)?;
+        let Parts { core, exporter, admin_token } = arguments.build(py)?;
         Ok(Self { core, exporter, admin_token, closed: AtomicBool::new(false) })
     }
 
@@ -364,18 +308,9 @@ impl Sentinel {
         scope: Option<&Bound<'py, PyAny>>,
         series: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut query = Query { window: window_of(window)?, ..Query::default() };
+        let mut query = query::query(by, limit, window, scope)?;
         if let Some(value) = series {
             query.series = flag("series", value)?;
-        }
-        if let Some(value) = by {
-            query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
-        }
-        if let Some(value) = limit {
-            query.limit = count("limit", value)?.min(MOST_ROWS);
-        }
-        if let Some(value) = scope {
-            query.scope = Some(scope_of(value)?);
         }
         self.asked(py, "report", || self.core.report(query))
     }
@@ -394,16 +329,7 @@ impl Sentinel {
         window: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<String> {
-        let mut query = Query { window: window_of(window)?, ..Query::default() };
-        if let Some(value) = scope {
-            query.scope = Some(scope_of(value)?);
-        }
-        if let Some(value) = by {
-            query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
-        }
-        if let Some(value) = limit {
-            query.limit = count("limit", value)?.min(MOST_ROWS);
-        }
+        let query = query::query(by, limit, window, scope)?;
         self.guarded("text", || detached(py, || self.core.report(query).to_string())).ok_or_else(internal_error)
     }
 
@@ -441,7 +367,7 @@ impl Sentinel {
         window: Option<&Bound<'py, PyAny>>,
         scope: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (window, scope) = (window_of(window)?, scope.map(scope_of).transpose()?);
+        let (window, scope) = (query::window(window)?, query::scope(scope)?);
         let id = boundary::tenant(tenant_id)
             .ok_or_else(|| refused("tenant_id", tenant_id, "a string, bytes, an int, a UUID or None"))?;
         self.asked(py, "tenant", || self.core.tenant_within(scope, &id, window))
