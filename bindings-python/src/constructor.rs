@@ -32,7 +32,7 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) state_dir: Argument<'a, 'py>,
 }
 
-/// What a `Sentinel` is made of.
+/// The parts of a `Sentinel`.
 pub(crate) struct Parts {
     pub(crate) core: sentinel_core::Sentinel,
     /// The threads that share with other processes, alert and probe; `None` without a `service`.
@@ -89,7 +89,7 @@ impl Arguments<'_, '_> {
         // The error does not show the value, which is a secret.
         text("admin_token", value, "text")
             .map(Some)
-            .map_err(|_| config_error(py, &ConfigError::new("admin_token", "what is no text", "text")))
+            .map_err(|_| config_error(py, &ConfigError::new("admin_token", "a value that is not text", "text")))
     }
 
     fn setup(&self, py: Python<'_>) -> PyResult<Setup> {
