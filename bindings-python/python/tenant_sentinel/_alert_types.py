@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 from tenant_sentinel._types import Kind, Secret
 
-# With keywords as names: how long the condition must be there.
+# In functional form: "for" is a keyword. "for" is how long the condition must hold.
 Verdicts = TypedDict(
     "Verdicts",
     {
@@ -21,21 +21,22 @@ Verdicts = TypedDict(
 """Alerts about the verdicts."""
 
 TenantErrors = TypedDict("TenantErrors", {"at_least": int, "for": str | float, "keep_firing_for": str | float}, total=False)
-"""A tenant has at least so many errors in the window; over at half of that."""
+"""A tenant has at least ``at_least`` errors in the window; resolved at half of that."""
 
 TenantShare = TypedDict("TenantShare", {"above": float, "for": str | float, "keep_firing_for": str | float}, total=False)
-"""A tenant has at least such a share (0.01 to 0.99) of all failures, for certain."""
+"""A tenant certainly has more than ``above`` (0.01 to 0.99) of all failures."""
 
 TenantLatency = TypedDict(
     "TenantLatency",
     {"factor": float, "min_requests": int, "for": str | float, "keep_firing_for": str | float},
     total=False,
 )
-"""A tenant's p95 is so many times what it normally is."""
+"""A tenant's p95 is more than ``factor`` (2 to 1,000) times its normal p95."""
 
 
 class GroupingOptions(TypedDict, total=False):
-    """How alerts are put together, and how often they are told again."""
+    """When notices are sent: ``first`` is how long the first alert waits for others (0 to 10 min), ``then`` the shortest time
+    between later notices (0 to 24 h), ``repeat`` the interval at which firing alerts are sent again (5 min to 7 days)."""
 
     first: str | float
     then: str | float
@@ -43,7 +44,7 @@ class GroupingOptions(TypedDict, total=False):
 
 
 class SlackSink(TypedDict, total=False):
-    """An incoming webhook of Slack. ``type`` and ``url`` are needed."""
+    """An incoming webhook of Slack. ``type`` and ``url`` are required."""
 
     type: Literal["slack"]
     name: str
@@ -52,7 +53,7 @@ class SlackSink(TypedDict, total=False):
 
 
 class WebhookSink(TypedDict, total=False):
-    """Any address that takes a POST. ``type`` and ``url`` are needed."""
+    """An address that takes a POST. ``type`` and ``url`` are required."""
 
     type: Literal["webhook"]
     name: str
@@ -61,7 +62,7 @@ class WebhookSink(TypedDict, total=False):
     ca_file: str
 
 
-# "from" is a keyword.
+# In functional form: "from" is a keyword.
 EmailSink = TypedDict(
     "EmailSink",
     {
@@ -78,11 +79,11 @@ EmailSink = TypedDict(
     },
     total=False,
 )
-"""A mail server. ``type``, ``host``, ``from`` and ``to`` are needed."""
+"""A mail server. ``type``, ``host``, ``from`` and ``to`` are required."""
 
 
 class LogSink(TypedDict, total=False):
-    """Lines of JSON, on stderr or in a file. ``type`` is needed."""
+    """Lines of JSON, on stderr or in a file. ``type`` is required."""
 
     type: Literal["log"]
     name: str
@@ -106,7 +107,7 @@ TargetRules = TypedDict(
 
 
 class AlertOptions(TypedDict, total=False):
-    """Which alerts there are, and where people are told. Durations are seconds or text."""
+    """The alert rules, and the sinks that get the notices. Durations are seconds or text."""
 
     verdict: Verdicts
     targets: TargetRules
@@ -127,7 +128,7 @@ Rule: TypeAlias = Literal[
     "tenant_latency",
     "certificate_expiring",
 ]
-"""What an alert is about."""
+"""The rule of an alert."""
 
 
 class TenantSubject(TypedDict):
@@ -149,11 +150,11 @@ class TargetSubject(TypedDict):
 
 
 Subject: TypeAlias = Literal["everyone", "own_network"] | TenantSubject | EndpointSubject | TargetSubject
-"""Whom an alert is about."""
+"""The subject of an alert."""
 
 
 class TargetEvidence(TypedDict):
-    """What is known of a target; ``url`` is without path and query, which may be secrets. Times are Unix ms."""
+    """The state of a target; ``url`` is without path and query, which may be secrets. Times are Unix ms."""
 
     url: str
     since_ms: int
@@ -186,11 +187,11 @@ Evidence = TypedDict(
         "note": str | None,
     },
 )
-"""What an alert fired on; it stays as it was then."""
+"""The evidence that an alert fired on, unchanged since. Times are Unix ms, rates and shares 0 to 1."""
 
 
 class Alert(TypedDict):
-    """An alert that fires or has fired. Times are Unix ms."""
+    """An alert that is firing or has fired. Times are Unix ms."""
 
     id: str
     rule: Rule
@@ -205,7 +206,7 @@ class Alert(TypedDict):
 
 
 class FollowedAlert(TypedDict):
-    """An alert that is followed. ``known`` is false while there is no data to judge it by; ``alert`` is there once it fires."""
+    """A pending or firing alert. ``known`` is false while there is no data to judge; ``alert`` is ``None`` until it fires."""
 
     rule: Rule
     subject: Subject
@@ -217,13 +218,13 @@ class FollowedAlert(TypedDict):
 
 
 class PastAlert(Alert):
-    """An alert that is over."""
+    """An alert that has ended."""
 
     title: str
 
 
 class AlertCounts(TypedDict):
-    """What was not followed."""
+    """The counters of alerts that were not followed."""
 
     dropped: int
     without_place: int
@@ -232,7 +233,7 @@ class AlertCounts(TypedDict):
 
 
 class SinkReport(TypedDict):
-    """Whether notices reach people there: ``offered`` = ``delivered`` + the sum of ``dropped``, by reason, + ``pending``."""
+    """The state of a sink. ``offered`` = ``delivered`` + the sum of ``dropped``, by reason, + ``pending``."""
 
     name: str
     kind: str
@@ -246,7 +247,7 @@ class SinkReport(TypedDict):
 
 
 class AlertsReport(TypedDict):
-    """What there is to know about alerts, the same from every process of a host; ``leader``: this one looks and sends."""
+    """The state of alerts, the same from every process of a host. ``leader``: this process evaluates and sends."""
 
     service: str
     as_of: int | None
@@ -259,7 +260,7 @@ class AlertsReport(TypedDict):
 
 
 class TriedSink(TypedDict):
-    """How it went with one sink; ``error`` is why it was not taken."""
+    """The result of a test for one sink; ``error`` is the reason where the sink did not take the message."""
 
     name: str
     kind: str

@@ -7,7 +7,7 @@
 
 ``done`` is set by the first of ``finish`` and ``discard``; every later call does nothing. A request that the adapter loses in
 between counts as aborted (499) when its guard is collected. A failure of the adapter, or of a function of the service, counts
-in ``adapter_failures`` and does not reach the host, unless it was meant for the host (``is_the_hosts``).
+in ``adapter_failures`` and does not reach the host, unless it was meant for the host (``is_for_the_host``).
 
 Most ASGI requests are native objects with the same names (``Sentinel._begin``), which cost less. An ASGI request is a
 ``Request`` where a function finds its tenant or where two sentinels watch it.
@@ -19,8 +19,8 @@ from collections.abc import MutableMapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from tenant_sentinel._current import KEY, Watched, watching
-from tenant_sentinel._tenant import is_the_hosts, waited
+from tenant_sentinel._current import REQUEST_KEY, WatchedRequest, watched_by
+from tenant_sentinel._tenant import is_for_the_host, wait_for_tenant
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,7 +36,7 @@ FAILED = 500
 def count_failure(sentinel: Sentinel, error: BaseException) -> None:
     """Count a failure, in its ``except`` block; raise it again if it was meant for the host."""
     sentinel.adapter_failed()
-    if is_the_hosts(error):
+    if is_for_the_host(error):
         raise error
 
 
@@ -65,18 +65,18 @@ class Request:
         """
         sentinel = middleware.sentinel
         try:
-            outer = carrier.get(KEY)
+            outer = carrier.get(REQUEST_KEY)
             if outer is not None and outer.done:
                 outer = None
-            if watching(outer, sentinel) is not None:
+            if watched_by(outer, sentinel) is not None:
                 return None
-            request = carrier[KEY] = cls(middleware, outer, *arguments)
+            request = carrier[REQUEST_KEY] = cls(middleware, outer, *arguments)
         except Exception:
             sentinel.adapter_failed()
             return None
         return request
 
-    def __init__(self, middleware: Any, outer: Watched | None, source: Any, tenant: Any) -> None:
+    def __init__(self, middleware: Any, outer: WatchedRequest | None, source: Any, tenant: Any) -> None:
         """Begin a request for the tenant that its header names, if any."""
         self.middleware = middleware
         self.sentinel: Sentinel = middleware.sentinel
@@ -134,7 +134,7 @@ class BlockingRequest(Request):
         self._looked_up = True
         began = perf_counter()
         try:
-            tenant = waited(function(self.subject() if subject is None else subject))
+            tenant = wait_for_tenant(function(self.subject() if subject is None else subject))
             if not self._tenant_is_set:
                 self._tenant = tenant
                 if not self.done:
@@ -163,7 +163,7 @@ class BlockingRequest(Request):
             elif has_function or status == UPGRADED:
                 self.report(status, latency_ms)
             else:
-                # What `report` does for most requests, without its call.
+                # The same as `report` does here, without the cost of its call.
                 self.guard.finish(self.template, status)
         finally:
             self.release()

@@ -1,4 +1,4 @@
-"""The shapes of what goes in and what comes out. A number that has no meaning yet is ``None``, never 0."""
+"""The shapes of reports, and the types of arguments. A number that has no meaning yet is ``None``, never 0."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any, Literal, TypeAlias, TypedDict
 from uuid import UUID
 
 TenantId: TypeAlias = str | bytes | bytearray | int | UUID | None
-"""Whose a request is. ``None`` and the empty id are nobody: ``unattributed``."""
+"""The tenant of a request. ``None`` and the empty id count as ``unattributed``."""
 
 Duration: TypeAlias = str | float | timedelta
-"""Seconds, text such as ``"10m"`` or ``"90s"``, or a timedelta."""
+"""A duration: seconds, text such as ``"10m"`` or ``"90s"``, or a timedelta."""
 
 Scope: TypeAlias = Literal["process", "host"]
-"""Whose events: this process, or all processes of the service on this host."""
+"""The processes whose events count: this one, or all of the service on this host."""
 
 By: TypeAlias = Literal["errors", "error_rate", "latency", "load", "requests"]
-"""What a report ranks by."""
+"""The ranking of a report."""
 
 Kind: TypeAlias = Literal["quiet", "one_tenant", "few_tenants", "one_endpoint", "everyone", "unclear"]
-"""What a verdict says."""
+"""The outcome of a verdict."""
 
 TenantFrom: TypeAlias = str | Callable[[Any], Any] | None
-"""Where an adapter looks for the tenant: the name of a header, or a function (async ones too) of the request."""
+"""The source of the tenant for an adapter: the name of a header, or a function of the request, async or not."""
 
 
 class Bound(TypedDict):
-    """What each count may fall short by: ``count <= true <= count + bound``."""
+    """The amount by which each count may fall short: ``count <= true <= count + bound``."""
 
     requests: int
     errors: int
@@ -35,7 +35,7 @@ class Bound(TypedDict):
 
 
 class TopEndpoint(TypedDict):
-    """Where a tenant's errors are. ``exact`` is false where ``errors`` is a lower bound."""
+    """The endpoint with most of a tenant's errors. ``exact`` is false where ``errors`` is a lower bound."""
 
     endpoint: str
     errors: int
@@ -43,7 +43,7 @@ class TopEndpoint(TypedDict):
 
 
 class Series(TypedDict):
-    """Counts slot by slot, the first one from ``from_ms`` (Unix ms)."""
+    """Counts slot by slot; the first slot begins at ``from_ms`` (Unix ms), each lasts ``slot_ms``."""
 
     from_ms: int
     slot_ms: int
@@ -52,7 +52,7 @@ class Series(TypedDict):
 
 
 class Verdict(TypedDict):
-    """One, a few, an endpoint, everyone, or unclear; with its evidence. Shares and rates are fractions of 1."""
+    """The verdict on errors or latency, with its evidence. Shares and rates are 0 to 1, times Unix ms."""
 
     kind: Kind
     tenants: list[str]
@@ -70,7 +70,7 @@ class Verdict(TypedDict):
 
 
 class Totals(TypedDict):
-    """All tenants together. Percentiles are milliseconds."""
+    """All tenants together. ``error_rate`` is 0 to 1, percentiles are milliseconds."""
 
     requests: int
     errors: int
@@ -107,13 +107,13 @@ class _TenantRow(TypedDict):
 
 
 class TenantRow(_TenantRow, total=False):
-    """One tenant of a report. ``series`` is there when it was asked for."""
+    """One tenant of a report. Rates and shares are 0 to 1. ``series`` is present only on request."""
 
     series: Series
 
 
 class Tail(TypedDict):
-    """Tenants that share a row because there were too many, and what each count of a report may fall short by."""
+    """The tenants beyond those that are kept, in one row, and the bound of each count of a report."""
 
     requests: int
     errors: int
@@ -122,7 +122,7 @@ class Tail(TypedDict):
 
 
 class Dropped(TypedDict):
-    """Why events were not counted."""
+    """Events that were not counted, by reason."""
 
     status: int
     late: int
@@ -130,7 +130,7 @@ class Dropped(TypedDict):
 
 
 class Adjusted(TypedDict):
-    """What was adjusted in events that were counted."""
+    """Events that were counted with an adjusted value, by value."""
 
     latency: int
     latency_clamped: int
@@ -141,7 +141,7 @@ class Adjusted(TypedDict):
 
 
 class Stats(TypedDict):
-    """The ledger: ``offered`` = ``accepted`` + the sum of ``dropped``; ``accepted`` = ``in_window`` + ``expired``."""
+    """Own counters: ``offered`` = ``accepted`` + the sum of ``dropped``; ``accepted`` = ``in_window`` + ``expired``."""
 
     offered: int
     accepted: int
@@ -158,7 +158,7 @@ class Stats(TypedDict):
 
 
 class Sharing(TypedDict):
-    """How sharing with other processes goes. Times are Unix ms; ``failures`` counts what was not done or not believed."""
+    """The state of sharing with other processes. Times are Unix ms; ``failures`` counts failed and rejected steps by reason."""
 
     scope: Scope
     running: bool
@@ -171,23 +171,23 @@ class Sharing(TypedDict):
 
 
 class SecretEnv(TypedDict):
-    """A text that is never shown, from a variable of the environment."""
+    """A secret text, from a variable of the environment."""
 
     env: str
 
 
 class SecretFile(TypedDict):
-    """A text that is never shown, from a file."""
+    """A secret text, from a file."""
 
     file: str
 
 
 Secret: TypeAlias = str | SecretEnv | SecretFile
-"""A text that is never shown: itself, or where it is."""
+"""A secret text, which no error or report shows: the text, or its source."""
 
 
 class Memory(TypedDict):
-    """Bytes in use, and what may be."""
+    """Bytes in use, and the budget in bytes."""
 
     used: int
     budget: int
@@ -214,7 +214,7 @@ class _Report(TypedDict):
 
 
 class Report(_Report, total=False):
-    """Who is worst, and the verdicts. Times are Unix ms. ``series`` is there when it was asked for."""
+    """The ranked tenants and the verdicts. Times are Unix ms. ``series`` is present only on request."""
 
     series: Series
 

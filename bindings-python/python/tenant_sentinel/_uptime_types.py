@@ -11,7 +11,7 @@ Seconds: TypeAlias = str | float
 
 
 class ExpectOptions(TypedDict, total=False):
-    """What an HTTP answer must be like, all of it. ``json``: JSON pointers, and what must be there."""
+    """The conditions on an HTTP response, all of which must hold. ``json``: JSON pointers and the expected values."""
 
     status: int | str | list[int | str]
     contains: str
@@ -21,14 +21,14 @@ class ExpectOptions(TypedDict, total=False):
 
 
 class ConfirmOptions(TypedDict, total=False):
-    """How many results in a row make a target down, or up again, and how soon the next one follows meanwhile."""
+    """The number of results in a row that make a target down, or up again, and the interval of probes meanwhile."""
 
     failures: int
     successes: int
     every: Seconds
 
 
-# "from" and "for" are keywords.
+# In functional form: "from" and "for" are keywords.
 Once = TypedDict("Once", {"from": str, "to": str})
 """From one moment to another, each such as ``"2026-03-01T22:00+02:00"``."""
 
@@ -44,13 +44,13 @@ class Weekly(_Weekly, total=False):
 
 
 class MaintenanceOnce(TypedDict):
-    """Once nobody minds."""
+    """One maintenance window."""
 
     once: Once
 
 
 class MaintenanceWeekly(TypedDict):
-    """Every week nobody minds."""
+    """A maintenance window every week."""
 
     weekly: Weekly
 
@@ -61,7 +61,7 @@ class _CheckOptions(TypedDict):
 
 
 class CheckOptions(_CheckOptions, total=False):
-    """One check: ``name`` and ``target`` (``https://…``, ``http://…``, ``tcp://…`` or ``tls://…``) are needed."""
+    """One check: ``name`` and ``target`` (``https://…``, ``http://…``, ``tcp://…`` or ``tls://…``) are required."""
 
     interval: Seconds
     timeout: Seconds
@@ -78,7 +78,7 @@ class CheckOptions(_CheckOptions, total=False):
 
 
 class UptimeOptions(TypedDict, total=False):
-    """What is probed, and how often. ``allow``: ``"loopback"``, ``"private"`` and ranges, besides public addresses."""
+    """The checks. ``allow``: addresses to probe besides public ones, ``"loopback"``, ``"private"`` or ranges."""
 
     checks: list[CheckOptions]
     allow: list[str]
@@ -87,7 +87,7 @@ class UptimeOptions(TypedDict, total=False):
 
 
 CheckStatus: TypeAlias = Literal["up", "down", "unknown"]
-"""What is known of a target now."""
+"""The state of a target."""
 
 Cause: TypeAlias = Literal[
     "dns",
@@ -106,11 +106,11 @@ Cause: TypeAlias = Literal[
     "paused",
     "changed",
 ]
-"""Why a result is not up."""
+"""The reason of a result that is not up."""
 
 
 class CheckResult(TypedDict):
-    """What one probe found, ``interval_ms`` being the interval that the check had then."""
+    """The result of one probe; ``interval_ms`` is the check's interval at that time. ``latency_us`` is microseconds."""
 
     at_ms: int
     outcome: CheckStatus
@@ -121,8 +121,8 @@ class CheckResult(TypedDict):
 
 
 class UptimeWindow(TypedDict):
-    """The last ``hours``, which the four parts are, to the millisecond. ``uptime`` is up / (up + down), ``coverage`` how much of
-    what was to be watched is behind it."""
+    """The last ``hours``, split into four parts, to the millisecond. ``uptime`` is up / (up + down), 0 to 1; ``coverage`` is the
+    part of the time without maintenance that was watched."""
 
     hours: Literal[24, 168, 720, 2160]
     uptime: float | None
@@ -137,7 +137,7 @@ class UptimeWindow(TypedDict):
 
 
 class Days(TypedDict):
-    """The last 90 days by UTC, the oldest first, in milliseconds; the last one is not over. Before the check came to be, all is
+    """The last 90 days in UTC, oldest first, in milliseconds; the last one is today. Time before the check was created is
     unknown."""
 
     from_ms: int
@@ -153,7 +153,7 @@ class _CheckStanding(TypedDict, total=False):
 
 
 class CheckStanding(_CheckStanding):
-    """Where a check stands. ``confirmed`` has been so since ``since_ms``; ``days`` is there when it was asked for."""
+    """The state of a check. ``confirmed`` has held since ``since_ms`` (Unix ms); ``days`` is present only on request."""
 
     name: str
     target: str
@@ -175,7 +175,7 @@ class CheckStanding(_CheckStanding):
 
 
 class StatusCounts(TypedDict):
-    """How many checks have which status: all of them."""
+    """The number of all checks by status."""
 
     down: int
     unknown: int
@@ -183,7 +183,7 @@ class StatusCounts(TypedDict):
 
 
 class UptimeReport(TypedDict):
-    """Where all checks stand, those that are down first; ``leader``: this process probes; ``note``: why it may be stale."""
+    """The state of all checks, those that are down first. ``leader``: this process probes. ``note``: why it may be stale."""
 
     service: str
     as_of: int

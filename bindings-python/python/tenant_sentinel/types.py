@@ -1,4 +1,4 @@
-"""What goes in and what comes out, for annotations: shapes of reports and of options, and names of what arguments may be.
+"""Types for annotations: the shapes of reports and of options, and the types of arguments.
 
 >>> from tenant_sentinel import Sentinel
 >>> from tenant_sentinel.types import Report

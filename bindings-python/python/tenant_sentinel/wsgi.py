@@ -1,8 +1,8 @@
-"""WSGI: any app of that kind; for Flask see ``tenant_sentinel.flask``, which knows the routes.
+"""The adapter for WSGI apps. Flask has one of its own, ``tenant_sentinel.flask``, which knows the routes.
 
-One event a request, when its answer was taken to the end: the status (500 when an exception came out, 499 when the server
-gave up before the end), the time since the request came in. A WebSocket counts as 101, with no latency. A file that the server
-sends by itself (``wsgi.file_wrapper``) counts when it is handed over: whether the client took it, the server does not say.
+Each request counts once, when the server has read the response to its end, with its status (500 when the app raised, 499 when
+the server gave up before the end) and its latency. A WebSocket counts as 101, without a latency. A file that the server sends by
+itself (``wsgi.file_wrapper``) counts when it is handed over: the server does not report whether the client got it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import answered
-from tenant_sentinel._current import Watched, current, leave
+from tenant_sentinel._admin import respond_with_length
+from tenant_sentinel._current import WatchedRequest, current, leave_request
 from tenant_sentinel._request import ABORTED, FAILED, UPGRADED, BlockingRequest, count_failure
 from tenant_sentinel._tenant import (
+    checked_endpoint,
+    checked_sentinel,
     environ_key,
-    given_endpoint,
-    given_sentinel,
+    excluded_templates,
     header_bytes,
     header_or_function,
-    templates,
     tenant_in_environ,
 )
 
@@ -37,13 +37,15 @@ App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class SentinelMiddleware:
-    """Tells a ``Sentinel`` of every request that the app below it answers.
+    """Counts every request that ``app`` answers.
 
-    - ``tenant``: the name of a header (of several, what the server makes of them: most join them by commas), or a function of the
-      environ, async or not, that is called when the answer is complete, so after authentication. An async one has 5 seconds; the
-      request is told of without a tenant when it takes longer. What ``tenant_sentinel.set_tenant`` said goes before it.
-    - ``exclude``: templates that do not count, such as health checks. The admin view never does.
-    - ``endpoint``: a function of the environ that names the endpoint: a route template, never the raw path, or ``None``.
+    - ``tenant``: the name of a header (most servers join several by commas), or a function of the environ, async or not. The
+      function is called when the response is complete, so after authentication. When an async one takes longer than 5 seconds,
+      the request counts without a tenant. ``tenant_sentinel.set_tenant`` takes precedence.
+    - ``exclude``: templates that do not count, such as health checks. The admin view never counts.
+    - ``endpoint``: a function of the environ that returns the route template, never the raw path, or ``None``.
+
+    Raises ``ConfigError`` for an argument that cannot be used.
 
     >>> from tenant_sentinel import Sentinel
     >>> def app(environ, start_response):
@@ -67,18 +69,18 @@ class SentinelMiddleware:
     ) -> None:
         """Wrap ``app``."""
         self.app = app
-        self.sentinel = given_sentinel(sentinel)
+        self.sentinel = checked_sentinel(sentinel)
         header, self.tenant = header_or_function(tenant)
         self.header = None if header is None else environ_key(header)
-        self.exclude = templates(exclude)
-        self.endpoint = given_endpoint(endpoint)
+        self.exclude = excluded_templates(exclude)
+        self.endpoint = checked_endpoint(endpoint)
 
     def subject(self, environ: Environ) -> Any:
-        """What ``tenant`` is called with."""
+        """Give the argument of ``tenant``."""
         return environ
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, and tell of it."""
+        """Answer a request, and count it."""
         request = Request.begin(self, environ, environ)
         if request is None:
             return self.app(environ, start_response)
@@ -89,7 +91,7 @@ class SentinelMiddleware:
             raise
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
-            # The server sends the file by itself, if it gets it as it is.
+            # The server sends the file by itself only if it gets the wrapper unchanged.
             request.end(request.status)
             return body
         return _Body(request, body)
@@ -100,7 +102,7 @@ class Request(BlockingRequest):
 
     __slots__ = ("_context", "_has_no_body", "_is_upgrade", "_response_begun", "is_event_stream", "status")
 
-    def __init__(self, middleware: SentinelMiddleware, outer: Watched | None, environ: Environ) -> None:
+    def __init__(self, middleware: SentinelMiddleware, outer: WatchedRequest | None, environ: Environ) -> None:
         """Begin a request, and make it the one of this context."""
         self.status = FAILED
         self.is_event_stream = self._response_begun = False
@@ -108,7 +110,7 @@ class Request(BlockingRequest):
         self._is_upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
         # Not by `super()`, which costs three times as much.
         BlockingRequest.__init__(self, middleware, outer, environ, tenant_in_environ(environ, middleware.header))
-        self._context: Token[Watched | None] | None = current.set(self)
+        self._context: Token[WatchedRequest | None] | None = current.set(self)
 
     def subject(self) -> Any:
         """Give the argument of the service's ``tenant`` function."""
@@ -129,7 +131,7 @@ class Request(BlockingRequest):
         """Leave the request's context, and count the request with this status unless it is done."""
         if self._context is not None:
             token, self._context = self._context, None
-            leave(token)
+            leave_request(token)
         # An app that took over the connection has begun no response.
         self.finish(UPGRADED if self._is_upgrade and not self._response_begun else status)
 
@@ -154,7 +156,7 @@ class Request(BlockingRequest):
 
 
 class _Body:
-    """The body of an answer, watched until its end."""
+    """The body of a response, which finishes the request at its end."""
 
     def __init__(self, request: Request, body: Iterable[bytes]) -> None:
         self._request = request
@@ -193,21 +195,22 @@ class _Body:
 def admin(sentinel: Sentinel, *, public: bool = False) -> App:
     """Make the admin view a WSGI app, to be mounted.
 
-    It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
-    requests do not count.
+    Requests need the ``admin_token`` of the sentinel; with ``public=True`` everybody who can reach the view may read it. Requests
+    for the view do not count.
 
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
     >>> body = view({"REQUEST_METHOD": "GET", "PATH_INFO": "/report"}, lambda status, headers: print(status))
     401 Unauthorized
     """
-    view_of = given_sentinel(sentinel).admin(public=public)
+    view_of = checked_sentinel(sentinel).admin(public=public)
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        _current.discard()
+        _current.discard_current()
         path = quote(environ.get("PATH_INFO", "").encode("latin-1"))
         authorization = header_bytes(environ.get("HTTP_AUTHORIZATION"))
-        status, headers, body = answered(view_of, environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), authorization)
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        status, headers, body = respond_with_length(view_of, method, path, query, authorization)
         start_response(f"{status} {_REASONS.get(status, '')}", headers)
         return [body]
 
