@@ -82,8 +82,8 @@ def fastapi(contender):
 
         Instrumentator().instrument(app)
     elif contender == "apitally":
-        # The last release with a middleware, installed apart from the one that `record` is compared with. The client sends nothing
-        # before the app's startup event, which never comes here.
+        # The last release with a middleware, installed apart from the one that `record` is compared with. The client sends
+        # nothing before the app's startup event, which never comes here.
         sys.path.insert(0, "target/python-peers")
         from apitally.fastapi import ApitallyMiddleware
 
