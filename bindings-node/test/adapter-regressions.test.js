@@ -1,4 +1,4 @@
-// What a host must not feel of its adapter, and what adapters once got wrong; over real sockets.
+// Regressions of the adapters, over real sockets: an adapter changes no behaviour of the application, and counts correctly.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import http from 'node:http'
@@ -35,7 +35,7 @@ const recorded = (s, count) => until(() => s.stats().offered === count, `${count
 const endpoints = (s, id = '') => (s.tenant(id)?.endpoints ?? []).map(({ endpoint, requests }) => [endpoint, requests]).sort()
 const bodyOf = ({ text }) => text.slice(text.indexOf('\r\n\r\n') + 4)
 
-describe('a rejection that nobody handles', { concurrency: 2 }, () => {
+describe('an unhandled rejection', { concurrency: 2 }, () => {
   for (const sentinel of [false, true]) {
     test(`ends the process ${sentinel ? 'with' : 'without'} an adapter`, () => {
       const program = `
@@ -56,7 +56,7 @@ describe('a rejection that nobody handles', { concurrency: 2 }, () => {
   }
 })
 
-test('what is no promise is handed on untouched', () => {
+test('a return value that is no promise is returned untouched', () => {
   const lazy = {
     // As query builders do it: it works when it is waited for.
     then() {
@@ -76,7 +76,7 @@ describe('a tenant that is never known', { concurrency: 4 }, () => {
     const took = Date.now() - began
     assert.ok(took > 3_000 && took < 15_000, `${took} ms`)
     assert.deepEqual([s.tenant('').requests, s.stats().adapterFailures], [count, count])
-    // How long the answer took, and not how long was waited for whose it is.
+    // The latency is that of the answer, without the wait for the tenant.
     assert.ok(s.tenant('').p99Ms < 2_500, `${s.tenant('').p99Ms} ms`)
   }
 
@@ -146,7 +146,7 @@ test('a response whose request was replaced is answered', async (t) => {
   socket.destroy()
 })
 
-test('what others put in the place of what Node has still does its work, whenever they do', () => {
+test('methods of node:http that another package replaces still work, before and after', () => {
   const program = (before, after) => `
     import domain from 'node:domain'
     import http from 'node:http'
@@ -180,7 +180,7 @@ test('what others put in the place of what Node has still does its work, wheneve
   }
 })
 
-test('the status is the one that goes out, whoever has a hand in it', async (t) => {
+test('the counted status is the one that is sent, whichever middleware sets it', async (t) => {
   const s = make()
   const handler = onHttp.sentinel(s, {})((_req, res) => {
     res.statusCode = 500
@@ -419,7 +419,7 @@ for (const [name, express] of [
   ['5', express5]
 ]) {
   describe(`express ${name}`, () => {
-    test('what was made of a request has what the request has', async (t) => {
+    test('an object made of a request has the properties of the request', async (t) => {
       const found = []
       for (const sentinel of [false, true]) {
         const app = express()
@@ -475,7 +475,7 @@ for (const [name, express] of [
       app.use('/in', (req, res, next) => inner(req, res, next))
       const port = await listening(t, app)
       assert.equal((await ask(port, 'GET', '/in/u/7')).status, 201)
-      // At once: what was in flight when a sentinel is closed is lost, what has ended is not.
+      // At once: a request in flight when a sentinel is closed is lost, a request that has ended is not.
       s.close()
       assert.deepEqual(s.report().totals.requests, 1)
       const other = make()
@@ -500,7 +500,7 @@ for (const [name, express] of [
       socket.once('data', () => socket.pause().resetAndDestroy())
       await until(() => s.stats().accepted === 1, 'an event')
       assert.equal(s.report().totals.aborted, 1)
-      // What was answered and broken off then is answered.
+      // A response that was complete before it was broken off counts as answered.
       await ask(port, 'GET', '/enough')
       await until(() => s.stats().accepted === 2, 'an event')
       assert.deepEqual([s.report().totals.errors, s.report().totals.aborted], [0, 1])
@@ -519,7 +519,7 @@ for (const [name, express] of [
       assert.deepEqual([s.stats().offered, s.stats().adapterFailures], [1, 0])
     })
 
-    test('what listens for the end may still say whose it was', async (t) => {
+    test('a listener for the end may still set the tenant', async (t) => {
       const s = make()
       const app = express()
       app.use((req, res, next) => {
@@ -564,7 +564,7 @@ for (const [name, express] of [
       socket.destroy()
     })
 
-    test('what has an app that is none of Express is watched without templates', async (t) => {
+    test('a request with an `app` that is not of Express is watched without templates', async (t) => {
       const s = make()
       const adapter = onExpress.sentinel(s, {})
       const handler = (req, res) => {

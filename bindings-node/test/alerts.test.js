@@ -1,4 +1,4 @@
-// People are told once, whichever process has seen it, and anybody may ask; what cannot be configured is named, and not shown.
+// An alert is sent once for all processes, every process can be asked for it, and errors name an option without showing its value.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -109,7 +109,7 @@ test('of four workers of a cluster, none of which has seen enough, comes one mes
   assert.deepEqual(to.messages.map(({ data }) => data.listed.map(({ status, subject }) => [status, subject.tenant_id])), [[['firing', 'acme']]])
 })
 
-test('who comes later does not tell again', async (t) => {
+test('a process that starts later does not send the alert again', async (t) => {
   const [dir, to] = [place(t), await receiver(t)]
   const state = join(dir, 'state')
   const share = join(dir, 'share')
@@ -173,7 +173,7 @@ const throws = () => {
   throw new Error(CANARY)
 }
 
-test('what cannot be used is named and not shown', (t) => {
+test('an error names the option and does not show its value', (t) => {
   const dir = place(t)
   for (const [name, field, alerts] of [
     ['TypeError', 'alerts', CANARY],
@@ -325,7 +325,7 @@ test('a process ends in the middle of a test, and is kept alive by its promise o
   }
 })
 
-test('tests are not without number, and nobody who reads a file waits for them', async (t) => {
+test('the number of tests at once is limited, and reading a file does not wait for them', async (t) => {
   const { code, out, err } = await run(t, 'too many')
   assert.equal(code, 0, err)
   assert.deepEqual(JSON.parse(out), [Array(4).fill('16 tests are under way'), true])

@@ -1,4 +1,4 @@
-// Nothing escapes `record`, whatever it is given, and the ledger holds; what cannot be configured is named.
+// `record` never throws, whatever its arguments are, and the counters add up; errors name the option that cannot be used.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -104,7 +104,7 @@ const OPTIONS = ['window', 'slot', 'budget', 'errors', 'places', 'maxEndpoints',
 const isNamed = (error, fields) => {
   assert.ok(error instanceof TypeError || error instanceof RangeError, String(error))
   assert.equal(error.code, 'ERR_SENTINEL_CONFIG')
-  // What is inside an object is named by its path, as `uptime.checks[0].url`.
+  // A value inside an object is named by its path, as `uptime.checks[0].url`.
   const inside = ['alerts', 'uptime'].filter((field) => fields.includes(field))
   assert.ok(fields.includes(error.field) || inside.some((field) => error.field.startsWith(`${field}.`)), error.field)
   assert.ok(error.message.startsWith(`${error.field}: `) && error.allowed.length > 0)
@@ -147,7 +147,7 @@ test('a query answers or is an error that names the argument', () => {
 })
 
 const ADAPTERS = { express: onExpress, fastify: onFastify, hono: onHono, http: onHttp, koa: onKoa }
-/** Of Nest all that adapters look at. */
+/** The part of a Nest application that the adapter uses. */
 const nest = { getHttpAdapter: () => ({ getType: () => 'express' }), use() {} }
 
 const THROWS = Symbol('throws')
@@ -178,7 +178,7 @@ function works(ask, fields, options) {
   }
 }
 
-test('what is given works or is an error that names it, wherever it is given', async () => {
+test('every argument works or is an error that names it', async () => {
   const names = ['series', 'timeout', 'public', 'window', 'by']
   const property = fc.asyncProperty(given(names), anything, anything, async (options, first, second) => {
     const [one, two] = [made(first), made(second)]
@@ -243,7 +243,7 @@ test('a handle is one that was given, and not one near it', () => {
   assert.equal(other.stats().accepted, before + 1)
 })
 
-test('what waits is handed over by itself, soon', async () => {
+test('a batch is handed over by its timer', async () => {
   const s = new Sentinel()
   const other = Sentinel.attach(s.handle)
   s.record('acme', '/', 200, 1)
@@ -291,7 +291,7 @@ function tenants(...ids) {
   return [Object.fromEntries(rows), holds(s.stats()).adapterFailures]
 }
 
-test('what is an id', () => {
+test('values that are tenant ids', () => {
   assert.deepEqual(tenants('acme', Buffer.from('acme'), new Uint8Array([97, 99, 109, 101])), [{ acme: 3 }, 0])
   assert.deepEqual(tenants(42, '42', -1, 2n ** 70n, 2 ** 70), [{ 42: 2, '-1': 1, [2n ** 70n]: 2 }, 0])
   assert.deepEqual(tenants('\ud800', Buffer.from('eda080', 'hex')), [{ '\\xed\\xa0\\x80': 2 }, 0])
@@ -344,7 +344,7 @@ for (const [latency, known, adjusted, failures] of [
   })
 }
 
-test('what is a time', () => {
+test('values that are times', () => {
   const s = new Sentinel()
   const now = Date.now()
   for (const at of [undefined, null, now, BigInt(now), now - 60_000, 1e300, Infinity, -1e300, 'now', true, NaN]) s.record('acme', '/', 200, 1, at)

@@ -56,7 +56,7 @@ async function until(say, expected) {
   }
 }
 
-test('any worker of a cluster answers the exact total of the host, whoever ends', async (t) => {
+test('any worker of a cluster answers the exact total of the host, whichever process ends', async (t) => {
   const say = await service(t, place(t))
   let requests = await say('load 700')
   for (const answer of await until(say, { requests })) {
@@ -107,7 +107,7 @@ test('where it cannot be shared, each answers for itself and says why', (t) => {
   assert.equal(new Sentinel().sharing(), null)
 })
 
-test('what cannot be shared under is refused', (t) => {
+test('a service or a directory that cannot be used is refused', (t) => {
   const dir = place(t)
   const file = join(dir, 'sentinel.toml')
   writeFileSync(file, '[exporter]\nevery = "never"\n')

@@ -1,4 +1,4 @@
-// What is packed: one version, an addon that any libc can load and that stays where it was loaded.
+// The packed tarball: one version, an addon that any libc can load and that stays where it was loaded.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// A defect in native code is not the host's. Each file of tests is a process of its own: what is switched off here stays here.
+// A panic in native code does not reach the application. Each test file is a process of its own, so the panics stay in this one.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -67,7 +67,7 @@ for (const [entry, ask] of [
   })
 }
 
-test('what has a thread goes on without it', (t) => {
+test('a panic in an entry of the exporter is counted, and the sentinel goes on', (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'panics-'))
   t.after(() => rmSync(dir, { recursive: true }))
   const s = new Sentinel({ service: 'shop', dir: join(dir, 'shop') })

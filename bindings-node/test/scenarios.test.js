@@ -1,4 +1,4 @@
-// What services do, over real sockets on each framework, and what is counted of it.
+// Typical requests of services over real sockets on each framework, and the counts that they leave.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
@@ -43,7 +43,7 @@ async function serve(t, framework, options = BY_HEADER, errors = '5xx', adminTok
 
 const recorded = (s, count) => until(() => s.stats().offered === count, `${count} events, there are ${s.stats().offered}`)
 
-/** What is known of a tenant with one endpoint: its template, requests and errors. */
+/** The counts of a tenant with one endpoint: template, requests and errors. */
 function only(s, id = 'acme') {
   const { endpoints } = s.tenant(id) ?? { endpoints: [] }
   assert.equal(endpoints.length, 1, JSON.stringify(endpoints))
@@ -181,7 +181,7 @@ for (const [name, framework] of Object.entries(FRAMEWORKS)) {
       })
     }
 
-    test('what is excluded does not count', async (t) => {
+    test('an excluded route does not count', async (t) => {
       const { s, port } = await serve(t, framework, { ...BY_HEADER, exclude: ['/health', '/things/:id'] })
       for (const target of ['/health', '/things/7', '/ok']) await ask(port, 'GET', target, { 'x-tenant-id': 'acme' })
       await recorded(s, 1)
@@ -279,7 +279,7 @@ for (const [name, framework] of Object.entries(FRAMEWORKS)) {
       assert.equal(s.stats().offered, 10)
     })
 
-    test('the admin view is for nobody where there is no token', async (t) => {
+    test('the admin view shows nothing without a configured token', async (t) => {
       const { s, port } = await serve(t, framework, BY_HEADER, '5xx', null)
       for (const headers of [{}, { authorization: 'Bearer ' }, { authorization: `Bearer ${TOKEN}` }]) {
         assert.equal((await ask(port, 'GET', '/sentinel/report', headers)).status, 403)

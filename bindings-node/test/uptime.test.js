@@ -1,4 +1,4 @@
-// What is checked is read as it is given, what cannot be used is named and not shown, and the types are those of the document.
+// Checks are read as they are given, errors name an option without showing its value, and the types are those of the OpenAPI document.
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -20,7 +20,7 @@ function place(t) {
   return dir
 }
 
-test('names of options are those of the file, and keys that are somebody’s own stay', () => {
+test('names of options become those of the file, and keys that the application chose stay', () => {
   const given = {
     checks: [
       {
@@ -43,7 +43,7 @@ test('names of options are those of the file, and keys that are somebody’s own
   )
 })
 
-test('what cannot be used is named and not shown', (t) => {
+test('an error names the option and does not show its value', (t) => {
   const dir = place(t)
   const of = (more) => ({ checks: [check, { ...check, ...more }] })
   for (const [name, field, uptime] of [
@@ -70,7 +70,7 @@ test('what cannot be used is named and not shown', (t) => {
       }
     )
   }
-  // Only there: an alert has no keys that are somebody's own.
+  // Only there: alerts have no keys that the application chooses.
   assert.throws(() => new Sentinel({ service: 'shop', dir, alerts: { headers: { '/a': 1 } } }), { name: 'TypeError', field: 'alerts.headers' })
 })
 

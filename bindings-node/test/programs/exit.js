@@ -1,9 +1,9 @@
-// Records seven events, and ends in the way that is asked for. What the last batch counts is seen when the process exits.
+// Records seven events, and ends in the way that is asked for. The counts of the last batch are printed when the process exits.
 import { Sentinel } from 'tenant-sentinel'
 
 const s = new Sentinel()
 s.record('acme', '/', 200, 1)
-// It shares what is counted, and its query does not flush the other one's batch.
+// This one shares the counts of the other, and its query does not flush the other one's batch.
 const seen = Sentinel.attach(s.handle)
 process.on('exit', () => {
   console.log(`accepted ${seen.stats().accepted}`)

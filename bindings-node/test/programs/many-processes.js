@@ -88,6 +88,6 @@ if (cluster.isPrimary) {
   // A server that cluster does not share: only this worker answers there.
   const alone = http.createServer(app).listen({ port: 0, host: '127.0.0.1', exclusive: true })
   process.on('message', () => process.send(alone.address().port))
-  // What well-kept services do; without it a signal ends the process before any JavaScript runs.
+  // Without a handler, a signal ends the process before any JavaScript runs.
   process.on('SIGTERM', () => shared.close(() => process.exit(0)) && setTimeout(() => process.exit(0), 200))
 }

@@ -1,4 +1,4 @@
-// Plays whoever is told of alerts: a web server on loopback that keeps what it gets.
+// A receiver of alerts: a web server on loopback that keeps the messages it gets.
 import { once } from 'node:events'
 import http from 'node:http'
 
@@ -22,7 +22,7 @@ export async function receiver(t) {
   return it
 }
 
-/** A port where nobody listens. */
+/** A port without a listener. */
 export async function deadPort() {
   const server = http.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
