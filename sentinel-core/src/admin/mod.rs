@@ -14,20 +14,20 @@
 //!
 //! Errors are `application/problem+json` (RFC 9457).
 
+mod answer_cache;
 mod metrics;
 mod params;
-mod shelf;
 
-use crate::error::ConfigError;
-use crate::scope::Sharing;
 use crate::sentinel::Sentinel;
-use crate::stats::{Memory, Stats};
+use crate::sentinel::wider::Sharing;
+use crate::slot::stats::{Memory, Stats};
 use crate::uptime::{MAX_CHECKS, UptimeReport};
+use crate::util::error::ConfigError;
+use answer_cache::Shelf;
 use params::{Params, decoded, quoted};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use shelf::Shelf;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 
 use super::maintenance::Spans;
 use super::result::{CheckResult, Outcome};
-use crate::wire::MAX_COUNT;
+use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 
 /// What is known of a target in `[from_ms, to_ms)`. The four parts are the window, to the millisecond.
