@@ -1,5 +1,5 @@
 //! Models for loom (`make loom`): every order in which a few records, a rotation and a look can meet, up to a number of
-//! preemptions. Loom sees the stripes' locks, the lock behind them, `busy`, `patience` and the manual clock.
+//! preemptions. Loom sees the stripes' locks, the lock behind them, `sealing_stripe`, `backoff` and the manual clock.
 #![allow(clippy::print_stderr)] // how much was tried
 
 use crate::event::Event;

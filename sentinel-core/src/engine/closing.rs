@@ -1,7 +1,19 @@
-//! How time moves: slots that have ended are judged and closed, then the open one is judged.
+//! Moves time: judges and closes the slots that ended, takes in late events, then judges the open slot.
+//!
+//! The judges are always at one slot, `Fleet::slot`. A sealed block is older, equal or newer:
+//!
+//! ```text
+//!  block's slot < judges' slot   late events: amend the judges' counts, merge into the slot's block
+//!  block's slot = judges' slot   judge as of the slot's end, close, add to the window
+//!  block's slot > judges' slot   first close the slots in between, which are empty here
+//! ```
+//!
+//! A slot is judged as of its end while it is still the judges' open slot: a query at time T has seen all events before T, so at
+//! a boundary the open slot is the full slot that ends there. A process that nobody ticks closes its slots later, in order and
+//! with the same times, so it has the same baseline as one that ticks every second.
 
 use super::sealing::merged;
-use super::{Closed, Engine, IDLE};
+use super::{Closed, Engine, NO_STRIPE};
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
 use crate::block::release_queue::Leaving;
@@ -10,14 +22,16 @@ use crate::util::sync::Ordering;
 use crate::verdict::fleet::Fleet;
 use std::collections::BTreeMap;
 
-/// A clock that is set back by more than this begins anew; by less, time stands still until it has caught up.
-const BACK_MS: i64 = 30_000;
+/// A clock that falls back by more than this restarts the engine; after a smaller step time stands still until the clock has
+/// caught up. `util::clock` follows the system's clock back only in steps of more than 60 s and keeps running through smaller
+/// ones, so every step that it does follow exceeds these 30 s.
+const RESTART_BACK_MS: i64 = 30_000;
 
 impl Engine {
-    /// What has ended is sealed, judged and closed; then the open slot is judged, if it is time.
+    /// Seals what the stripes hold, judges and closes every slot that ended, then judges the open slot when that is due.
     pub(super) fn advance(&self, closed: &mut Closed, now_ms: i64) {
         let grid = self.shared.grid;
-        if now_ms < closed.now_ms.saturating_sub(BACK_MS) {
+        if now_ms < closed.now_ms.saturating_sub(RESTART_BACK_MS) {
             self.begin_again(closed, grid.slot_of(now_ms));
         }
         closed.slot = closed.slot.max(grid.slot_of(now_ms));
@@ -30,13 +44,13 @@ impl Engine {
         for (slot, part) in closed.parts.drain(..) {
             slots.entry(slot).or_default().push(part.sorted());
         }
-        // A slot of all stripes may hold as many tenants as their tables.
+        // A merged slot may hold as many tenants as the tables of all stripes together.
         let places = self.shared.places * self.stripes.len();
         let ids = &mut closed.ids;
         let mut blocks: BTreeMap<i64, Packed> =
             slots.into_iter().map(|(slot, parts)| (slot, merged(parts, places, ids))).collect();
         let open = blocks.remove(&closed.slot);
-        if closed.take(blocks, grid) {
+        if closed.take_in(blocks, grid) {
             if let Some(fleet) = &mut closed.fleet {
                 closed.slow_line = self.shared.registry.with_names(|names| fleet.slow_line(names));
             }
@@ -47,15 +61,16 @@ impl Engine {
         closed.window.expire(closed.slot, &mut closed.ids);
         closed.open = open;
         if closed.fleet.as_ref().is_none_or(|fleet| fleet.is_due(closed.now_ms)) {
-            closed.judge(grid);
+            closed.judge_open(grid);
         }
         let Closed { leaving, ids, .. } = closed;
         leaving.advance(usize::MAX, ids);
         ids.tidy();
-        self.busy.store(IDLE, Ordering::Relaxed);
+        self.sealing_stripe.store(NO_STRIPE, Ordering::Relaxed);
     }
 
-    /// The clock has been set back: what was counted lies in a future that is not coming. It expires, and all begins anew.
+    /// Restarts after the clock was set back. The counted requests lie in the future of the new time, so they all expire, and
+    /// the judges start without a baseline.
     fn begin_again(&self, closed: &mut Closed, now: i64) {
         for stripe in &self.stripes {
             closed.window.expired += stripe.lock().begin_again(now);
@@ -71,8 +86,9 @@ impl Engine {
 }
 
 impl Closed {
-    /// Takes sealed slots in, oldest first, and closes every slot before the open one. Says whether anything moved.
-    fn take(&mut self, blocks: BTreeMap<i64, Packed>, grid: Grid) -> bool {
+    /// Takes sealed slots in, oldest first, and closes every slot before the open one. Returns true when a block came in or a
+    /// slot closed: then the slow line may have changed.
+    fn take_in(&mut self, blocks: BTreeMap<i64, Packed>, grid: Grid) -> bool {
         let mut moved = !blocks.is_empty();
         for (slot, block) in blocks {
             if self.fleet.is_none() {
@@ -97,15 +113,16 @@ impl Closed {
         moved
     }
 
-    /// The judges begin with slot `first`, and with what another process knew of the time before.
+    /// Starts the judges at slot `first`, with the baseline of another process when one was handed over.
     fn begin_judging(&mut self, first: i64) {
-        self.fleet = Some(match self.heritage.take() {
+        self.fleet = Some(match self.inherited_baseline.take() {
             Some(baseline) => Fleet::heir(self.setup.clone(), first, &baseline, &mut self.ids),
             None => Fleet::new(self.setup.clone(), first),
         });
     }
 
-    /// Closes slots that nothing of this process came in for. A long silence is skipped once the judges' ring is empty.
+    /// Closes the slots before `slot`, for which this process has no requests. When a silence outlasts the judges' memory, they
+    /// skip it in closed form.
     fn close_until(&mut self, slot: i64, grid: Grid) {
         while let Some(fleet) = &mut self.fleet
             && fleet.slot() < slot
@@ -121,7 +138,7 @@ impl Closed {
         }
     }
 
-    /// Judges a slot at its end and closes it.
+    /// Judges a slot as of its end and closes it.
     fn close(&mut self, slot: i64, own: Option<Packed>, grid: Grid) {
         let Self { window, ids, fleet, .. } = self;
         if let Some(fleet) = fleet {
@@ -135,8 +152,8 @@ impl Closed {
         }
     }
 
-    /// Judges the open slot as of now. The first event begins it all.
-    fn judge(&mut self, grid: Grid) {
+    /// Judges the open slot as of `now_ms`; the first event starts the judges.
+    fn judge_open(&mut self, grid: Grid) {
         if self.fleet.is_none() {
             let first = self.window.since(i64::MIN).next().map(|block| grid.slot_of(block.head.from_ms));
             let Some(first) = first.map(|first| first.min(self.slot)).or(self.open.as_ref().map(|_| self.slot)) else {
@@ -161,9 +178,9 @@ mod tests {
     use crate::event::Event;
     use crate::util::clock::Clock;
 
-    /// Virtual time that may go anywhere, which a clock in front of the engine would not let through.
+    /// Drives `advance` directly: `Clock` would not pass on some of these jumps.
     #[test]
-    fn a_clock_that_is_set_back_begins_anew() {
+    fn the_ledger_balances_after_every_jump_of_the_clock() {
         let year = 365 * 86_400_000_i64;
         let config = Sentinel::builder().stripes(2).clock(Clock::manual(0)).validated().expect("valid");
         let engine = Engine::new(&config, 0);
@@ -180,7 +197,11 @@ mod tests {
             engine.advance(&mut closed, now_ms);
             let seen = closed.blocks(i64::MIN).map(Packed::requests).sum::<u64>();
             assert!(seen >= 5, "{jump}: {seen} seen");
-            assert!(closed.now_ms >= now_ms && closed.now_ms <= now_ms + BACK_MS, "{jump}: it is {}", closed.now_ms);
+            assert!(
+                closed.now_ms >= now_ms && closed.now_ms <= now_ms + RESTART_BACK_MS,
+                "{jump}: it is {}",
+                closed.now_ms
+            );
             drop(closed);
             let stats = engine.stats();
             assert_eq!((stats.accepted, stats.in_window + stats.expired), (accepted, accepted), "{jump}");

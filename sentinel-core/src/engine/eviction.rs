@@ -1,4 +1,4 @@
-//! What waits to be judged, and what of it goes when there is no room.
+//! Limits the sealed parts that wait for the judges: drops the oldest when nobody ticks or memory is short.
 
 use super::Closed;
 use crate::block::packed::Packed;
@@ -6,14 +6,15 @@ use crate::block::release_queue::Leaving;
 use crate::block::seal::Sealing;
 use crate::verdict::fleet::Fleet;
 
-/// Windows that wait for a judge at most: where nobody ticks or asks, what is older is never judged.
-const BACKLOG: i64 = 2;
+/// Windows' worth of sealed parts that wait for the judges when nobody ticks or asks; older parts are dropped unjudged. Within two
+/// windows a process that nobody ticks has the same baseline as one that ticks.
+const BACKLOG_WINDOWS: i64 = 2;
 
 impl Closed {
-    /// Where nobody ticks or asks, parts pile up. What is too old to be judged goes, and what memory will soon not hold, a few rows
-    /// at a time; what it does not hold any more goes at once.
+    /// Drops the oldest parts when nobody ticks or asks and parts pile up. Parts older than the backlog, and parts beyond 15/16 of
+    /// the window's budget, give back their rows a few at a time; memory beyond the whole budget is freed at once.
     pub(super) fn drop_oldest_parts(&mut self, newest: i64) {
-        let oldest = self.window.oldest(newest, BACKLOG);
+        let oldest = self.window.oldest(newest, BACKLOG_WINDOWS);
         let soon = self.window.budget() / 16 * 15;
         while self.parts.len() > 1
             && let Some((slot, _)) = self.parts.front()
@@ -39,17 +40,18 @@ impl Closed {
         }
     }
 
-    /// Requests that are sealed or about to be, and not in the window's closed slots.
+    /// Requests in sealed parts, in the sealed part of the open slot, and in the table that is being sealed.
     pub(super) fn waiting(&self) -> u64 {
         let parts = self.parts.iter().map(|(_, part)| part).chain(&self.open).map(Packed::requests).sum::<u64>();
         parts + self.sealing.as_ref().map_or(0, Sealing::requests)
     }
 
+    /// Bytes of the sealed parts, the open slot's included.
     pub(super) fn waiting_weight(&self) -> usize {
         self.parts.iter().map(|(_, part)| part).chain(&self.open).map(Packed::weight).sum()
     }
 
-    /// Bytes of all that is behind the stripes.
+    /// Bytes of everything behind the stripes.
     pub(super) fn weight(&self) -> usize {
         self.window.weight(&self.ids)
             + self.waiting_weight()

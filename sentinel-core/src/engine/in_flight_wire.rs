@@ -1,4 +1,4 @@
-//! Requests in flight, for other processes: a request that hangs is in no block.
+//! Requests in flight, as they travel to other processes. Blocks cannot carry them: a request that hangs is in no block.
 
 use crate::engine::flights::InFlight;
 use crate::event::tenant::MAX_ID;
@@ -6,12 +6,12 @@ use crate::util::error::DecodeError;
 use crate::util::wire::{Reader, Writer};
 use std::collections::HashMap;
 
-const MAGIC: [u8; 4] = *b"SNTL";
-const VERSION: u8 = 1;
-/// Tenants of other processes that are kept, at most.
-pub(crate) const MAX_LIVE: usize = 16_384;
+const IN_FLIGHT_MAGIC: [u8; 4] = *b"SNTL";
+const IN_FLIGHT_VERSION: u8 = 1;
+/// Most tenants in a message, and most tenants of other processes that an engine keeps.
+pub(crate) const MAX_LIVE_TENANTS: usize = 16_384;
 
-/// What is in flight in a process at a moment, by tenant.
+/// Requests in flight in one process at one moment, by tenant.
 ///
 /// ```
 /// use sentinel_core::{Live, Sentinel};
@@ -27,8 +27,9 @@ pub(crate) const MAX_LIVE: usize = 16_384;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     pub(crate) source: u64,
+    /// Moment of the count, Unix ms.
     pub(crate) as_of_ms: i64,
-    /// Those that have taken longest together come first.
+    /// Tenants by the summed age of their requests, largest first.
     pub(crate) in_flight: Vec<(Vec<u8>, InFlight)>,
 }
 
@@ -36,11 +37,11 @@ impl Live {
     pub(crate) fn new(source: u64, as_of_ms: i64, all: HashMap<Vec<u8>, InFlight>, tenants: usize) -> Self {
         let mut in_flight: Vec<_> = all.into_iter().collect();
         in_flight.sort_by(|(a, x), (b, y)| y.sum_ms.cmp(&x.sum_ms).then_with(|| a.cmp(b)));
-        in_flight.truncate(tenants.min(MAX_LIVE));
+        in_flight.truncate(tenants.min(MAX_LIVE_TENANTS));
         Self { source, as_of_ms, in_flight }
     }
 
-    /// Id of the process.
+    /// Id of the process that these requests are in flight in.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -52,7 +53,7 @@ impl Live {
         self.source
     }
 
-    /// As of `now_ms`: what was in flight has taken longer since.
+    /// Ages as of `now_ms`: each request is assumed to be still in flight.
     pub(crate) fn as_of(&self, now_ms: i64) -> impl Iterator<Item = (&[u8], InFlight)> {
         let since = now_ms.saturating_sub(self.as_of_ms).max(0) as u64;
         self.in_flight.iter().map(move |(id, flights)| {
@@ -61,7 +62,7 @@ impl Live {
         })
     }
 
-    /// The bytes that another process decodes; see [`Live`].
+    /// Encodes the requests in flight for [`Live::decode`] in another process.
     ///
     /// ```
     /// # use sentinel_core::{Live, Sentinel};
@@ -70,7 +71,7 @@ impl Live {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(MAGIC, VERSION, 32 + 32 * self.in_flight.len());
+        let mut out = Writer::new(IN_FLIGHT_MAGIC, IN_FLIGHT_VERSION, 32 + 32 * self.in_flight.len());
         out.0.extend_from_slice(&self.source.to_le_bytes());
         out.signed(self.as_of_ms);
         out.number(self.in_flight.len() as u64);
@@ -81,7 +82,7 @@ impl Live {
         out.finish()
     }
 
-    /// Reads what [`Live::encode`] wrote.
+    /// Decodes the bytes that [`Live::encode`] wrote.
     ///
     /// # Errors
     /// A [`DecodeError`] for everything else. Memory is bounded by the length of `bytes`.
@@ -92,7 +93,7 @@ impl Live {
     /// assert!(matches!(Live::decode(b""), Err(DecodeError::Truncated { at: 0 })));
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, MAGIC, VERSION)?;
+        let mut input = Reader::open(bytes, IN_FLIGHT_MAGIC, IN_FLIGHT_VERSION)?;
         let source = u64::from_le_bytes(input.array()?);
         let as_of_ms = input.signed()?;
         let len = input.items("in flight", 4)?;

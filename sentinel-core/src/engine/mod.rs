@@ -1,7 +1,45 @@
-//! One process's machinery: stripes in front, the closed slots and the judges behind, and how time moves through both.
+//! One process's engine: stripes in front, closed slots and judges behind, and the code that moves time through both.
 //!
-//! Requests touch a stripe and nothing else. Everything behind is moved on by whoever ticks or asks: rotate the stripes, seal
-//! what they filled, judge each slot as it closes, then the open one. Where nobody does, requests seal a few tenants at a time.
+//! ```text
+//!  requests touch                │ ticks and queries touch (one lock, `closed`)
+//!                                │
+//!  record ─► stripe 0 ─ table ─┐ │
+//!  record ─► stripe 1 ─ table ─┼─┼─► sealing ─► parts ─► merged slot ─► judges ─► window
+//!  record ─► stripe n ─ table ─┘ │   (a table   (sealed   (one block    (verdict/  (window/)
+//!  start  ─► flights             │    becomes    tables)   a slot)       fleet)
+//!                                │    rows)
+//! ```
+//!
+//! A request locks one stripe for some tens of nanoseconds, counts, and returns. The core has no thread, so *the caller moves
+//! time*: a tick, a query and a rollup run [`Engine::advance`], and so does a merge in a new slot. In this order it
+//!
+//! 1. seals the tables of all stripes, the open slot's included (`sealing`); a stripe's lock is held for a pointer swap only;
+//! 2. closes every slot that ended, oldest first: judges it as of its end, then adds it to the baselines and the window (`closing`);
+//! 3. drops blocks older than the window, and judges the open slot when half a second has passed since the last judgement.
+//!
+//! When nobody ticks or asks, filled tables pile up behind the stripes. Then each request seals a few tenants of them (`helping`),
+//! so that no single request pays for a whole slot, and `eviction` keeps the result within the budget.
+//!
+//! **Invariant**: each accepted request is in exactly one place (a stripe's table, the table being sealed, a part, a block of the
+//! window) or counted as expired, and it changes place only under the lock on `closed`. So `accepted = in the window + expired`
+//! holds whenever that lock is held (`Engine::stats_of`).
+//!
+//! **Why a query swaps tables instead of copying them.** Sealing the open table under its stripe's lock made requests wait for
+//! milliseconds. A query takes the table away, puts the spare one in its place and seals without that lock; the open slot is the
+//! merge of the parts that the ticks and queries so far have taken.
+//!
+//! | file | content |
+//! |---|---|
+//! | `closing` | moves time: closes slots that ended, takes in late events of older slots, restarts after a clock was set back |
+//! | `sealing` | turns filled tables into rows and merges the parts of a slot into one block |
+//! | `helping` | lets requests seal a few tenants when nobody ticks |
+//! | `eviction` | drops the oldest parts and blocks when memory is short, and sums what waits |
+//! | `foreign` | exchanges blocks, requests in flight and baselines with other processes |
+//! | `flights` | the requests in flight of this process |
+//! | `in_flight_wire` | the bytes in which requests in flight travel between processes |
+//!
+//! A late event goes to a table of its own in its stripe (`slot/stripe.rs`), is sealed like any other, and reaches its old slot in
+//! `closing` (`Closed::take_in`): the slot's block is merged with it and the judges' counts are amended.
 
 mod closing;
 mod eviction;
@@ -44,76 +82,86 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// The fork generation it was made in.
+    /// Fork generation of the process that made this engine; a forked child makes an engine of its own.
     pub(crate) generation: u64,
+    /// Random id of this process's blocks.
     pub(crate) source: u64,
     clock: Clock,
     shared: Arc<Shared>,
     stripes: Box<[CachePadded<Lock<Stripe>>]>,
-    /// For each stripe: requests until one of them asks again whether it can help.
-    patience: Box<[CachePadded<AtomicUsize>]>,
-    /// The stripe whose table is being sealed: its requests help, and do not get into each other's way. `IDLE` = none.
-    busy: CachePadded<AtomicUsize>,
-    /// Behind the stripes. No lock of `parking_lot`: its wait table is one for the process, which a forked child inherits.
+    /// For each stripe: requests that still pass before one tries to help again, 0 to `helping::BACKOFF_REQUESTS`.
+    backoff: Box<[CachePadded<AtomicUsize>]>,
+    /// Index of the stripe whose table is being sealed, or `NO_STRIPE`. Only requests of that stripe help, so that threads on
+    /// other stripes do not compete for the lock on `closed`.
+    sealing_stripe: CachePadded<AtomicUsize>,
+    /// Everything behind the stripes. The lock is not one of `parking_lot`: all its locks share one wait table, and a forked
+    /// child would inherit the parent's waiters.
     closed: Mutex<Closed>,
     pub(crate) flights: Flights,
     pub(crate) adapter_failures: AtomicUsize,
+    /// Configured memory budget, bytes.
     budget: usize,
 }
 
-/// Everything behind the stripes.
+/// Everything behind the stripes: sealed tables, the window, the judges, and the time up to which they have been moved.
 #[derive(Debug)]
 pub(crate) struct Closed {
     setup: Setup,
     pub(crate) ids: Dictionary,
     pub(crate) window: Window,
-    /// The open slot, as far as it has been looked at.
+    /// The part of the open slot that the last advance sealed.
     pub(crate) open: Option<Packed>,
-    /// Sealed, but in no window yet, and not sorted: (slot, rows).
+    /// Sealed tables that no advance has taken into the window yet, as (slot, unsorted rows), in the order of sealing.
     parts: VecDeque<(i64, Packed)>,
     pub(crate) shelf: Shelf,
     sealing: Option<Sealing>,
     leaving: Leaving,
-    /// Begins with the first event.
+    /// Both judges; `None` until the first event.
     pub(crate) fleet: Option<Fleet>,
-    /// What another process knew, until the judges begin.
-    heritage: Option<Baseline>,
-    /// Requests in flight in other processes.
+    /// Baseline of another process, kept until the judges begin with it.
+    inherited_baseline: Option<Baseline>,
+    /// Requests in flight in other processes, as last published.
     pub(crate) live: Vec<Live>,
+    /// Latencies above this line count as slow in new tables.
     pub(crate) slow_line: SlowLine,
+    /// Time of the last advance, Unix ms; never falls except when the clock was set back (see `closing`).
     pub(crate) now_ms: i64,
-    /// The open slot.
+    /// Number of the open slot.
     pub(crate) slot: i64,
 }
 
-/// The budget in sixteenths. What is left of it, and whatever a share does not use, serves what is short-lived.
-const SHARES: usize = 16;
-/// Of the tables (`config` fits their number to it).
-pub(crate) const TABLES: usize = 3;
-/// Of the blocks, the dictionary of their ids, and the views.
-const WINDOW: usize = 9;
-/// Of the requests in flight.
-const FLIGHTS: usize = 1;
-/// What a tick takes for a moment, whatever the budget: a slot's rows twice, a report.
-const SLACK: usize = 448 << 10;
-/// Of the judges.
-const JUDGES: usize = 2;
-const IDLE: usize = usize::MAX;
+// The budget is divided once, here: 3 sixteenths for the stripes' tables, 9 for the window, 2 for the judges, 1 for requests in
+// flight. One sixteenth stays free, and together with unused parts of the other shares it holds short-lived memory.
+/// Number of equal parts that the budget is divided into.
+const BUDGET_SHARES: usize = 16;
+/// Share of the stripes' tables; `config` chooses the places of a table so that the tables fit.
+pub(crate) const TABLES_SHARE: usize = 3;
+/// Share of the window: blocks, the dictionary of their ids, and the views of the rankings.
+const WINDOW_SHARE: usize = 9;
+/// Share of the requests in flight.
+const FLIGHTS_SHARE: usize = 1;
+/// Bytes that one tick needs for a moment whatever the budget: a slot's rows twice, and a report. They come out of the window's
+/// share, so the window's limit is `WINDOW_SHARE` sixteenths minus 448 KiB.
+const TICK_SLACK_BYTES: usize = 448 << 10;
+/// Share of the judges: counts and baselines of tenants and endpoints.
+const JUDGES_SHARE: usize = 2;
+/// Value of `sealing_stripe` while no table is being sealed.
+const NO_STRIPE: usize = usize::MAX;
 
 impl Engine {
     pub(crate) fn new(config: &Config, generation: u64) -> Self {
         #[cfg(not(sentinel_loom))]
         let hasher = RandomState::new();
-        // A model must do the same each time it is run.
+        // A loom model must behave the same in every run.
         #[cfg(sentinel_loom)]
         let hasher = RandomState::with_seeds(1, 2, 3, 4);
-        // Random by the process's own keys, and different after each fork.
-        // Neither number nor keys tell children of one parent apart who live in different containers: the moment does.
+        // The hasher's random keys make the id differ between processes, and `generation` makes it differ after each fork.
+        // Two children of one parent in different containers may share keys and process number: the time tells them apart.
         let source = hasher.hash_one((generation, std::process::id(), std::time::Instant::now()));
-        let share = |share: usize| config.budget / SHARES * share;
+        let share = |share: usize| config.budget / BUDGET_SHARES * share;
         let setup = Setup {
             grid: config.grid,
-            budget: share(JUDGES),
+            budget: share(JUDGES_SHARE),
             errors: config.errors.to_string(),
             slow_after: config.slow_after,
             hasher: hasher.clone(),
@@ -124,20 +172,20 @@ impl Engine {
         let closed = Closed {
             setup,
             ids: Dictionary::new(hasher.clone()),
-            window: Window::new(config.grid, source, share(WINDOW) - SLACK),
+            window: Window::new(config.grid, source, share(WINDOW_SHARE) - TICK_SLACK_BYTES),
             open: None,
             parts: VecDeque::new(),
             shelf: Shelf::default(),
             sealing: None,
             leaving: Leaving::default(),
             fleet: None,
-            heritage: None,
+            inherited_baseline: None,
             live: Vec::new(),
             slow_line,
             now_ms: i64::MIN,
             slot: i64::MIN,
         };
-        let budget = Budget::new(share(TABLES));
+        let budget = Budget::new(share(TABLES_SHARE));
         let shared = Arc::new(Shared {
             grid: config.grid,
             statuses: meaning(config.errors),
@@ -156,11 +204,11 @@ impl Engine {
             source,
             clock: config.clock.clone(),
             stripes: (0..config.stripes).map(|_| stripe()).collect(),
-            patience: (0..config.stripes).map(|_| CachePadded::new(AtomicUsize::new(0))).collect(),
+            backoff: (0..config.stripes).map(|_| CachePadded::new(AtomicUsize::new(0))).collect(),
             shared,
-            busy: CachePadded::new(AtomicUsize::new(IDLE)),
+            sealing_stripe: CachePadded::new(AtomicUsize::new(NO_STRIPE)),
             closed: Mutex::new(closed),
-            flights: Flights::new(share(FLIGHTS)),
+            flights: Flights::new(share(FLIGHTS_SHARE)),
             adapter_failures: AtomicUsize::new(0),
             budget: config.budget,
         }
@@ -192,13 +240,13 @@ impl Engine {
         self.count(event, &subject);
     }
 
-    /// The hash that tables and dictionary know an id by.
+    /// Hash of a tenant's id, as the tables and the dictionary use it.
     #[inline]
     pub(crate) fn hash(&self, id: &[u8]) -> u64 {
         hash(&self.shared.hasher, id)
     }
 
-    /// The number of an endpoint, and whether it has to share `other`.
+    /// Number of an endpoint, and whether the endpoint had to be counted under `other`.
     pub(crate) fn endpoint(&self, endpoint: &str) -> (EndpointId, bool) {
         self.stripe().1.endpoint(endpoint)
     }
@@ -208,14 +256,15 @@ impl Engine {
         let (home, mut stripe) = self.stripe();
         let waiting = stripe.record(event, subject, || self.clock.now_ms());
         drop(stripe);
-        let busy = self.busy.load(Ordering::Relaxed);
-        // While another stripe's requests are at it, this one's would only get into their way; unless they have stopped coming.
-        if busy == home || waiting > 0 && (busy == IDLE || waiting > 1) {
+        let sealing_stripe = self.sealing_stripe.load(Ordering::Relaxed);
+        // While another stripe's requests seal, this stripe's requests would only compete with them for the lock. Two waiting
+        // tables mean that those requests have stopped coming.
+        if sealing_stripe == home || waiting > 0 && (sealing_stripe == NO_STRIPE || waiting > 1) {
             self.help(home, waiting);
         }
     }
 
-    /// The stripe of this thread, or any that is free.
+    /// Locks this thread's stripe, or any free one when it is taken. Returns the index of this thread's stripe either way.
     #[inline]
     fn stripe(&self) -> (usize, Guard<'_, Stripe>) {
         let home = thread_stripe::of_thread(self.stripes.len());
@@ -234,17 +283,17 @@ impl Engine {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is behind the stripes, moved to now. The clock is read under the lock: a thread that was held up in between must
-    /// not come with a time of long ago.
-    pub(crate) fn moved(&self) -> MutexGuard<'_, Closed> {
+    /// Locks everything behind the stripes and moves it to the current time. The clock is read under the lock, so that a thread
+    /// that was delayed while waiting does not bring an old time.
+    pub(crate) fn advanced(&self) -> MutexGuard<'_, Closed> {
         let mut closed = self.closed();
         self.advance(&mut closed, self.clock.sync());
         closed
     }
 
-    /// Moves everything to now.
+    /// Moves everything to the current time.
     pub(crate) fn tick(&self) {
-        drop(self.moved());
+        drop(self.advanced());
     }
 
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
@@ -260,7 +309,8 @@ impl Engine {
         self.stats_of(&self.closed())
     }
 
-    /// The ledger. Tables move to the window only under the lock that is held here, so it balances at any moment.
+    /// Sums the ledger. A table moves to the window only under the lock on `closed`, which the caller holds, so the ledger
+    /// balances at any moment.
     pub(crate) fn stats_of(&self, closed: &Closed) -> Stats {
         let mut stats = closed.ledger();
         stats.flights_unseen = self.flights.unseen();
@@ -275,7 +325,7 @@ impl Engine {
 }
 
 impl Closed {
-    /// The blocks of slots from `first` on, oldest first, the open slot's last.
+    /// Blocks of the slots from `first` on, oldest first; the open slot's block comes last.
     pub(crate) fn blocks(&self, first: i64) -> impl Iterator<Item = &Packed> + Clone {
         self.window.since(first).chain(&self.open)
     }
@@ -288,7 +338,7 @@ impl Closed {
         }
     }
 
-    /// What the errors are called.
+    /// Name of the counted errors, as the verdict's sentence uses it: `5xx`, `4xx+5xx`.
     pub(crate) fn errors(&self) -> &str {
         &self.setup.errors
     }

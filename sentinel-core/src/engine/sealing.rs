@@ -1,4 +1,4 @@
-//! From filled tables to sealed parts of slots.
+//! Turns filled tables into sealed parts of slots, and the parts of a slot into one block.
 
 use super::{Closed, Engine};
 use crate::block::dictionary::Dictionary;
@@ -9,14 +9,14 @@ use crate::slot::table::SlowLine;
 use crate::slot::weights::WEIGHTS;
 
 impl Engine {
-    /// Finishes what is being sealed.
+    /// Finishes the table that is being sealed, if any.
     pub(super) fn finish(&self, closed: &mut Closed) {
         let Some(sealing) = closed.sealing.take() else {
             return;
         };
         let (slot, stripe) = (sealing.slot, sealing.stripe);
         let (packed, mut table) = sealing.finish(&mut closed.ids);
-        // One that was much larger than it had to be makes room; the next one grows as far as it must.
+        // A table that was much larger than its content is freed; the stripe's next table grows only as far as needed.
         if table.is_worth_keeping() {
             table.reset(SlowLine::default());
             let surplus = self.stripes[stripe].lock().give_back(table);
@@ -25,7 +25,7 @@ impl Engine {
         closed.parts.push_back((slot, packed));
     }
 
-    /// Seals all that the stripes hold, the open slot so far included. A stripe's lock is held for a swap.
+    /// Seals the tables of all stripes, the open slot's included. A stripe's lock is held only while its table is swapped.
     pub(super) fn collect(&self, closed: &mut Closed) {
         self.finish(closed);
         loop {
@@ -46,7 +46,7 @@ impl Engine {
             if newest <= closed.slot {
                 return;
             }
-            // A request has opened the next slot meanwhile: all stripes go there.
+            // A request has opened the next slot meanwhile: rotate all stripes to it.
             closed.slot = newest;
         }
     }
@@ -57,7 +57,7 @@ impl Closed {
     pub(super) fn begin(&mut self, engine: &Engine, stripe: usize, Filled { slot, table, .. }: Filled) {
         let grid = engine.shared.grid;
         let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
-        // Close to the budget, new histograms are coarse from the beginning.
+        // Over the window's budget, new histograms are coarse from the beginning.
         let coarse = self.waiting_weight() + self.window.weight(&self.ids) > self.window.budget();
         let registry = &engine.shared.registry;
         let sealing = registry.with_names(|names| {
@@ -68,7 +68,7 @@ impl Closed {
     }
 }
 
-/// Parts of a slot as one block of at most six times `places` tenants.
+/// Merges the parts of a slot into one block. A block of more than six times `places` tenants is pruned by the table's own rule.
 pub(super) fn merged(mut parts: Vec<Packed>, places: usize, ids: &mut Dictionary) -> Packed {
     let mut block = if parts.len() > 1 {
         let line = parts.last().map_or(0, |part| part.head.slow_above);

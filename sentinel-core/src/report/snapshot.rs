@@ -61,7 +61,7 @@ struct Judged<'a> {
 
 impl<'a> Look<'a> {
     pub(crate) fn new(engine: &'a Engine, window: Option<Duration>) -> Self {
-        let mut closed = engine.moved();
+        let mut closed = engine.advanced();
         let grid = engine.grid();
         let asked = |window: Duration| window.as_millis().div_ceil(grid.slot_ms as u128);
         let slots = window.map_or(grid.slots, |window| asked(window).clamp(1, grid.slots as u128) as i64);

@@ -1,7 +1,7 @@
 //! The guard of a request that has begun: a request that hangs emits no event, so the guard is what knows of it.
 
 use super::Sentinel;
-use crate::engine::flights::{Begun, Id};
+use crate::engine::flights::{InlineTenantId, StartedRequest};
 use crate::event::tenant;
 use crate::event::{ABORTED, Event};
 use crate::slot::stripe::Subject;
@@ -36,15 +36,15 @@ pub struct Guard {
 #[derive(Debug)]
 struct Request {
     sentinel: Sentinel,
-    begun: Box<Begun>,
+    begun: Box<StartedRequest>,
 }
 
 impl Guard {
     pub(crate) fn begin(sentinel: &Sentinel, tenant: &[u8]) -> Self {
         let started = sentinel.stamp();
         let (bounded, truncated) = tenant::bounded(tenant);
-        let tenant = Id::from_slice(&bounded);
-        let begun = |source| Begun { tenant, truncated, endpoint: None, started, source, place: None };
+        let tenant = InlineTenantId::from_slice(&bounded);
+        let begun = |source| StartedRequest { tenant, truncated, endpoint: None, started, source, place: None };
         let begun = sentinel.with_engine(|engine| engine.flights.begin(begun(engine.source)));
         Self { request: Some(Request { sentinel: sentinel.clone(), begun }) }
     }
@@ -62,7 +62,7 @@ impl Guard {
     pub fn tenant(&mut self, id: &[u8]) {
         let Some(Request { sentinel, begun }) = &mut self.request else { return };
         let (bounded, truncated) = tenant::bounded(id);
-        (begun.tenant, begun.truncated) = (Id::from_slice(&bounded), truncated);
+        (begun.tenant, begun.truncated) = (InlineTenantId::from_slice(&bounded), truncated);
         sentinel.with_engine(|engine| {
             // After a fork its place is not the child's.
             if let Some(place) = begun.place.filter(|_| engine.source == begun.source) {
