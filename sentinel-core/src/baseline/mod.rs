@@ -14,15 +14,15 @@ use crate::baseline::latency_tails::{Tail, Tails, dot, pairwise};
 use crate::baseline::lookup::Lookup;
 use crate::slot::histogram::HALVES;
 use horizon::Horizon;
-use slot_counts::{Part, Side, Tally};
+use slot_counts::{KeyCounts, Observed, Side, SourceCounts};
 use std::borrow::Borrow;
 use std::collections::VecDeque;
 
 /// What is known of a key beyond the ring: (requests, bad ones) of each side, and its latencies in halves of an octave.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Past {
-    pub(crate) errors: [f64; 2],
-    pub(crate) latency: [f64; 2],
+    pub(crate) errors: Observed<f64>,
+    pub(crate) latency: Observed<f64>,
     pub(crate) tail: Vec<(u8, f64)>,
 }
 
@@ -31,9 +31,9 @@ pub(crate) struct Past {
 struct Learned {
     side: Side,
     /// Older than the ring, decayed.
-    old: Vec<[f64; 2]>,
+    old: Vec<Observed<f64>>,
     /// By window: untainted slots of the ring that are older than it.
-    older: Vec<Vec<[u32; 2]>>,
+    older: Vec<Vec<Observed<u32>>>,
 }
 
 /// All tenants, or all endpoints. Key 0 is the rest: what has no row of its own.
@@ -43,12 +43,12 @@ pub(crate) struct Keys<L: Lookup> {
     index: L,
     names: Vec<L::Key>,
     /// By window: counts of its closed slots.
-    closed: Vec<Vec<Tally>>,
-    open: Vec<Tally>,
+    closed: Vec<Vec<KeyCounts>>,
+    open: Vec<KeyCounts>,
     in_open: Vec<u32>,
-    open_parts: Vec<(u64, Vec<(u32, Tally)>)>,
+    open_parts: Vec<(u64, Vec<(u32, KeyCounts)>)>,
     /// Closed slots, oldest first: what each source had in them, so that just that can be taken back.
-    ring: VecDeque<Vec<Part>>,
+    ring: VecDeque<Vec<SourceCounts>>,
     learned: [Learned; 2],
     tails: Tails,
 }
@@ -103,11 +103,11 @@ impl<L: Lookup> Keys<L> {
             self.grow();
         }
         self.names.push(key);
-        self.closed.iter_mut().for_each(|counts| counts.push(Tally::default()));
-        self.open.push(Tally::default());
+        self.closed.iter_mut().for_each(|counts| counts.push(KeyCounts::default()));
+        self.open.push(KeyCounts::default());
         for learned in &mut self.learned {
-            learned.old.push([0.0; 2]);
-            learned.older.iter_mut().for_each(|counts| counts.push([0; 2]));
+            learned.old.push(Observed::default());
+            learned.older.iter_mut().for_each(|counts| counts.push(Observed::default()));
         }
         self.tails.of.push(Tail::default());
         self.names.len() as u32 - 1
@@ -133,47 +133,43 @@ impl<L: Lookup> Keys<L> {
     }
 
     /// Counts of a window: its closed slots and the open one.
-    pub(crate) fn window(&self, w: usize, i: u32) -> Tally {
-        let mut tally = self.closed[w][i as usize];
-        tally.add(self.open[i as usize]);
-        tally
+    pub(crate) fn window(&self, w: usize, i: u32) -> KeyCounts {
+        self.closed[w][i as usize].wrapping_add(self.open[i as usize])
     }
 
     /// Counts of the open slot.
-    pub(crate) fn in_open(&self) -> impl Iterator<Item = (u32, Tally)> {
+    pub(crate) fn in_open(&self) -> impl Iterator<Item = (u32, KeyCounts)> {
         self.in_open.iter().map(|&i| (i, self.open[i as usize]))
     }
 
     /// The baseline of window `w`: requests and bad ones.
-    pub(crate) fn base(&self, side: Side, w: usize, i: u32) -> (f64, f64) {
+    pub(crate) fn base(&self, side: Side, w: usize, i: u32) -> Observed<f64> {
         let learned = &self.learned[side as usize];
-        let ([n, e], [older_n, older_e]) = (learned.old[i as usize], learned.older[w][i as usize]);
-        (n + f64::from(older_n), e + f64::from(older_e))
+        learned.old[i as usize].plus(learned.older[w][i as usize].exact())
     }
 
     /// The same of all keys, in their order.
-    pub(crate) fn bases(&self, side: Side, w: usize) -> impl Iterator<Item = (f64, f64)> {
+    pub(crate) fn bases(&self, side: Side, w: usize) -> impl Iterator<Item = Observed<f64>> {
         let learned = &self.learned[side as usize];
-        let both = learned.old.iter().zip(&learned.older[w]);
-        both.map(|([n, e], [older_n, older_e])| (n + f64::from(*older_n), e + f64::from(*older_e)))
+        learned.old.iter().zip(&learned.older[w]).map(|(old, older)| old.plus(older.exact()))
     }
 
     /// Forgets what it knew of the open slot.
     pub(crate) fn clear_open(&mut self) {
         for i in self.in_open.drain(..) {
-            self.open[i as usize] = Tally::default();
+            self.open[i as usize] = KeyCounts::default();
         }
         self.open_parts.clear();
     }
 
     /// Adds what a source has in the open slot.
-    pub(crate) fn add_open(&mut self, source: u64, rows: Vec<(u32, Tally)>) {
-        for &(i, tally) in rows.iter().filter(|(_, tally)| *tally != Tally::default()) {
+    pub(crate) fn add_open(&mut self, source: u64, rows: Vec<(u32, KeyCounts)>) {
+        for &(i, tally) in rows.iter().filter(|(_, tally)| *tally != KeyCounts::default()) {
             let open = &mut self.open[i as usize];
-            if *open == Tally::default() {
+            if *open == KeyCounts::default() {
                 self.in_open.push(i);
             }
-            open.add(tally);
+            *open = open.wrapping_add(tally);
         }
         self.open_parts.push((source, rows));
     }
@@ -185,33 +181,32 @@ impl<L: Lookup> Keys<L> {
         back: usize,
         tainted: [bool; 2],
         source: u64,
-        rows: Vec<(u32, Tally)>,
+        rows: Vec<(u32, KeyCounts)>,
         replace: bool,
     ) {
         let Some(at) = self.ring.len().checked_sub(1 + back) else {
             return;
         };
         let known = self.ring[at].iter().position(|part| part.source == source);
-        let mut all: Vec<(u32, Tally)> =
+        let mut all: Vec<(u32, KeyCounts)> =
             known.map_or_else(Vec::new, |known| self.ring[at].swap_remove(known).iter().collect());
         if replace {
             for (i, tally) in all.drain(..) {
-                let mut change = Tally::default();
-                change.sub(tally);
-                self.change(back, tainted, i, change);
+                self.change(back, tainted, i, KeyCounts::default().wrapping_sub(tally));
             }
         }
         for &(i, tally) in &rows {
             self.change(back, tainted, i, tally);
         }
         all.extend(rows);
-        self.ring[at].push(Part::new(source, all));
+        self.ring[at].push(SourceCounts::new(source, all));
     }
 
-    fn change(&mut self, back: usize, tainted: [bool; 2], i: u32, change: Tally) {
+    fn change(&mut self, back: usize, tainted: [bool; 2], i: u32, change: KeyCounts) {
         for (w, &slots) in self.horizon.windows.iter().enumerate() {
             if back < slots {
-                self.closed[w][i as usize].add(change);
+                let counts = &mut self.closed[w][i as usize];
+                *counts = counts.wrapping_add(change);
                 continue;
             }
             for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
@@ -227,24 +222,25 @@ impl<L: Lookup> Keys<L> {
     pub(crate) fn close(&mut self, tainted: [&VecDeque<bool>; 2]) {
         for counts in &mut self.closed {
             for &i in &self.in_open {
-                counts[i as usize].add(self.open[i as usize]);
+                counts[i as usize] = counts[i as usize].wrapping_add(self.open[i as usize]);
             }
         }
         let closing = std::mem::take(&mut self.open_parts);
-        let closing = closing.into_iter().map(|(source, rows)| Part::new(source, rows)).collect();
+        let closing = closing.into_iter().map(|(source, rows)| SourceCounts::new(source, rows)).collect();
         self.clear_open();
         self.ring.push_back(closing);
         for learned in &mut self.learned {
-            for counts in learned.old.iter_mut().flatten() {
-                *counts *= self.horizon.decay;
+            for old in &mut learned.old {
+                *old = old.scaled(self.horizon.decay);
             }
         }
         for (w, &slots) in self.horizon.windows.iter().enumerate() {
             let Some(leaving) = self.ring.len().checked_sub(1 + slots) else {
                 continue;
             };
-            for (i, tally) in self.ring[leaving].iter().flat_map(Part::iter) {
-                self.closed[w][i as usize].sub(tally);
+            for (i, tally) in self.ring[leaving].iter().flat_map(SourceCounts::iter) {
+                let counts = &mut self.closed[w][i as usize];
+                *counts = counts.wrapping_sub(tally);
                 for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
                     if !tainted[leaving] {
                         learned.grow(w, i, tally);
@@ -254,7 +250,7 @@ impl<L: Lookup> Keys<L> {
         }
         if self.ring.len() > self.horizon.ring {
             let oldest = self.ring.pop_front().unwrap_or_default();
-            for (i, tally) in oldest.iter().flat_map(Part::iter) {
+            for (i, tally) in oldest.iter().flat_map(SourceCounts::iter) {
                 for (learned, tainted) in self.learned.iter_mut().zip(tainted) {
                     if !tainted[0] {
                         learned.retire(i, tally);
@@ -337,16 +333,17 @@ impl<L: Lookup> Keys<L> {
     /// Bytes on the heap, near enough to budget by.
     pub(crate) fn weight(&self) -> usize {
         let windows = self.horizon.windows.len();
-        let key = (windows + 1) * size_of::<Tally>() + 2 * (16 + windows * 8) + size_of::<Tail>() + size_of::<L::Key>();
+        let key =
+            (windows + 1) * size_of::<KeyCounts>() + 2 * (16 + windows * 8) + size_of::<Tail>() + size_of::<L::Key>();
         let halves: usize = self.tails.of.iter().map(|tail| tail.counts.capacity() * size_of::<f64>()).sum();
-        let ring: usize = self.ring.iter().flatten().map(|part| size_of::<Part>() + part.weight()).sum();
+        let ring: usize = self.ring.iter().flatten().map(|part| size_of::<SourceCounts>() + part.weight()).sum();
         self.names.capacity() * key + self.index.weight() + halves + ring
     }
 
     /// Skips `slots` empty untainted slots when the ring holds nothing any more.
     pub(crate) fn skip(&mut self, slots: u64) {
         let decay = self.horizon.decay.powf(slots as f64);
-        self.learned.iter_mut().flat_map(|learned| &mut learned.old).flatten().for_each(|count| *count *= decay);
+        self.learned.iter_mut().flat_map(|learned| &mut learned.old).for_each(|old| *old = old.scaled(decay));
         self.tails.fleet.iter_mut().for_each(|count| *count *= decay);
         self.tails.closes += slots;
     }
@@ -362,8 +359,9 @@ impl<L: Lookup> Keys<L> {
         keep.iter().for_each(|&i| kept[i as usize] = 1);
         kept[REST as usize] = 2;
         let weight = |i: u32| {
-            let (now, (n, e)) = (self.window(longest, i), self.base(Side::Errors, longest, i));
-            (kept[i as usize], f64::from(now.e) + e, f64::from(now.s), f64::from(now.n) + n)
+            let (now, base) = (self.window(longest, i), self.base(Side::Errors, longest, i));
+            let errors = f64::from(now.errors) + base.bad;
+            (kept[i as usize], errors, f64::from(now.slow), f64::from(now.requests) + base.requests)
         };
         let mut weighed: Vec<_> = (0..self.len() as u32).map(|i| (weight(i), i)).collect();
         let room = (most / 2).max(1);
@@ -380,19 +378,17 @@ impl<L: Lookup> Keys<L> {
         self.names = order.iter().map(|&i| self.names[i as usize].clone()).collect();
         self.index.remap(|i| Some(to[i as usize]).filter(|&i| i != REST));
         for counts in self.closed.iter_mut().chain([&mut self.open]) {
-            regroup(counts, &to, order.len(), |sum, part| sum.add(*part));
+            regroup(counts, &to, order.len(), |sum, part| *sum = sum.wrapping_add(*part));
         }
         for learned in &mut self.learned {
-            regroup(&mut learned.old, &to, order.len(), |sum, part| *sum = [sum[0] + part[0], sum[1] + part[1]]);
+            regroup(&mut learned.old, &to, order.len(), |sum, part| *sum = sum.plus(*part));
             for counts in &mut learned.older {
-                regroup(counts, &to, order.len(), |sum, part| {
-                    *sum = [sum[0].wrapping_add(part[0]), sum[1].wrapping_add(part[1])];
-                });
+                regroup(counts, &to, order.len(), |sum, part| *sum = sum.wrapping_add(*part));
             }
         }
         self.tails.of = order.iter().map(|&i| std::mem::take(&mut self.tails.of[i as usize])).collect();
         for part in self.ring.iter_mut().flatten() {
-            *part = Part::new(part.source, part.iter().map(|(i, tally)| (to[i as usize], tally)).collect());
+            *part = SourceCounts::new(part.source, part.iter().map(|(i, tally)| (to[i as usize], tally)).collect());
         }
         for (i, _) in self.open_parts.iter_mut().flat_map(|(_, rows)| rows) {
             *i = to[*i as usize];
@@ -414,21 +410,20 @@ fn regroup<T: Clone + Default>(values: &mut Vec<T>, to: &[u32], len: usize, add:
 }
 
 impl Learned {
-    fn grow(&mut self, w: usize, i: u32, tally: Tally) {
+    fn grow(&mut self, w: usize, i: u32, tally: KeyCounts) {
         let counts = &mut self.older[w][i as usize];
-        *counts = [counts[0].wrapping_add(tally.n), counts[1].wrapping_add(tally.bad(self.side))];
+        *counts = counts.wrapping_add(tally.on(self.side));
     }
 
     /// From "in the ring, older than every shorter window" to "older than the ring".
-    fn retire(&mut self, i: u32, tally: Tally) {
-        let bad = tally.bad(self.side);
+    fn retire(&mut self, i: u32, tally: KeyCounts) {
+        let leaving = tally.on(self.side);
         for counts in &mut self.older {
             let counts = &mut counts[i as usize];
-            *counts = [counts[0].wrapping_sub(tally.n), counts[1].wrapping_sub(bad)];
+            *counts = counts.wrapping_sub(leaving);
         }
         let old = &mut self.old[i as usize];
-        // Counts that were taken back are negative here.
-        *old = [old[0] + f64::from(tally.n as i32), old[1] + f64::from(bad as i32)];
+        *old = old.plus(leaving.signed());
     }
 }
 
@@ -439,7 +434,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    type Counts = HashMap<u32, Tally>;
+    type Counts = HashMap<u32, KeyCounts>;
 
     /// Slots as they were, oldest first: what each key did, and whether the slot was tainted, by side.
     #[derive(Debug, Clone)]
@@ -449,7 +444,11 @@ mod tests {
     }
 
     fn slots() -> impl Strategy<Value = Vec<Slot>> {
-        let tally = (0..50_u32, 0..50_u32, 0..50_u32).prop_map(|(n, e, s)| Tally { n: n + 1, e, s });
+        let tally = (0..50_u32, 0..50_u32, 0..50_u32).prop_map(|(requests, errors, slow)| KeyCounts {
+            requests: requests + 1,
+            errors,
+            slow,
+        });
         let slot = (prop::collection::hash_map(1..30_u32, tally, 0..12), any::<[bool; 2]>());
         prop::collection::vec(slot.prop_map(|(counts, tainted)| Slot { counts, tainted }), 1..90)
     }
@@ -475,11 +474,8 @@ mod tests {
         keys
     }
 
-    fn sum<'a>(slots: impl Iterator<Item = &'a Slot>, key: u32) -> Tally {
-        slots.filter_map(|slot| slot.counts.get(&key)).fold(Tally::default(), |mut sum, part| {
-            sum.add(*part);
-            sum
-        })
+    fn sum<'a>(slots: impl Iterator<Item = &'a Slot>, key: u32) -> KeyCounts {
+        slots.filter_map(|slot| slot.counts.get(&key)).fold(KeyCounts::default(), |sum, part| sum.wrapping_add(*part))
     }
 
     proptest! {
@@ -500,11 +496,11 @@ mod tests {
                             let known = slot.counts.get(&key).filter(|_| !slot.tainted[side as usize]);
                             // Decays from the close after the one at which it left the ring.
                             let left = horizon.decay.powf(age.saturating_sub(horizon.ring) as f64);
-                            n += known.map_or(0.0, |tally| f64::from(tally.n)) * left;
+                            n += known.map_or(0.0, |tally| f64::from(tally.requests)) * left;
                             bad += known.map_or(0.0, |tally| f64::from(tally.bad(side))) * left;
                         }
-                        let (base_n, base_bad) = keys.base(side, w, i);
-                        prop_assert!((base_n - n).abs() < 1e-6 && (base_bad - bad).abs() < 1e-6);
+                        let base = keys.base(side, w, i);
+                        prop_assert!((base.requests - n).abs() < 1e-6 && (base.bad - bad).abs() < 1e-6);
                     }
                 }
             }
@@ -524,13 +520,10 @@ mod tests {
             });
             let whole = feed(&slots, &horizon, |_| {});
             for w in 0..horizon.windows.len() {
-                let total = |keys: &Keys<ByNumber>| (0..keys.len() as u32).map(|i| keys.window(w, i)).fold(Tally::default(), |mut sum, part| {
-                    sum.add(part);
-                    sum
-                });
+                let total = |keys: &Keys<ByNumber>| (0..keys.len() as u32).map(|i| keys.window(w, i)).fold(KeyCounts::default(), KeyCounts::wrapping_add);
                 prop_assert_eq!(total(&shrunk), total(&whole));
                 for side in [Side::Errors, Side::Latency] {
-                    let learned = |keys: &Keys<ByNumber>| (0..keys.len() as u32).map(|i| keys.base(side, w, i).0).sum::<f64>();
+                    let learned = |keys: &Keys<ByNumber>| (0..keys.len() as u32).map(|i| keys.base(side, w, i).requests).sum::<f64>();
                     prop_assert!((learned(&shrunk) - learned(&whole)).abs() < 1e-6);
                 }
             }
@@ -542,7 +535,7 @@ mod tests {
         let horizon = Horizon::new(10_000, 60);
         let mut keys = Keys::new(&horizon, 0, ByNumber::default());
         let i = keys.index_of(&1);
-        let of = |n, e| vec![(i, Tally { n, e, s: 1 })];
+        let of = |requests, errors| vec![(i, KeyCounts { requests, errors, slow: 1 })];
         let mut tainted = VecDeque::new();
         for slot in 0..80 {
             tainted.push_back(false);
@@ -553,25 +546,25 @@ mod tests {
             if slot == 4 {
                 keys.amend(2, [false; 2], 9, of(10, 3), true);
                 keys.amend(2, [false; 2], 8, of(1, 0), false); // another source's late events
-                assert_eq!(keys.window(1, i), Tally { n: 11, e: 3, s: 2 }); // 30 s: three slots
+                assert_eq!(keys.window(1, i), KeyCounts { requests: 11, errors: 3, slow: 2 }); // 30 s: three slots
                 keys.amend(2, [false; 2], 9, of(3, 0), true);
                 keys.amend(2, [false; 2], 8, of(1, 0), false);
-                assert_eq!(keys.window(1, i), Tally { n: 5, e: 0, s: 3 });
-                assert_eq!(keys.window(0, i), Tally::default());
-                assert_eq!(keys.base(Side::Errors, 0, i), (5.0, 0.0));
+                assert_eq!(keys.window(1, i), KeyCounts { requests: 5, errors: 0, slow: 3 });
+                assert_eq!(keys.window(0, i), KeyCounts::default());
+                assert_eq!(keys.base(Side::Errors, 0, i), Observed { requests: 5.0, bad: 0.0 });
             }
         }
-        let (n, e) = keys.base(Side::Errors, 5, i);
-        assert!(n > 4.8 && n <= 5.0 && e == 0.0, "{n} {e}");
-        assert_eq!(keys.window(5, i), Tally::default());
+        let base = keys.base(Side::Errors, 5, i);
+        assert!(base.requests > 4.8 && base.requests <= 5.0 && base.bad == 0.0, "{base:?}");
+        assert_eq!(keys.window(5, i), KeyCounts::default());
     }
 
     #[test]
     fn a_row_of_nothing_counts_nobody_twice() {
         let horizon = Horizon::new(10_000, 60);
         let mut keys = Keys::new(&horizon, 0, ByNumber::default());
-        let (i, some) = (keys.index_of(&1), Tally { n: 50, e: 50, s: 0 });
-        keys.add_open(1, vec![(i, Tally::default())]);
+        let (i, some) = (keys.index_of(&1), KeyCounts { requests: 50, errors: 50, slow: 0 });
+        keys.add_open(1, vec![(i, KeyCounts::default())]);
         keys.add_open(2, vec![(i, some)]);
         let tainted = VecDeque::from([false]);
         keys.close([&tainted, &tainted]);
@@ -582,11 +575,12 @@ mod tests {
     fn the_rest_stays_the_rest_when_all_are_to_be_kept() {
         let horizon = Horizon::new(10_000, 60);
         let mut keys = Keys::new(&horizon, 0, ByNumber::default());
-        let rows: Vec<_> = (1..=40).map(|key| (keys.index_of(&key), Tally { n: 9, e: 9, s: 0 })).collect();
+        let rows: Vec<_> =
+            (1..=40).map(|key| (keys.index_of(&key), KeyCounts { requests: 9, errors: 9, slow: 0 })).collect();
         keys.add_open(1, rows);
         let all: Vec<u32> = (1..=40).collect();
         assert!(keys.shrink(20, &all, |_| ()).is_some());
         assert_eq!((keys.len(), *keys.key(REST)), (10, 0));
-        assert_eq!(keys.window(0, REST), Tally { n: 9 * 31, e: 9 * 31, s: 0 });
+        assert_eq!(keys.window(0, REST), KeyCounts { requests: 9 * 31, errors: 9 * 31, slow: 0 });
     }
 }

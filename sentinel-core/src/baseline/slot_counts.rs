@@ -1,5 +1,6 @@
 //! What one source counted in a slot, as the judges keep it: some five bytes for a tenant.
 
+use crate::slot::weights::Counts;
 use crate::util::leb::{Reader, put};
 
 /// Which of the two verdicts a count is for.
@@ -9,60 +10,89 @@ pub(crate) enum Side {
     Latency,
 }
 
-/// Requests, errors, and requests above the key's own tail threshold. Differences wrap: a sum of them is right again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) n: u32,
-    pub(crate) e: u32,
-    pub(crate) s: u32,
-}
+/// Counts of a key in one slot or several. Slow requests are those above the key's own tail threshold, not the fleet's.
+/// A difference may wrap: a sum of differences is right again.
+pub(crate) type KeyCounts = Counts<u32>;
 
-impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
-        *self =
-            Self { n: self.n.wrapping_add(other.n), e: self.e.wrapping_add(other.e), s: self.s.wrapping_add(other.s) };
-    }
-
-    pub(super) fn sub(&mut self, other: Self) {
-        *self =
-            Self { n: self.n.wrapping_sub(other.n), e: self.e.wrapping_sub(other.e), s: self.s.wrapping_sub(other.s) };
-    }
-
+impl KeyCounts {
+    /// The requests that are bad on a side.
     pub(crate) fn bad(self, side: Side) -> u32 {
         match side {
-            Side::Errors => self.e,
-            Side::Latency => self.s,
+            Side::Errors => self.errors,
+            Side::Latency => self.slow,
         }
+    }
+
+    /// The requests, and the bad ones of a side.
+    pub(crate) fn on(self, side: Side) -> Observed<u32> {
+        Observed { requests: self.requests, bad: self.bad(side) }
+    }
+}
+
+/// Requests, and how many of them were bad on one side.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Observed<T> {
+    pub(crate) requests: T,
+    pub(crate) bad: T,
+}
+
+impl Observed<u32> {
+    pub(super) fn wrapping_add(self, other: Self) -> Self {
+        Self { requests: self.requests.wrapping_add(other.requests), bad: self.bad.wrapping_add(other.bad) }
+    }
+
+    pub(super) fn wrapping_sub(self, other: Self) -> Self {
+        Self { requests: self.requests.wrapping_sub(other.requests), bad: self.bad.wrapping_sub(other.bad) }
+    }
+
+    /// As fractions, which decay.
+    pub(crate) fn exact(self) -> Observed<f64> {
+        Observed { requests: f64::from(self.requests), bad: f64::from(self.bad) }
+    }
+
+    /// The same for differences: counts that were taken back are negative.
+    pub(super) fn signed(self) -> Observed<f64> {
+        Observed { requests: f64::from(self.requests as i32), bad: f64::from(self.bad as i32) }
+    }
+}
+
+impl Observed<f64> {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { requests: self.requests + other.requests, bad: self.bad + other.bad }
+    }
+
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self { requests: self.requests * factor, bad: self.bad * factor }
     }
 }
 
 /// Counts by key, packed: the difference to the key before, then requests, errors and slow requests.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct SourceCounts {
     pub(crate) source: u64,
     bytes: Box<[u8]>,
 }
 
-impl Part {
+impl SourceCounts {
     /// Counts of the same key are added up.
-    pub(crate) fn new(source: u64, mut rows: Vec<(u32, Tally)>) -> Self {
+    pub(crate) fn new(source: u64, mut rows: Vec<(u32, KeyCounts)>) -> Self {
         rows.sort_unstable_by_key(|(i, _)| *i);
         rows.dedup_by(|row, kept| {
             let same = row.0 == kept.0;
             if same {
-                kept.1.add(row.1);
+                kept.1 = kept.1.wrapping_add(row.1);
             }
             same
         });
         let (mut bytes, mut last) = (Vec::with_capacity(rows.len() * 5), 0);
-        for (i, Tally { n, e, s }) in rows {
+        for (i, KeyCounts { requests, errors, slow }) in rows {
             // Most tenants neither fail nor are slow.
-            let quiet = e == 0 && s == 0;
+            let quiet = errors == 0 && slow == 0;
             put(&mut bytes, u64::from(i - last) << 1 | u64::from(!quiet));
-            put(&mut bytes, u64::from(n));
+            put(&mut bytes, u64::from(requests));
             if !quiet {
-                put(&mut bytes, u64::from(e));
-                put(&mut bytes, u64::from(s));
+                put(&mut bytes, u64::from(errors));
+                put(&mut bytes, u64::from(slow));
             }
             last = i;
         }
@@ -70,7 +100,7 @@ impl Part {
     }
 
     /// Counts in the order of the keys.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Tally)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, KeyCounts)> + '_ {
         let (mut reader, mut i) = (Reader(&self.bytes), 0);
         std::iter::from_fn(move || {
             if reader.0.is_empty() {
@@ -78,11 +108,12 @@ impl Part {
             }
             let packed = reader.get();
             i += (packed >> 1) as u32;
-            let mut tally = Tally { n: reader.get() as u32, ..Tally::default() };
+            let mut counts = KeyCounts { requests: reader.get() as u32, ..KeyCounts::default() };
             if packed & 1 != 0 {
-                (tally.e, tally.s) = (reader.get() as u32, reader.get() as u32);
+                counts.errors = reader.get() as u32;
+                counts.slow = reader.get() as u32;
             }
-            Some((i, tally))
+            Some((i, counts))
         })
     }
 
@@ -101,11 +132,15 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_packed_is_read(rows in prop::collection::vec((0..500_u32, (0..=u32::MAX, 0..4_u32, 0..4_u32)), 0..100)) {
-            let mut truth: BTreeMap<u32, Tally> = BTreeMap::new();
-            let rows: Vec<(u32, Tally)> = rows.into_iter().map(|(i, (n, e, s))| (i * 7, Tally { n, e, s })).collect();
-            rows.iter().for_each(|(i, tally)| truth.entry(*i).or_default().add(*tally));
-            let part = Part::new(1, rows);
-            prop_assert_eq!(part.iter().collect::<Vec<_>>(), truth.into_iter().collect::<Vec<_>>());
+            let mut truth: BTreeMap<u32, KeyCounts> = BTreeMap::new();
+            let counts = |(requests, errors, slow)| KeyCounts { requests, errors, slow };
+            let rows: Vec<(u32, KeyCounts)> = rows.into_iter().map(|(i, row)| (i * 7, counts(row))).collect();
+            for (i, counts) in &rows {
+                let sum = truth.entry(*i).or_default();
+                *sum = sum.wrapping_add(*counts);
+            }
+            let packed = SourceCounts::new(1, rows);
+            prop_assert_eq!(packed.iter().collect::<Vec<_>>(), truth.into_iter().collect::<Vec<_>>());
         }
     }
 }

@@ -4,6 +4,7 @@
 //! judges those anew, one by one, and knows what the other one knows.
 
 use crate::baseline::Past;
+use crate::baseline::slot_counts::Observed;
 use crate::block::summary::MAX_ENDPOINTS;
 use crate::event::endpoint::MAX_TEMPLATE;
 use crate::event::tenant::MAX_ID;
@@ -151,8 +152,9 @@ impl Writer {
     }
 
     fn past(&mut self, past: &Past) {
-        self.floats(&past.errors);
-        self.floats(&past.latency);
+        for observed in [past.errors, past.latency] {
+            self.floats(&[observed.requests, observed.bad]);
+        }
         self.histogram(&past.tail);
     }
 
@@ -203,7 +205,12 @@ impl Reader<'_> {
     }
 
     fn past(&mut self) -> Result<Past, DecodeError> {
-        Ok(Past { errors: self.floats("errors")?, latency: self.floats("slow requests")?, tail: self.histogram()? })
+        Ok(Past { errors: self.observed("errors")?, latency: self.observed("slow requests")?, tail: self.histogram()? })
+    }
+
+    fn observed(&mut self, field: &'static str) -> Result<Observed<f64>, DecodeError> {
+        let [requests, bad] = self.floats(field)?;
+        Ok(Observed { requests, bad })
     }
 
     fn keys(&mut self, field: &'static str, most: usize, longest: usize) -> Result<KeysPast, DecodeError> {
@@ -228,23 +235,28 @@ impl KeysPast {
     /// In the order of their names, rounded as they travel, the heaviest `most` of them; the others join the rest.
     pub(crate) fn new(fleet: Vec<(u8, f64)>, rest: Past, mut keys: Vec<(Vec<u8>, Past)>, most: usize) -> Self {
         let most = most.min(MAX_TENANTS);
-        let weight = |past: &Past| (past.errors[1] + past.latency[1], past.errors[0] + past.latency[0]);
+        let weight = |past: &Past| {
+            let both = past.errors.plus(past.latency);
+            (both.bad, both.requests)
+        };
         let mut out = Self { fleet, rest, keys: Vec::new() };
         if keys.len() > most {
             keys.sort_by(|(a, x), (b, y)| {
                 weight(y).partial_cmp(&weight(x)).unwrap_or(std::cmp::Ordering::Equal).then_with(|| a.cmp(b))
             });
             for (_, past) in keys.drain(most..) {
-                for (sum, part) in [(&mut out.rest.errors, past.errors), (&mut out.rest.latency, past.latency)] {
-                    *sum = [sum[0] + part[0], sum[1] + part[1]];
-                }
+                out.rest.errors = out.rest.errors.plus(past.errors);
+                out.rest.latency = out.rest.latency.plus(past.latency);
             }
         }
         keys.sort_by(|(a, _), (b, _)| a.cmp(b));
         out.keys = keys;
         let pasts = out.keys.iter_mut().map(|(_, past)| past).chain([&mut out.rest]);
         for past in pasts {
-            past.errors.iter_mut().chain(&mut past.latency).for_each(travels);
+            for observed in [&mut past.errors, &mut past.latency] {
+                travels(&mut observed.requests);
+                travels(&mut observed.bad);
+            }
             past.tail.iter_mut().for_each(|(_, count)| travels(count));
         }
         out.fleet.iter_mut().for_each(|(_, count)| travels(count));

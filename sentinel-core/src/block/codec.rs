@@ -12,7 +12,7 @@ use crate::event::tenant::{MAX_ID, TenantId};
 use crate::slot::entry::EndpointCell;
 use crate::slot::histogram::{BUCKETS, HALVES, LatencyCell};
 use crate::slot::table::WITNESSES;
-use crate::slot::weights::WEIGHTS;
+use crate::slot::weights::{Counts, Weight};
 use crate::util::error::DecodeError;
 use crate::util::wire::{MAX_COUNT, Reader, Writer, invalid};
 
@@ -41,13 +41,13 @@ impl Block {
         out.number(head.aborted);
         out.number(head.latency_sum_us);
         out.number(u64::from(head.latency_max_us));
-        out.numbers(head.tail);
-        out.numbers(head.offset);
+        out.numbers(head.tail.to_array());
+        out.numbers(head.offset.to_array());
         out.cells(&head.latency);
         out.number(head.endpoints.len() as u64);
         for row in &head.endpoints {
             out.bytes(row.name.as_bytes());
-            out.numbers(row.counts);
+            out.numbers(row.counts.to_array());
             out.number(row.halves.len() as u64);
             for &(half, count) in &row.halves {
                 out.0.push(half);
@@ -61,8 +61,8 @@ impl Block {
         out.number(self.rows.len() as u64);
         for row in &self.rows {
             out.bytes(row.id.as_bytes());
-            out.numbers(row.sums.counts);
-            out.numbers(row.sums.bound);
+            out.numbers(row.sums.counts.to_array());
+            out.numbers(row.sums.bound.to_array());
             out.number(row.sums.latency_sum_us);
             out.number(u64::from(row.sums.latency_max_us));
             out.cells(self.latency_of(row));
@@ -114,16 +114,18 @@ impl Writer {
 }
 
 impl Reader<'_> {
-    fn counts(&mut self, field: &'static str) -> Result<[u64; WEIGHTS], DecodeError> {
-        let counts = [self.count(field)?, self.count(field)?, self.count(field)?];
-        match counts[1].max(counts[2]) {
-            part if part > counts[0] => Err(invalid(field, part, "errors and slow requests are at most the requests")),
+    fn counts(&mut self, field: &'static str) -> Result<Counts<u64>, DecodeError> {
+        let counts = self.bounds(field)?;
+        match counts.errors.max(counts.slow) {
+            part if part > counts.requests => {
+                Err(invalid(field, part, "errors and slow requests are at most the requests"))
+            }
             _ => Ok(counts),
         }
     }
 
-    fn bounds(&mut self, field: &'static str) -> Result<[u64; WEIGHTS], DecodeError> {
-        Ok([self.count(field)?, self.count(field)?, self.count(field)?])
+    fn bounds(&mut self, field: &'static str) -> Result<Counts<u64>, DecodeError> {
+        Ok(Counts { requests: self.count(field)?, errors: self.count(field)?, slow: self.count(field)? })
     }
 
     /// Histogram cells of at most `requests`.
@@ -164,8 +166,8 @@ impl Reader<'_> {
         self.endpoint_rows(&mut block)?;
         self.rows(&mut block)?;
         let known: u64 = block.head.latency.iter().map(|cell| u64::from(cell.count)).sum();
-        if known > block.head.totals[0] || block.head.aborted > block.head.totals[0] {
-            return Err(invalid("requests", block.head.totals[0], "at least the latencies and the aborted ones"));
+        if known > block.head.totals.requests || block.head.aborted > block.head.totals.requests {
+            return Err(invalid("requests", block.head.totals.requests, "at least the latencies and the aborted ones"));
         }
         Ok(block)
     }
@@ -185,7 +187,7 @@ impl Reader<'_> {
                 return Err(invalid("endpoint", block.head.endpoints.len() as u64, "names in rising order"));
             }
             let counts = self.counts("endpoint counts")?;
-            let halves = self.halves(counts[0])?;
+            let halves = self.halves(counts.requests)?;
             let (failing, lagging) = (self.witnesses()?, self.witnesses()?);
             block.head.endpoints.push(EndpointRow { name: name.into(), counts, halves, failing, lagging });
         }
@@ -236,10 +238,11 @@ impl Reader<'_> {
                 return Err(invalid("tenant", block.rows.len() as u64, "ids in rising order"));
             }
             let counts = self.counts("tenant counts")?;
-            if counts[0] == 0 {
+            if counts.requests == 0 {
                 return Err(invalid("tenant counts", 0, "at least one request"));
             }
-            for (total, count) in block.head.totals.iter_mut().zip(counts) {
+            for weight in Weight::ALL {
+                let (total, count) = (&mut block.head.totals[weight], counts[weight]);
                 *total = total.checked_add(count).filter(|total| *total <= MAX_COUNT).ok_or(invalid(
                     "totals",
                     count,
@@ -249,7 +252,7 @@ impl Reader<'_> {
             let bound = self.bounds("bound")?;
             let (latency_sum_us, latency_max_us) = (self.number()?, self.small("latency_max_us")?);
             latency.clear();
-            self.cells("tenant latency", counts[0], &mut latency)?;
+            self.cells("tenant latency", counts.requests, &mut latency)?;
             let packed = self.number()?;
             let (cells, coarse, endpoints_cut) = ((packed >> 2) as usize, packed & 2 != 0, packed & 1 != 0);
             if cells > block.head.endpoints.len() {
@@ -269,7 +272,7 @@ impl Reader<'_> {
         &mut self,
         endpoints: usize,
         last: Option<&EndpointCell>,
-        counts: [u64; WEIGHTS],
+        counts: Counts<u64>,
     ) -> Result<EndpointCell, DecodeError> {
         let endpoint = self.number()?;
         let floor = last.map_or(0, |last| u64::from(last.endpoint) + 1);
@@ -277,7 +280,7 @@ impl Reader<'_> {
             return Err(invalid("tenant endpoint", endpoint, "rising places among the block's endpoints"));
         }
         let (requests, errors) = (self.small("endpoint requests")?, self.small("endpoint errors")?);
-        if u64::from(requests) > counts[0] || u64::from(errors) > counts[1] || errors > requests {
+        if u64::from(requests) > counts.requests || u64::from(errors) > counts.errors || errors > requests {
             return Err(invalid("endpoint requests", u64::from(requests), "at most the tenant's"));
         }
         Ok(EndpointCell { endpoint: endpoint as u16, requests, errors })

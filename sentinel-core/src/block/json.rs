@@ -27,14 +27,17 @@ impl Serialize for Block {
         out.serialize_field("source", &format!("{:016x}", head.source))?;
         out.serialize_field("from_ms", &head.from_ms)?;
         out.serialize_field("to_ms", &head.to_ms)?;
-        out.serialize_field("requests", &head.totals[0])?;
-        out.serialize_field("errors", &head.totals[1])?;
-        out.serialize_field("slow", &head.totals[2])?;
+        out.serialize_field("requests", &head.totals.requests)?;
+        out.serialize_field("errors", &head.totals.errors)?;
+        out.serialize_field("slow", &head.totals.slow)?;
         out.serialize_field("aborted", &head.aborted)?;
         out.serialize_field("latency_sum_ms", &ms(head.latency_sum_us))?;
         let tenants: Vec<Tenant<'_>> = self.rows.iter().map(|row| Tenant { block: self, row }).collect();
         out.serialize_field("tenants", &tenants)?;
-        out.serialize_field("tail", &Tail { requests: head.tail[0], errors: head.tail[1], slow: head.tail[2] })?;
+        out.serialize_field(
+            "tail",
+            &Tail { requests: head.tail.requests, errors: head.tail.errors, slow: head.tail.slow },
+        )?;
         out.end()
     }
 }
@@ -61,9 +64,9 @@ impl Serialize for Tenant<'_> {
         let sums = &self.row.sums;
         let mut out = serializer.serialize_struct("Tenant", 7)?;
         out.serialize_field("tenant_id", &shown(self.row.id.as_bytes()))?;
-        out.serialize_field("requests", &sums.counts[0])?;
-        out.serialize_field("errors", &sums.counts[1])?;
-        out.serialize_field("slow", &sums.counts[2])?;
+        out.serialize_field("requests", &sums.counts.requests)?;
+        out.serialize_field("errors", &sums.counts.errors)?;
+        out.serialize_field("slow", &sums.counts.slow)?;
         out.serialize_field("latency_sum_ms", &ms(sums.latency_sum_us))?;
         out.serialize_field("latency_max_ms", &ms(u64::from(sums.latency_max_us)))?;
         let endpoints = self.block.endpoints_of(self.row).iter().map(|cell| AtEndpoint {

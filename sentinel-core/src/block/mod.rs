@@ -107,7 +107,7 @@ impl Block {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn requests(&self) -> u64 {
-        self.head.totals[0]
+        self.head.totals.requests
     }
 
     pub(crate) fn latency_of(&self, row: &Row) -> &[LatencyCell] {

@@ -6,12 +6,12 @@
 
 use crate::block::dictionary::{Dictionary, Number};
 use crate::block::rows::{Iter, Packer, Row, Rows, Sums};
-use crate::block::summary::{Head, Recount, sum};
+use crate::block::summary::{Head, Recount};
 use crate::block::{Block, Row as BlockRow};
 use crate::event::tenant::TenantId;
 use crate::slot::entry::EndpointCell;
 use crate::slot::histogram::{LatencyCell, coarsen, count_above_of};
-use crate::slot::weights::{WEIGHTS, raised};
+use crate::slot::weights::{Counts, WEIGHTS, Weight, raised};
 use std::iter::Peekable;
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Packed {
 
     /// Requests in it, the tail included.
     pub(crate) fn requests(&self) -> u64 {
-        self.head.totals[0]
+        self.head.totals.requests
     }
 
     /// From another process's block.
@@ -79,7 +79,7 @@ impl Packed {
             })
             .collect();
         // A row that only one block has stays as it is, where nothing about it changes.
-        let plain = head.offset == [0; WEIGHTS] && blocks.iter().all(|block| block.head.slow_above == slow_above);
+        let plain = head.offset == Counts::default() && blocks.iter().all(|block| block.head.slow_above == slow_above);
         let mut packer = Packer::with_capacity(blocks.iter().map(|block| block.rows.weight()).sum());
         let (mut union, mut listed_slow) = (Union::default(), 0_u64);
         while let Some(number) = parts.iter_mut().filter_map(|part| part.rows.peek().map(|row| row.number)).min() {
@@ -91,7 +91,7 @@ impl Packed {
                     && !only.moved
                     && let Some(row) = only.rows.next()
                 {
-                    listed_slow = listed_slow.saturating_add(row.sums.counts[2]);
+                    listed_slow = listed_slow.saturating_add(row.sums.counts.slow);
                     packer.copy_row(&row);
                     continue;
                 }
@@ -102,7 +102,7 @@ impl Packed {
                     union.add(&row, part, slow_above);
                 }
             }
-            listed_slow = listed_slow.saturating_add(union.sums.counts[2]);
+            listed_slow = listed_slow.saturating_add(union.sums.counts.slow);
             union.pack(number, &mut packer);
         }
         head.settle(listed_slow);
@@ -115,16 +115,16 @@ impl Packed {
         if places == 0 || self.rows.len() <= places * WEIGHTS {
             return None;
         }
-        let upper: Vec<[u64; WEIGHTS]> = self.rows.iter().map(|row| sum(row.sums.counts, row.sums.bound)).collect();
-        let offset = raised(&upper, self.head.offset, [places; WEIGHTS]);
+        let upper: Vec<Counts<u64>> = self.rows.iter().map(|row| row.sums.upper()).collect();
+        let offset = raised(&upper, self.head.offset, places);
         let mut head = Head { offset, ..self.head.clone() };
         let mut packer = Packer::default();
         for (row, upper) in self.rows.iter().zip(&upper) {
-            if (0..WEIGHTS).any(|m| upper[m] > offset[m]) {
+            if upper.any_above(offset) {
                 ids.retain(row.number);
                 packer.copy_row(&row);
             } else {
-                head.tail = sum(head.tail, row.sums.counts);
+                head.tail = head.tail.saturating_add(row.sums.counts);
             }
         }
         Some(Self { head, rows: packer.finish(), coarse: self.coarse })
@@ -138,13 +138,14 @@ impl Packed {
             return None;
         }
         let rows: Vec<Row<'_>> = self.rows.iter().collect();
-        let upper: Vec<[u64; WEIGHTS]> = rows.iter().map(|row| sum(row.sums.counts, row.sums.bound)).collect();
+        let upper: Vec<Counts<u64>> = rows.iter().map(|row| row.sums.upper()).collect();
         let mut keeps = vec![false; rows.len()];
         let mut kept = 0;
         let mut order: Vec<usize> = (0..rows.len()).collect();
         // Errors, slow requests, requests; then by all of these in turn.
-        for (by, until) in [(1, tenants / WEIGHTS), (2, tenants / WEIGHTS * 2), (0, tenants)] {
-            let key = |i: usize| (upper[i][by], upper[i][1], upper[i][2], upper[i][0]);
+        let third = tenants / WEIGHTS;
+        for (by, until) in [(Weight::Errors, third), (Weight::Slow, 2 * third), (Weight::Requests, tenants)] {
+            let key = |i: usize| (upper[i][by], upper[i].errors, upper[i].slow, upper[i].requests);
             order.sort_unstable_by(|&a, &b| {
                 key(b).cmp(&key(a)).then_with(|| ids.id(rows[a].number).cmp(ids.id(rows[b].number)))
             });
@@ -162,8 +163,8 @@ impl Packed {
                 ids.retain(row.number);
                 packer.copy_row(row);
             } else {
-                head.tail = sum(head.tail, row.sums.counts);
-                head.offset = std::array::from_fn(|m| head.offset[m].max(upper[m]));
+                head.tail = head.tail.saturating_add(row.sums.counts);
+                head.offset = head.offset.zip(*upper, u64::max);
             }
         }
         Some(Self { head, rows: packer.finish(), coarse: self.coarse })
@@ -203,7 +204,7 @@ impl Packed {
 struct Part<'a> {
     rows: Peekable<Iter<'a>>,
     recount: Recount,
-    offset: [u64; WEIGHTS],
+    offset: Counts<u64>,
     /// Where its endpoints are now, and whether that is elsewhere.
     places: Vec<u16>,
     moved: bool,
@@ -221,7 +222,7 @@ struct Union {
 
 impl Union {
     /// Of a tenant that may have had `offset` in all blocks.
-    fn begin(&mut self, offset: [u64; WEIGHTS]) {
+    fn begin(&mut self, offset: Counts<u64>) {
         self.sums = Sums { bound: offset, ..Sums::default() };
         self.latency.clear();
         self.endpoints.clear();
@@ -229,11 +230,12 @@ impl Union {
 
     fn add(&mut self, row: &Row<'_>, part: &Part<'_>, line: u16) {
         let (sums, own) = (&mut self.sums, &row.sums);
-        sums.counts = sum(sums.counts, part.recount.counts(own.counts, || count_above_of(row.latency(), line)));
+        let counts = part.recount.counts(own.counts, || count_above_of(row.latency(), line));
+        sums.counts = sums.counts.saturating_add(counts);
         // Present here: its own bound instead of what an absent tenant may have.
         let (absent, present) = (part.recount.bound(part.offset), part.recount.bound(own.bound));
-        sums.bound = std::array::from_fn(|m| sums.bound[m].saturating_sub(absent[m]).saturating_add(present[m]));
-        sums.bound[2] = sums.bound[2].saturating_add(part.recount.unsure(row, line));
+        sums.bound = sums.bound.zip(absent, u64::saturating_sub).saturating_add(present);
+        sums.bound.slow = sums.bound.slow.saturating_add(part.recount.unsure(row, line));
         sums.latency_sum_us = sums.latency_sum_us.saturating_add(own.latency_sum_us);
         sums.latency_max_us = sums.latency_max_us.max(own.latency_max_us);
         sums.endpoints_cut |= own.endpoints_cut;

@@ -8,7 +8,7 @@ use crate::block::dictionary::Number;
 use crate::block::release_queue::Place;
 use crate::slot::entry::EndpointCell;
 use crate::slot::histogram::LatencyCell;
-use crate::slot::weights::WEIGHTS;
+use crate::slot::weights::Counts;
 use crate::util::leb::{Reader, put};
 
 const ERRORS: u8 = 1;
@@ -27,14 +27,20 @@ const STRIDE: usize = 16;
 /// What a row says beside its histogram and its endpoints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
-    /// Requests, errors, slow requests.
-    pub(crate) counts: [u64; WEIGHTS],
+    pub(crate) counts: Counts<u64>,
     /// What each count may be short of the truth.
-    pub(crate) bound: [u64; WEIGHTS],
+    pub(crate) bound: Counts<u64>,
     pub(crate) latency_sum_us: u64,
     pub(crate) latency_max_us: u32,
     pub(crate) endpoints_cut: bool,
     pub(crate) coarse: bool,
+}
+
+impl Sums {
+    /// The most that the true counts can be.
+    pub(crate) fn upper(&self) -> Counts<u64> {
+        self.counts.saturating_add(self.bound)
+    }
 }
 
 /// Packed rows.
@@ -163,15 +169,15 @@ impl<'a> Row<'a> {
         let mut reader = Reader(payload);
         let flags = reader.byte();
         let mut sums = Sums { endpoints_cut: flags & CUT != 0, coarse: flags & COARSE != 0, ..Sums::default() };
-        sums.counts[0] = reader.get();
+        sums.counts.requests = reader.get();
         if flags & ERRORS != 0 {
-            sums.counts[1] = reader.get();
+            sums.counts.errors = reader.get();
         }
         if flags & SLOW != 0 {
-            sums.counts[2] = reader.get();
+            sums.counts.slow = reader.get();
         }
         if flags & BOUNDS != 0 {
-            sums.bound = std::array::from_fn(|_| reader.get());
+            sums.bound = Counts::from_fn(|_| reader.get());
         }
         let has_latency = flags & LATENCY != 0;
         if has_latency {
@@ -276,18 +282,19 @@ impl Packer {
         let single = u64::from(sums.latency_max_us) == sums.latency_sum_us;
         // A latency sum without cells may come from another process.
         let has_latency = !latency.is_empty() || sums.latency_sum_us > 0;
-        let flags = flag(sums.counts[1] > 0, ERRORS)
-            | flag(sums.counts[2] > 0, SLOW)
-            | flag(sums.bound != [0; WEIGHTS], BOUNDS)
+        let flags = flag(sums.counts.errors > 0, ERRORS)
+            | flag(sums.counts.slow > 0, SLOW)
+            | flag(sums.bound != Counts::default(), BOUNDS)
             | flag(sums.endpoints_cut, CUT)
             | flag(has_latency, LATENCY)
             | flag(single, SINGLE)
             | flag(sums.coarse, COARSE);
         payload.push(flags);
-        put(&mut payload, sums.counts[0]);
-        sums.counts[1..].iter().filter(|count| **count > 0).for_each(|&count| put(&mut payload, count));
+        put(&mut payload, sums.counts.requests);
+        let bad = [sums.counts.errors, sums.counts.slow];
+        bad.into_iter().filter(|count| *count > 0).for_each(|count| put(&mut payload, count));
         if flags & BOUNDS != 0 {
-            sums.bound.iter().for_each(|&bound| put(&mut payload, bound));
+            sums.bound.to_array().into_iter().for_each(|bound| put(&mut payload, bound));
         }
         if has_latency {
             put(&mut payload, sums.latency_sum_us);
@@ -349,9 +356,10 @@ mod tests {
         let count = || prop_oneof![Just(1_u32), 1..5_u32, 1..=u32::MAX];
         let counts = [0..3_u64, 0..u64::MAX, 0..1_000].prop_map(|mut counts| {
             counts.sort_unstable();
-            [counts[2], counts[1], counts[0]]
+            Counts { requests: counts[2], errors: counts[1], slow: counts[0] }
         });
-        let bound = prop_oneof![Just([0; WEIGHTS]), prop::array::uniform3(0..=u64::MAX)];
+        let bound = prop_oneof![Just([0; 3]), prop::array::uniform3(0..=u64::MAX)]
+            .prop_map(|[requests, errors, slow]| Counts { requests, errors, slow });
         let cells = prop::collection::btree_map(0..464_u16, count(), 0..20);
         let endpoints = prop::collection::btree_map(0..4_096_u16, (count(), 0..5_u32), 0..8);
         (counts, bound, any::<u64>(), any::<u32>(), any::<[bool; 3]>(), cells, endpoints).prop_map(
@@ -402,7 +410,8 @@ mod tests {
     fn a_tenant_with_one_request_takes_few_bytes() {
         let mut packer = Packer::default();
         for number in 0..1_000 {
-            let sums = Sums { counts: [1, 0, 0], latency_sum_us: 20_000, latency_max_us: 20_000, ..Sums::default() };
+            let counts = Counts { requests: 1, ..Counts::default() };
+            let sums = Sums { counts, latency_sum_us: 20_000, latency_max_us: 20_000, ..Sums::default() };
             let cells = [LatencyCell { bucket: 180, count: 1 }];
             packer.push(number * 3, &sums, &cells, &[EndpointCell { endpoint: 2, requests: 1, errors: 0 }]);
         }

@@ -47,7 +47,7 @@ impl Sealing {
         let mut head = Head::empty(source, from_ms, to_ms);
         head.slow_above = table.slow_line.fleet;
         head.aborted = table.aborted;
-        let used = |i: &u16| table.endpoints[usize::from(*i)].counts[0] > 0;
+        let used = |i: &u16| table.endpoints[usize::from(*i)].counts.requests > 0;
         let mut endpoints: Vec<u16> = (0..table.endpoints.len() as u16).filter(used).collect();
         endpoints.sort_unstable_by(|&a, &b| names[usize::from(a)].cmp(&names[usize::from(b)]));
         let mut places = vec![0; table.endpoints.len()];

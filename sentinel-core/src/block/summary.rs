@@ -4,7 +4,7 @@ use crate::block::rows::Row;
 use crate::event::endpoint::OTHER;
 use crate::slot::histogram::{BUCKETS, LatencyCell, NOTHING_ABOVE, count_above};
 use crate::slot::table::WITNESSES;
-use crate::slot::weights::WEIGHTS;
+use crate::slot::weights::Counts;
 use std::sync::Arc;
 
 /// Endpoints that a merged block may name; further ones share `other`.
@@ -14,7 +14,7 @@ pub(crate) const MAX_ENDPOINTS: usize = 4_096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EndpointRow {
     pub(crate) name: Arc<str>,
-    pub(crate) counts: [u64; WEIGHTS],
+    pub(crate) counts: Counts<u64>,
     /// (half octave, requests), sorted.
     pub(crate) halves: Vec<(u8, u32)>,
     /// Fingerprints of up to three tenants that failed here, and that were slow here; sorted.
@@ -34,11 +34,11 @@ pub(crate) struct Head {
     pub(crate) latency_sum_us: u64,
     pub(crate) latency_max_us: u32,
     /// Requests, errors and slow requests of everybody, the tail included.
-    pub(crate) totals: [u64; WEIGHTS],
+    pub(crate) totals: Counts<u64>,
     /// Those of tenants that have no row.
-    pub(crate) tail: [u64; WEIGHTS],
+    pub(crate) tail: Counts<u64>,
     /// What a tenant without a row may have at most.
-    pub(crate) offset: [u64; WEIGHTS],
+    pub(crate) offset: Counts<u64>,
     /// Latencies of everybody, the tail included.
     pub(crate) latency: Vec<LatencyCell>,
     /// Sorted by name.
@@ -56,9 +56,9 @@ impl Head {
             aborted: 0,
             latency_sum_us: 0,
             latency_max_us: 0,
-            totals: [0; WEIGHTS],
-            tail: [0; WEIGHTS],
-            offset: [0; WEIGHTS],
+            totals: Counts::default(),
+            tail: Counts::default(),
+            offset: Counts::default(),
             latency: Vec::new(),
             endpoints: Vec::new(),
         }
@@ -78,9 +78,9 @@ impl Head {
             out.latency_sum_us = out.latency_sum_us.saturating_add(head.latency_sum_us);
             out.latency_max_us = out.latency_max_us.max(head.latency_max_us);
             let slow = || count_above(&head.latency, slow_above);
-            out.totals = sum(out.totals, recount.counts(head.totals, slow));
-            out.tail = sum(out.tail, recount.tail);
-            out.offset = sum(out.offset, recount.bound(head.offset));
+            out.totals = out.totals.saturating_add(recount.counts(head.totals, slow));
+            out.tail = out.tail.saturating_add(recount.tail);
+            out.offset = out.offset.saturating_add(recount.bound(head.offset));
             cells.add(head.latency.iter().copied());
         }
         cells.drain(&mut out.latency);
@@ -89,8 +89,8 @@ impl Head {
 
     /// What the rows hold of the slow requests, the tail does not. (Recounted above the line, they may exceed the whole.)
     pub(crate) fn settle(&mut self, listed_slow: u64) {
-        self.totals[2] = self.totals[2].max(listed_slow);
-        self.tail[2] = self.totals[2] - listed_slow;
+        self.totals.slow = self.totals.slow.max(listed_slow);
+        self.tail.slow = self.totals.slow - listed_slow;
     }
 
     /// Unites the endpoints of heads; says for each of them where its endpoints went.
@@ -101,7 +101,7 @@ impl Head {
         names.dedup();
         let empty = |name: Arc<str>| EndpointRow {
             name,
-            counts: [0; WEIGHTS],
+            counts: Counts::default(),
             halves: Vec::new(),
             failing: Vec::new(),
             lagging: Vec::new(),
@@ -125,7 +125,7 @@ impl Head {
                 let at = self.endpoints.binary_search_by(|known| known.name.cmp(&row.name)).unwrap_or(other);
                 places.push(at as u16);
                 let into = &mut self.endpoints[at];
-                into.counts = sum(into.counts, row.counts);
+                into.counts = into.counts.saturating_add(row.counts);
                 into.halves.extend_from_slice(&row.halves);
                 into.failing.extend_from_slice(&row.failing);
                 into.lagging.extend_from_slice(&row.lagging);
@@ -161,10 +161,6 @@ impl Head {
     }
 }
 
-pub(crate) fn sum(a: [u64; WEIGHTS], b: [u64; WEIGHTS]) -> [u64; WEIGHTS] {
-    std::array::from_fn(|m| a[m].saturating_add(b[m]))
-}
-
 /// How the slow requests of a block are counted against another line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recount {
@@ -172,7 +168,7 @@ pub(crate) struct Recount {
     other: bool,
     /// A stricter line only lowers what may be missing; for a looser one any missing request may be slow.
     looser: bool,
-    tail: [u64; WEIGHTS],
+    tail: Counts<u64>,
 }
 
 impl Recount {
@@ -180,15 +176,15 @@ impl Recount {
         let other = head.slow_above != line;
         let mut tail = head.tail;
         if other {
-            tail[2] = 0; // known from the whole and the rows, once they are recounted
+            tail.slow = 0; // known from the whole and the rows, once they are recounted
         }
         Self { other, looser: line < head.slow_above, tail }
     }
 
     /// Counts, with those that are slow against the line.
     #[inline]
-    pub(crate) fn counts(&self, counts: [u64; WEIGHTS], slow: impl FnOnce() -> u64) -> [u64; WEIGHTS] {
-        if self.other { [counts[0], counts[1], slow()] } else { counts }
+    pub(crate) fn counts(&self, counts: Counts<u64>, slow: impl FnOnce() -> u64) -> Counts<u64> {
+        if self.other { Counts { slow: slow(), ..counts } } else { counts }
     }
 
     /// Requests of a row that may be slow against the line or not: a coarse bucket may lie on both sides of it.
@@ -200,8 +196,8 @@ impl Recount {
         }
     }
 
-    pub(crate) fn bound(&self, bound: [u64; WEIGHTS]) -> [u64; WEIGHTS] {
-        if self.looser { [bound[0], bound[1], bound[0]] } else { bound }
+    pub(crate) fn bound(&self, bound: Counts<u64>) -> Counts<u64> {
+        if self.looser { Counts { slow: bound.requests, ..bound } } else { bound }
     }
 }
 

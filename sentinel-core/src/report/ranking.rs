@@ -138,9 +138,9 @@ pub(crate) fn rank(
     let (mut best, mut bar): (Vec<(Key, Number)>, Option<Key>) = (Vec::new(), None);
     let room = limit.saturating_mul(2).max(64);
     for (number, sum) in tenants {
-        out.tenants += u64::from(sum.counts[0] > 0);
-        if sum.counts[1] > 0 {
-            out.excess.add(sum.counts[1] as f64, (context.expected)(number, sum.counts[0]).0);
+        out.tenants += u64::from(sum.counts.requests > 0);
+        if sum.counts.errors > 0 {
+            out.excess.add(sum.counts.errors as f64, (context.expected)(number, sum.counts.requests).0);
         }
         if limit == 0 || bar.is_some_and(|bar| most(by, &sum, context, number) < bar[0]) {
             continue;
@@ -161,17 +161,17 @@ pub(crate) fn rank(
 /// The most that the first part of a tenant's key can be, without what takes long to know.
 fn most(by: By, sum: &Sum, context: &Context<'_>, number: Number) -> f64 {
     match by {
-        By::Errors => f64::from(u8::from(sum.counts[1] > 0)),
-        By::Latency => sum.counts[2] as f64,
+        By::Errors => f64::from(u8::from(sum.counts.errors > 0)),
+        By::Latency => sum.counts.slow as f64,
         By::ErrorRate | By::Load | By::Requests => key(by, number, sum, context)[0],
     }
 }
 
 fn key(by: By, number: Number, sum: &Sum, context: &Context<'_>) -> Key {
-    let [n, e, slow] = sum.counts.map(|count| count as f64);
+    let [n, e, slow] = sum.counts.to_array().map(|count| count as f64);
     match by {
         By::Errors => {
-            let excess = e - (context.expected)(number, sum.counts[0]).0;
+            let excess = e - (context.expected)(number, sum.counts.requests).0;
             [f64::from(u8::from(e > 0.0)), excess, e]
         }
         By::ErrorRate => [wilson_lower(e, n, context.p0), e, n],

@@ -15,7 +15,7 @@ use crate::report::{
 };
 use crate::slot::histogram::{HALVES, LatencyCell, half_of, last_bucket_of, percentiles};
 use crate::slot::table::SlowLine;
-use crate::slot::weights::WEIGHTS;
+use crate::slot::weights::Counts;
 use crate::util::sync::MutexGuard;
 use crate::verdict::fleet::{Opinion, weights_above};
 use crate::window::sums::{Sum, View, sums_of, united};
@@ -76,7 +76,7 @@ impl<'a> Look<'a> {
         let Closed { window, open, .. } = &mut *closed;
         window.look(first, line);
         let mut all = Head::merge(window.since(first).chain(open.as_ref()).map(|block| &block.head), line);
-        let in_open = open.iter().flat_map(|open| sums_of(open, line)).map(|(_, sum)| sum.counts[2]).sum::<u64>();
+        let in_open = open.iter().flat_map(|open| sums_of(open, line)).map(|(_, sum)| sum.counts.slow).sum::<u64>();
         all.settle(window.view(first).map_or(0, |view| view.slow).saturating_add(in_open));
         let sources: BTreeSet<u64> = window.foreign().map(|block| block.head.source).collect();
         let to_ms = closed.now_ms;
@@ -112,8 +112,8 @@ impl<'a> Look<'a> {
         let others = opinion.and_then(|opinion| Some(opinion.normal_latency(NOBODY)?.share(&weights)));
         let normal_slow = |number| opinion?.normal_share(number, &weights).or(others);
         let context = Context {
-            requests: all.totals[0],
-            slow: all.totals[2],
+            requests: all.totals.requests,
+            slow: all.totals.slow,
             p0: opinion.map_or(COLD_RATE, Opinion::normal_rate),
             expected: &judged.expected,
             normal_slow: &normal_slow,
@@ -122,7 +122,7 @@ impl<'a> Look<'a> {
         };
         let ranking = rank(query.by, query.limit, &context, self.tenants());
         let [p50_ms, p95_ms, p99_ms] = percentiles(&all.latency, false, all.latency_max_us, [50.0, 95.0, 99.0]);
-        let exact = all.offset.iter().all(|offset| *offset == 0) && all.tail[0] == 0;
+        let exact = all.offset == Counts::default() && all.tail.requests == 0;
         let own = opinion.is_some_and(Opinion::has_baseline);
         let describe = |&number: &Number| TenantRow {
             series: query.series.then(|| self.series(Some(number))),
@@ -139,10 +139,10 @@ impl<'a> Look<'a> {
             sources: self.sources,
             mode: if exact { Mode::Exact } else { Mode::Bounded },
             totals: Totals {
-                requests: all.totals[0],
-                errors: all.totals[1],
-                slow: all.totals[2],
-                error_rate: share(all.totals[1], all.totals[0]),
+                requests: all.totals.requests,
+                errors: all.totals.errors,
+                slow: all.totals.slow,
+                error_rate: share(all.totals.errors, all.totals.requests),
                 aborted: all.aborted,
                 tenants: ranking.tenants,
                 p50_ms,
@@ -154,7 +154,12 @@ impl<'a> Look<'a> {
             by: query.by,
             errors: self.closed.errors().to_string(),
             tenants: ranking.worst.iter().map(describe).collect(),
-            tail: Tail { requests: all.tail[0], errors: all.tail[1], slow: all.tail[2], bound: bound(all.offset) },
+            tail: Tail {
+                requests: all.tail.requests,
+                errors: all.tail.errors,
+                slow: all.tail.slow,
+                bound: bound(all.offset),
+            },
             stats: self.engine.stats_of(&self.closed),
             series: query.series.then(|| self.series(None)),
         }
@@ -177,11 +182,11 @@ impl<'a> Look<'a> {
                 Some(number) => block.rows.find(number).map(|row| row.sums.counts),
             };
             let at = usize::try_from(grid.slot_of(block.head.from_ms).saturating_sub(self.first)).ok();
-            if let Some([requests, errors, _]) = counts
+            if let Some(counts) = counts
                 && let Some(at) = at.filter(|at| *at < slots)
             {
-                series.requests[at] = series.requests[at].saturating_add(requests);
-                series.errors[at] = series.errors[at].saturating_add(errors);
+                series.requests[at] = series.requests[at].saturating_add(counts.requests);
+                series.errors[at] = series.errors[at].saturating_add(counts.errors);
             }
         }
         series
@@ -192,7 +197,7 @@ impl<'a> Look<'a> {
         let named = |id: &[u8]| {
             let number = self.closed.ids.find(id)?;
             let row = self.gather(number);
-            (row.sums.counts[0] > 0 || self.flights.contains_key(&number)).then_some((number, row))
+            (row.sums.counts.requests > 0 || self.flights.contains_key(&number)).then_some((number, row))
         };
         let by_name = || (id == UNATTRIBUTED_NAME.as_bytes()).then(|| named(UNATTRIBUTED)).flatten();
         named(&bounded(id).0).or_else(by_name)
@@ -225,8 +230,8 @@ impl<'a> Look<'a> {
         });
         let judged = self.judged();
         let mut excess = Excess::default();
-        for (number, sum) in self.tenants().filter(|(_, sum)| sum.counts[1] > 0) {
-            excess.add(sum.counts[1] as f64, (judged.expected)(number, sum.counts[0]).0);
+        for (number, sum) in self.tenants().filter(|(_, sum)| sum.counts.errors > 0) {
+            excess.add(sum.counts.errors as f64, (judged.expected)(number, sum.counts.requests).0);
         }
         let row = self.describe(number, &row, &judged, excess.sum());
         Some(TenantReport {
@@ -250,7 +255,7 @@ impl<'a> Look<'a> {
 
     fn describe(&self, number: Number, row: &Gathered, judged: &Judged<'_>, excess: f64) -> TenantRow {
         let (all, sums, id) = (&self.all, &row.sums, self.closed.ids.id(number));
-        let [requests, errors, slow] = sums.counts;
+        let Counts { requests, errors, slow } = sums.counts;
         let (expected, chronic) = (judged.expected)(number, requests);
         let [p50_ms, p95_ms, p99_ms] = percentiles(&row.latency, sums.coarse, sums.latency_max_us, [50.0, 95.0, 99.0]);
         let normal = judged.opinion.as_ref().and_then(|opinion| opinion.normal_latency(number)?.p95_ms());
@@ -261,9 +266,9 @@ impl<'a> Look<'a> {
             errors,
             slow,
             error_rate: share(errors, requests),
-            error_share: share(errors, all.totals[1]),
+            error_share: share(errors, all.totals.errors),
             excess_share: (excess > 0.0).then(|| (errors as f64 - expected).max(0.0) / excess),
-            request_share: share(requests, all.totals[0]),
+            request_share: share(requests, all.totals.requests),
             bound: bound(sums.bound),
             culprit: id != UNATTRIBUTED && judged.opinion.as_ref().is_some_and(|opinion| opinion.is_culprit(number)),
             chronic,
@@ -290,7 +295,7 @@ impl<'a> Look<'a> {
 fn top_endpoint(row: &Gathered) -> Option<TopEndpoint> {
     let cells = row.endpoints.iter().filter(|(_, _, errors)| *errors > 0);
     let (name, _, errors) = cells.max_by(|a, b| a.2.cmp(&b.2).then_with(|| b.0.cmp(&a.0)))?;
-    let exact = !row.sums.endpoints_cut && row.sums.bound[1] == 0;
+    let exact = !row.sums.endpoints_cut && row.sums.bound.errors == 0;
     Some(TopEndpoint { endpoint: shown(name.as_bytes()), errors: *errors, exact })
 }
 
@@ -298,7 +303,7 @@ fn us(ms: u64) -> u64 {
     ms.saturating_mul(1_000)
 }
 
-fn bound([requests, errors, slow]: [u64; WEIGHTS]) -> Bound {
+fn bound(Counts { requests, errors, slow }: Counts<u64>) -> Bound {
     Bound { requests, errors, slow }
 }
 

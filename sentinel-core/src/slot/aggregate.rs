@@ -2,12 +2,11 @@
 
 use crate::slot::entry::EntryView;
 use crate::slot::histogram::{BUCKETS, LatencyCell};
-use crate::slot::weights::WEIGHTS;
+use crate::slot::weights::Counts;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Lump {
-    /// Requests, errors, slow requests.
-    pub(crate) counts: [u64; WEIGHTS],
+    pub(crate) counts: Counts<u64>,
     pub(crate) latency: [u32; BUCKETS],
     pub(crate) latency_sum_us: u64,
     pub(crate) latency_max_us: u32,
@@ -15,7 +14,7 @@ pub(crate) struct Lump {
 
 impl Default for Lump {
     fn default() -> Self {
-        Self { counts: [0; WEIGHTS], latency: [0; BUCKETS], latency_sum_us: 0, latency_max_us: 0 }
+        Self { counts: Counts::default(), latency: [0; BUCKETS], latency_sum_us: 0, latency_max_us: 0 }
     }
 }
 
@@ -28,18 +27,14 @@ impl Lump {
 
     /// Adds a tenant's requests, but not their histogram.
     pub(crate) fn add_sums(&mut self, tenant: &EntryView<'_>) {
-        for (sum, count) in self.counts.iter_mut().zip(tenant.counts()) {
-            *sum += count;
-        }
+        self.counts = self.counts.zip(tenant.counts(), |sum, count| sum + count);
         self.latency_sum_us = self.latency_sum_us.saturating_add(tenant.latency_sum_us());
         self.latency_max_us = self.latency_max_us.max(tenant.latency_max_us());
     }
 
     /// Adds another lump.
     pub(crate) fn join(&mut self, other: &Self) {
-        for (sum, count) in self.counts.iter_mut().zip(other.counts) {
-            *sum += count;
-        }
+        self.counts = self.counts.zip(other.counts, |sum, count| sum + count);
         self.latency_sum_us = self.latency_sum_us.saturating_add(other.latency_sum_us);
         self.latency_max_us = self.latency_max_us.max(other.latency_max_us);
         for (sum, count) in self.latency.iter_mut().zip(other.latency) {

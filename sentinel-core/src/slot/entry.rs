@@ -2,7 +2,7 @@
 
 use crate::event::endpoint::EndpointId;
 use crate::slot::histogram::{BUCKETS, LatencyCell};
-use crate::slot::weights::WEIGHTS;
+use crate::slot::weights::Counts;
 use crate::util::budget::Reserved;
 
 const PAGE_WORDS: usize = 16;
@@ -26,7 +26,7 @@ const MAX_PAGES: usize = if cfg!(test) { 1 << 10 } else { 1 << 16 };
 pub(crate) struct Entry {
     pub(crate) hash: u64,
     pub(crate) latency_sum_us: u64,
-    pub(crate) counts: [u32; WEIGHTS],
+    pub(crate) counts: Counts<u32>,
     pub(crate) latency_max_us: u32,
     pub(crate) id_len: u8,
     /// An error found no endpoint cell.
@@ -35,7 +35,7 @@ pub(crate) struct Entry {
     is_spread: bool,
     /// The id itself, or where a longer one lies in the arena.
     pub(crate) id: [u8; INLINE_ID],
-    pub(crate) base: [u32; WEIGHTS],
+    pub(crate) base: Counts<u32>,
     /// The first page of further endpoint cells; 0 = none.
     more_endpoints: u32,
     /// The histogram: eight buckets and the counts of each (0 = free); once spread, the pages of the direct octaves and the page that
@@ -131,11 +131,11 @@ impl Pool {
 }
 
 impl Entry {
-    pub(crate) fn new(hash: u64, base: [u32; WEIGHTS], id: [u8; INLINE_ID], id_len: u8) -> Self {
+    pub(crate) fn new(hash: u64, base: Counts<u32>, id: [u8; INLINE_ID], id_len: u8) -> Self {
         Self {
             hash,
             latency_sum_us: 0,
-            counts: [0; WEIGHTS],
+            counts: Counts::default(),
             latency_max_us: 0,
             id,
             id_len,
@@ -152,8 +152,8 @@ impl Entry {
 
     /// The most that the truth can be of each weight.
     #[inline]
-    pub(crate) fn upper(&self) -> [u32; WEIGHTS] {
-        std::array::from_fn(|m| self.counts[m].saturating_add(self.base[m]))
+    pub(crate) fn upper(&self) -> Counts<u32> {
+        self.counts.zip(self.base, u32::saturating_add)
     }
 
     /// Counts a request that succeeded, if it needs no page but one that is there; else nothing.
@@ -187,7 +187,7 @@ impl Entry {
         }
         self.endpoint_at[place] = endpoint + 1;
         self.requests_at[place] = self.requests_at[place].saturating_add(1);
-        self.counts[0] = self.counts[0].saturating_add(1);
+        self.counts.add_request();
         self.add_time(us);
         true
     }
@@ -414,11 +414,11 @@ impl<'a> EntryView<'a> {
         self.entry.hash
     }
 
-    pub(crate) fn counts(&self) -> [u64; WEIGHTS] {
+    pub(crate) fn counts(&self) -> Counts<u64> {
         self.entry.counts.map(u64::from)
     }
 
-    pub(crate) fn base(&self) -> [u64; WEIGHTS] {
+    pub(crate) fn base(&self) -> Counts<u64> {
         self.entry.base.map(u64::from)
     }
 
@@ -503,7 +503,7 @@ mod tests {
     fn counts_do_not_wrap() {
         let budget = Budget::new(1 << 20);
         let (mut pool, mut reserved) = (Pool::default(), Reserved::nothing(&budget));
-        let mut entry = Entry::new(1, [0; WEIGHTS], [0; INLINE_ID], 0);
+        let mut entry = Entry::new(1, Counts::default(), [0; INLINE_ID], 0);
         entry.add_endpoint(0, 1, &mut pool, &mut reserved);
         (entry.requests_at[0], entry.errors_at[0]) = (u32::MAX - 3, u32::MAX - 3);
         for _ in 0..10 {
@@ -533,7 +533,7 @@ mod tests {
     fn pages_come_from_the_budget() {
         let budget = Budget::new(16 * 68);
         let (mut pool, mut reserved) = (Pool::default(), Reserved::nothing(&budget));
-        let mut entry = Entry::new(1, [0; WEIGHTS], [0; INLINE_ID], 0);
+        let mut entry = Entry::new(1, Counts::default(), [0; INLINE_ID], 0);
         let placed = (0..29_u16).filter(|octave| entry.add_latency(octave * 16, &mut pool, &mut reserved)).count();
         assert!((9..29).contains(&placed), "{placed}");
         assert!((11 * 68..=16 * 68).contains(&budget.used()));
@@ -541,12 +541,12 @@ mod tests {
         let mut cells = Vec::new();
         EntryView { entry: &entry, arena: &[], pool: &pool }.latency(&mut cells);
         assert_eq!(cells.len(), placed);
-        let mut inline = Entry::new(3, [0; WEIGHTS], [0; INLINE_ID], 0);
+        let mut inline = Entry::new(3, Counts::default(), [0; INLINE_ID], 0);
         let few = (0..29_u16).filter(|octave| inline.add_latency(octave * 16, &mut pool, &mut reserved)).count();
         assert_eq!(few, INLINE_CELLS);
         entry.free_pages(&mut pool);
         assert_eq!(entry.latency, [[0; INLINE_CELLS]; 2]);
-        let mut other = Entry::new(2, [0; WEIGHTS], [0; INLINE_ID], 0);
+        let mut other = Entry::new(2, Counts::default(), [0; INLINE_ID], 0);
         assert!((0..6_u16).all(|octave| other.add_latency(octave * 16, &mut pool, &mut reserved)));
     }
 
@@ -555,7 +555,7 @@ mod tests {
         // More tenants than numbers: who gets none keeps what it has, and no memory is reserved for what cannot be had.
         let budget = Budget::new(1 << 30);
         let (mut pool, mut reserved) = (Pool::default(), Reserved::nothing(&budget));
-        let mut entries: Vec<Entry> = (0..100).map(|i| Entry::new(i, [0; WEIGHTS], [0; INLINE_ID], 0)).collect();
+        let mut entries: Vec<Entry> = (0..100).map(|i| Entry::new(i, Counts::default(), [0; INLINE_ID], 0)).collect();
         for entry in &mut entries {
             let placed = (0..29_u16).filter(|octave| entry.add_latency(octave * 16, &mut pool, &mut reserved)).count();
             let mut cells = Vec::new();

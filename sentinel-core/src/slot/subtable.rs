@@ -4,7 +4,7 @@ use crate::event::endpoint::EndpointId;
 use crate::slot::aggregate::Lump;
 use crate::slot::entry::{Entry, EntryView, INLINE_ID, Pool, id_in};
 use crate::slot::index::{self, Index};
-use crate::slot::weights::{Sample, WEIGHTS, count};
+use crate::slot::weights::{Counts, Sample, WEIGHTS, Weight};
 use crate::util::budget::Reserved;
 use crate::util::bytes::same;
 
@@ -20,7 +20,7 @@ pub(crate) struct SubTable {
     pub(crate) entries: Vec<Entry>,
     pool: Pool,
     arena: Vec<u8>,
-    pub(crate) offset: [u32; WEIGHTS],
+    pub(crate) offset: Counts<u32>,
 }
 
 impl SubTable {
@@ -29,7 +29,7 @@ impl SubTable {
         self.entries.clear();
         self.pool.clear();
         self.arena.clear();
-        self.offset = [0; WEIGHTS];
+        self.offset = Counts::default();
     }
 
     /// Bytes that hold something.
@@ -76,8 +76,7 @@ impl SubTable {
     /// Says what was wrong with a request that `add_known` has counted.
     pub(crate) fn mark(&mut self, at: usize, endpoint: EndpointId, error: bool, slow: bool) {
         let entry = &mut self.entries[at];
-        entry.counts[1] = entry.counts[1].saturating_add(u32::from(error));
-        entry.counts[2] = entry.counts[2].saturating_add(u32::from(slow));
+        entry.counts.mark(error, slow);
         if error {
             entry.add_known_error(endpoint);
         }
@@ -99,7 +98,10 @@ impl SubTable {
         };
         let Self { entries, pool, .. } = self;
         let entry = &mut entries[at];
-        count(&mut entry.counts, sample.error, slow);
+        entry.counts.add_request();
+        if sample.error | slow {
+            entry.counts.mark(sample.error, slow);
+        }
         entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, reserved);
         if let Some(us) = sample.latency_us {
             entry.add_time(us);
@@ -160,8 +162,7 @@ impl SubTable {
         let mut kept = 0;
         for at in 0..entries.len() {
             let entry = &mut entries[at];
-            let upper = entry.upper();
-            if (0..WEIGHTS).all(|m| upper[m] <= offset[m]) {
+            if !entry.upper().any_above(*offset) {
                 tail.add(&EntryView { entry, arena: &old_arena, pool });
                 entry.free_pages(pool);
                 continue;
@@ -191,33 +192,33 @@ impl SubTable {
 }
 
 /// The offsets that leave at most `places` upper bounds above each: the (k+1)-th largest, never lower than before.
-fn raised(entries: &[Entry], offset: [u32; WEIGHTS], places: usize) -> [u32; WEIGHTS] {
+fn raised(entries: &[Entry], offset: Counts<u32>, places: usize) -> Counts<u32> {
     /// Upper bounds lie close above the offset as a rule: those up to here are counted, not sorted.
     const NEAR: usize = 64;
     if entries.len() <= places {
         return offset;
     }
-    let mut near = [[0_u32; NEAR]; WEIGHTS];
+    let mut near = Counts::all([0_u32; NEAR]);
     for entry in entries {
         let upper = entry.upper();
-        for m in 0..WEIGHTS {
-            near[m][(upper[m].saturating_sub(offset[m]) as usize).min(NEAR - 1)] += 1;
+        for weight in Weight::ALL {
+            near[weight][(upper[weight].saturating_sub(offset[weight]) as usize).min(NEAR - 1)] += 1;
         }
     }
-    std::array::from_fn(|m| {
+    Counts::from_fn(|weight| {
         let mut above = 0;
-        for (distance, &count) in near[m].iter().enumerate().rev() {
+        for (distance, &count) in near[weight].iter().enumerate().rev() {
             above += count as usize;
             if above > places {
                 if distance == NEAR - 1 {
-                    let mut uppers: Vec<u32> = entries.iter().map(|entry| entry.upper()[m]).collect();
+                    let mut uppers: Vec<u32> = entries.iter().map(|entry| entry.upper()[weight]).collect();
                     let (_, cut, _) = uppers.select_nth_unstable_by(places, |a, b| b.cmp(a));
-                    return offset[m].max(*cut);
+                    return offset[weight].max(*cut);
                 }
-                return offset[m] + distance as u32;
+                return offset[weight] + distance as u32;
             }
         }
-        offset[m]
+        offset[weight]
     })
 }
 
@@ -234,12 +235,12 @@ mod tests {
             offset in prop_oneof![0..8_u32, any::<u32>()],
             places in 1..40_usize,
         ) {
-            let entry = |&count: &u32| Entry::new(1, [count; WEIGHTS], [0; INLINE_ID], 0);
+            let entry = |&count: &u32| Entry::new(1, Counts::all(count), [0; INLINE_ID], 0);
             let entries: Vec<Entry> = uppers.iter().map(entry).collect();
             let mut sorted = uppers.clone();
             sorted.sort_unstable_by(|a, b| b.cmp(a));
             let exact = sorted.get(places).map_or(offset, |&cut| cut.max(offset));
-            prop_assert_eq!(raised(&entries, [offset; WEIGHTS], places), [exact; WEIGHTS]);
+            prop_assert_eq!(raised(&entries, Counts::all(offset), places), Counts::all(exact));
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::slot::aggregate::Lump;
 use crate::slot::entry::EntryView;
 use crate::slot::histogram::{HALVES, LatencyCell, NOTHING_ABOVE, bucket_of, half_of};
 use crate::slot::subtable::SubTable;
-use crate::slot::weights::{Sample, WEIGHTS};
+use crate::slot::weights::{Counts, Sample};
 use crate::util::budget::{Budget, Reserved};
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub(crate) struct Table {
 /// One endpoint in a slot, over all tenants.
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointTally {
-    pub(crate) counts: [u32; WEIGHTS],
+    pub(crate) counts: Counts<u32>,
     pub(crate) halves: [u32; HALVES],
     /// Up to three tenants (hashes) that failed here, and that were unusually slow here; 0 = free.
     pub(crate) failing: [u64; WITNESSES],
@@ -61,21 +61,20 @@ pub(crate) struct EndpointTally {
 
 impl EndpointTally {
     fn new(line: u8) -> Self {
-        Self { counts: [0; WEIGHTS], halves: [0; HALVES], failing: [0; WITNESSES], lagging: [0; WITNESSES], line }
+        Self { counts: Counts::default(), halves: [0; HALVES], failing: [0; WITNESSES], lagging: [0; WITNESSES], line }
     }
 
     /// Counts a request whose latency is in a half.
     #[inline]
     fn add(&mut self, half: u8) {
-        self.counts[0] = self.counts[0].saturating_add(1);
+        self.counts.add_request();
         let count = &mut self.halves[usize::from(half) % HALVES];
         *count = count.saturating_add(1);
     }
 
     /// Says what was wrong with it.
     fn mark(&mut self, hash: u64, error: bool, slow: bool, lagging: bool) {
-        self.counts[1] = self.counts[1].saturating_add(u32::from(error));
-        self.counts[2] = self.counts[2].saturating_add(u32::from(slow));
+        self.counts.mark(error, slow);
         if error {
             witness(&mut self.failing, hash);
         }
@@ -169,7 +168,7 @@ impl Table {
             tally.add(half);
             lagging = half > tally.line;
         } else {
-            tally.counts[0] = tally.counts[0].saturating_add(1);
+            tally.counts.add_request();
         }
         tally.mark(hash, sample.error, slow, lagging);
         let rest = (&mut self.tail, &mut self.reserved);
@@ -193,12 +192,13 @@ impl Table {
 
     /// Requests, those of tenants that have left too.
     pub(crate) fn requests(&self) -> u64 {
-        self.endpoints.iter().map(|tally| u64::from(tally.counts[0])).sum()
+        self.endpoints.iter().map(|tally| u64::from(tally.counts.requests)).sum()
     }
 
     /// The largest true count of each weight that an absent tenant can have.
-    pub(crate) fn offsets(&self) -> [u64; WEIGHTS] {
-        std::array::from_fn(|m| self.subtables.iter().map(|sub| u64::from(sub.offset[m])).max().unwrap_or(0))
+    pub(crate) fn offsets(&self) -> Counts<u64> {
+        let offsets = self.subtables.iter().map(|sub| sub.offset.map(u64::from));
+        offsets.fold(Counts::default(), |most, offset| most.zip(offset, u64::max))
     }
 
     /// Tenants in a sub-table.
@@ -215,7 +215,7 @@ impl Table {
     /// no more than who has left, and would only fill the block.
     pub(crate) fn settle(&mut self, sub: usize) {
         let sub = &mut self.subtables[sub];
-        if sub.offset != [0; WEIGHTS] {
+        if sub.offset != Counts::default() {
             sub.purge(self.places, &mut self.tail);
         }
     }
@@ -242,6 +242,7 @@ fn sub_of(hash: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::weights::{WEIGHTS, Weight};
     use ahash::RandomState;
     use proptest::prelude::*;
     use std::collections::HashMap;
@@ -249,7 +250,7 @@ mod tests {
     /// The truth about one tenant.
     #[derive(Debug, Default, Clone, PartialEq)]
     struct Truth {
-        counts: [u64; WEIGHTS],
+        counts: Counts<u64>,
         sum_us: u64,
         latency: HashMap<u16, u32>,
         endpoints: HashMap<u16, (u32, u32)>,
@@ -280,7 +281,9 @@ mod tests {
             }
             let own = truth.entry(id).or_default();
             let slow = bucket_of(us) > SLOW_ABOVE;
-            own.counts = std::array::from_fn(|m| own.counts[m] + [1, u64::from(error), u64::from(slow)][m]);
+            own.counts.requests += 1;
+            own.counts.errors += u64::from(error);
+            own.counts.slow += u64::from(slow);
             own.sum_us += u64::from(us);
             *own.latency.entry(bucket_of(us)).or_default() += 1;
             let cell = own.endpoints.entry(endpoint).or_default();
@@ -310,7 +313,7 @@ mod tests {
         #[test]
         fn what_fits_is_exact(events in prop::collection::vec(event(40), 0..3_000)) {
             let (table, truth) = fill(64, &events);
-            prop_assert_eq!(table.offsets(), [0; WEIGHTS]);
+            prop_assert_eq!(table.offsets(), Counts::default());
             let read: HashMap<Vec<u8>, Truth> = rows(&table).map(|view| (view.id().to_vec(), read(&view))).collect();
             prop_assert_eq!(read, truth);
         }
@@ -325,8 +328,9 @@ mod tests {
             let mut exact = Lump::default();
             for (_, _, error, us) in &events {
                 let slow = bucket_of(*us) > SLOW_ABOVE;
-                (exact.counts[0], exact.counts[1], exact.counts[2]) =
-                    (exact.counts[0] + 1, exact.counts[1] + u64::from(*error), exact.counts[2] + u64::from(slow));
+                exact.counts.requests += 1;
+                exact.counts.errors += u64::from(*error);
+                exact.counts.slow += u64::from(slow);
                 exact.add_latency(LatencyCell { bucket: bucket_of(*us), count: 1 });
                 exact.latency_sum_us += u64::from(*us);
                 exact.latency_max_us = exact.latency_max_us.max(*us);
@@ -335,24 +339,24 @@ mod tests {
             prop_assert_eq!((whole.latency_sum_us, whole.latency_max_us), (exact.latency_sum_us, exact.latency_max_us));
             let offsets = table.offsets();
             let mut left = truth.clone();
-            let mut listed = [0; WEIGHTS];
+            let mut listed = Counts::<u64>::default();
             for view in rows(&table) {
                 let exact = left.remove(view.id());
                 let exact = exact.ok_or_else(|| TestCaseError::fail("a row twice, or of nobody"))?;
                 let (counts, base) = (view.counts(), view.base());
-                for m in 0..WEIGHTS {
+                for m in Weight::ALL {
                     prop_assert!(counts[m] <= exact.counts[m] && exact.counts[m] <= counts[m] + base[m]);
                     listed[m] += counts[m];
                 }
                 let own = read(&view);
-                prop_assert_eq!(u64::from(own.latency.values().sum::<u32>()), counts[0]);
+                prop_assert_eq!(u64::from(own.latency.values().sum::<u32>()), counts.requests);
                 prop_assert!(own.latency.iter().all(|(bucket, count)| exact.latency.get(bucket) >= Some(count)));
                 prop_assert!(own.endpoints.iter().all(|(at, (n, e))| exact.endpoints.get(at).is_some_and(|(m, f)| n <= m && e <= f)));
             }
             for absent in left.values() {
-                prop_assert!((0..WEIGHTS).all(|m| absent.counts[m] <= offsets[m]));
+                prop_assert!(!absent.counts.any_above(offsets));
             }
-            for m in 0..WEIGHTS {
+            for m in Weight::ALL {
                 let total: u64 = truth.values().map(|tenant| tenant.counts[m]).sum();
                 prop_assert_eq!(listed[m] + table.tail.counts[m], total);
                 // The bound of Misra and Gries, for each sub-table; it cannot exceed what all of them hold.
@@ -379,7 +383,7 @@ mod tests {
             let mut whole = table.tail.clone();
             rows(&table).for_each(|view| whole.add(&view));
             prop_assert_eq!(&whole.latency[..], &latency[..]);
-            prop_assert_eq!(whole.counts[0], events.len() as u64);
+            prop_assert_eq!(whole.counts.requests, events.len() as u64);
             prop_assert!(table.tail.latency.iter().sum::<u32>() >= unplaced);
         }
     }
@@ -417,7 +421,7 @@ mod tests {
         add(&mut table);
         let first = describe(&table);
         table.reset(SlowLine::default());
-        assert!(table.is_empty() && rows(&table).count() == 0 && table.offsets() == [0; WEIGHTS]);
+        assert!(table.is_empty() && rows(&table).count() == 0 && table.offsets() == Counts::default());
         add(&mut table);
         assert_eq!(describe(&table), first);
     }
@@ -445,6 +449,6 @@ mod tests {
         }
         let (table, _) = fill(16, &events);
         let quiet = rows(&table).find(|view| view.id() == b"7").expect("still there");
-        assert_eq!((quiet.counts()[1], quiet.base()[1], table.offsets()[1]), (5, 0, 0));
+        assert_eq!((quiet.counts().errors, quiet.base().errors, table.offsets().errors), (5, 0, 0));
     }
 }

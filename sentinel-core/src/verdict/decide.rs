@@ -9,7 +9,7 @@ use super::rules::{
 use super::{Finding, Kind};
 use crate::baseline::latency_tails::{PSEUDO_REQUESTS, TAIL};
 use crate::baseline::lookup::{ByName, ByNumber};
-use crate::baseline::slot_counts::Side;
+use crate::baseline::slot_counts::{Observed, Side};
 use crate::baseline::{Keys, REST};
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
@@ -54,9 +54,8 @@ pub(crate) struct Case<'a> {
 
 impl Case<'_> {
     /// Requests and bad ones of a tenant.
-    pub(crate) fn tenant(&self, i: u32) -> (f64, f64) {
-        let tally = self.scene.tenants.window(self.w, i);
-        (f64::from(tally.n), f64::from(tally.bad(self.side)))
+    pub(crate) fn tenant(&self, i: u32) -> Observed<f64> {
+        self.scene.tenants.window(self.w, i).on(self.side).exact()
     }
 
     /// A tenant's own expected rate, without the surge cap.
@@ -74,8 +73,7 @@ impl Case<'_> {
         if i == REST {
             return self.learning.p0;
         }
-        let (n, e) = self.scene.tenants.base(self.side, self.w, i);
-        (e + PSEUDO_REQUESTS * self.learning.p0) / (n + PSEUDO_REQUESTS)
+        self.drawn_in(self.scene.tenants.base(self.side, self.w, i))
     }
 
     /// x and the gate's x of a tenant: capped, so that the surge of a chronic failer is new.
@@ -88,29 +86,32 @@ impl Case<'_> {
         if self.learning.clock_s < SURGE_AFTER_S {
             return (x, gate);
         }
-        let errors = self.scene.tenants.base(self.side, self.w, i).1;
+        let errors = self.scene.tenants.base(self.side, self.w, i).bad;
         let cap = (SURGE * errors / self.learning.clock_s * self.span).max(n * p0);
         (x.min(cap), gate.min(cap))
     }
 
     /// Requests and bad ones of an endpoint, and what was expected of it.
     pub(crate) fn endpoint(&self, i: u32) -> Sums {
-        let tally = self.scene.endpoints.window(self.w, i);
-        let n = f64::from(tally.n);
-        Sums { e: f64::from(tally.bad(self.side)), x: n * self.endpoint_rate(i), n }
+        let Observed { requests: n, bad: e } = self.scene.endpoints.window(self.w, i).on(self.side).exact();
+        Sums { e, x: n * self.endpoint_rate(i), n }
     }
 
     fn endpoint_rate(&self, i: u32) -> f64 {
         if self.side == Side::Latency {
             return TAIL;
         }
-        let (n, e) = self.scene.endpoints.base(self.side, self.w, i);
-        (e + PSEUDO_REQUESTS * self.learning.p0) / (n + PSEUDO_REQUESTS)
+        self.drawn_in(self.scene.endpoints.base(self.side, self.w, i))
+    }
+
+    /// A baseline's rate, drawn towards the fleet's by twenty requests.
+    fn drawn_in(&self, base: Observed<f64>) -> f64 {
+        (base.bad + PSEUDO_REQUESTS * self.learning.p0) / (base.requests + PSEUDO_REQUESTS)
     }
 
     /// A chronic failer: was bad at five times the fleet's rate before.
     pub(crate) fn is_chronic(&self, i: u32) -> bool {
-        let errors = self.scene.tenants.base(self.side, self.w, i).1;
+        let errors = self.scene.tenants.base(self.side, self.w, i).bad;
         errors >= CHRONIC_ERRORS && self.own_rate(i) >= CHRONIC_RATIO * self.learning.p0
     }
 
@@ -133,7 +134,7 @@ impl Case<'_> {
         let (mut all, mut active) = (Sums::default(), 0_usize);
         let mut suspects: Vec<(u32, Sums, f64)> = Vec::new();
         for i in 0..keys.len() as u32 {
-            let (n, e) = self.tenant(i);
+            let Observed { requests: n, bad: e } = self.tenant(i);
             if n == 0.0 {
                 continue;
             }
@@ -197,9 +198,9 @@ impl Case<'_> {
         let id = |i: u32| self.scene.ids.id(*keys.key(i));
         let (mut excesses, mut known): (Vec<(f64, u32, Sums)>, usize) = (Vec::new(), 0);
         for i in 0..keys.len() as u32 {
-            let (n, e) = self.tenant(i);
+            let Observed { requests: n, bad: e } = self.tenant(i);
             if n == 0.0 {
-                known += usize::from(keys.base(self.side, self.w, i).0 > 0.0);
+                known += usize::from(keys.base(self.side, self.w, i).requests > 0.0);
                 continue;
             }
             let x = self.expected(i, n).0;
@@ -258,8 +259,8 @@ impl Case<'_> {
             let Some(row) = block.rows.find(number) else {
                 continue;
             };
-            requests = row.sums.counts[0].saturating_add(requests);
-            errors = row.sums.counts[1].saturating_add(errors);
+            requests = row.sums.counts.requests.saturating_add(requests);
+            errors = row.sums.counts.errors.saturating_add(errors);
             for cell in row.endpoints() {
                 let name = &block.head.endpoints[usize::from(cell.endpoint)].name;
                 let (n, e) = (u64::from(cell.requests), u64::from(cell.errors));

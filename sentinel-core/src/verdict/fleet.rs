@@ -7,7 +7,7 @@ use super::{Finding, Kind, Verdict};
 use crate::baseline::horizon::Horizon;
 use crate::baseline::latency_tails::{first_line, halves_of};
 use crate::baseline::lookup::{ByName, ByNumber};
-use crate::baseline::slot_counts::{Side, Tally};
+use crate::baseline::slot_counts::{KeyCounts, Side};
 use crate::baseline::{Keys, REST};
 use crate::block::dictionary::{Dictionary, NOBODY, Number};
 use crate::block::packed::Packed;
@@ -15,7 +15,7 @@ use crate::block::summary::MAX_ENDPOINTS;
 use crate::event::tenant::{UNATTRIBUTED, shown};
 use crate::slot::histogram::{HALVES, count_above_of, half_lower_us, last_bucket_of};
 use crate::slot::table::SlowLine;
-use crate::slot::weights::WEIGHTS;
+use crate::slot::weights::Counts;
 use crate::util::grid::Grid;
 use crate::window::Window;
 use ahash::RandomState;
@@ -140,12 +140,10 @@ impl Fleet {
             // Nothing is above the last half.
             let slow =
                 if usize::from(line) < HALVES - 1 { count_above_of(row.latency(), last_bucket_of(line)) } else { 0 };
-            let [n, e, s] = [row.sums.counts[0], row.sums.counts[1], slow].map(clamped);
-            tenants.push((i, Tally { n, e, s }));
+            tenants.push((i, Counts { slow, ..row.sums.counts }.map(clamped)));
         }
-        if block.head.tail[0] > 0 {
-            let [n, e, s] = block.head.tail.map(clamped);
-            tenants.push((REST, Tally { n, e, s }));
+        if block.head.tail.requests > 0 {
+            tenants.push((REST, block.head.tail.map(clamped)));
         }
         for row in &block.head.endpoints {
             let i = self.endpoints.index_of(&row.name);
@@ -159,7 +157,7 @@ impl Fleet {
     /// every process.
     fn meet(&mut self, block: &Packed, ids: &mut Dictionary) {
         let unknown = block.rows.iter().filter(|row| self.tenants.find(&row.number).is_none());
-        let mut unknown: Vec<([u32; WEIGHTS], Number)> =
+        let mut unknown: Vec<(KeyCounts, Number)> =
             unknown.map(|row| (row.sums.counts.map(clamped), row.number)).collect();
         if unknown.is_empty() {
             return;
@@ -175,7 +173,9 @@ impl Fleet {
             self.admitted.1 += room.min(unknown.len());
         }
         if unknown.len() > room {
-            unknown.sort_unstable_by_key(|&([n, e, s], number)| std::cmp::Reverse(([e, s, n], number)));
+            unknown.sort_unstable_by_key(|&(KeyCounts { requests, errors, slow }, number)| {
+                std::cmp::Reverse(([errors, slow, requests], number))
+            });
             unknown.truncate(room);
         }
         // The beginnings of the ids decide, as a rule.
@@ -400,17 +400,17 @@ const MOST: u64 = 1 << 25;
 const KNOWN_S: f64 = 60.0;
 
 /// Counts of keys.
-type Tallies = Vec<(u32, Tally)>;
+type Tallies = Vec<(u32, KeyCounts)>;
 
 fn clamped(count: u64) -> u32 {
     count.min(MOST) as u32
 }
 
 /// What a judge counts of a row: `line` is the half above which a latency is unusual for its key.
-fn tally(counts: [u64; WEIGHTS], halves: &[(u8, u32)], line: u8) -> Tally {
+fn tally(counts: Counts<u64>, halves: &[(u8, u32)], line: u8) -> KeyCounts {
     let above = halves.partition_point(|(half, _)| *half <= line);
     let slow = halves[above..].iter().map(|(_, count)| u64::from(*count)).sum();
-    Tally { n: clamped(counts[0]), e: clamped(counts[1]), s: clamped(slow) }
+    Counts { slow, ..counts }.map(clamped)
 }
 
 /// The judges' view of single tenants, for rankings.

@@ -54,8 +54,8 @@ impl Fleet {
         let keys = |rest, fleet: Vec<(u8, f64)>, keys: Vec<(Vec<u8>, Past)>, most| {
             let fresher = |cells: Vec<(u8, f64)>| cells.into_iter().map(|(half, n)| (half, n * fresh)).collect();
             let past = |past: Past| Past {
-                errors: past.errors.map(|n| n * fresh),
-                latency: past.latency.map(|n| n * fresh),
+                errors: past.errors.scaled(fresh),
+                latency: past.latency.scaled(fresh),
                 tail: fresher(past.tail),
             };
             let keys = keys.into_iter().map(|(id, own)| (id, past(own))).collect();

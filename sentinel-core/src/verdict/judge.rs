@@ -9,7 +9,7 @@ use super::rules::{
 use super::{Finding, Kind};
 use crate::baseline::horizon::Horizon;
 use crate::baseline::lookup::ByNumber;
-use crate::baseline::slot_counts::Side;
+use crate::baseline::slot_counts::{Observed, Side};
 use crate::baseline::wire::SidePast;
 use crate::baseline::{Keys, REST};
 use std::collections::VecDeque;
@@ -164,7 +164,7 @@ impl Judge {
     /// Bad requests beyond the expected ones: of a tenant, of the finding's endpoint, or of the fleet.
     fn excess(case: &Case<'_>, found: &Finding, tenant: Option<u32>) -> f64 {
         let of = |i| {
-            let (n, e) = case.tenant(i);
+            let Observed { requests: n, bad: e } = case.tenant(i);
             if n == 0.0 { 0.0 } else { e - n * case.rate(i) }
         };
         match (tenant, found.kind, found.endpoint) {
@@ -183,7 +183,7 @@ impl Judge {
             || (1..found.window).all(|s| {
                 let case = self.case(scene, s, at);
                 let sum = |sums: Sums, i: u32| {
-                    let (n, e) = case.tenant(i);
+                    let Observed { requests: n, bad: e } = case.tenant(i);
                     if n == 0.0 { sums } else { Sums { e: sums.e + e, x: sums.x + n * case.rate(i), n: sums.n + n } }
                 };
                 let all = (0..scene.tenants.len() as u32).fold(Sums::default(), sum);
@@ -226,8 +226,8 @@ impl Judge {
         if !self.shown.tenants.is_empty() && !known {
             let case = self.case(scene, self.shown.window, at);
             self.had_history = self.shown.tenants.iter().all(|&i| {
-                let ((n, e), (base_n, base_e)) = (case.tenant(i), scene.tenants.base(self.side, self.shown.window, i));
-                base_n >= HISTORY && base_e * n.max(1.0) * 3.0 <= e * base_n
+                let (now, base) = (case.tenant(i), scene.tenants.base(self.side, self.shown.window, i));
+                base.requests >= HISTORY && base.bad * now.requests.max(1.0) * 3.0 <= now.bad * base.requests
             });
         }
         self.open_tainted |= self.shown.tenants.is_empty() || known || self.had_history;
@@ -251,8 +251,9 @@ impl Judge {
         let case = self.case(scene, 0, Moment { now_s: 0.0, open_s: 0.0 });
         let (mut x, mut bad) = (0.0, 0.0);
         for (i, tally) in scene.tenants.in_open() {
-            x += f64::from(tally.n) * case.own_rate(i);
-            bad += f64::from(tally.bad(self.side));
+            let observed = tally.on(self.side).exact();
+            x += observed.requests * case.own_rate(i);
+            bad += observed.bad;
         }
         if x > 0.0 {
             self.phi_weight = self.phi_weight * PHI_DECAY + 1.0;
@@ -306,18 +307,16 @@ impl Judge {
             slots.filter(|tainted| !**tainted).count() as f64 * self.horizon.slot_s()
         };
         let in_ring = clean(&mut self.tainted.iter());
-        let rate = |n: f64, e: f64| ((e + PRIOR_ERRORS) / (n + PRIOR_REQUESTS)).max(MIN_RATE);
+        let rate = |all: Observed<f64>| ((all.bad + PRIOR_ERRORS) / (all.requests + PRIOR_REQUESTS)).max(MIN_RATE);
         let learning = (0..self.horizon.windows.len()).map(|w| {
             let inside = clean(&mut self.tainted.iter().rev().take(self.horizon.windows[w]));
-            let sum = |keep: &dyn Fn(f64, f64) -> bool| {
-                let bases = tenants.bases(self.side, w);
-                bases.filter(|&(n, e)| keep(n, e)).fold((0.0, 0.0), |(n, e), (own_n, own_e)| (n + own_n, e + own_e))
+            let sum = |keep: &dyn Fn(Observed<f64>) -> bool| {
+                tenants.bases(self.side, w).filter(|&base| keep(base)).fold(Observed::default(), Observed::<f64>::plus)
             };
-            let (n, e) = sum(&|_, _| true);
-            let p0 = rate(n, e);
-            let (n, e) = sum(&|n, e| e < CHRONIC_ERRORS || e < CHRONIC_RATIO * p0 * n);
+            let p0 = rate(sum(&|_| true));
+            let usual = sum(&|base| base.bad < CHRONIC_ERRORS || base.bad < CHRONIC_RATIO * p0 * base.requests);
             let (learned_s, clock_s) = (self.learned_s - inside, self.clock_s + in_ring - inside);
-            Learning { p0: rate(n, e), learned_s, clock_s, learned_total_s: self.learned_s }
+            Learning { p0: rate(usual), learned_s, clock_s, learned_total_s: self.learned_s }
         });
         self.learning = learning.collect();
     }

@@ -5,12 +5,12 @@ use crate::block::dictionary::Number;
 use crate::block::packed::Packed;
 use crate::block::summary::Recount;
 use crate::slot::histogram::count_above_of;
-use crate::slot::weights::WEIGHTS;
+use crate::slot::weights::Counts;
 
 /// A tenant's sums over some blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
-    pub(crate) counts: [u64; WEIGHTS],
+    pub(crate) counts: Counts<u64>,
     pub(crate) latency_sum_us: u64,
 }
 
@@ -18,7 +18,7 @@ impl Sum {
     /// Differences wrap: a sum of them is right again.
     fn apply(&mut self, other: &Self, comes: bool) {
         let op = if comes { u64::wrapping_add } else { u64::wrapping_sub };
-        self.counts = std::array::from_fn(|m| op(self.counts[m], other.counts[m]));
+        self.counts = self.counts.zip(other.counts, op);
         self.latency_sum_us = op(self.latency_sum_us, other.latency_sum_us);
     }
 
@@ -59,7 +59,7 @@ impl View {
             same
         });
         pairs.shrink_to_fit();
-        let slow = pairs.iter().map(|(_, sum)| sum.counts[2]).fold(0, u64::wrapping_add);
+        let slow = pairs.iter().map(|(_, sum)| sum.counts.slow).fold(0, u64::wrapping_add);
         Self { pairs, slow, ..Self::new(line) }
     }
 
@@ -81,13 +81,14 @@ impl View {
             self.sums[at].apply(&sum, comes);
             all.apply(&sum, true);
         }
-        self.slow = if comes { self.slow.wrapping_add(all.counts[2]) } else { self.slow.wrapping_sub(all.counts[2]) };
+        self.slow =
+            if comes { self.slow.wrapping_add(all.counts.slow) } else { self.slow.wrapping_sub(all.counts.slow) };
     }
 
     /// Tenants with requests, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Number, Sum)> + '_ {
         let dense = self.sums.iter().enumerate().map(|(at, sum)| (at as Number, *sum));
-        dense.filter(|(_, sum)| sum.counts[0] > 0).chain(self.pairs.iter().copied())
+        dense.filter(|(_, sum)| sum.counts.requests > 0).chain(self.pairs.iter().copied())
     }
 
     /// Bytes on the heap.

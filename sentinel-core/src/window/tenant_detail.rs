@@ -3,7 +3,7 @@
 use crate::block::dictionary::Number;
 use crate::block::packed::Packed;
 use crate::block::rows::Sums;
-use crate::block::summary::{Cells, Recount, sum};
+use crate::block::summary::{Cells, Recount};
 use crate::slot::histogram::{LatencyCell, coarsen, count_above_of};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,13 +32,14 @@ impl Gathered {
         for block in blocks {
             let recount = Recount::new(&block.head, line);
             let Some(row) = block.rows.find(number) else {
-                sums.bound = sum(sums.bound, recount.bound(block.head.offset));
+                sums.bound = sums.bound.saturating_add(recount.bound(block.head.offset));
                 continue;
             };
             let own = &row.sums;
-            sums.counts = sum(sums.counts, recount.counts(own.counts, || count_above_of(row.latency(), line)));
-            sums.bound = sum(sums.bound, recount.bound(own.bound));
-            sums.bound[2] = sums.bound[2].saturating_add(recount.unsure(&row, line));
+            let counts = recount.counts(own.counts, || count_above_of(row.latency(), line));
+            sums.counts = sums.counts.saturating_add(counts);
+            sums.bound = sums.bound.saturating_add(recount.bound(own.bound));
+            sums.bound.slow = sums.bound.slow.saturating_add(recount.unsure(&row, line));
             sums.latency_sum_us = sums.latency_sum_us.saturating_add(own.latency_sum_us);
             sums.latency_max_us = sums.latency_max_us.max(own.latency_max_us);
             sums.endpoints_cut |= own.endpoints_cut;
