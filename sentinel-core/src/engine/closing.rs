@@ -115,7 +115,7 @@ impl Closed {
 
     /// Starts the judges at slot `first`, with the baseline of another process when one was handed over.
     fn begin_judging(&mut self, first: i64) {
-        self.fleet = Some(match self.inherited_baseline.take() {
+        self.fleet = Some(match self.inherited.take() {
             Some(baseline) => Fleet::heir(self.setup.clone(), first, &baseline, &mut self.ids),
             None => Fleet::new(self.setup.clone(), first),
         });

@@ -122,7 +122,7 @@ impl Engine {
         let is_past = (0..=2 * grid.slot_ms * grid.slots).contains(&age) && baseline.latencies_until_ms <= now_ms;
         let fits = closed.fleet.is_none() && is_past && baseline.slot_ms == grid.slot_ms as u64;
         if fits {
-            closed.inherited_baseline = Some(baseline);
+            closed.inherited = Some(baseline);
         }
         fits
     }

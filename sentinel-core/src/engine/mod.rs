@@ -119,7 +119,7 @@ pub(crate) struct Closed {
     /// Both judges; `None` until the first event.
     pub(crate) fleet: Option<Fleet>,
     /// Baseline of another process, kept until the judges begin with it.
-    inherited_baseline: Option<Baseline>,
+    inherited: Option<Baseline>,
     /// Requests in flight in other processes, as last published.
     pub(crate) live: Vec<Live>,
     /// Latencies above this line count as slow in new tables.
@@ -135,16 +135,16 @@ pub(crate) struct Closed {
 /// Number of equal parts that the budget is divided into.
 const BUDGET_SHARES: usize = 16;
 /// Share of the stripes' tables; `config` chooses the places of a table so that the tables fit.
-pub(crate) const TABLES_SHARE: usize = 3;
+pub(crate) const TABLE_SHARE: usize = 3;
 /// Share of the window: blocks, the dictionary of their ids, and the views of the rankings.
 const WINDOW_SHARE: usize = 9;
 /// Share of the requests in flight.
-const FLIGHTS_SHARE: usize = 1;
+const FLIGHT_SHARE: usize = 1;
 /// Bytes that one tick needs for a moment whatever the budget: a slot's rows twice, and a report. They come out of the window's
 /// share, so the window's limit is `WINDOW_SHARE` sixteenths minus 448 KiB.
-const TICK_SLACK_BYTES: usize = 448 << 10;
+const TICK_BYTES: usize = 448 << 10;
 /// Share of the judges: counts and baselines of tenants and endpoints.
-const JUDGES_SHARE: usize = 2;
+const JUDGE_SHARE: usize = 2;
 /// Value of `sealing_stripe` while no table is being sealed.
 const NO_STRIPE: usize = usize::MAX;
 
@@ -161,7 +161,7 @@ impl Engine {
         let share = |share: usize| config.budget / BUDGET_SHARES * share;
         let setup = Setup {
             grid: config.grid,
-            budget: share(JUDGES_SHARE),
+            budget: share(JUDGE_SHARE),
             errors: config.errors.to_string(),
             slow_after: config.slow_after,
             hasher: hasher.clone(),
@@ -172,20 +172,20 @@ impl Engine {
         let closed = Closed {
             setup,
             ids: Dictionary::new(hasher.clone()),
-            window: Window::new(config.grid, source, share(WINDOW_SHARE) - TICK_SLACK_BYTES),
+            window: Window::new(config.grid, source, share(WINDOW_SHARE) - TICK_BYTES),
             open: None,
             parts: VecDeque::new(),
             shelf: Shelf::default(),
             sealing: None,
             leaving: Leaving::default(),
             fleet: None,
-            inherited_baseline: None,
+            inherited: None,
             live: Vec::new(),
             slow_line,
             now_ms: i64::MIN,
             slot: i64::MIN,
         };
-        let budget = Budget::new(share(TABLES_SHARE));
+        let budget = Budget::new(share(TABLE_SHARE));
         let shared = Arc::new(Shared {
             grid: config.grid,
             statuses: meaning(config.errors),
@@ -208,7 +208,7 @@ impl Engine {
             shared,
             sealing_stripe: CachePadded::new(AtomicUsize::new(NO_STRIPE)),
             closed: Mutex::new(closed),
-            flights: Flights::new(share(FLIGHTS_SHARE)),
+            flights: Flights::new(share(FLIGHT_SHARE)),
             adapter_failures: AtomicUsize::new(0),
             budget: config.budget,
         }
