@@ -1,4 +1,7 @@
-//! Where the judges keep a key's counts: tenants are found by their number, which is small and asked for in order, endpoints by their name.
+//! Lookup from a key to the index of its counts: tenants by their number in the dictionary, endpoints by their name.
+//!
+//! Rows of a block come in rising order of the tenants' numbers, so pages of words indexed by number are read almost in sequence;
+//! a hash table would miss the cache for each row.
 
 use crate::block::dictionary::Number;
 use ahash::RandomState;
@@ -6,26 +9,27 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// From keys to the places of their counts.
+/// Map from keys to indexes of [`Keys`](super::Keys).
 pub(crate) trait Lookup {
     type Key: Clone + Eq + Borrow<Self::Asked>;
-    /// What one asks for a key by.
+    /// Borrowed form of a key, for lookups.
     type Asked: ?Sized;
 
     fn find(&self, key: &Self::Asked) -> Option<u32>;
     fn insert(&mut self, key: Self::Key, place: u32);
-    /// Moves each place; `None` = its key is forgotten.
+    /// Changes each index by `to`; `None` forgets the key.
     fn remap(&mut self, to: impl Fn(u32) -> Option<u32>);
-    /// Bytes on the heap.
+    /// Approximate bytes on the heap.
     fn weight(&self) -> usize;
 }
 
-/// A word for each number, in pages, so that it grows and shrinks without being copied.
+/// Lookup by number: one word for each number, in pages of 1,024, so that the map grows and shrinks without a copy.
 #[derive(Debug, Default)]
 pub(crate) struct ByNumber(Vec<Option<Box<NumberPage>>>);
 
 const NUMBERS_A_PAGE: usize = 1_024;
 type NumberPage = [u32; NUMBERS_A_PAGE];
+/// Word of a number that has no key.
 const NONE: u32 = u32::MAX;
 
 impl Lookup for ByNumber {
@@ -55,10 +59,12 @@ impl Lookup for ByNumber {
     }
 
     fn weight(&self) -> usize {
-        self.0.capacity() * size_of::<Option<Box<NumberPage>>>() + self.0.iter().flatten().count() * size_of::<NumberPage>()
+        self.0.capacity() * size_of::<Option<Box<NumberPage>>>()
+            + self.0.iter().flatten().count() * size_of::<NumberPage>()
     }
 }
 
+/// Lookup by name, for endpoints.
 #[derive(Debug)]
 pub(crate) struct ByName(HashMap<Arc<str>, u32, RandomState>);
 
@@ -94,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_put_is_found_until_it_is_forgotten() {
+    fn keys_are_found_until_they_are_forgotten() {
         let mut numbers = ByNumber::default();
         (0..100).for_each(|i| numbers.insert(i * 3, i));
         assert_eq!((numbers.find(&297), numbers.find(&298), numbers.find(&3_000)), (Some(99), None, None));

@@ -1,21 +1,15 @@
-//! What one source counted in a slot, as the judges keep it: some five bytes for a tenant.
+//! Counts of one slot and source, as the judges keep them: packed into some five bytes a tenant.
 
+use super::side::Side;
 use crate::slot::weights::Counts;
 use crate::util::leb::{Reader, put};
 
-/// Which of the two verdicts a count is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Errors,
-    Latency,
-}
-
-/// Counts of a key in one slot or several. Slow requests are those above the key's own tail threshold, not the fleet's.
-/// A difference may wrap: a sum of differences is right again.
+/// Counts of a key in one slot or several. A request is slow here when it exceeds the key's own tail threshold, not the fleet's slow
+/// line. Differences may wrap below zero; adding all of them up gives the right sum again.
 pub(crate) type KeyCounts = Counts<u32>;
 
 impl KeyCounts {
-    /// The requests that are bad on a side.
+    /// Requests that are bad on a side.
     pub(crate) fn bad(self, side: Side) -> u32 {
         match side {
             Side::Errors => self.errors,
@@ -23,7 +17,7 @@ impl KeyCounts {
         }
     }
 
-    /// The requests, and the bad ones of a side.
+    /// Requests, and those of them that are bad on a side.
     pub(crate) fn on(self, side: Side) -> Observed<u32> {
         Observed { requests: self.requests, bad: self.bad(side) }
     }
@@ -45,12 +39,12 @@ impl Observed<u32> {
         Self { requests: self.requests.wrapping_sub(other.requests), bad: self.bad.wrapping_sub(other.bad) }
     }
 
-    /// As fractions, which decay.
+    /// The same counts as floating-point numbers, which can decay.
     pub(crate) fn exact(self) -> Observed<f64> {
         Observed { requests: f64::from(self.requests), bad: f64::from(self.bad) }
     }
 
-    /// The same for differences: counts that were taken back are negative.
+    /// The same for wrapped differences: a count that was taken back becomes negative.
     pub(super) fn signed(self) -> Observed<f64> {
         Observed { requests: f64::from(self.requests as i32), bad: f64::from(self.bad as i32) }
     }
@@ -66,15 +60,21 @@ impl Observed<f64> {
     }
 }
 
-/// Counts by key, packed: the difference to the key before, then requests, errors and slow requests.
+/// Counts that one source has in a slot, by key, in rising order of the keys. The window keeps them by source, so that a newer
+/// snapshot of a source takes back exactly the counts of the older one.
+///
+/// ```text
+/// key difference << 1 | has bad ones   requests   [errors   slow]     each one LEB128
+/// ```
 #[derive(Debug)]
 pub(crate) struct SourceCounts {
+    /// Id of the process that counted.
     pub(crate) source: u64,
     bytes: Box<[u8]>,
 }
 
 impl SourceCounts {
-    /// Counts of the same key are added up.
+    /// Packs counts; rows of the same key are added up.
     pub(crate) fn new(source: u64, mut rows: Vec<(u32, KeyCounts)>) -> Self {
         rows.sort_unstable_by_key(|(i, _)| *i);
         rows.dedup_by(|row, kept| {
@@ -86,7 +86,7 @@ impl SourceCounts {
         });
         let (mut bytes, mut last) = (Vec::with_capacity(rows.len() * 5), 0);
         for (i, KeyCounts { requests, errors, slow }) in rows {
-            // Most tenants neither fail nor are slow.
+            // Most tenants have neither errors nor slow requests in a slot.
             let quiet = errors == 0 && slow == 0;
             put(&mut bytes, u64::from(i - last) << 1 | u64::from(!quiet));
             put(&mut bytes, u64::from(requests));
@@ -99,7 +99,7 @@ impl SourceCounts {
         Self { source, bytes: bytes.into() }
     }
 
-    /// Counts in the order of the keys.
+    /// Counts by key, in rising order of the keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, KeyCounts)> + '_ {
         let (mut reader, mut i) = (Reader(&self.bytes), 0);
         std::iter::from_fn(move || {
@@ -131,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_is_read(rows in prop::collection::vec((0..500_u32, (0..=u32::MAX, 0..4_u32, 0..4_u32)), 0..100)) {
+        fn packed_counts_are_read_back_summed_by_key(rows in prop::collection::vec((0..500_u32, (0..=u32::MAX, 0..4_u32, 0..4_u32)), 0..100)) {
             let mut truth: BTreeMap<u32, KeyCounts> = BTreeMap::new();
             let counts = |(requests, errors, slow)| KeyCounts { requests, errors, slow };
             let rows: Vec<(u32, KeyCounts)> = rows.into_iter().map(|(i, row)| (i * 7, counts(row))).collect();

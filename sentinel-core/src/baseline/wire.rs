@@ -1,9 +1,10 @@
-//! What a process knows of normal, for one that has just begun: a recycled worker is not born blind.
+//! The baseline as it travels to another process, so that a recycled worker starts with the normal rates of the worker before it.
 //!
-//! It is what lies before the judges' ring of slots (`baseline`). The slots since then travel as blocks: whoever takes both in
-//! judges those anew, one by one, and knows what the other one knows.
+//! A baseline covers the time before the judges' ring of slots. The slots of the ring travel as blocks: a process that takes in both
+//! judges these slots again, one by one, and then has the same baseline as the sender.
 
 use crate::baseline::Past;
+use crate::baseline::side::BySide;
 use crate::baseline::slot_counts::Observed;
 use crate::block::summary::MAX_ENDPOINTS;
 use crate::event::endpoint::MAX_TEMPLATE;
@@ -14,10 +15,10 @@ use crate::util::wire::{Reader, Writer, invalid};
 
 const BASELINE_MAGIC: [u8; 4] = *b"SNTN";
 const BASELINE_VERSION: u8 = 1;
-/// Tenants in it, at most.
+/// Most tenants in a baseline.
 const MAX_TENANTS: usize = 16_384;
 
-/// What a sentinel knows of the time before its window: counts and latencies of each tenant and endpoint, decayed.
+/// Normal traffic of the time before a sentinel's window: decayed counts and latencies of each tenant and endpoint.
 ///
 /// ```
 /// use sentinel_core::{Baseline, Clock, Event, Sentinel};
@@ -33,40 +34,43 @@ const MAX_TENANTS: usize = 16_384;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
+    /// Length of a slot, ms; a sentinel with other slots refuses the baseline.
     pub(crate) slot_ms: u64,
-    /// It is about the time before this, Unix ms.
+    /// End of the covered time, Unix ms: the start of the oldest slot in the sender's ring.
     pub(crate) until_ms: i64,
-    /// Latencies of slots before this are in it.
+    /// The histograms contain the latencies of slots before this, Unix ms.
     pub(crate) latencies_until_ms: i64,
-    /// Of the errors, and of the latencies.
-    pub(crate) sides: [SidePast; 2],
+    pub(crate) sides: BySide<SidePast>,
     pub(crate) tenants: KeysPast,
     pub(crate) endpoints: KeysPast,
 }
 
-/// What a judge knows beside the counts.
+/// State of one judge beside the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct SidePast {
-    /// Seconds of normal time, as they are and decayed.
+    /// Untainted seconds before the ring.
     pub(crate) learned_s: f64,
-    pub(crate) clock_s: f64,
-    /// Overdispersion: its weight and its sum.
+    /// The same seconds, decayed as counts are.
+    pub(crate) decayed_s: f64,
+    /// Overdispersion: decayed number of measured slots.
     pub(crate) phi_weight: f64,
+    /// Overdispersion: decayed sum of the slots' Pearson statistics, (observed − expected)² / expected.
     pub(crate) phi_sum: f64,
 }
 
-/// Of all tenants, or all endpoints.
+/// Baselines of all tenants, or of all endpoints.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct KeysPast {
-    /// Everybody's latencies.
+    /// Latency histogram of all keys together: (half octave, count), rising.
     pub(crate) fleet: Vec<(u8, f64)>,
-    /// Of what has no key.
+    /// Baseline of everything without a key.
     pub(crate) rest: Past,
+    /// Baselines by name, in rising order of the names.
     pub(crate) keys: Vec<(Vec<u8>, Past)>,
 }
 
 impl Baseline {
-    /// The bytes that another process decodes.
+    /// Encodes the baseline for [`Baseline::decode`] in another process.
     ///
     /// ```
     /// # use sentinel_core::{Baseline, Clock, Event, Sentinel};
@@ -82,15 +86,15 @@ impl Baseline {
         out.number(self.slot_ms);
         out.signed(self.until_ms);
         out.signed(self.latencies_until_ms);
-        for side in &self.sides {
-            out.floats(&[side.learned_s, side.clock_s, side.phi_weight, side.phi_sum]);
+        for side in [&self.sides.errors, &self.sides.latency] {
+            out.floats(&[side.learned_s, side.decayed_s, side.phi_weight, side.phi_sum]);
         }
         out.keys(&self.tenants);
         out.keys(&self.endpoints);
         out.finish()
     }
 
-    /// Reads what [`Baseline::encode`] wrote.
+    /// Decodes the bytes that [`Baseline::encode`] wrote.
     ///
     /// # Errors
     /// A [`DecodeError`] for everything else. Memory is bounded by the length of `bytes`.
@@ -105,10 +109,10 @@ impl Baseline {
         let slot_ms = input.count("slot_ms")?;
         let (until_ms, latencies_until_ms) = (input.signed()?, input.signed()?);
         let mut side = || {
-            let [learned_s, clock_s, phi_weight, phi_sum] = input.floats("seconds")?;
-            Ok::<_, DecodeError>(SidePast { learned_s, clock_s, phi_weight, phi_sum })
+            let [learned_s, decayed_s, phi_weight, phi_sum] = input.floats("seconds")?;
+            Ok::<_, DecodeError>(SidePast { learned_s, decayed_s, phi_weight, phi_sum })
         };
-        let sides = [side()?, side()?];
+        let sides = BySide { errors: side()?, latency: side()? };
         let tenants = input.keys("tenants", MAX_TENANTS, MAX_ID)?;
         let endpoints = input.keys("endpoints", 2 * MAX_ENDPOINTS, MAX_TEMPLATE)?;
         for (at, (name, _)) in endpoints.keys.iter().enumerate() {
@@ -120,7 +124,7 @@ impl Baseline {
         Ok(Self { slot_ms, until_ms, latencies_until_ms, sides, tenants, endpoints })
     }
 
-    /// Tenants that it knows by name.
+    /// Number of tenants that the baseline has by name.
     ///
     /// ```
     /// # use sentinel_core::{Clock, Event, Sentinel};
@@ -136,7 +140,7 @@ impl Baseline {
 }
 
 impl Writer {
-    /// Counts that have decayed: 24 bits of them are enough.
+    /// Writes decayed counts as `f32`: 24 bits are precise enough for a baseline.
     fn floats(&mut self, values: &[f64]) {
         for value in values {
             self.0.extend_from_slice(&rounded(*value).to_le_bytes());
@@ -169,7 +173,7 @@ impl Writer {
     }
 }
 
-/// As it travels. Counts that were taken back may leave a little less than nothing.
+/// A value as it travels. Taking back counts may leave a value slightly below 0, which becomes 0.
 fn rounded(value: f64) -> f32 {
     if value.is_finite() { value.max(0.0) as f32 } else { 0.0 }
 }
@@ -232,7 +236,7 @@ impl Reader<'_> {
 }
 
 impl KeysPast {
-    /// In the order of their names, rounded as they travel, the heaviest `most` of them; the others join the rest.
+    /// Sorts keys by name and rounds their values as they travel. Keys beyond the heaviest `most` join the rest.
     pub(crate) fn new(fleet: Vec<(u8, f64)>, rest: Past, mut keys: Vec<(Vec<u8>, Past)>, most: usize) -> Self {
         let most = most.min(MAX_TENANTS);
         let weight = |past: &Past| {
@@ -264,7 +268,7 @@ impl KeysPast {
     }
 }
 
-/// Rounds a value as it will arrive.
+/// Rounds a value to the one that will arrive.
 pub(crate) fn travels(value: &mut f64) {
     *value = f64::from(rounded(*value));
 }

@@ -14,6 +14,7 @@
 
 use super::sealing::merged;
 use super::{Closed, Engine, NO_STRIPE};
+use crate::baseline::Amendment;
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
 use crate::block::release_queue::Leaving;
@@ -99,7 +100,7 @@ impl Closed {
             let known = self.fleet.as_ref().map_or(slot, Fleet::slot);
             if slot < known {
                 if let Some(fleet) = &mut self.fleet {
-                    fleet.amend(slot, &block, false, &mut self.ids);
+                    fleet.amend(slot, &block, Amendment::Add, &mut self.ids);
                 }
                 self.window.insert(slot, block, &mut self.ids);
                 continue;

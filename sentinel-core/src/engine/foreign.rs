@@ -5,6 +5,7 @@
 //! counted at each judgement.
 
 use super::{Closed, Engine};
+use crate::baseline::Amendment;
 use crate::baseline::wire::Baseline;
 use crate::block::Block;
 use crate::block::packed::Packed;
@@ -67,7 +68,7 @@ impl Engine {
         if window.is_newer(slot, &block)
             && let Some(fleet) = judged
         {
-            fleet.amend(slot, &block, true, ids);
+            fleet.amend(slot, &block, Amendment::Replace, ids);
         }
         window.replace(slot, block, ids);
         Ok(())

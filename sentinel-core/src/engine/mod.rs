@@ -49,7 +49,7 @@ mod helping;
 pub(crate) mod in_flight_wire;
 mod sealing;
 
-use crate::baseline::slot_counts::Side;
+use crate::baseline::side::Side;
 use crate::baseline::wire::Baseline;
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;

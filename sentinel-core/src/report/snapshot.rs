@@ -1,7 +1,7 @@
 //! A look at the window: who is worst in the asked slots, and what a report says of it.
 
-use crate::baseline::latency_tails::first_line;
-use crate::baseline::slot_counts::Side;
+use crate::baseline::latency_tails::tail_threshold;
+use crate::baseline::side::Side;
 use crate::block::dictionary::{NOBODY, Number};
 use crate::block::summary::Head;
 use crate::engine::flights::InFlight;
@@ -321,5 +321,5 @@ fn own_line<'a>(heads: impl Iterator<Item = &'a Head>) -> u16 {
         halves[usize::from(half_of(cell.bucket))] += f64::from(cell.count);
         any = true;
     }
-    if any { last_bucket_of(first_line(&halves)) } else { SlowLine::default().fleet }
+    if any { last_bucket_of(tail_threshold(&halves)) } else { SlowLine::default().fleet }
 }

@@ -6,7 +6,7 @@ pub(crate) mod handle;
 pub(crate) mod sharing;
 pub(crate) mod wider;
 
-use crate::baseline::slot_counts::Side;
+use crate::baseline::side::Side;
 use crate::config::{Builder, Config};
 use crate::engine::Engine;
 use crate::event::Event;

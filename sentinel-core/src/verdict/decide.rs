@@ -7,9 +7,10 @@ use super::rules::{
     SURGE_AFTER_S, Sums, explains, log_ratio,
 };
 use super::{Finding, Kind};
-use crate::baseline::latency_tails::{PSEUDO_REQUESTS, TAIL};
+use crate::baseline::latency_tails::{PSEUDO_REQUESTS, TAIL_SHARE};
 use crate::baseline::lookup::{ByName, ByNumber};
-use crate::baseline::slot_counts::{Observed, Side};
+use crate::baseline::side::Side;
+use crate::baseline::slot_counts::Observed;
 use crate::baseline::{Keys, REST};
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
@@ -62,7 +63,7 @@ impl Case<'_> {
     pub(crate) fn rate(&self, i: u32) -> f64 {
         match self.side {
             Side::Errors => self.own_rate(i),
-            Side::Latency => TAIL,
+            Side::Latency => TAIL_SHARE,
         }
     }
 
@@ -79,15 +80,15 @@ impl Case<'_> {
     /// x and the gate's x of a tenant: capped, so that the surge of a chronic failer is new.
     pub(crate) fn expected(&self, i: u32, n: f64) -> (f64, f64) {
         if self.side == Side::Latency {
-            return (n * TAIL, n * TAIL);
+            return (n * TAIL_SHARE, n * TAIL_SHARE);
         }
         let (p, p0) = (self.own_rate(i), self.learning.p0);
         let (x, gate) = (n * p, n * p.max(p0));
-        if self.learning.clock_s < SURGE_AFTER_S {
+        if self.learning.decayed_s < SURGE_AFTER_S {
             return (x, gate);
         }
         let errors = self.scene.tenants.base(self.side, self.w, i).bad;
-        let cap = (SURGE * errors / self.learning.clock_s * self.span).max(n * p0);
+        let cap = (SURGE * errors / self.learning.decayed_s * self.span).max(n * p0);
         (x.min(cap), gate.min(cap))
     }
 
@@ -99,7 +100,7 @@ impl Case<'_> {
 
     fn endpoint_rate(&self, i: u32) -> f64 {
         if self.side == Side::Latency {
-            return TAIL;
+            return TAIL_SHARE;
         }
         self.drawn_in(self.scene.endpoints.base(self.side, self.w, i))
     }

@@ -5,10 +5,11 @@ use super::judge::{Judge, Moment};
 use super::sentence::{Evidence, sentence};
 use super::{Finding, Kind, Verdict};
 use crate::baseline::horizon::Horizon;
-use crate::baseline::latency_tails::{first_line, halves_of};
+use crate::baseline::latency_tails::{halves_of, tail_threshold};
 use crate::baseline::lookup::{ByName, ByNumber};
-use crate::baseline::slot_counts::{KeyCounts, Side};
-use crate::baseline::{Keys, REST};
+use crate::baseline::side::{BySide, Side};
+use crate::baseline::slot_counts::KeyCounts;
+use crate::baseline::{Amendment, Keys, REST};
 use crate::block::dictionary::{Dictionary, NOBODY, Number};
 use crate::block::packed::Packed;
 use crate::block::summary::MAX_ENDPOINTS;
@@ -116,7 +117,7 @@ impl Fleet {
     }
 
     /// A closed slot has changed: late events are added, or (`replace`) a newer snapshot takes its source's place.
-    pub(crate) fn amend(&mut self, slot: i64, block: &Packed, replace: bool, ids: &mut Dictionary) {
+    pub(crate) fn amend(&mut self, slot: i64, block: &Packed, amendment: Amendment, ids: &mut Dictionary) {
         let Ok(back) = usize::try_from(self.slot.saturating_sub(1).saturating_sub(slot)) else {
             return;
         };
@@ -124,9 +125,10 @@ impl Fleet {
         let (Some(errors), Some(latency)) = (at(&self.errors), at(&self.latency)) else {
             return;
         };
+        let tainted = BySide { errors, latency };
         let (tenants, endpoints) = self.tallies(block, ids);
-        self.tenants.amend(back, [errors, latency], block.head.source, tenants, replace);
-        self.endpoints.amend(back, [errors, latency], block.head.source, endpoints, replace);
+        self.tenants.amend(back, tainted, block.head.source, tenants, amendment);
+        self.endpoints.amend(back, tainted, block.head.source, endpoints, amendment);
         self.shrink(ids);
     }
 
@@ -136,7 +138,7 @@ impl Fleet {
         let (mut tenants, mut endpoints) = (Vec::with_capacity(block.rows.len() + 1), Vec::new());
         for row in block.rows.iter() {
             let i = self.tenants.find(&row.number).unwrap_or(REST);
-            let line = self.tenants.line(i);
+            let line = self.tenants.tail_threshold(i);
             // Nothing is above the last half.
             let slow =
                 if usize::from(line) < HALVES - 1 { count_above_of(row.latency(), last_bucket_of(line)) } else { 0 };
@@ -147,7 +149,7 @@ impl Fleet {
         }
         for row in &block.head.endpoints {
             let i = self.endpoints.index_of(&row.name);
-            endpoints.push((i, tally(row.counts, &row.halves, self.endpoints.line(i))));
+            endpoints.push((i, tally(row.counts, &row.halves, self.endpoints.tail_threshold(i))));
         }
         (tenants, endpoints)
     }
@@ -225,11 +227,11 @@ impl Fleet {
         let learns = slot >= self.strays_until;
         self.errors.closing(scene, learns);
         self.latency.closing(scene, learns);
-        let tainted = [self.errors.tainted(), self.latency.tainted()];
+        let tainted = BySide { errors: self.errors.tainted(), latency: self.latency.tainted() };
         self.tenants.close(tainted);
         self.endpoints.close(tainted);
         let age = self.horizon.tail_age();
-        if tainted[1].iter().rev().nth(age) == Some(&false) && self.slot - age as i64 >= self.latencies_until {
+        if tainted.latency.iter().rev().nth(age) == Some(&false) && self.slot - age as i64 >= self.latencies_until {
             self.learn_tails(window, self.slot - age as i64, ids);
         }
         self.errors.closed(&self.tenants);
@@ -305,10 +307,12 @@ impl Fleet {
 
     /// What is slow from now on; `names` are the endpoints by their number.
     pub(crate) fn slow_line(&mut self, names: &[Arc<str>]) -> SlowLine {
-        let fleet =
-            self.setup.slow_after.or_else(|| self.tenants.fleet_tail().map(|tail| last_bucket_of(first_line(tail))));
+        let fleet = self
+            .setup
+            .slow_after
+            .or_else(|| self.tenants.fleet_tail().map(|tail| last_bucket_of(tail_threshold(tail))));
         let line = |name: &Arc<str>| match self.endpoints.find(&**name) {
-            Some(i) => self.endpoints.line(i),
+            Some(i) => self.endpoints.tail_threshold(i),
             None => HALVES as u8,
         };
         SlowLine { fleet: fleet.unwrap_or(SlowLine::default().fleet), endpoints: names.iter().map(line).collect() }

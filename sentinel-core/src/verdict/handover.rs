@@ -1,6 +1,7 @@
 //! What the judges hand on to another process, and how one begins with it.
 
 use super::fleet::{Fleet, Setup};
+use crate::baseline::side::BySide;
 use crate::baseline::wire::{Baseline, KeysPast, travels};
 use crate::baseline::{Past, REST};
 use crate::block::dictionary::Dictionary;
@@ -31,7 +32,7 @@ impl Fleet {
             let i = out.endpoints.index_of(&Arc::from(&*String::from_utf8_lossy(name)));
             out.endpoints.inherit(i, past);
         }
-        let [errors, latency] = baseline.sides;
+        let BySide { errors, latency } = baseline.sides;
         out.errors.inherit(errors, &out.tenants);
         out.latency.inherit(latency, &out.tenants);
         // Nobody has seen the slots in between.
@@ -67,10 +68,10 @@ impl Fleet {
         let endpoints = (1..self.endpoints.len() as u32)
             .map(|i| (self.endpoints.key(i).as_bytes().to_vec(), self.endpoints.past(i)))
             .collect();
-        let sides = [&self.errors, &self.latency].map(|judge| {
+        let sides = BySide { errors: &self.errors, latency: &self.latency }.map(|judge| {
             let mut past = judge.past();
-            past.clock_s *= fresh;
-            let values = [&mut past.learned_s, &mut past.clock_s, &mut past.phi_weight, &mut past.phi_sum];
+            past.decayed_s *= fresh;
+            let values = [&mut past.learned_s, &mut past.decayed_s, &mut past.phi_weight, &mut past.phi_sum];
             values.into_iter().for_each(travels);
             past
         });

@@ -9,7 +9,8 @@ use super::rules::{
 use super::{Finding, Kind};
 use crate::baseline::horizon::Horizon;
 use crate::baseline::lookup::ByNumber;
-use crate::baseline::slot_counts::{Observed, Side};
+use crate::baseline::side::Side;
+use crate::baseline::slot_counts::Observed;
 use crate::baseline::wire::SidePast;
 use crate::baseline::{Keys, REST};
 use std::collections::VecDeque;
@@ -40,7 +41,7 @@ pub(crate) struct Judge {
     tainted: VecDeque<bool>,
     open_tainted: bool,
     learned_s: f64,
-    clock_s: f64,
+    decayed_s: f64,
     phi: f64,
     phi_weight: f64,
     phi_sum: f64,
@@ -74,7 +75,7 @@ impl Judge {
             tainted: VecDeque::new(),
             open_tainted: false,
             learned_s: 0.0,
-            clock_s: 0.0,
+            decayed_s: 0.0,
             phi: 1.0,
             phi_weight: 0.0,
             phi_sum: 0.0,
@@ -270,7 +271,7 @@ impl Judge {
     /// After the slot is closed: lets go of the oldest, and computes what is normal for each window.
     pub(crate) fn closed(&mut self, tenants: &Keys<ByNumber>) {
         let learned = self.tainted.len() > self.horizon.ring && self.tainted.pop_front() == Some(false);
-        self.clock_s = self.clock_s * self.horizon.decay + if learned { self.horizon.slot_s() } else { 0.0 };
+        self.decayed_s = self.decayed_s * self.horizon.decay + if learned { self.horizon.slot_s() } else { 0.0 };
         self.learn(tenants);
     }
 
@@ -278,7 +279,7 @@ impl Judge {
     pub(crate) fn skip(&mut self, slots: u64, tenants: &Keys<ByNumber>) {
         let (seconds, left) = (slots as f64 * self.horizon.slot_s(), self.horizon.decay.powf(slots as f64));
         self.learned_s += seconds;
-        self.clock_s = self.clock_s * left + self.horizon.slot_s() * (1.0 - left) / (1.0 - self.horizon.decay);
+        self.decayed_s = self.decayed_s * left + self.horizon.slot_s() * (1.0 - left) / (1.0 - self.horizon.decay);
         (self.shown, self.candidate, self.incident_since_s) = (Finding::QUIET, None, None);
         self.learn(tenants);
     }
@@ -286,15 +287,15 @@ impl Judge {
     /// What it knows of the time before the ring, for another process.
     pub(crate) fn past(&self) -> SidePast {
         let in_ring = self.tainted.iter().filter(|tainted| !**tainted).count() as f64 * self.horizon.slot_s();
-        let Self { clock_s, phi_weight, phi_sum, .. } = *self;
-        SidePast { learned_s: self.learned_s - in_ring, clock_s, phi_weight, phi_sum }
+        let Self { decayed_s, phi_weight, phi_sum, .. } = *self;
+        SidePast { learned_s: self.learned_s - in_ring, decayed_s, phi_weight, phi_sum }
     }
 
     /// Takes what another process knew, before the first slot.
     pub(crate) fn inherit(&mut self, past: SidePast, tenants: &Keys<ByNumber>) {
         SidePast {
             learned_s: self.learned_s,
-            clock_s: self.clock_s,
+            decayed_s: self.decayed_s,
             phi_weight: self.phi_weight,
             phi_sum: self.phi_sum,
         } = past;
@@ -315,8 +316,8 @@ impl Judge {
             };
             let p0 = rate(sum(&|_| true));
             let usual = sum(&|base| base.bad < CHRONIC_ERRORS || base.bad < CHRONIC_RATIO * p0 * base.requests);
-            let (learned_s, clock_s) = (self.learned_s - inside, self.clock_s + in_ring - inside);
-            Learning { p0: rate(usual), learned_s, clock_s, learned_total_s: self.learned_s }
+            let (learned_s, decayed_s) = (self.learned_s - inside, self.decayed_s + in_ring - inside);
+            Learning { p0: rate(usual), learned_s, decayed_s, learned_total_s: self.learned_s }
         });
         self.learning = learning.collect();
     }

@@ -7,7 +7,7 @@ pub(crate) struct Learning {
     pub(crate) p0: f64,
     /// Untainted seconds outside the window, as they are and decayed.
     pub(crate) learned_s: f64,
-    pub(crate) clock_s: f64,
+    pub(crate) decayed_s: f64,
     /// Untainted seconds ever.
     pub(crate) learned_total_s: f64,
 }
