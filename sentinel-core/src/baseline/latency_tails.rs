@@ -1,6 +1,6 @@
 //! Which latencies are unusual for a key: its decayed histogram, and the threshold above which 5 % of it lies.
 
-use crate::slot::histogram::{HALVES, LatencyCell, half_of};
+use crate::slot::histogram::{HALVES, HalfCell, LatencyCell, half_of};
 
 /// Expected share of requests above a tail threshold.
 pub(crate) const TAIL: f64 = 0.05;
@@ -73,13 +73,13 @@ impl Tails {
         self.fleet.iter_mut().for_each(|count| *count *= decay);
     }
 
-    pub(crate) fn learn(&mut self, i: u32, halves: &[(u8, u32)], decay: f64) {
+    pub(crate) fn learn(&mut self, i: u32, halves: &[HalfCell], decay: f64) {
         let tail = &mut self.of[i as usize];
         for count in &mut tail.counts {
             *count = decayed(*count, decay, self.closes - tail.stamp);
         }
         tail.stamp = self.closes;
-        for &(half, count) in halves {
+        for &HalfCell { half, count } in halves {
             let bit = 1 << half;
             let at = (tail.halves & (bit - 1)).count_ones() as usize;
             if tail.halves & bit == 0 {
@@ -152,13 +152,13 @@ fn decayed(count: f64, decay: f64, steps: u64) -> f64 {
 }
 
 /// Cells in halves of an octave, sorted.
-pub(crate) fn halves_of(cells: impl Iterator<Item = LatencyCell>, out: &mut Vec<(u8, u32)>) {
+pub(crate) fn halves_of(cells: impl Iterator<Item = LatencyCell>, out: &mut Vec<HalfCell>) {
     out.clear();
     for cell in cells {
         let half = half_of(cell.bucket);
         match out.last_mut() {
-            Some(last) if last.0 == half => last.1 = last.1.saturating_add(cell.count),
-            _ => out.push((half, cell.count)),
+            Some(last) if last.half == half => last.count = last.count.saturating_add(cell.count),
+            _ => out.push(HalfCell { half, count: cell.count }),
         }
     }
 }

@@ -22,10 +22,10 @@ pub(crate) trait Lookup {
 
 /// A word for each number, in pages, so that it grows and shrinks without being copied.
 #[derive(Debug, Default)]
-pub(crate) struct ByNumber(Vec<Option<Box<Page>>>);
+pub(crate) struct ByNumber(Vec<Option<Box<NumberPage>>>);
 
-const PAGE: usize = 1_024;
-type Page = [u32; PAGE];
+const NUMBERS_A_PAGE: usize = 1_024;
+type NumberPage = [u32; NUMBERS_A_PAGE];
 const NONE: u32 = u32::MAX;
 
 impl Lookup for ByNumber {
@@ -34,16 +34,16 @@ impl Lookup for ByNumber {
 
     #[inline]
     fn find(&self, key: &Number) -> Option<u32> {
-        let page = self.0.get(*key as usize / PAGE)?.as_ref()?;
-        Some(page[*key as usize % PAGE]).filter(|&place| place != NONE)
+        let page = self.0.get(*key as usize / NUMBERS_A_PAGE)?.as_ref()?;
+        Some(page[*key as usize % NUMBERS_A_PAGE]).filter(|&place| place != NONE)
     }
 
     fn insert(&mut self, key: Number, place: u32) {
-        let at = key as usize / PAGE;
+        let at = key as usize / NUMBERS_A_PAGE;
         if at >= self.0.len() {
             self.0.resize_with(at + 1, || None);
         }
-        self.0[at].get_or_insert_with(|| Box::new([NONE; PAGE]))[key as usize % PAGE] = place;
+        self.0[at].get_or_insert_with(|| Box::new([NONE; NUMBERS_A_PAGE]))[key as usize % NUMBERS_A_PAGE] = place;
     }
 
     fn remap(&mut self, to: impl Fn(u32) -> Option<u32>) {
@@ -55,7 +55,8 @@ impl Lookup for ByNumber {
     }
 
     fn weight(&self) -> usize {
-        self.0.capacity() * size_of::<Option<Box<Page>>>() + self.0.iter().flatten().count() * size_of::<Page>()
+        self.0.capacity() * size_of::<Option<Box<NumberPage>>>()
+            + self.0.iter().flatten().count() * size_of::<NumberPage>()
     }
 }
 
@@ -105,7 +106,7 @@ mod tests {
         let before = numbers.weight();
         numbers.remap(|place| (place != 7).then_some(place));
         assert_eq!((numbers.find(&147), numbers.find(&5_000)), (Some(50), None));
-        assert_eq!(before - numbers.weight(), size_of::<Page>());
+        assert_eq!(before - numbers.weight(), size_of::<NumberPage>());
         let mut names = ByName::new(RandomState::new());
         names.insert("/a".into(), 1);
         names.insert("/b".into(), 2);

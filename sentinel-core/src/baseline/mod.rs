@@ -12,7 +12,7 @@ pub(crate) mod wire;
 
 use crate::baseline::latency_tails::{Tail, Tails, dot, pairwise};
 use crate::baseline::lookup::Lookup;
-use crate::slot::histogram::HALVES;
+use crate::slot::histogram::{HALVES, HalfCell};
 use horizon::Horizon;
 use slot_counts::{KeyCounts, Observed, Side, SourceCounts};
 use std::borrow::Borrow;
@@ -36,6 +36,13 @@ struct Learned {
     older: Vec<Vec<Observed<u32>>>,
 }
 
+/// What one source has in the open slot.
+#[derive(Debug)]
+struct OpenPart {
+    source: u64,
+    rows: Vec<(u32, KeyCounts)>,
+}
+
 /// All tenants, or all endpoints. Key 0 is the rest: what has no row of its own.
 #[derive(Debug)]
 pub(crate) struct Keys<L: Lookup> {
@@ -46,7 +53,7 @@ pub(crate) struct Keys<L: Lookup> {
     closed: Vec<Vec<KeyCounts>>,
     open: Vec<KeyCounts>,
     in_open: Vec<u32>,
-    open_parts: Vec<(u64, Vec<(u32, KeyCounts)>)>,
+    open_parts: Vec<OpenPart>,
     /// Closed slots, oldest first: what each source had in them, so that just that can be taken back.
     ring: VecDeque<Vec<SourceCounts>>,
     learned: [Learned; 2],
@@ -171,7 +178,7 @@ impl<L: Lookup> Keys<L> {
             }
             *open = open.wrapping_add(tally);
         }
-        self.open_parts.push((source, rows));
+        self.open_parts.push(OpenPart { source, rows });
     }
 
     /// Changes a closed slot, `back` slots before the newest: adds late events of a source, or puts its newer snapshot in
@@ -226,7 +233,7 @@ impl<L: Lookup> Keys<L> {
             }
         }
         let closing = std::mem::take(&mut self.open_parts);
-        let closing = closing.into_iter().map(|(source, rows)| SourceCounts::new(source, rows)).collect();
+        let closing = closing.into_iter().map(|part| SourceCounts::new(part.source, part.rows)).collect();
         self.clear_open();
         self.ring.push_back(closing);
         for learned in &mut self.learned {
@@ -262,7 +269,7 @@ impl<L: Lookup> Keys<L> {
     }
 
     /// Learns the latencies of a slot that has just become a minute old, then sets all thresholds anew.
-    pub(crate) fn learn_tails<'a>(&mut self, slot: impl Iterator<Item = (u32, &'a [(u8, u32)])>) {
+    pub(crate) fn learn_tails<'a>(&mut self, slot: impl Iterator<Item = (u32, &'a [HalfCell])>) {
         for (i, halves) in slot {
             self.tails.learn(i, halves, self.horizon.decay);
         }
@@ -390,7 +397,7 @@ impl<L: Lookup> Keys<L> {
         for part in self.ring.iter_mut().flatten() {
             *part = SourceCounts::new(part.source, part.iter().map(|(i, tally)| (to[i as usize], tally)).collect());
         }
-        for (i, _) in self.open_parts.iter_mut().flat_map(|(_, rows)| rows) {
+        for (i, _) in self.open_parts.iter_mut().flat_map(|part| &mut part.rows) {
             *i = to[*i as usize];
         }
         self.in_open.iter_mut().for_each(|i| *i = to[*i as usize]);
@@ -434,12 +441,12 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    type Counts = HashMap<u32, KeyCounts>;
+    type CountsByKey = HashMap<u32, KeyCounts>;
 
     /// Slots as they were, oldest first: what each key did, and whether the slot was tainted, by side.
     #[derive(Debug, Clone)]
     struct Slot {
-        counts: Counts,
+        counts: CountsByKey,
         tainted: [bool; 2],
     }
 

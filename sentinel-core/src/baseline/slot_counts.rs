@@ -1,7 +1,7 @@
 //! What one source counted in a slot, as the judges keep it: some five bytes for a tenant.
 
 use crate::slot::weights::Counts;
-use crate::util::leb::{Reader, put};
+use crate::util::leb::{LebReader, put};
 
 /// Which of the two verdicts a count is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl SourceCounts {
 
     /// Counts in the order of the keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, KeyCounts)> + '_ {
-        let (mut reader, mut i) = (Reader(&self.bytes), 0);
+        let (mut reader, mut i) = (LebReader(&self.bytes), 0);
         std::iter::from_fn(move || {
             if reader.0.is_empty() {
                 return None;

@@ -12,8 +12,8 @@ use crate::slot::histogram::HALVES;
 use crate::util::error::DecodeError;
 use crate::util::wire::{Reader, Writer, invalid};
 
-const MAGIC: [u8; 4] = *b"SNTN";
-const VERSION: u8 = 1;
+const BASELINE_MAGIC: [u8; 4] = *b"SNTN";
+const BASELINE_VERSION: u8 = 1;
 /// Tenants in it, at most.
 const MAX_TENANTS: usize = 16_384;
 
@@ -78,7 +78,7 @@ impl Baseline {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(MAGIC, VERSION, 256 + 64 * self.tenants.keys.len());
+        let mut out = Writer::new(BASELINE_MAGIC, BASELINE_VERSION, 256 + 64 * self.tenants.keys.len());
         out.number(self.slot_ms);
         out.signed(self.until_ms);
         out.signed(self.latencies_until_ms);
@@ -101,7 +101,7 @@ impl Baseline {
     /// assert!(matches!(Baseline::decode(b"SNTB"), Err(DecodeError::Magic { .. })));
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, MAGIC, VERSION)?;
+        let mut input = Reader::open(bytes, BASELINE_MAGIC, BASELINE_VERSION)?;
         let slot_ms = input.count("slot_ms")?;
         let (until_ms, latencies_until_ms) = (input.signed()?, input.signed()?);
         let mut side = || {

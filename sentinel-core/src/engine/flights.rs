@@ -38,7 +38,7 @@ pub(crate) struct Begun {
     pub(crate) started: Stamp,
     /// The process it began in, and its place among the flights there.
     pub(crate) source: u64,
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<FlightPlace>,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ const SPARE: usize = 64;
 
 /// Where a request in flight is noted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct FlightPlace {
     slab: u32,
     at: u32,
 }
@@ -106,7 +106,7 @@ impl Flights {
             let mut open = self.slab(slab);
             let flight = Flight { started: begun.started, tenant: begun.tenant.clone() };
             if let Some(at) = open.take(self.most, flight) {
-                begun.place = Some(Place { slab, at: at as u32 });
+                begun.place = Some(FlightPlace { slab, at: at as u32 });
                 return match open.spare.pop() {
                     Some(mut spare) => {
                         *spare = begun;
@@ -130,13 +130,13 @@ impl Flights {
         (0..SLABS as u32).map(|slab| self.slab(slab).weight()).sum()
     }
 
-    pub(crate) fn name(&self, place: Place, tenant: &[u8]) {
+    pub(crate) fn name(&self, place: FlightPlace, tenant: &[u8]) {
         if let Some(flight) = &mut self.slab(place.slab).flights[place.at as usize] {
             flight.tenant = Id::from_slice(tenant);
         }
     }
 
-    pub(crate) fn end(&self, place: Place, begun: Box<Begun>) {
+    pub(crate) fn end(&self, place: FlightPlace, begun: Box<Begun>) {
         let mut slab = self.slab(place.slab);
         slab.flights[place.at as usize] = None;
         slab.free.push(place.at as usize);

@@ -39,7 +39,7 @@ impl Engine {
         // Some of each, so that a table of one request, and what it lets go of, is done with by the next one.
         // One stripe's requests seal for all, so the more stripes there are the more each of them does.
         let steps = STEPS * (self.stripes.len() / 2).clamp(1, 4);
-        closed.leaving.advance(steps * 8, &mut closed.ids);
+        closed.releasing.advance(steps * 8, &mut closed.ids);
         if closed.sealing.is_none() {
             let mask = self.stripes.len() - 1;
             let waiting = |i: usize| self.stripes[i].try_lock()?.take_filled();
@@ -58,7 +58,7 @@ impl Engine {
         }
         let busy = match &closed.sealing {
             Some(sealing) => sealing.stripe,
-            None if !closed.leaving.is_empty() => home,
+            None if !closed.releasing.is_empty() => home,
             None => IDLE,
         };
         // All processors read it for each request: written only when it changes.

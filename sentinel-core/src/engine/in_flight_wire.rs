@@ -6,8 +6,8 @@ use crate::util::error::DecodeError;
 use crate::util::wire::{Reader, Writer};
 use std::collections::HashMap;
 
-const MAGIC: [u8; 4] = *b"SNTL";
-const VERSION: u8 = 1;
+const LIVE_MAGIC: [u8; 4] = *b"SNTL";
+const LIVE_VERSION: u8 = 1;
 /// Tenants of other processes that are kept, at most.
 pub(crate) const MAX_LIVE: usize = 16_384;
 
@@ -70,7 +70,7 @@ impl Live {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(MAGIC, VERSION, 32 + 32 * self.in_flight.len());
+        let mut out = Writer::new(LIVE_MAGIC, LIVE_VERSION, 32 + 32 * self.in_flight.len());
         out.0.extend_from_slice(&self.source.to_le_bytes());
         out.signed(self.as_of_ms);
         out.number(self.in_flight.len() as u64);
@@ -92,7 +92,7 @@ impl Live {
     /// assert!(matches!(Live::decode(b""), Err(DecodeError::Truncated { at: 0 })));
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, MAGIC, VERSION)?;
+        let mut input = Reader::open(bytes, LIVE_MAGIC, LIVE_VERSION)?;
         let source = u64::from_le_bytes(input.array()?);
         let as_of_ms = input.signed()?;
         let len = input.items("in flight", 4)?;

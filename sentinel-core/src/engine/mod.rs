@@ -15,27 +15,28 @@ use crate::baseline::slot_counts::Side;
 use crate::baseline::wire::Baseline;
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
-use crate::block::release_queue::Leaving;
+use crate::block::release_queue::ReleaseQueue;
 use crate::block::seal::Sealing;
 use crate::config::Config;
 use crate::engine::flights::Flights;
 use crate::engine::in_flight_wire::Live;
 use crate::event::Event;
-use crate::event::endpoint::{EndpointId, Registry};
+use crate::event::endpoint::{Registry, ResolvedEndpoint};
 use crate::event::tenant;
+use crate::slot::sample::HashedId;
 use crate::slot::stats::{Memory, Stats};
-use crate::slot::stripe::{Shared, Stripe, Subject, hash, meaning};
+use crate::slot::stripe::{Attribution, Shared, Stripe, hash, meaning};
 use crate::slot::table::SlowLine;
 use crate::slot::thread_stripe;
 use crate::util::budget::Budget;
 use crate::util::clock::{Clock, Stamp};
 use crate::util::grid::Grid;
-use crate::util::lock::{Guard, Lock};
+use crate::util::lock::{Lock, LockGuard};
 use crate::util::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::verdict::Verdict;
 use crate::verdict::fleet::{Fleet, Setup};
 use crate::window::Window;
-use crate::window::tenant_detail::Shelf;
+use crate::window::tenant_detail::TenantDetailCache;
 use ahash::RandomState;
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
@@ -69,15 +70,15 @@ pub(crate) struct Closed {
     pub(crate) window: Window,
     /// The open slot, as far as it has been looked at.
     pub(crate) open: Option<Packed>,
-    /// Sealed, but in no window yet, and not sorted: (slot, rows).
-    parts: VecDeque<(i64, Packed)>,
-    pub(crate) shelf: Shelf,
+    /// Sealed, but in no window yet.
+    parts: VecDeque<SealedPart>,
+    pub(crate) details: TenantDetailCache,
     sealing: Option<Sealing>,
-    leaving: Leaving,
+    releasing: ReleaseQueue,
     /// Begins with the first event.
     pub(crate) fleet: Option<Fleet>,
     /// What another process knew, until the judges begin.
-    heritage: Option<Baseline>,
+    inherited: Option<Baseline>,
     /// Requests in flight in other processes.
     pub(crate) live: Vec<Live>,
     pub(crate) slow_line: SlowLine,
@@ -86,18 +87,25 @@ pub(crate) struct Closed {
     pub(crate) slot: i64,
 }
 
+/// A part of a slot: what one stripe counted, its rows not sorted yet.
+#[derive(Debug)]
+struct SealedPart {
+    slot: i64,
+    block: Packed,
+}
+
 /// The budget in sixteenths. What is left of it, and whatever a share does not use, serves what is short-lived.
 const SHARES: usize = 16;
 /// Of the tables (`config` fits their number to it).
-pub(crate) const TABLES: usize = 3;
+pub(crate) const TABLE_SHARE: usize = 3;
 /// Of the blocks, the dictionary of their ids, and the views.
-const WINDOW: usize = 9;
+const WINDOW_SHARE: usize = 9;
 /// Of the requests in flight.
-const FLIGHTS: usize = 1;
+const FLIGHT_SHARE: usize = 1;
 /// What a tick takes for a moment, whatever the budget: a slot's rows twice, a report.
-const SLACK: usize = 448 << 10;
+const TICK_BYTES: usize = 448 << 10;
 /// Of the judges.
-const JUDGES: usize = 2;
+const JUDGE_SHARE: usize = 2;
 const IDLE: usize = usize::MAX;
 
 impl Engine {
@@ -113,7 +121,7 @@ impl Engine {
         let share = |share: usize| config.budget / SHARES * share;
         let setup = Setup {
             grid: config.grid,
-            budget: share(JUDGES),
+            budget: share(JUDGE_SHARE),
             errors: config.errors.to_string(),
             slow_after: config.slow_after,
             hasher: hasher.clone(),
@@ -124,20 +132,20 @@ impl Engine {
         let closed = Closed {
             setup,
             ids: Dictionary::new(hasher.clone()),
-            window: Window::new(config.grid, source, share(WINDOW) - SLACK),
+            window: Window::new(config.grid, source, share(WINDOW_SHARE) - TICK_BYTES),
             open: None,
             parts: VecDeque::new(),
-            shelf: Shelf::default(),
+            details: TenantDetailCache::default(),
             sealing: None,
-            leaving: Leaving::default(),
+            releasing: ReleaseQueue::default(),
             fleet: None,
-            heritage: None,
+            inherited: None,
             live: Vec::new(),
             slow_line,
             now_ms: i64::MIN,
             slot: i64::MIN,
         };
-        let budget = Budget::new(share(TABLES));
+        let budget = Budget::new(share(TABLE_SHARE));
         let shared = Arc::new(Shared {
             grid: config.grid,
             statuses: meaning(config.errors),
@@ -160,7 +168,7 @@ impl Engine {
             shared,
             busy: CachePadded::new(AtomicUsize::new(IDLE)),
             closed: Mutex::new(closed),
-            flights: Flights::new(share(FLIGHTS)),
+            flights: Flights::new(share(FLIGHT_SHARE)),
             adapter_failures: AtomicUsize::new(0),
             budget: config.budget,
         }
@@ -181,32 +189,32 @@ impl Engine {
         if event.tenant.len() > tenant::MAX_ID {
             return self.record_long(event);
         }
-        let subject = Subject { tenant: event.tenant, hash: self.hash(event.tenant), truncated: false, endpoint: None };
-        self.count(event, &subject);
+        let attribution = Attribution { tenant: self.hashed(event.tenant), truncated: false, endpoint: None };
+        self.count(event, &attribution);
     }
 
     #[cold]
     fn record_long(&self, event: &Event<'_>) {
         let (tenant, truncated) = tenant::bounded(event.tenant);
-        let subject = Subject { tenant: &tenant, hash: self.hash(&tenant), truncated, endpoint: None };
-        self.count(event, &subject);
+        let attribution = Attribution { tenant: self.hashed(&tenant), truncated, endpoint: None };
+        self.count(event, &attribution);
     }
 
-    /// The hash that tables and dictionary know an id by.
+    /// An id with the hash by which tables and dictionary find it.
     #[inline]
-    pub(crate) fn hash(&self, id: &[u8]) -> u64 {
-        hash(&self.shared.hasher, id)
+    pub(crate) fn hashed<'a>(&self, id: &'a [u8]) -> HashedId<'a> {
+        HashedId { id, hash: hash(&self.shared.hasher, id) }
     }
 
-    /// The number of an endpoint, and whether it has to share `other`.
-    pub(crate) fn endpoint(&self, endpoint: &str) -> (EndpointId, bool) {
-        self.stripe().1.endpoint(endpoint)
+    /// The endpoint of a template.
+    pub(crate) fn resolve(&self, template: &str) -> ResolvedEndpoint {
+        self.stripe().1.resolve(template)
     }
 
     #[inline]
-    pub(crate) fn count(&self, event: &Event<'_>, subject: &Subject<'_>) {
+    pub(crate) fn count(&self, event: &Event<'_>, attribution: &Attribution<'_>) {
         let (home, mut stripe) = self.stripe();
-        let waiting = stripe.record(event, subject, || self.clock.now_ms());
+        let waiting = stripe.record(event, attribution, || self.clock.now_ms());
         drop(stripe);
         let busy = self.busy.load(Ordering::Relaxed);
         // While another stripe's requests are at it, this one's would only get into their way; unless they have stopped coming.
@@ -217,14 +225,14 @@ impl Engine {
 
     /// The stripe of this thread, or any that is free.
     #[inline]
-    fn stripe(&self) -> (usize, Guard<'_, Stripe>) {
+    fn stripe(&self) -> (usize, LockGuard<'_, Stripe>) {
         let home = thread_stripe::of_thread(self.stripes.len());
         let stripe = self.stripes[home].try_lock().unwrap_or_else(|| self.another_stripe(home));
         (home, stripe)
     }
 
     #[cold]
-    fn another_stripe(&self, home: usize) -> Guard<'_, Stripe> {
+    fn another_stripe(&self, home: usize) -> LockGuard<'_, Stripe> {
         let mask = self.stripes.len() - 1;
         let free = (1..self.stripes.len()).find_map(|i| self.stripes[(home + i) & mask].try_lock());
         free.unwrap_or_else(|| self.stripes[home].lock())
