@@ -1,12 +1,12 @@
 //! Counts and baselines of all tenants, or of all endpoints; see the folder's page for how slots move through them.
 
+use super::Past;
 use super::horizon::Horizon;
 use super::latency_tails::{LatencyTail, LatencyTails, dot, sum_in_lanes};
 use super::lookup::Lookup;
 use super::side::{BySide, Side};
 use super::slot_counts::{KeyCounts, Observed, SourceCounts};
-use super::Past;
-use crate::slot::histogram::HALVES;
+use crate::slot::histogram::{HALVES, HalfCell};
 use std::borrow::Borrow;
 use std::collections::VecDeque;
 
@@ -18,6 +18,13 @@ pub(super) struct SideBaseline {
     pub(super) old: Vec<Observed<f64>>,
     /// By window, then by key: sums over the untainted slots of the ring that are older than the window.
     pub(super) older: Vec<Vec<Observed<u32>>>,
+}
+
+/// Counts of one source in the open slot, by key.
+#[derive(Debug)]
+pub(super) struct OpenPart {
+    pub(super) source: u64,
+    pub(super) rows: Vec<(u32, KeyCounts)>,
 }
 
 /// Counts of all tenants, or of all endpoints. Each key has an index `i`; index 0 is the rest, every key that has no row of its
@@ -35,7 +42,7 @@ pub(crate) struct Keys<L: Lookup> {
     /// Keys with a count in the open slot.
     pub(super) in_open: Vec<u32>,
     /// Counts of the open slot by source, as they will enter the ring.
-    pub(super) open_parts: Vec<(u64, Vec<(u32, KeyCounts)>)>,
+    pub(super) open_parts: Vec<OpenPart>,
     /// Closed slots, oldest first, each with the counts of its sources: a newer snapshot takes back just those of its source.
     pub(super) ring: VecDeque<Vec<SourceCounts>>,
     pub(super) learned: BySide<SideBaseline>,
@@ -168,7 +175,7 @@ impl<L: Lookup> Keys<L> {
             }
             *open = open.wrapping_add(tally);
         }
-        self.open_parts.push((source, rows));
+        self.open_parts.push(OpenPart { source, rows });
     }
 
     /// Amends a closed slot, `back` slots before the newest closed one, with `rows` of one source. `tainted` tells whether that slot is
@@ -223,7 +230,7 @@ impl<L: Lookup> Keys<L> {
             }
         }
         let closing = std::mem::take(&mut self.open_parts);
-        let closing = closing.into_iter().map(|(source, rows)| SourceCounts::new(source, rows)).collect();
+        let closing = closing.into_iter().map(|part| SourceCounts::new(part.source, part.rows)).collect();
         self.clear_open();
         self.ring.push_back(closing);
         for learned in self.learned.iter_mut() {
@@ -259,7 +266,7 @@ impl<L: Lookup> Keys<L> {
     }
 
     /// Learns the latencies of a slot, given by key, then sets all thresholds anew.
-    pub(crate) fn learn_tails<'a>(&mut self, slot: impl Iterator<Item = (u32, &'a [(u8, u32)])>) {
+    pub(crate) fn learn_tails<'a>(&mut self, slot: impl Iterator<Item = (u32, &'a [HalfCell])>) {
         for (i, halves) in slot {
             self.tails.learn(i, halves, self.horizon.decay);
         }
@@ -377,12 +384,12 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    type Counts = HashMap<u32, KeyCounts>;
+    type CountsByKey = HashMap<u32, KeyCounts>;
 
     /// A slot: counts by key, and whether it was tainted.
     #[derive(Debug, Clone)]
     struct Slot {
-        counts: Counts,
+        counts: CountsByKey,
         tainted: BySide<bool>,
     }
 

@@ -26,7 +26,7 @@
 //! **Why step by step?** `count * decay * decay` and `count * decay.powi(2)` round differently. Shares that lie on 5 % exactly must
 //! round as in the reference of the rules, which decays every histogram at every close.
 
-use crate::slot::histogram::{HALVES, LatencyCell, half_of};
+use crate::slot::histogram::{HALVES, HalfCell, LatencyCell, half_of};
 
 /// Expected share of requests above a tail threshold: the normal rate of the latency judge.
 pub(crate) const TAIL_SHARE: f64 = 0.05;
@@ -105,13 +105,13 @@ impl LatencyTails {
     }
 
     /// Adds latencies of a slot, given in half octaves, to a key and to the fleet.
-    pub(crate) fn learn(&mut self, i: u32, halves: &[(u8, u32)], decay: f64) {
+    pub(crate) fn learn(&mut self, i: u32, halves: &[HalfCell], decay: f64) {
         let tail = &mut self.keys[i as usize];
         for count in &mut tail.counts {
             *count = decayed(*count, decay, self.closes - tail.decayed_at);
         }
         tail.decayed_at = self.closes;
-        for &(half, count) in halves {
+        for &HalfCell { half, count } in halves {
             let bit = 1 << half;
             let at = (tail.halves & (bit - 1)).count_ones() as usize;
             if tail.halves & bit == 0 {
@@ -188,13 +188,13 @@ fn decayed(count: f64, decay: f64, steps: u64) -> f64 {
 }
 
 /// Sums sorted latency cells by half octave into `out`.
-pub(crate) fn halves_of(cells: impl Iterator<Item = LatencyCell>, out: &mut Vec<(u8, u32)>) {
+pub(crate) fn halves_of(cells: impl Iterator<Item = LatencyCell>, out: &mut Vec<HalfCell>) {
     out.clear();
     for cell in cells {
         let half = half_of(cell.bucket);
         match out.last_mut() {
-            Some(last) if last.0 == half => last.1 = last.1.saturating_add(cell.count),
-            _ => out.push((half, cell.count)),
+            Some(last) if last.half == half => last.count = last.count.saturating_add(cell.count),
+            _ => out.push(HalfCell { half, count: cell.count }),
         }
     }
 }

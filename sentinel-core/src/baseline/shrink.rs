@@ -51,7 +51,7 @@ impl<L: Lookup> Keys<L> {
         for part in self.ring.iter_mut().flatten() {
             *part = SourceCounts::new(part.source, part.iter().map(|(i, tally)| (to[i as usize], tally)).collect());
         }
-        for (i, _) in self.open_parts.iter_mut().flat_map(|(_, rows)| rows) {
+        for (i, _) in self.open_parts.iter_mut().flat_map(|part| &mut part.rows) {
             *i = to[*i as usize];
         }
         self.in_open.iter_mut().for_each(|i| *i = to[*i as usize]);

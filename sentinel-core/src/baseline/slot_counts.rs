@@ -2,7 +2,7 @@
 
 use super::side::Side;
 use crate::slot::weights::Counts;
-use crate::util::leb::{Reader, put};
+use crate::util::leb::{LebReader, put};
 
 /// Counts of a key in one slot or several. A request is slow here when it exceeds the key's own tail threshold, not the fleet's slow
 /// line. Differences may wrap below zero; adding all of them up gives the right sum again.
@@ -101,7 +101,7 @@ impl SourceCounts {
 
     /// Counts by key, in rising order of the keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, KeyCounts)> + '_ {
-        let (mut reader, mut i) = (Reader(&self.bytes), 0);
+        let (mut reader, mut i) = (LebReader(&self.bytes), 0);
         std::iter::from_fn(move || {
             if reader.0.is_empty() {
                 return None;

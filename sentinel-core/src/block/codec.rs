@@ -5,19 +5,19 @@
 //! that this library could have made.
 
 use crate::block::Block;
-use crate::block::rows::Sums;
-use crate::block::summary::{EndpointRow, Head, MAX_ENDPOINTS};
+use crate::block::rows::RowSums;
+use crate::block::summary::{BlockSummary, EndpointRow, MAX_ENDPOINTS};
 use crate::event::endpoint::MAX_TEMPLATE;
 use crate::event::tenant::{MAX_ID, TenantId};
 use crate::slot::entry::EndpointCell;
-use crate::slot::histogram::{BUCKETS, HALVES, LatencyCell};
-use crate::slot::table::WITNESSES;
+use crate::slot::histogram::{BUCKETS, HALVES, HalfCell, LatencyCell};
+use crate::slot::table::MAX_WITNESSES;
 use crate::slot::weights::{Counts, Weight};
 use crate::util::error::DecodeError;
 use crate::util::wire::{MAX_COUNT, Reader, Writer, invalid};
 
-const MAGIC: [u8; 4] = *b"SNTB";
-const VERSION: u8 = 1;
+const BLOCK_MAGIC: [u8; 4] = *b"SNTB";
+const BLOCK_VERSION: u8 = 1;
 
 impl Block {
     /// The bytes that another process decodes.
@@ -32,26 +32,26 @@ impl Block {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let head = &self.head;
-        let mut out = Writer::new(MAGIC, VERSION, 64 + 48 * self.rows.len());
-        out.0.extend_from_slice(&head.source.to_le_bytes());
-        out.signed(head.from_ms);
-        out.number(head.to_ms.abs_diff(head.from_ms));
-        out.number(u64::from(head.slow_above));
-        out.number(head.aborted);
-        out.number(head.latency_sum_us);
-        out.number(u64::from(head.latency_max_us));
-        out.numbers(head.tail.to_array());
-        out.numbers(head.offset.to_array());
-        out.cells(&head.latency);
-        out.number(head.endpoints.len() as u64);
-        for row in &head.endpoints {
+        let summary = &self.summary;
+        let mut out = Writer::new(BLOCK_MAGIC, BLOCK_VERSION, 64 + 48 * self.rows.len());
+        out.0.extend_from_slice(&summary.source.to_le_bytes());
+        out.signed(summary.from_ms);
+        out.number(summary.to_ms.abs_diff(summary.from_ms));
+        out.number(u64::from(summary.slow_above));
+        out.number(summary.aborted);
+        out.number(summary.latency_sum_us);
+        out.number(u64::from(summary.latency_max_us));
+        out.numbers(summary.tail.to_array());
+        out.numbers(summary.offset.to_array());
+        out.cells(&summary.latency);
+        out.number(summary.endpoints.len() as u64);
+        for row in &summary.endpoints {
             out.bytes(row.name.as_bytes());
             out.numbers(row.counts.to_array());
             out.number(row.halves.len() as u64);
-            for &(half, count) in &row.halves {
-                out.0.push(half);
-                out.number(u64::from(count));
+            for cell in &row.halves {
+                out.0.push(cell.half);
+                out.number(u64::from(cell.count));
             }
             for prints in [&row.failing, &row.lagging] {
                 out.0.push(prints.len() as u8);
@@ -94,7 +94,7 @@ impl Block {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, MAGIC, VERSION)?;
+        let mut input = Reader::open(bytes, BLOCK_MAGIC, BLOCK_VERSION)?;
         let block = input.block()?;
         input.end()?;
         Ok(block)
@@ -153,21 +153,25 @@ impl Reader<'_> {
         let from_ms = self.signed()?;
         let length = self.count("length_ms")?;
         let to_ms = from_ms.checked_add_unsigned(length).ok_or(invalid("to_ms", length, "a time in Unix ms"))?;
-        let mut block = Block::new(Head::empty(source, from_ms, to_ms));
-        block.head.slow_above = self.at_most("slow_above", BUCKETS as u64, "0 to 464")? as u16;
-        block.head.aborted = self.count("aborted")?;
-        block.head.latency_sum_us = self.number()?;
-        block.head.latency_max_us = self.small("latency_max_us")?;
-        block.head.tail = self.counts("tail")?;
-        block.head.offset = self.bounds("offset")?;
+        let mut block = Block::new(BlockSummary::empty(source, from_ms, to_ms));
+        block.summary.slow_above = self.at_most("slow_above", BUCKETS as u64, "0 to 464")? as u16;
+        block.summary.aborted = self.count("aborted")?;
+        block.summary.latency_sum_us = self.number()?;
+        block.summary.latency_max_us = self.small("latency_max_us")?;
+        block.summary.tail = self.counts("tail")?;
+        block.summary.offset = self.bounds("offset")?;
         let mut latency = Vec::new();
         self.cells("latency", MAX_COUNT, &mut latency)?;
-        block.head.latency = latency;
+        block.summary.latency = latency;
         self.endpoint_rows(&mut block)?;
         self.rows(&mut block)?;
-        let known: u64 = block.head.latency.iter().map(|cell| u64::from(cell.count)).sum();
-        if known > block.head.totals.requests || block.head.aborted > block.head.totals.requests {
-            return Err(invalid("requests", block.head.totals.requests, "at least the latencies and the aborted ones"));
+        let known: u64 = block.summary.latency.iter().map(|cell| u64::from(cell.count)).sum();
+        if known > block.summary.totals.requests || block.summary.aborted > block.summary.totals.requests {
+            return Err(invalid(
+                "requests",
+                block.summary.totals.requests,
+                "at least the latencies and the aborted ones",
+            ));
         }
         Ok(block)
     }
@@ -183,41 +187,41 @@ impl Reader<'_> {
                 return Err(invalid("endpoint", 0, "not empty"));
             }
             let name = std::str::from_utf8(name).map_err(|e| invalid("endpoint", e.valid_up_to() as u64, "UTF-8"))?;
-            if block.head.endpoints.last().is_some_and(|last| &*last.name >= name) {
-                return Err(invalid("endpoint", block.head.endpoints.len() as u64, "names in rising order"));
+            if block.summary.endpoints.last().is_some_and(|last| &*last.name >= name) {
+                return Err(invalid("endpoint", block.summary.endpoints.len() as u64, "names in rising order"));
             }
             let counts = self.counts("endpoint counts")?;
             let halves = self.halves(counts.requests)?;
             let (failing, lagging) = (self.witnesses()?, self.witnesses()?);
-            block.head.endpoints.push(EndpointRow { name: name.into(), counts, halves, failing, lagging });
+            block.summary.endpoints.push(EndpointRow { name: name.into(), counts, halves, failing, lagging });
         }
         Ok(())
     }
 
-    fn halves(&mut self, requests: u64) -> Result<Vec<(u8, u32)>, DecodeError> {
+    fn halves(&mut self, requests: u64) -> Result<Vec<HalfCell>, DecodeError> {
         let len = self.items("halves", 2)?;
-        let (mut out, mut total) = (Vec::with_capacity(len.min(HALVES)), 0);
+        let (mut out, mut total) = (Vec::<HalfCell>::with_capacity(len.min(HALVES)), 0);
         for _ in 0..len {
             let [half] = self.array()?;
             let count = self.small("halves")?;
             total += u64::from(count);
-            if usize::from(half) >= HALVES || out.last().is_some_and(|&(last, _)| last >= half) {
+            if usize::from(half) >= HALVES || out.last().is_some_and(|last| last.half >= half) {
                 return Err(invalid("halves", u64::from(half), "rising halves below 64"));
             }
             if count == 0 || total > requests {
                 return Err(invalid("halves", total, "counts above 0 and at most the requests"));
             }
-            out.push((half, count));
+            out.push(HalfCell { half, count });
         }
         Ok(out)
     }
 
     fn witnesses(&mut self) -> Result<Vec<u64>, DecodeError> {
         let [len] = self.array()?;
-        if usize::from(len) > WITNESSES {
+        if usize::from(len) > MAX_WITNESSES {
             return Err(invalid("witnesses", u64::from(len), "0 to 3"));
         }
-        let mut out = Vec::with_capacity(WITNESSES);
+        let mut out = Vec::with_capacity(MAX_WITNESSES);
         for _ in 0..len {
             let print = u64::from_le_bytes(self.array()?);
             if out.last().is_some_and(|&last| last >= print) {
@@ -230,7 +234,7 @@ impl Reader<'_> {
 
     fn rows(&mut self, block: &mut Block) -> Result<(), DecodeError> {
         let len = self.items("tenants", 12)?;
-        block.head.totals = block.head.tail;
+        block.summary.totals = block.summary.tail;
         let (mut latency, mut endpoints) = (Vec::new(), Vec::new());
         for _ in 0..len {
             let id = self.text("tenant", MAX_ID)?;
@@ -242,7 +246,7 @@ impl Reader<'_> {
                 return Err(invalid("tenant counts", 0, "at least one request"));
             }
             for weight in Weight::ALL {
-                let (total, count) = (&mut block.head.totals[weight], counts[weight]);
+                let (total, count) = (&mut block.summary.totals[weight], counts[weight]);
                 *total = total.checked_add(count).filter(|total| *total <= MAX_COUNT).ok_or(invalid(
                     "totals",
                     count,
@@ -255,14 +259,14 @@ impl Reader<'_> {
             self.cells("tenant latency", counts.requests, &mut latency)?;
             let packed = self.number()?;
             let (cells, coarse, endpoints_cut) = ((packed >> 2) as usize, packed & 2 != 0, packed & 1 != 0);
-            if cells > block.head.endpoints.len() {
+            if cells > block.summary.endpoints.len() {
                 return Err(invalid("tenant endpoints", cells as u64, "at most the block's endpoints"));
             }
             endpoints.clear();
             for _ in 0..cells {
-                endpoints.push(self.endpoint_cell(block.head.endpoints.len(), endpoints.last(), counts)?);
+                endpoints.push(self.endpoint_cell(block.summary.endpoints.len(), endpoints.last(), counts)?);
             }
-            let sums = Sums { counts, bound, latency_sum_us, latency_max_us, endpoints_cut, coarse };
+            let sums = RowSums { counts, bound, latency_sum_us, latency_max_us, endpoints_cut, coarse };
             block.push(TenantId::new(id), sums, &latency, &endpoints);
         }
         Ok(())

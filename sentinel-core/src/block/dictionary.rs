@@ -28,7 +28,7 @@ pub(crate) struct Dictionary {
 #[derive(Debug, Default)]
 struct Shard {
     index: HashTable<u32>,
-    entries: Vec<Entry>,
+    entries: Vec<IdEntry>,
     free: Vec<u32>,
     text: Text,
     /// Bytes of text that are in use.
@@ -36,7 +36,7 @@ struct Shard {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct IdEntry {
     /// Piece of text.
     at: u32,
     /// Rows and keys that use it; 0 = free.
@@ -96,7 +96,7 @@ impl Shard {
 
     fn weight(&self) -> usize {
         self.index.capacity() * 8 / 7 * 5
-            + self.entries.capacity() * size_of::<Entry>()
+            + self.entries.capacity() * size_of::<IdEntry>()
             + self.free.capacity() * 4
             + self.text.chunks.iter().map(|chunk| chunk.len() + 16).sum::<usize>()
             + self.text.free.iter().map(|free| free.capacity() * 4).sum::<usize>()
@@ -126,7 +126,7 @@ impl Dictionary {
             entry.uses = entry.uses.saturating_add(1);
             return at * SHARDS as u32 + s as u32;
         }
-        let entry = Entry { at: shard.text.put(id), uses: 1, len: id.len() as u8 };
+        let entry = IdEntry { at: shard.text.put(id), uses: 1, len: id.len() as u8 };
         shard.live += id.len().next_multiple_of(GRAIN);
         let at = if let Some(at) = shard.free.pop() {
             shard.entries[at as usize] = entry;
@@ -182,7 +182,7 @@ impl Dictionary {
         if entry.uses > 0 {
             return;
         }
-        let Entry { at: text, len, .. } = *entry;
+        let IdEntry { at: text, len, .. } = *entry;
         let hash = hash_id(&self.hasher, shard.id(at));
         if let Ok(found) = shard.index.find_entry(hash, |&known| known == at) {
             found.remove();

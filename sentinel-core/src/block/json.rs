@@ -1,6 +1,6 @@
 //! A block as JSON, for other systems: a log pipeline, a warehouse. Processes exchange its bytes (`codec`).
 
-use crate::block::{Block, Row};
+use crate::block::{Block, BlockRow};
 use crate::event::tenant::shown;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -21,22 +21,22 @@ use serde::{Serialize, Serializer};
 /// ```
 impl Serialize for Block {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let head = &self.head;
+        let summary = &self.summary;
         let mut out = serializer.serialize_struct("Block", 10)?;
         // Beyond 2^53 JSON's readers round.
-        out.serialize_field("source", &format!("{:016x}", head.source))?;
-        out.serialize_field("from_ms", &head.from_ms)?;
-        out.serialize_field("to_ms", &head.to_ms)?;
-        out.serialize_field("requests", &head.totals.requests)?;
-        out.serialize_field("errors", &head.totals.errors)?;
-        out.serialize_field("slow", &head.totals.slow)?;
-        out.serialize_field("aborted", &head.aborted)?;
-        out.serialize_field("latency_sum_ms", &ms(head.latency_sum_us))?;
+        out.serialize_field("source", &format!("{:016x}", summary.source))?;
+        out.serialize_field("from_ms", &summary.from_ms)?;
+        out.serialize_field("to_ms", &summary.to_ms)?;
+        out.serialize_field("requests", &summary.totals.requests)?;
+        out.serialize_field("errors", &summary.totals.errors)?;
+        out.serialize_field("slow", &summary.totals.slow)?;
+        out.serialize_field("aborted", &summary.aborted)?;
+        out.serialize_field("latency_sum_ms", &ms(summary.latency_sum_us))?;
         let tenants: Vec<Tenant<'_>> = self.rows.iter().map(|row| Tenant { block: self, row }).collect();
         out.serialize_field("tenants", &tenants)?;
         out.serialize_field(
             "tail",
-            &Tail { requests: head.tail.requests, errors: head.tail.errors, slow: head.tail.slow },
+            &TailCounts { requests: summary.tail.requests, errors: summary.tail.errors, slow: summary.tail.slow },
         )?;
         out.end()
     }
@@ -48,7 +48,7 @@ fn ms(us: u64) -> f64 {
 
 /// Tenants without a row.
 #[derive(Serialize)]
-struct Tail {
+struct TailCounts {
     requests: u64,
     errors: u64,
     slow: u64,
@@ -56,7 +56,7 @@ struct Tail {
 
 struct Tenant<'a> {
     block: &'a Block,
-    row: &'a Row,
+    row: &'a BlockRow,
 }
 
 impl Serialize for Tenant<'_> {
@@ -70,7 +70,7 @@ impl Serialize for Tenant<'_> {
         out.serialize_field("latency_sum_ms", &ms(sums.latency_sum_us))?;
         out.serialize_field("latency_max_ms", &ms(u64::from(sums.latency_max_us)))?;
         let endpoints = self.block.endpoints_of(self.row).iter().map(|cell| AtEndpoint {
-            endpoint: shown(self.block.head.endpoints[usize::from(cell.endpoint)].name.as_bytes()),
+            endpoint: shown(self.block.summary.endpoints[usize::from(cell.endpoint)].name.as_bytes()),
             requests: cell.requests,
             errors: cell.errors,
         });

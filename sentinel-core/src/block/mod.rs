@@ -13,19 +13,21 @@ pub(crate) mod rows;
 pub(crate) mod seal;
 pub(crate) mod summary;
 
-use crate::block::rows::Sums;
-use crate::block::summary::Head;
+use crate::block::rows::RowSums;
+use crate::block::summary::BlockSummary;
 use crate::event::tenant::TenantId;
 use crate::slot::entry::EndpointCell;
 use crate::slot::histogram::LatencyCell;
+use std::ops::Range;
 
 /// One tenant in a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct BlockRow {
     pub(crate) id: TenantId,
-    pub(crate) sums: Sums,
-    latency: (u32, u32),
-    endpoints: (u32, u32),
+    pub(crate) sums: RowSums,
+    /// Where its cells are among those of the block.
+    latency: Range<u32>,
+    endpoints: Range<u32>,
 }
 
 /// A closed slot, or several merged: what tenants did in `[from_ms, to_ms)`.
@@ -44,17 +46,17 @@ pub(crate) struct Row {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    pub(crate) head: Head,
+    pub(crate) summary: BlockSummary,
     /// Sorted by id.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<BlockRow>,
     latency_cells: Vec<LatencyCell>,
     endpoint_cells: Vec<EndpointCell>,
 }
 
 impl Block {
     /// A block without rows.
-    pub(crate) fn new(head: Head) -> Self {
-        Self { head, rows: Vec::new(), latency_cells: Vec::new(), endpoint_cells: Vec::new() }
+    pub(crate) fn new(summary: BlockSummary) -> Self {
+        Self { summary, rows: Vec::new(), latency_cells: Vec::new(), endpoint_cells: Vec::new() }
     }
 
     /// Start of the time it covers, in Unix ms.
@@ -68,7 +70,7 @@ impl Block {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn from_ms(&self) -> i64 {
-        self.head.from_ms
+        self.summary.from_ms
     }
 
     /// End of the time it covers (exclusive), in Unix ms; see [`Block::from_ms`].
@@ -81,7 +83,7 @@ impl Block {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn to_ms(&self) -> i64 {
-        self.head.to_ms
+        self.summary.to_ms
     }
 
     /// Id of the process that counted it.
@@ -94,7 +96,7 @@ impl Block {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn source(&self) -> u64 {
-        self.head.source
+        self.summary.source
     }
 
     /// Requests in it, the tail included.
@@ -107,28 +109,28 @@ impl Block {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn requests(&self) -> u64 {
-        self.head.totals.requests
+        self.summary.totals.requests
     }
 
-    pub(crate) fn latency_of(&self, row: &Row) -> &[LatencyCell] {
-        &self.latency_cells[row.latency.0 as usize..row.latency.1 as usize]
+    pub(crate) fn latency_of(&self, row: &BlockRow) -> &[LatencyCell] {
+        &self.latency_cells[row.latency.start as usize..row.latency.end as usize]
     }
 
     /// Cells of a tenant's endpoints; `endpoint` is a place in the head's list.
-    pub(crate) fn endpoints_of(&self, row: &Row) -> &[EndpointCell] {
-        &self.endpoint_cells[row.endpoints.0 as usize..row.endpoints.1 as usize]
+    pub(crate) fn endpoints_of(&self, row: &BlockRow) -> &[EndpointCell] {
+        &self.endpoint_cells[row.endpoints.start as usize..row.endpoints.end as usize]
     }
 
     /// Appends a row; its id must be above those before it.
-    pub(crate) fn push(&mut self, id: TenantId, sums: Sums, latency: &[LatencyCell], endpoints: &[EndpointCell]) {
+    pub(crate) fn push(&mut self, id: TenantId, sums: RowSums, latency: &[LatencyCell], endpoints: &[EndpointCell]) {
         let (a, b) = (self.latency_cells.len() as u32, self.endpoint_cells.len() as u32);
         self.latency_cells.extend_from_slice(latency);
         self.endpoint_cells.extend_from_slice(endpoints);
-        self.rows.push(Row {
+        self.rows.push(BlockRow {
             id,
             sums,
-            latency: (a, a + latency.len() as u32),
-            endpoints: (b, b + endpoints.len() as u32),
+            latency: a..a + latency.len() as u32,
+            endpoints: b..b + endpoints.len() as u32,
         });
     }
 }

@@ -5,9 +5,9 @@
 //! back.
 
 use crate::block::dictionary::{Dictionary, Number};
-use crate::block::rows::{Iter, Packer, Row, Rows, Sums};
-use crate::block::summary::{Head, Recount};
-use crate::block::{Block, Row as BlockRow};
+use crate::block::rows::{PackedRow, Packer, RowIter, RowSums, Rows};
+use crate::block::summary::{BlockSummary, Recount};
+use crate::block::{Block, BlockRow};
 use crate::event::tenant::TenantId;
 use crate::slot::entry::EndpointCell;
 use crate::slot::histogram::{LatencyCell, coarsen, count_above_of};
@@ -16,7 +16,7 @@ use std::iter::Peekable;
 
 #[derive(Debug)]
 pub(crate) struct Packed {
-    pub(crate) head: Head,
+    pub(crate) summary: BlockSummary,
     pub(crate) rows: Rows,
     /// All its histograms have 8 buckets to a power of two.
     pub(crate) coarse: bool,
@@ -30,7 +30,7 @@ impl Packed {
 
     /// Requests in it, the tail included.
     pub(crate) fn requests(&self) -> u64 {
-        self.head.totals.requests
+        self.summary.totals.requests
     }
 
     /// From another process's block.
@@ -43,14 +43,14 @@ impl Packed {
             packer.push(number, &row.sums, block.latency_of(row), block.endpoints_of(row));
         }
         let coarse = block.rows.iter().all(|row| row.sums.coarse);
-        Self { head: block.head, rows: packer.finish(), coarse }
+        Self { summary: block.summary, rows: packer.finish(), coarse }
     }
 
     /// With the ids spelled out, for another process.
     pub(crate) fn to_block(&self, ids: &Dictionary) -> Block {
-        let mut rows: Vec<(&[u8], Row<'_>)> = self.rows.iter().map(|row| (ids.id(row.number), row)).collect();
+        let mut rows: Vec<(&[u8], PackedRow<'_>)> = self.rows.iter().map(|row| (ids.id(row.number), row)).collect();
         rows.sort_unstable_by_key(|(id, _)| *id);
-        let mut block = Block::new(self.head.clone());
+        let mut block = Block::new(self.summary.clone());
         let (mut latency, mut endpoints) = (Vec::new(), Vec::new());
         for (id, row) in rows {
             latency.clear();
@@ -64,27 +64,28 @@ impl Packed {
 
     /// The sum of blocks, in any order and grouping. Slow requests are recounted against `slow_above`.
     pub(crate) fn merge(blocks: &[&Self], slow_above: u16, ids: &mut Dictionary) -> Self {
-        let mut head = Head::merge(blocks.iter().map(|block| &block.head), slow_above);
-        let heads: Vec<&Head> = blocks.iter().map(|block| &block.head).collect();
-        let places = head.merge_endpoints(&heads);
-        let mut parts: Vec<Part<'_>> = blocks
+        let mut summary = BlockSummary::merge(blocks.iter().map(|block| &block.summary), slow_above);
+        let summaries: Vec<&BlockSummary> = blocks.iter().map(|block| &block.summary).collect();
+        let places = summary.merge_endpoints(&summaries);
+        let mut parts: Vec<MergeInput<'_>> = blocks
             .iter()
             .zip(places)
-            .map(|(block, places)| Part {
+            .map(|(block, places)| MergeInput {
                 rows: block.rows.iter().peekable(),
-                recount: Recount::new(&block.head, slow_above),
-                offset: block.head.offset,
+                recount: Recount::new(&block.summary, slow_above),
+                offset: block.summary.offset,
                 moved: !places.iter().enumerate().all(|(i, &place)| i == usize::from(place)),
                 places,
             })
             .collect();
         // A row that only one block has stays as it is, where nothing about it changes.
-        let plain = head.offset == Counts::default() && blocks.iter().all(|block| block.head.slow_above == slow_above);
+        let plain =
+            summary.offset == Counts::default() && blocks.iter().all(|block| block.summary.slow_above == slow_above);
         let mut packer = Packer::with_capacity(blocks.iter().map(|block| block.rows.weight()).sum());
         let (mut union, mut listed_slow) = (Union::default(), 0_u64);
         while let Some(number) = parts.iter_mut().filter_map(|part| part.rows.peek().map(|row| row.number)).min() {
             ids.retain(number);
-            let is_same = |part: &mut Part<'_>| part.rows.peek().is_some_and(|row| row.number == number);
+            let is_same = |part: &mut MergeInput<'_>| part.rows.peek().is_some_and(|row| row.number == number);
             if plain {
                 let mut same = parts.iter_mut().filter_map(|part| is_same(part).then_some(part));
                 if let (Some(only), None) = (same.next(), same.next())
@@ -96,7 +97,7 @@ impl Packed {
                     continue;
                 }
             }
-            union.begin(head.offset);
+            union.begin(summary.offset);
             for part in &mut parts {
                 if let Some(row) = part.rows.next_if(|row| row.number == number) {
                     union.add(&row, part, slow_above);
@@ -105,8 +106,8 @@ impl Packed {
             listed_slow = listed_slow.saturating_add(union.sums.counts.slow);
             union.pack(number, &mut packer);
         }
-        head.settle(listed_slow);
-        Self { head, rows: packer.finish(), coarse: blocks.iter().all(|block| block.coarse) }
+        summary.settle(listed_slow);
+        Self { summary, rows: packer.finish(), coarse: blocks.iter().all(|block| block.coarse) }
     }
 
     /// At most `places` tenants for each weight, by the table's own rule: offsets rise, and who lies within all of them
@@ -116,18 +117,18 @@ impl Packed {
             return None;
         }
         let upper: Vec<Counts<u64>> = self.rows.iter().map(|row| row.sums.upper()).collect();
-        let offset = raised(&upper, self.head.offset, places);
-        let mut head = Head { offset, ..self.head.clone() };
+        let offset = raised(&upper, self.summary.offset, places);
+        let mut summary = BlockSummary { offset, ..self.summary.clone() };
         let mut packer = Packer::default();
         for (row, upper) in self.rows.iter().zip(&upper) {
             if upper.any_above(offset) {
                 ids.retain(row.number);
                 packer.copy_row(&row);
             } else {
-                head.tail = head.tail.saturating_add(row.sums.counts);
+                summary.tail = summary.tail.saturating_add(row.sums.counts);
             }
         }
-        Some(Self { head, rows: packer.finish(), coarse: self.coarse })
+        Some(Self { summary, rows: packer.finish(), coarse: self.coarse })
     }
 
     /// The `tenants` who matter most, for another process: a third of the places each for those with most errors, slow requests and
@@ -137,7 +138,7 @@ impl Packed {
         if self.rows.len() <= tenants {
             return None;
         }
-        let rows: Vec<Row<'_>> = self.rows.iter().collect();
+        let rows: Vec<PackedRow<'_>> = self.rows.iter().collect();
         let upper: Vec<Counts<u64>> = rows.iter().map(|row| row.sums.upper()).collect();
         let mut keeps = vec![false; rows.len()];
         let mut kept = 0;
@@ -156,18 +157,18 @@ impl Packed {
                 kept += usize::from(!std::mem::replace(&mut keeps[i], true));
             }
         }
-        let mut head = self.head.clone();
+        let mut summary = self.summary.clone();
         let mut packer = Packer::default();
         for ((row, upper), keeps) in rows.iter().zip(&upper).zip(keeps) {
             if keeps {
                 ids.retain(row.number);
                 packer.copy_row(row);
             } else {
-                head.tail = head.tail.saturating_add(row.sums.counts);
-                head.offset = head.offset.zip(*upper, u64::max);
+                summary.tail = summary.tail.saturating_add(row.sums.counts);
+                summary.offset = summary.offset.zip(*upper, u64::max);
             }
         }
-        Some(Self { head, rows: packer.finish(), coarse: self.coarse })
+        Some(Self { summary, rows: packer.finish(), coarse: self.coarse })
     }
 
     /// With histograms of 8 buckets to a power of two; `None` when they are that already.
@@ -184,9 +185,9 @@ impl Packed {
             endpoints.clear();
             endpoints.extend(row.endpoints());
             ids.retain(row.number);
-            packer.push(row.number, &Sums { coarse: true, ..row.sums }, &latency, &endpoints);
+            packer.push(row.number, &RowSums { coarse: true, ..row.sums }, &latency, &endpoints);
         }
-        Some(Self { head: self.head.clone(), rows: packer.finish(), coarse: true })
+        Some(Self { summary: self.summary.clone(), rows: packer.finish(), coarse: true })
     }
 
     /// Lets go of it.
@@ -196,13 +197,13 @@ impl Packed {
 
     /// Bytes of memory.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + self.head.weight() + self.rows.weight()
+        size_of::<Self>() + self.summary.weight() + self.rows.weight()
     }
 }
 
 /// One of the blocks that are merged.
-struct Part<'a> {
-    rows: Peekable<Iter<'a>>,
+struct MergeInput<'a> {
+    rows: Peekable<RowIter<'a>>,
     recount: Recount,
     offset: Counts<u64>,
     /// Where its endpoints are now, and whether that is elsewhere.
@@ -213,7 +214,7 @@ struct Part<'a> {
 /// A tenant's rows of several blocks, added up.
 #[derive(Debug, Default)]
 struct Union {
-    sums: Sums,
+    sums: RowSums,
     latency: Vec<LatencyCell>,
     /// What `latency` becomes next.
     joined: Vec<LatencyCell>,
@@ -223,12 +224,12 @@ struct Union {
 impl Union {
     /// Of a tenant that may have had `offset` in all blocks.
     fn begin(&mut self, offset: Counts<u64>) {
-        self.sums = Sums { bound: offset, ..Sums::default() };
+        self.sums = RowSums { bound: offset, ..RowSums::default() };
         self.latency.clear();
         self.endpoints.clear();
     }
 
-    fn add(&mut self, row: &Row<'_>, part: &Part<'_>, line: u16) {
+    fn add(&mut self, row: &PackedRow<'_>, part: &MergeInput<'_>, line: u16) {
         let (sums, own) = (&mut self.sums, &row.sums);
         let counts = part.recount.counts(own.counts, || count_above_of(row.latency(), line));
         sums.counts = sums.counts.saturating_add(counts);

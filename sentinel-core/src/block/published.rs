@@ -49,6 +49,6 @@ impl Published {
 
     /// Has it changed since it was last seen?
     pub(crate) fn is_new(&mut self, block: &Packed) -> bool {
-        self.requests.insert(block.head.from_ms, block.requests()) != Some(block.requests())
+        self.requests.insert(block.summary.from_ms, block.requests()) != Some(block.requests())
     }
 }

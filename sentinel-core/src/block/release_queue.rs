@@ -2,23 +2,33 @@
 
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
+use crate::block::rows::RowCursor;
 use std::collections::VecDeque;
 
 #[derive(Debug, Default)]
-pub(crate) struct Leaving {
+pub(crate) struct ReleaseQueue {
     blocks: VecDeque<Packed>,
-    /// Rows of the first one that have gone.
-    place: Place,
+    /// Rows of the first block that have given their numbers back.
+    released: RowCursor,
 }
 
-/// How far the rows of a block have been read.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Place {
-    pub(crate) at: usize,
-    pub(crate) number: u32,
+/// A block some of whose first rows have given their numbers back.
+#[derive(Debug)]
+pub(crate) struct PartlyReleased {
+    block: Packed,
+    released: RowCursor,
 }
 
-impl Leaving {
+impl PartlyReleased {
+    /// Gives back the numbers that the block still has.
+    pub(crate) fn release(mut self, ids: &mut Dictionary) {
+        while let Some(number) = self.block.rows.number_at(&mut self.released) {
+            ids.release(number);
+        }
+    }
+}
+
+impl ReleaseQueue {
     pub(crate) fn push(&mut self, block: Packed) {
         self.blocks.push_back(block);
     }
@@ -33,26 +43,19 @@ impl Leaving {
         while let Some(block) = self.blocks.front()
             && left > 0
         {
-            if let Some(number) = block.rows.number_at(&mut self.place) {
+            if let Some(number) = block.rows.number_at(&mut self.released) {
                 ids.release(number);
                 left -= 1;
             } else {
                 self.blocks.pop_front();
-                self.place = Place::default();
+                self.released = RowCursor::default();
             }
         }
     }
 
     /// The first one, to be let go of at once.
-    pub(crate) fn take(&mut self) -> Option<(Packed, Place)> {
-        Some((self.blocks.pop_front()?, std::mem::take(&mut self.place)))
-    }
-
-    /// Gives back all the numbers that a block still has.
-    pub(crate) fn release((block, mut place): (Packed, Place), ids: &mut Dictionary) {
-        while let Some(number) = block.rows.number_at(&mut place) {
-            ids.release(number);
-        }
+    pub(crate) fn take(&mut self) -> Option<PartlyReleased> {
+        Some(PartlyReleased { block: self.blocks.pop_front()?, released: std::mem::take(&mut self.released) })
     }
 
     /// Bytes of memory.

@@ -5,11 +5,10 @@
 //! sixteenth is listed, so that one is found without reading them all.
 
 use crate::block::dictionary::Number;
-use crate::block::release_queue::Place;
 use crate::slot::entry::EndpointCell;
 use crate::slot::histogram::LatencyCell;
 use crate::slot::weights::Counts;
-use crate::util::leb::{Reader, put};
+use crate::util::leb::{LebReader, put};
 
 const ERRORS: u8 = 1;
 const SLOW: u8 = 2;
@@ -26,7 +25,7 @@ const STRIDE: usize = 16;
 
 /// What a row says beside its histogram and its endpoints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sums {
+pub(crate) struct RowSums {
     pub(crate) counts: Counts<u64>,
     /// What each count may be short of the truth.
     pub(crate) bound: Counts<u64>,
@@ -36,7 +35,7 @@ pub(crate) struct Sums {
     pub(crate) coarse: bool,
 }
 
-impl Sums {
+impl RowSums {
     /// The most that the true counts can be.
     pub(crate) fn upper(&self) -> Counts<u64> {
         self.counts.saturating_add(self.bound)
@@ -47,16 +46,34 @@ impl Sums {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
     bytes: Vec<u8>,
-    /// (number of the row before, place of this one), for each sixteenth row.
-    listed: Vec<(Number, u32)>,
+    /// Each sixteenth row.
+    listed: Vec<ListedRow>,
     len: u32,
+}
+
+/// A row that is found without reading those before it.
+#[derive(Debug, Clone, Copy)]
+struct ListedRow {
+    /// Number of the row before it: a row says only the difference.
+    before: Number,
+    /// Place of its first byte.
+    start: u32,
+}
+
+/// How far the rows of a block have been read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RowCursor {
+    /// Bytes that have been read.
+    at: usize,
+    /// Number of the last row that was read.
+    number: Number,
 }
 
 /// One row, its cells still packed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Row<'a> {
+pub(crate) struct PackedRow<'a> {
     pub(crate) number: Number,
-    pub(crate) sums: Sums,
+    pub(crate) sums: RowSums,
     has_latency: bool,
     cells: &'a [u8],
     payload: &'a [u8],
@@ -68,13 +85,13 @@ impl Rows {
     }
 
     /// In the order they were packed in: of their numbers, once sorted.
-    pub(crate) fn iter(&self) -> Iter<'_> {
-        Iter { reader: Reader(&self.bytes), number: 0 }
+    pub(crate) fn iter(&self) -> RowIter<'_> {
+        RowIter { reader: LebReader(&self.bytes), number: 0 }
     }
 
     /// The numbers of the tenants.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
-        let (mut reader, mut number) = (Reader(&self.bytes), 0_u32);
+        let (mut reader, mut number) = (LebReader(&self.bytes), 0_u32);
         std::iter::from_fn(move || {
             if reader.0.is_empty() {
                 return None;
@@ -86,24 +103,24 @@ impl Rows {
         })
     }
 
-    /// The number at a place, which moves on behind its row.
-    pub(crate) fn number_at(&self, place: &mut Place) -> Option<Number> {
-        let rest = self.bytes.get(place.at..).unwrap_or_default();
-        let mut iter = Iter { reader: Reader(rest), number: place.number };
+    /// The number of the row at a cursor, which moves on behind it.
+    pub(crate) fn number_at(&self, cursor: &mut RowCursor) -> Option<Number> {
+        let rest = self.bytes.get(cursor.at..).unwrap_or_default();
+        let mut iter = RowIter { reader: LebReader(rest), number: cursor.number };
         let (number, _) = iter.skip_one()?;
-        *place = Place { at: self.bytes.len() - iter.reader.0.len(), number };
+        *cursor = RowCursor { at: self.bytes.len() - iter.reader.0.len(), number };
         Some(number)
     }
 
     /// The row of a tenant; the rows must be sorted.
-    pub(crate) fn find(&self, number: Number) -> Option<Row<'_>> {
-        let at = self.listed.partition_point(|&(before, _)| before < number).saturating_sub(1);
-        let &(before, start) = self.listed.get(at)?;
-        let mut rows = Iter { reader: Reader(self.bytes.get(start as usize..)?), number: before };
+    pub(crate) fn find(&self, number: Number) -> Option<PackedRow<'_>> {
+        let at = self.listed.partition_point(|row| row.before < number).saturating_sub(1);
+        let &ListedRow { before, start } = self.listed.get(at)?;
+        let mut rows = RowIter { reader: LebReader(self.bytes.get(start as usize..)?), number: before };
         loop {
             let (found, payload) = rows.skip_one()?;
             if found >= number {
-                return (found == number).then(|| Row::read(number, payload));
+                return (found == number).then(|| PackedRow::read(number, payload));
             }
         }
     }
@@ -126,7 +143,7 @@ impl Rows {
 
     /// Bytes on the heap.
     pub(crate) fn weight(&self) -> usize {
-        self.bytes.capacity() + self.listed.capacity() * size_of::<(Number, u32)>()
+        self.bytes.capacity() + self.listed.capacity() * size_of::<ListedRow>()
     }
 }
 
@@ -137,12 +154,12 @@ fn step(number: Number, zigzag: u64) -> Number {
 
 /// Reads row after row.
 #[derive(Debug, Clone)]
-pub(crate) struct Iter<'a> {
-    reader: Reader<'a>,
+pub(crate) struct RowIter<'a> {
+    reader: LebReader<'a>,
     number: Number,
 }
 
-impl<'a> Iter<'a> {
+impl<'a> RowIter<'a> {
     #[inline]
     fn skip_one(&mut self) -> Option<(Number, &'a [u8])> {
         if self.reader.0.is_empty() {
@@ -154,21 +171,21 @@ impl<'a> Iter<'a> {
     }
 }
 
-impl<'a> Iterator for Iter<'a> {
-    type Item = Row<'a>;
+impl<'a> Iterator for RowIter<'a> {
+    type Item = PackedRow<'a>;
 
     #[inline]
-    fn next(&mut self) -> Option<Row<'a>> {
-        self.skip_one().map(|(number, payload)| Row::read(number, payload))
+    fn next(&mut self) -> Option<PackedRow<'a>> {
+        self.skip_one().map(|(number, payload)| PackedRow::read(number, payload))
     }
 }
 
-impl<'a> Row<'a> {
+impl<'a> PackedRow<'a> {
     #[inline]
     fn read(number: Number, payload: &'a [u8]) -> Self {
-        let mut reader = Reader(payload);
+        let mut reader = LebReader(payload);
         let flags = reader.byte();
-        let mut sums = Sums { endpoints_cut: flags & CUT != 0, coarse: flags & COARSE != 0, ..Sums::default() };
+        let mut sums = RowSums { endpoints_cut: flags & CUT != 0, coarse: flags & COARSE != 0, ..RowSums::default() };
         sums.counts.requests = reader.get();
         if flags & ERRORS != 0 {
             sums.counts.errors = reader.get();
@@ -196,7 +213,7 @@ impl<'a> Row<'a> {
 
     /// The endpoints, by their place in the block's list; the histogram follows them.
     pub(crate) fn endpoints(&self) -> Endpoints<'a> {
-        let mut reader = Reader(self.cells);
+        let mut reader = LebReader(self.cells);
         let left = reader.get();
         Endpoints { reader, left, endpoint: 0, has_latency: self.has_latency }
     }
@@ -205,7 +222,7 @@ impl<'a> Row<'a> {
 /// Reads the endpoints of a row.
 #[derive(Debug)]
 pub(crate) struct Endpoints<'a> {
-    reader: Reader<'a>,
+    reader: LebReader<'a>,
     left: u64,
     endpoint: u64,
     has_latency: bool,
@@ -255,7 +272,7 @@ impl Packer {
 
     fn place(&mut self, number: Number) {
         if self.rows.len.is_multiple_of(STRIDE as u32) {
-            self.rows.listed.push((self.last, self.rows.bytes.len() as u32));
+            self.rows.listed.push(ListedRow { before: self.last, start: self.rows.bytes.len() as u32 });
         }
         self.rows.len += 1;
         let difference = number.wrapping_sub(self.last) as i32;
@@ -270,12 +287,12 @@ impl Packer {
     }
 
     /// Packs a row as it is; the endpoints are the same ones.
-    pub(crate) fn copy_row(&mut self, row: &Row<'_>) {
+    pub(crate) fn copy_row(&mut self, row: &PackedRow<'_>) {
         self.copy(row.number, row.payload);
     }
 
     /// Packs a row. `latency` and `endpoints` rise.
-    pub(crate) fn push(&mut self, number: Number, sums: &Sums, latency: &[LatencyCell], endpoints: &[EndpointCell]) {
+    pub(crate) fn push(&mut self, number: Number, sums: &RowSums, latency: &[LatencyCell], endpoints: &[EndpointCell]) {
         let mut payload = std::mem::take(&mut self.payload);
         payload.clear();
         let flag = |is: bool, flag: u8| if is { flag } else { 0 };
@@ -350,7 +367,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    type Parts = (Sums, Vec<LatencyCell>, Vec<EndpointCell>);
+    type Parts = (RowSums, Vec<LatencyCell>, Vec<EndpointCell>);
 
     fn parts() -> impl Strategy<Value = Parts> {
         let count = || prop_oneof![Just(1_u32), 1..5_u32, 1..=u32::MAX];
@@ -371,14 +388,14 @@ mod tests {
                     (_, true) => (u64::from(max), max),
                     _ => (sum, max),
                 };
-                let sums = Sums { counts, bound, latency_sum_us: sum, latency_max_us: max, endpoints_cut, coarse };
+                let sums = RowSums { counts, bound, latency_sum_us: sum, latency_max_us: max, endpoints_cut, coarse };
                 let cell = |(endpoint, (requests, errors))| EndpointCell { endpoint, requests, errors };
                 (sums, latency, endpoints.into_iter().map(cell).collect())
             },
         )
     }
 
-    fn read(row: &Row<'_>) -> Parts {
+    fn read(row: &PackedRow<'_>) -> Parts {
         (row.sums, row.latency().collect(), row.endpoints().collect())
     }
 
@@ -411,7 +428,7 @@ mod tests {
         let mut packer = Packer::default();
         for number in 0..1_000 {
             let counts = Counts { requests: 1, ..Counts::default() };
-            let sums = Sums { counts, latency_sum_us: 20_000, latency_max_us: 20_000, ..Sums::default() };
+            let sums = RowSums { counts, latency_sum_us: 20_000, latency_max_us: 20_000, ..RowSums::default() };
             let cells = [LatencyCell { bucket: 180, count: 1 }];
             packer.push(number * 3, &sums, &cells, &[EndpointCell { endpoint: 2, requests: 1, errors: 0 }]);
         }

@@ -4,13 +4,13 @@
 
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
-use crate::block::rows::{Packer, Sums};
-use crate::block::summary::{EndpointRow, Head};
+use crate::block::rows::{Packer, RowSums};
+use crate::block::summary::{BlockSummary, EndpointRow};
 use crate::event::tenant::fingerprint;
-use crate::slot::aggregate::Lump;
+use crate::slot::aggregate::Aggregate;
 use crate::slot::entry::EndpointCell;
-use crate::slot::histogram::{LatencyCell, cells_of, coarsen};
-use crate::slot::table::{Table, WITNESSES};
+use crate::slot::histogram::{HalfCell, LatencyCell, cells_of, coarsen};
+use crate::slot::table::{MAX_WITNESSES, Table};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -19,34 +19,54 @@ pub(crate) struct Sealing {
     /// Whose table it was.
     pub(crate) stripe: usize,
     table: Box<Table>,
-    head: Head,
+    summary: BlockSummary,
     /// Endpoints with traffic, by name; and where in that list each endpoint of this process is.
     endpoints: Vec<u16>,
     places: Vec<u16>,
-    /// The next row: sub-table, entry.
-    next: (usize, usize),
+    next: EntryPlace,
     packer: Packer,
     /// The rows so far, together.
-    listed: Box<Lump>,
+    listed: Box<Aggregate>,
     coarse: bool,
     latency: Vec<LatencyCell>,
     cells: Vec<EndpointCell>,
 }
 
+/// The place of an entry in a table.
+#[derive(Debug, Clone, Copy, Default)]
+struct EntryPlace {
+    sub: usize,
+    at: usize,
+}
+
+/// A filled table, and what its block says beside the table's content.
+#[derive(Debug)]
+pub(crate) struct SealingInput<'a> {
+    pub(crate) table: Box<Table>,
+    pub(crate) slot: i64,
+    /// The stripe that filled the table.
+    pub(crate) stripe: usize,
+    /// Id of this process.
+    pub(crate) source: u64,
+    /// Start of the slot, Unix ms.
+    pub(crate) from_ms: i64,
+    /// End of the slot (exclusive), Unix ms.
+    pub(crate) to_ms: i64,
+    /// Endpoints of this process, by their number.
+    pub(crate) names: &'a [Arc<str>],
+    /// Histograms get 8 buckets to a power of two, not 16.
+    pub(crate) coarse: bool,
+    /// Bytes that the rows of the last block took. Rows that outgrow their memory are copied while a request waits.
+    pub(crate) expected_bytes: usize,
+}
+
 impl Sealing {
-    /// Begins with a table of `slot`, which lasted from `from_ms` to before `to_ms`. `names` are the endpoints by their number,
-    /// `bytes` is what the rows of the last one took: what grows while requests help is copied while one of them waits.
-    pub(crate) fn new(
-        table: Box<Table>,
-        (slot, stripe): (i64, usize),
-        source: u64,
-        (from_ms, to_ms): (i64, i64),
-        names: &[Arc<str>],
-        (coarse, bytes): (bool, usize),
-    ) -> Self {
-        let mut head = Head::empty(source, from_ms, to_ms);
-        head.slow_above = table.slow_line.fleet;
-        head.aborted = table.aborted;
+    /// Begins to seal a table.
+    pub(crate) fn new(input: SealingInput<'_>) -> Self {
+        let SealingInput { table, slot, stripe, source, from_ms, to_ms, names, coarse, expected_bytes } = input;
+        let mut summary = BlockSummary::empty(source, from_ms, to_ms);
+        summary.slow_above = table.slow_line.fleet;
+        summary.aborted = table.aborted;
         let used = |i: &u16| table.endpoints[usize::from(*i)].counts.requests > 0;
         let mut endpoints: Vec<u16> = (0..table.endpoints.len() as u16).filter(used).collect();
         endpoints.sort_unstable_by(|&a, &b| names[usize::from(a)].cmp(&names[usize::from(b)]));
@@ -54,7 +74,7 @@ impl Sealing {
         for (place, &i) in endpoints.iter().enumerate() {
             places[usize::from(i)] = place as u16;
             let tally = &table.endpoints[usize::from(i)];
-            head.endpoints.push(EndpointRow {
+            summary.endpoints.push(EndpointRow {
                 name: names[usize::from(i)].clone(),
                 counts: tally.counts.map(u64::from),
                 halves: Vec::new(),
@@ -66,11 +86,11 @@ impl Sealing {
             slot,
             stripe,
             table,
-            head,
+            summary,
             endpoints,
             places,
-            next: (0, 0),
-            packer: Packer::with_capacity(bytes + bytes / 8),
+            next: EntryPlace::default(),
+            packer: Packer::with_capacity(expected_bytes + expected_bytes / 8),
             listed: Box::default(),
             coarse,
             latency: Vec::new(),
@@ -104,7 +124,7 @@ impl Sealing {
     fn seal_endpoint(&mut self, i: usize) {
         let table = &self.table;
         let tally = &table.endpoints[i];
-        let prints = |hashes: &[u64; WITNESSES]| {
+        let prints = |hashes: &[u64; MAX_WITNESSES]| {
             let seen = hashes.iter().filter(|hash| **hash != 0);
             // A witness that has left the table since has no id any more; its hash might count it twice.
             let mut prints: Vec<u64> = seen.filter_map(|&hash| table.id_of(hash).map(fingerprint)).collect();
@@ -112,33 +132,30 @@ impl Sealing {
             prints.dedup();
             prints
         };
-        let row = &mut self.head.endpoints[usize::from(self.places[i])];
-        row.halves =
-            tally.halves.iter().enumerate().filter(|(_, n)| **n > 0).map(|(half, &n)| (half as u8, n)).collect();
+        let row = &mut self.summary.endpoints[usize::from(self.places[i])];
+        let halves = tally.halves.iter().zip(0..).filter(|(count, _)| **count > 0);
+        row.halves = halves.map(|(&count, half)| HalfCell { half, count }).collect();
         (row.failing, row.lagging) = (prints(&tally.failing), prints(&tally.lagging));
     }
 
-    /// Where the next row is: sub-table, entry.
-    fn next_row(&mut self) -> Option<(usize, usize)> {
-        let (mut sub, mut at) = self.next;
-        while sub < Table::SUBTABLES {
-            if at == 0 {
-                self.table.settle(sub);
+    /// The place of the entry that becomes the next row.
+    fn next_row(&mut self) -> Option<EntryPlace> {
+        while self.next.sub < Table::SUBTABLES {
+            if self.next.at == 0 {
+                self.table.settle(self.next.sub);
             }
-            if at < self.table.entries_of(sub) {
-                self.next = (sub, at);
-                return Some((sub, at));
+            if self.next.at < self.table.entries_of(self.next.sub) {
+                return Some(self.next);
             }
-            (sub, at) = (sub + 1, 0);
+            self.next = EntryPlace { sub: self.next.sub + 1, at: 0 };
         }
-        self.next = (sub, at);
         None
     }
 
     /// Says how many steps it was; `None` = there was none left.
     fn seal_row(&mut self, ids: &mut Dictionary) -> Option<usize> {
-        let (sub, at) = self.next_row()?;
-        self.next = (sub, at + 1);
+        let EntryPlace { sub, at } = self.next_row()?;
+        self.next.at += 1;
         let view = self.table.entry(sub, at);
         self.listed.add_sums(&view);
         self.latency.clear();
@@ -153,7 +170,7 @@ impl Sealing {
         if self.coarse {
             coarsen(&mut self.latency);
         }
-        let sums = Sums {
+        let sums = RowSums {
             counts: view.counts(),
             bound: view.base(),
             latency_sum_us: view.latency_sum_us(),
@@ -168,17 +185,17 @@ impl Sealing {
     /// All of it, and the table to be used again. The rows are not sorted yet.
     pub(crate) fn finish(mut self, ids: &mut Dictionary) -> (Packed, Box<Table>) {
         while !self.advance(1_024, ids) {}
-        let Self { table, mut head, packer, listed: mut whole, coarse, .. } = self;
+        let Self { table, mut summary, packer, listed: mut whole, coarse, .. } = self;
         whole.join(&table.tail);
-        (head.totals, head.tail, head.offset) = (whole.counts, table.tail.counts, table.offsets());
-        (head.latency_sum_us, head.latency_max_us) = (whole.latency_sum_us, whole.latency_max_us);
-        head.latency = cells_of(&whole.latency);
-        head.latency.shrink_to_fit();
-        (Packed { head, rows: packer.finish(), coarse }, table)
+        (summary.totals, summary.tail, summary.offset) = (whole.counts, table.tail.counts, table.offsets());
+        (summary.latency_sum_us, summary.latency_max_us) = (whole.latency_sum_us, whole.latency_max_us);
+        summary.latency = cells_of(&whole.latency);
+        summary.latency.shrink_to_fit();
+        (Packed { summary, rows: packer.finish(), coarse }, table)
     }
 
     /// Bytes of what it has made so far.
     pub(crate) fn weight(&self) -> usize {
-        self.packer.weight() + self.head.weight() + size_of::<Lump>()
+        self.packer.weight() + self.summary.weight() + size_of::<Aggregate>()
     }
 }

@@ -1,10 +1,11 @@
 //! What a block says beside its rows: whole counts, everybody's latencies, endpoints; and what each amounts to when blocks add up.
 
-use crate::block::rows::Row;
+use crate::block::rows::PackedRow;
 use crate::event::endpoint::OTHER;
-use crate::slot::histogram::{BUCKETS, LatencyCell, NOTHING_ABOVE, count_above};
-use crate::slot::table::WITNESSES;
+use crate::slot::histogram::{BUCKETS, HalfCell, LatencyCell, NOTHING_ABOVE, count_above};
+use crate::slot::table::MAX_WITNESSES;
 use crate::slot::weights::Counts;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Endpoints that a merged block may name; further ones share `other`.
@@ -15,8 +16,8 @@ pub(crate) const MAX_ENDPOINTS: usize = 4_096;
 pub(crate) struct EndpointRow {
     pub(crate) name: Arc<str>,
     pub(crate) counts: Counts<u64>,
-    /// (half octave, requests), sorted.
-    pub(crate) halves: Vec<(u8, u32)>,
+    /// Latencies, in halves of an octave, sorted.
+    pub(crate) halves: Vec<HalfCell>,
     /// Fingerprints of up to three tenants that failed here, and that were slow here; sorted.
     pub(crate) failing: Vec<u64>,
     pub(crate) lagging: Vec<u64>,
@@ -24,7 +25,7 @@ pub(crate) struct EndpointRow {
 
 /// A block without its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct BlockSummary {
     pub(crate) source: u64,
     pub(crate) from_ms: i64,
     pub(crate) to_ms: i64,
@@ -45,7 +46,7 @@ pub(crate) struct Head {
     pub(crate) endpoints: Vec<EndpointRow>,
 }
 
-impl Head {
+impl BlockSummary {
     /// Of nothing.
     pub(crate) fn empty(source: u64, from_ms: i64, to_ms: i64) -> Self {
         Self {
@@ -65,23 +66,23 @@ impl Head {
     }
 
     /// The sum of heads, in any order and grouping, without their endpoints. Slow requests are recounted against `slow_above`;
-    /// those of the tail are known once the rows are ([`Head::settle`]).
-    pub(crate) fn merge<'a>(heads: impl Iterator<Item = &'a Self> + Clone, slow_above: u16) -> Self {
-        let source = heads.clone().next().map_or(0, |head| head.source);
-        let from_ms = heads.clone().map(|head| head.from_ms).min().unwrap_or(0);
-        let to_ms = heads.clone().map(|head| head.to_ms).max().unwrap_or(0);
+    /// those of the tail are known once the rows are ([`BlockSummary::settle`]).
+    pub(crate) fn merge<'a>(summaries: impl Iterator<Item = &'a Self> + Clone, slow_above: u16) -> Self {
+        let source = summaries.clone().next().map_or(0, |summary| summary.source);
+        let from_ms = summaries.clone().map(|summary| summary.from_ms).min().unwrap_or(0);
+        let to_ms = summaries.clone().map(|summary| summary.to_ms).max().unwrap_or(0);
         let mut out = Self { slow_above, ..Self::empty(source, from_ms, to_ms) };
         let mut cells = Cells::default();
-        for head in heads {
-            let recount = Recount::new(head, slow_above);
-            out.aborted = out.aborted.saturating_add(head.aborted);
-            out.latency_sum_us = out.latency_sum_us.saturating_add(head.latency_sum_us);
-            out.latency_max_us = out.latency_max_us.max(head.latency_max_us);
-            let slow = || count_above(&head.latency, slow_above);
-            out.totals = out.totals.saturating_add(recount.counts(head.totals, slow));
+        for summary in summaries {
+            let recount = Recount::new(summary, slow_above);
+            out.aborted = out.aborted.saturating_add(summary.aborted);
+            out.latency_sum_us = out.latency_sum_us.saturating_add(summary.latency_sum_us);
+            out.latency_max_us = out.latency_max_us.max(summary.latency_max_us);
+            let slow = || count_above(&summary.latency, slow_above);
+            out.totals = out.totals.saturating_add(recount.counts(summary.totals, slow));
             out.tail = out.tail.saturating_add(recount.tail);
-            out.offset = out.offset.saturating_add(recount.bound(head.offset));
-            cells.add(head.latency.iter().copied());
+            out.offset = out.offset.saturating_add(recount.bound(summary.offset));
+            cells.add(summary.latency.iter().copied());
         }
         cells.drain(&mut out.latency);
         out
@@ -94,9 +95,9 @@ impl Head {
     }
 
     /// Unites the endpoints of heads; says for each of them where its endpoints went.
-    pub(crate) fn merge_endpoints(&mut self, heads: &[&Self]) -> Vec<Vec<u16>> {
+    pub(crate) fn merge_endpoints(&mut self, summaries: &[&Self]) -> Vec<Vec<u16>> {
         let mut names: Vec<&Arc<str>> =
-            heads.iter().flat_map(|head| head.endpoints.iter().map(|row| &row.name)).collect();
+            summaries.iter().flat_map(|summary| summary.endpoints.iter().map(|row| &row.name)).collect();
         names.sort_unstable();
         names.dedup();
         let empty = |name: Arc<str>| EndpointRow {
@@ -118,10 +119,10 @@ impl Head {
             }
             Ok(at) | Err(at) => at,
         };
-        let mut out = Vec::with_capacity(heads.len());
-        for head in heads {
-            let mut places = Vec::with_capacity(head.endpoints.len());
-            for row in &head.endpoints {
+        let mut out = Vec::with_capacity(summaries.len());
+        for summary in summaries {
+            let mut places = Vec::with_capacity(summary.endpoints.len());
+            for row in &summary.endpoints {
                 let at = self.endpoints.binary_search_by(|known| known.name.cmp(&row.name)).unwrap_or(other);
                 places.push(at as u16);
                 let into = &mut self.endpoints[at];
@@ -135,9 +136,9 @@ impl Head {
         for row in &mut self.endpoints {
             row.halves.sort_unstable();
             row.halves.dedup_by(|cell, kept| {
-                let same = cell.0 == kept.0;
+                let same = cell.half == kept.half;
                 if same {
-                    kept.1 = kept.1.saturating_add(cell.1);
+                    kept.count = kept.count.saturating_add(cell.count);
                 }
                 same
             });
@@ -145,7 +146,7 @@ impl Head {
             for prints in [&mut row.failing, &mut row.lagging] {
                 prints.sort_unstable();
                 prints.dedup();
-                prints.truncate(WITNESSES);
+                prints.truncate(MAX_WITNESSES);
                 prints.shrink_to_fit();
             }
         }
@@ -155,7 +156,9 @@ impl Head {
     /// Bytes on the heap.
     pub(crate) fn weight(&self) -> usize {
         let of = |row: &EndpointRow| {
-            size_of::<EndpointRow>() + row.halves.capacity() * 8 + (row.failing.capacity() + row.lagging.capacity()) * 8
+            size_of::<EndpointRow>()
+                + row.halves.capacity() * size_of::<HalfCell>()
+                + (row.failing.capacity() + row.lagging.capacity()) * 8
         };
         self.latency.capacity() * size_of::<LatencyCell>() + self.endpoints.iter().map(of).sum::<usize>()
     }
@@ -172,13 +175,13 @@ pub(crate) struct Recount {
 }
 
 impl Recount {
-    pub(crate) fn new(head: &Head, line: u16) -> Self {
-        let other = head.slow_above != line;
-        let mut tail = head.tail;
+    pub(crate) fn new(summary: &BlockSummary, line: u16) -> Self {
+        let other = summary.slow_above != line;
+        let mut tail = summary.tail;
         if other {
             tail.slow = 0; // known from the whole and the rows, once they are recounted
         }
-        Self { other, looser: line < head.slow_above, tail }
+        Self { other, looser: line < summary.slow_above, tail }
     }
 
     /// Counts, with those that are slow against the line.
@@ -188,7 +191,7 @@ impl Recount {
     }
 
     /// Requests of a row that may be slow against the line or not: a coarse bucket may lie on both sides of it.
-    pub(crate) fn unsure(&self, row: &Row<'_>, line: u16) -> u64 {
+    pub(crate) fn unsure(&self, row: &PackedRow<'_>, line: u16) -> u64 {
         if self.other && row.sums.coarse && line.is_multiple_of(2) {
             row.latency().filter(|cell| cell.bucket == line && line >= 16).map(|cell| u64::from(cell.count)).sum()
         } else {
@@ -201,17 +204,20 @@ impl Recount {
     }
 }
 
+/// Empty, and any bucket extends it to itself alone.
+const NOTHING_USED: Range<usize> = Range { start: BUCKETS, end: 0 };
+
 /// A dense histogram that is filled and emptied over and over.
 #[derive(Debug)]
 pub(crate) struct Cells {
     dense: Vec<u32>,
-    /// The buckets in use: from the first to before the second; none when that is not above.
-    used: (usize, usize),
+    /// The buckets in use.
+    used: Range<usize>,
 }
 
 impl Default for Cells {
     fn default() -> Self {
-        Self { dense: vec![0; BUCKETS], used: (BUCKETS, 0) }
+        Self { dense: vec![0; BUCKETS], used: NOTHING_USED }
     }
 }
 
@@ -219,15 +225,14 @@ impl Cells {
     pub(crate) fn add(&mut self, cells: impl Iterator<Item = LatencyCell>) {
         for cell in cells {
             let bucket = usize::from(cell.bucket);
-            self.used = (self.used.0.min(bucket), self.used.1.max(bucket + 1));
+            self.used = self.used.start.min(bucket)..self.used.end.max(bucket + 1);
             let count = &mut self.dense[bucket];
             *count = count.saturating_add(cell.count);
         }
     }
 
     pub(crate) fn drain(&mut self, out: &mut Vec<LatencyCell>) {
-        let (from, to) = std::mem::replace(&mut self.used, (BUCKETS, 0));
-        for bucket in from..to {
+        for bucket in std::mem::replace(&mut self.used, NOTHING_USED) {
             let count = std::mem::take(&mut self.dense[bucket]);
             if count > 0 {
                 out.push(LatencyCell { bucket: bucket as u16, count });

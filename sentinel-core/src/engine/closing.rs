@@ -17,7 +17,7 @@ use super::{Closed, Engine, NO_STRIPE};
 use crate::baseline::Amendment;
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
-use crate::block::release_queue::Leaving;
+use crate::block::release_queue::ReleaseQueue;
 use crate::util::grid::Grid;
 use crate::util::sync::Ordering;
 use crate::verdict::fleet::Fleet;
@@ -40,10 +40,10 @@ impl Engine {
         closed.now_ms = closed.now_ms.max(now_ms).max(grid.start_of(closed.slot));
         let mut slots: BTreeMap<i64, Vec<Packed>> = BTreeMap::new();
         if let Some(open) = closed.open.take() {
-            slots.entry(grid.slot_of(open.head.from_ms)).or_default().push(open);
+            slots.entry(grid.slot_of(open.summary.from_ms)).or_default().push(open);
         }
-        for (slot, part) in closed.parts.drain(..) {
-            slots.entry(slot).or_default().push(part.sorted());
+        for part in closed.parts.drain(..) {
+            slots.entry(part.slot).or_default().push(part.block.sorted());
         }
         // A merged slot may hold as many tenants as the tables of all stripes together.
         let places = self.shared.places * self.stripes.len();
@@ -64,8 +64,8 @@ impl Engine {
         if closed.fleet.as_ref().is_none_or(|fleet| fleet.is_due(closed.now_ms)) {
             closed.judge_open(grid);
         }
-        let Closed { leaving, ids, .. } = closed;
-        leaving.advance(usize::MAX, ids);
+        let Closed { releasing, ids, .. } = closed;
+        releasing.advance(usize::MAX, ids);
         ids.tidy();
         self.sealing_stripe.store(NO_STRIPE, Ordering::Relaxed);
     }
@@ -80,7 +80,7 @@ impl Engine {
         closed.window.clear();
         (closed.open, closed.sealing) = (None, None);
         closed.parts.clear();
-        closed.leaving = Leaving::default();
+        closed.releasing = ReleaseQueue::default();
         closed.ids = Dictionary::new(self.shared.hasher.clone());
         (closed.fleet, closed.now_ms, closed.slot) = (None, i64::MIN, i64::MIN);
     }
@@ -93,8 +93,11 @@ impl Closed {
         let mut moved = !blocks.is_empty();
         for (slot, block) in blocks {
             if self.fleet.is_none() {
-                let first =
-                    self.window.since(i64::MIN).next().map_or(slot, |block| grid.slot_of(block.head.from_ms).min(slot));
+                let first = self
+                    .window
+                    .since(i64::MIN)
+                    .next()
+                    .map_or(slot, |block| grid.slot_of(block.summary.from_ms).min(slot));
                 self.begin_judging(first);
             }
             let known = self.fleet.as_ref().map_or(slot, Fleet::slot);
@@ -156,7 +159,7 @@ impl Closed {
     /// Judges the open slot as of `now_ms`; the first event starts the judges.
     fn judge_open(&mut self, grid: Grid) {
         if self.fleet.is_none() {
-            let first = self.window.since(i64::MIN).next().map(|block| grid.slot_of(block.head.from_ms));
+            let first = self.window.since(i64::MIN).next().map(|block| grid.slot_of(block.summary.from_ms));
             let Some(first) = first.map(|first| first.min(self.slot)).or(self.open.as_ref().map(|_| self.slot)) else {
                 return;
             };

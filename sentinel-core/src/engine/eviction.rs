@@ -2,7 +2,6 @@
 
 use super::Closed;
 use crate::block::packed::Packed;
-use crate::block::release_queue::Leaving;
 use crate::block::seal::Sealing;
 use crate::verdict::fleet::Fleet;
 
@@ -17,22 +16,22 @@ impl Closed {
         let oldest = self.window.oldest(newest, BACKLOG_WINDOWS);
         let soon = self.window.budget() / 16 * 15;
         while self.parts.len() > 1
-            && let Some((slot, _)) = self.parts.front()
-            && (*slot < oldest || self.waiting_weight() + self.window.weight(&self.ids) > soon)
-            && let Some((_, part)) = self.parts.pop_front()
+            && let Some(front) = self.parts.front()
+            && (front.slot < oldest || self.waiting_weight() + self.window.weight(&self.ids) > soon)
+            && let Some(part) = self.parts.pop_front()
         {
-            self.window.expired += part.requests();
-            self.leaving.push(part);
+            self.window.expired += part.block.requests();
+            self.releasing.push(part.block);
         }
-        while self.waiting_weight() + self.leaving.weight() + self.window.weight(&self.ids) > self.window.budget() {
-            if let Some(left) = self.leaving.take() {
-                Leaving::release(left, &mut self.ids);
+        while self.waiting_weight() + self.releasing.weight() + self.window.weight(&self.ids) > self.window.budget() {
+            if let Some(left) = self.releasing.take() {
+                left.release(&mut self.ids);
             } else if self.window.expire_oldest(&mut self.ids) {
             } else if self.parts.len() > 1
-                && let Some((_, part)) = self.parts.pop_front()
+                && let Some(part) = self.parts.pop_front()
             {
-                self.window.expired += part.requests();
-                part.release(&mut self.ids);
+                self.window.expired += part.block.requests();
+                part.block.release(&mut self.ids);
             } else {
                 return;
             }
@@ -42,13 +41,13 @@ impl Closed {
 
     /// Requests in sealed parts, in the sealed part of the open slot, and in the table that is being sealed.
     pub(super) fn waiting(&self) -> u64 {
-        let parts = self.parts.iter().map(|(_, part)| part).chain(&self.open).map(Packed::requests).sum::<u64>();
+        let parts = self.parts.iter().map(|part| &part.block).chain(&self.open).map(Packed::requests).sum::<u64>();
         parts + self.sealing.as_ref().map_or(0, Sealing::requests)
     }
 
     /// Bytes of the sealed parts, the open slot's included.
     pub(super) fn waiting_weight(&self) -> usize {
-        self.parts.iter().map(|(_, part)| part).chain(&self.open).map(Packed::weight).sum()
+        self.parts.iter().map(|part| &part.block).chain(&self.open).map(Packed::weight).sum()
     }
 
     /// Bytes of everything behind the stripes.
@@ -56,7 +55,7 @@ impl Closed {
         self.window.weight(&self.ids)
             + self.waiting_weight()
             + self.sealing.as_ref().map_or(0, Sealing::weight)
-            + self.leaving.weight()
+            + self.releasing.weight()
             + self.fleet.as_ref().map_or(0, Fleet::weight)
     }
 }

@@ -27,7 +27,7 @@ impl Engine {
     /// budget.
     pub(crate) fn merge(&self, block: Block) -> Result<(), MergeError> {
         let grid = self.shared.grid;
-        let (from_ms, to_ms, source) = (block.head.from_ms, block.head.to_ms, block.head.source);
+        let (from_ms, to_ms, source) = (block.summary.from_ms, block.summary.to_ms, block.summary.source);
         let slot = grid.slot_of(from_ms);
         if to_ms - from_ms != grid.slot_ms || grid.start_of(slot) != from_ms {
             let found_ms = to_ms.abs_diff(from_ms);
@@ -53,7 +53,7 @@ impl Engine {
         // A block one slot ahead is accepted: the clock of its host runs ahead.
         if slot < grid.oldest(open) || slot > open + 1 {
             let (from_ms, to_ms) = (grid.start_of(grid.oldest(open)), grid.start_of(open));
-            return Err(MergeError::OutsideWindow { start_ms: block.head.from_ms, from_ms, to_ms });
+            return Err(MergeError::OutsideWindow { start_ms: block.summary.from_ms, from_ms, to_ms });
         }
         let Closed { window, ids, fleet, .. } = closed;
         if window.is_full_of_others(ids) && !window.knows(slot, source) {
@@ -78,7 +78,7 @@ impl Engine {
     pub(crate) fn rollup(&self, published: &mut Published, tenants: usize) -> Vec<Block> {
         let mut closed = self.advanced();
         let Closed { window, ids, open, .. } = &mut *closed;
-        published.begin(self.source, &window.own().chain(&*open).map(|block| block.head.from_ms).collect());
+        published.begin(self.source, &window.own().chain(&*open).map(|block| block.summary.from_ms).collect());
         let mut out = Vec::new();
         for block in window.own().chain(&*open).filter(|block| published.is_new(block)) {
             match block.heaviest(tenants, ids) {

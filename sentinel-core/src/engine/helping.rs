@@ -58,7 +58,7 @@ impl Engine {
         // Both kinds of work in each call, so that a table of one request, and the numbers that it frees, are done by the next call.
         // The requests of one stripe seal the tables of all stripes, so each of them does more when there are more stripes.
         let steps = TENANTS_PER_CALL * (self.stripes.len() / 2).clamp(1, 4);
-        closed.leaving.advance(steps * 8, &mut closed.ids);
+        closed.releasing.advance(steps * 8, &mut closed.ids);
         if closed.sealing.is_none() {
             let mask = self.stripes.len() - 1;
             let waiting = |i: usize| self.stripes[i].try_lock()?.take_filled();
@@ -77,7 +77,7 @@ impl Engine {
         }
         let sealing_stripe = match &closed.sealing {
             Some(sealing) => sealing.stripe,
-            None if !closed.leaving.is_empty() => home,
+            None if !closed.releasing.is_empty() => home,
             None => NO_STRIPE,
         };
         // Every processor reads this word for each request, so it is written only when it changes.

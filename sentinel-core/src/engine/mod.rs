@@ -53,27 +53,28 @@ use crate::baseline::side::Side;
 use crate::baseline::wire::Baseline;
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
-use crate::block::release_queue::Leaving;
+use crate::block::release_queue::ReleaseQueue;
 use crate::block::seal::Sealing;
 use crate::config::Config;
 use crate::engine::flights::Flights;
 use crate::engine::in_flight_wire::Live;
 use crate::event::Event;
-use crate::event::endpoint::{EndpointId, Registry};
+use crate::event::endpoint::{Registry, ResolvedEndpoint};
 use crate::event::tenant;
+use crate::slot::sample::HashedId;
 use crate::slot::stats::{Memory, Stats};
-use crate::slot::stripe::{Shared, Stripe, Subject, hash, meaning};
+use crate::slot::stripe::{Attribution, Shared, Stripe, hash, meaning};
 use crate::slot::table::SlowLine;
 use crate::slot::thread_stripe;
 use crate::util::budget::Budget;
 use crate::util::clock::{Clock, Stamp};
 use crate::util::grid::Grid;
-use crate::util::lock::{Guard, Lock};
+use crate::util::lock::{Lock, LockGuard};
 use crate::util::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::verdict::Verdict;
 use crate::verdict::fleet::{Fleet, Setup};
 use crate::window::Window;
-use crate::window::tenant_detail::Shelf;
+use crate::window::tenant_detail::TenantDetailCache;
 use ahash::RandomState;
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
@@ -111,11 +112,11 @@ pub(crate) struct Closed {
     pub(crate) window: Window,
     /// The part of the open slot that the last advance sealed.
     pub(crate) open: Option<Packed>,
-    /// Sealed tables that no advance has taken into the window yet, as (slot, unsorted rows), in the order of sealing.
-    parts: VecDeque<(i64, Packed)>,
-    pub(crate) shelf: Shelf,
+    /// Sealed tables that no advance has taken into the window yet, in the order of sealing.
+    parts: VecDeque<SealedPart>,
+    pub(crate) details: TenantDetailCache,
     sealing: Option<Sealing>,
-    leaving: Leaving,
+    releasing: ReleaseQueue,
     /// Both judges; `None` until the first event.
     pub(crate) fleet: Option<Fleet>,
     /// Baseline of another process, kept until the judges begin with it.
@@ -128,6 +129,13 @@ pub(crate) struct Closed {
     pub(crate) now_ms: i64,
     /// Number of the open slot.
     pub(crate) slot: i64,
+}
+
+/// A sealed table of one stripe: a part of a slot, with unsorted rows.
+#[derive(Debug)]
+struct SealedPart {
+    slot: i64,
+    block: Packed,
 }
 
 // The budget is divided once, here: 3 sixteenths for the stripes' tables, 9 for the window, 2 for the judges, 1 for requests in
@@ -175,9 +183,9 @@ impl Engine {
             window: Window::new(config.grid, source, share(WINDOW_SHARE) - TICK_BYTES),
             open: None,
             parts: VecDeque::new(),
-            shelf: Shelf::default(),
+            details: TenantDetailCache::default(),
             sealing: None,
-            leaving: Leaving::default(),
+            releasing: ReleaseQueue::default(),
             fleet: None,
             inherited: None,
             live: Vec::new(),
@@ -229,32 +237,32 @@ impl Engine {
         if event.tenant.len() > tenant::MAX_ID {
             return self.record_long(event);
         }
-        let subject = Subject { tenant: event.tenant, hash: self.hash(event.tenant), truncated: false, endpoint: None };
-        self.count(event, &subject);
+        let attribution = Attribution { tenant: self.hashed(event.tenant), truncated: false, endpoint: None };
+        self.count(event, &attribution);
     }
 
     #[cold]
     fn record_long(&self, event: &Event<'_>) {
         let (tenant, truncated) = tenant::bounded(event.tenant);
-        let subject = Subject { tenant: &tenant, hash: self.hash(&tenant), truncated, endpoint: None };
-        self.count(event, &subject);
+        let attribution = Attribution { tenant: self.hashed(&tenant), truncated, endpoint: None };
+        self.count(event, &attribution);
     }
 
-    /// Hash of a tenant's id, as the tables and the dictionary use it.
+    /// Pairs a tenant's id with the hash by which the tables and the dictionary find it.
     #[inline]
-    pub(crate) fn hash(&self, id: &[u8]) -> u64 {
-        hash(&self.shared.hasher, id)
+    pub(crate) fn hashed<'a>(&self, id: &'a [u8]) -> HashedId<'a> {
+        HashedId { id, hash: hash(&self.shared.hasher, id) }
     }
 
-    /// Number of an endpoint, and whether the endpoint had to be counted under `other`.
-    pub(crate) fn endpoint(&self, endpoint: &str) -> (EndpointId, bool) {
-        self.stripe().1.endpoint(endpoint)
+    /// Looks up the endpoint of a template.
+    pub(crate) fn resolve(&self, template: &str) -> ResolvedEndpoint {
+        self.stripe().1.resolve(template)
     }
 
     #[inline]
-    pub(crate) fn count(&self, event: &Event<'_>, subject: &Subject<'_>) {
+    pub(crate) fn count(&self, event: &Event<'_>, attribution: &Attribution<'_>) {
         let (home, mut stripe) = self.stripe();
-        let waiting = stripe.record(event, subject, || self.clock.now_ms());
+        let waiting = stripe.record(event, attribution, || self.clock.now_ms());
         drop(stripe);
         let sealing_stripe = self.sealing_stripe.load(Ordering::Relaxed);
         // While another stripe's requests seal, this stripe's requests would only compete with them for the lock. Two waiting
@@ -266,14 +274,14 @@ impl Engine {
 
     /// Locks this thread's stripe, or any free one when it is taken. Returns the index of this thread's stripe either way.
     #[inline]
-    fn stripe(&self) -> (usize, Guard<'_, Stripe>) {
+    fn stripe(&self) -> (usize, LockGuard<'_, Stripe>) {
         let home = thread_stripe::of_thread(self.stripes.len());
         let stripe = self.stripes[home].try_lock().unwrap_or_else(|| self.another_stripe(home));
         (home, stripe)
     }
 
     #[cold]
-    fn another_stripe(&self, home: usize) -> Guard<'_, Stripe> {
+    fn another_stripe(&self, home: usize) -> LockGuard<'_, Stripe> {
         let mask = self.stripes.len() - 1;
         let free = (1..self.stripes.len()).find_map(|i| self.stripes[(home + i) & mask].try_lock());
         free.unwrap_or_else(|| self.stripes[home].lock())

@@ -1,10 +1,10 @@
 //! Turns filled tables into sealed parts of slots, and the parts of a slot into one block.
 
-use super::{Closed, Engine};
+use super::{Closed, Engine, SealedPart};
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
-use crate::block::seal::Sealing;
-use crate::slot::stripe::Filled;
+use crate::block::seal::{Sealing, SealingInput};
+use crate::slot::stripe::FilledTable;
 use crate::slot::table::SlowLine;
 use crate::slot::weights::WEIGHTS;
 
@@ -15,14 +15,14 @@ impl Engine {
             return;
         };
         let (slot, stripe) = (sealing.slot, sealing.stripe);
-        let (packed, mut table) = sealing.finish(&mut closed.ids);
+        let (block, mut table) = sealing.finish(&mut closed.ids);
         // A table that was much larger than its content is freed; the stripe's next table grows only as far as needed.
         if table.is_worth_keeping() {
             table.reset(SlowLine::default());
             let surplus = self.stripes[stripe].lock().give_back(table);
             drop(surplus);
         }
-        closed.parts.push_back((slot, packed));
+        closed.parts.push_back(SealedPart { slot, block });
     }
 
     /// Seals the tables of all stripes, the open slot's included. A stripe's lock is held only while its table is swapped.
@@ -54,15 +54,23 @@ impl Engine {
 
 impl Closed {
     /// Begins to seal a table of a stripe.
-    pub(super) fn begin(&mut self, engine: &Engine, stripe: usize, Filled { slot, table, .. }: Filled) {
+    pub(super) fn begin(&mut self, engine: &Engine, stripe: usize, FilledTable { slot, table, .. }: FilledTable) {
         let grid = engine.shared.grid;
-        let bounds = (grid.start_of(slot), grid.start_of(slot + 1));
         // Over the window's budget, new histograms are coarse from the beginning.
         let coarse = self.waiting_weight() + self.window.weight(&self.ids) > self.window.budget();
         let registry = &engine.shared.registry;
         let sealing = registry.with_names(|names| {
-            let last = self.parts.back().map_or(0, |(_, part)| part.rows.weight());
-            Sealing::new(table, (slot, stripe), engine.source, bounds, names, (coarse, last))
+            Sealing::new(SealingInput {
+                table,
+                slot,
+                stripe,
+                source: engine.source,
+                from_ms: grid.start_of(slot),
+                to_ms: grid.start_of(slot + 1),
+                names,
+                coarse,
+                expected_bytes: self.parts.back().map_or(0, |part| part.block.rows.weight()),
+            })
         });
         self.sealing = Some(sealing);
     }
@@ -71,7 +79,7 @@ impl Closed {
 /// Merges the parts of a slot into one block. A block of more than six times `places` tenants is pruned by the table's own rule.
 pub(super) fn merged(mut parts: Vec<Packed>, places: usize, ids: &mut Dictionary) -> Packed {
     let mut block = if parts.len() > 1 {
-        let line = parts.last().map_or(0, |part| part.head.slow_above);
+        let line = parts.last().map_or(0, |part| part.summary.slow_above);
         let merged = Packed::merge(&parts.iter().collect::<Vec<_>>(), line, ids);
         parts.into_iter().for_each(|part| part.release(ids));
         merged

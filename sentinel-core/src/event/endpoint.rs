@@ -11,6 +11,22 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 /// An endpoint in this process; a block's own endpoints are numbered apart.
 pub(crate) type EndpointId = u16;
 
+/// The endpoint that a template was resolved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ResolvedEndpoint {
+    pub(crate) id: EndpointId,
+    /// The registry is full and does not know the template: the endpoint is `other`.
+    pub(crate) is_other: bool,
+}
+
+impl ResolvedEndpoint {
+    const OTHER: Self = Self { id: OTHER_ID, is_other: true };
+
+    const fn known(id: EndpointId) -> Self {
+        Self { id, is_other: false }
+    }
+}
+
 /// Where endpoints beyond the configured number go.
 pub(crate) const OTHER: &str = "other";
 /// Requests that no route matched.
@@ -111,15 +127,15 @@ impl EndpointCache {
         same(name.as_bytes(), template.as_bytes()).then_some(*id)
     }
 
-    /// The number of a template, and whether it had to share `other`.
-    pub(crate) fn id(&mut self, template: &str, registry: &Registry) -> (EndpointId, bool) {
+    /// The endpoint of a template.
+    pub(crate) fn resolve(&mut self, template: &str, registry: &Registry) -> ResolvedEndpoint {
         if let Some(id) = self.recent(template) {
-            return (id, false);
+            return ResolvedEndpoint::known(id);
         }
         let place = place_of(template);
         if let Some((name, &id)) = self.ids.get_key_value(template) {
             self.recent[place] = Some((name.clone(), id));
-            return (id, false);
+            return ResolvedEndpoint::known(id);
         }
         let template = if template.len() <= MAX_TEMPLATE {
             Cow::Borrowed(template)
@@ -128,18 +144,18 @@ impl EndpointCache {
             Cow::Owned(String::from_utf8_lossy(&cut).into_owned())
         };
         if let Some(&id) = self.ids.get(&*template) {
-            return (id, false);
+            return ResolvedEndpoint::known(id);
         }
         // A full copy of a full registry: what is not in it shares `other`, and a flood of raw paths takes no lock.
         if self.ids.len() >= registry.limit {
-            return (OTHER_ID, true);
+            return ResolvedEndpoint::OTHER;
         }
         match registry.intern(&template) {
             Some((name, id)) => {
                 self.ids.insert(name, id);
-                (id, false)
+                ResolvedEndpoint::known(id)
             }
-            None => (OTHER_ID, true),
+            None => ResolvedEndpoint::OTHER,
         }
     }
 }
@@ -191,14 +207,14 @@ mod tests {
     fn beyond_the_limit_they_share_other() {
         let registry = Registry::new(2);
         let mut cache = EndpointCache::new(RandomState::new());
-        assert_eq!(cache.id("", &registry), (1, false));
-        assert_eq!(cache.id("/a", &registry), (2, false));
-        assert_eq!(cache.id("/b", &registry), (3, false));
-        assert_eq!(cache.id("/c", &registry), (OTHER_ID, true));
-        assert_eq!(cache.id("/a", &registry), (2, false));
+        assert_eq!(cache.resolve("", &registry), ResolvedEndpoint::known(1));
+        assert_eq!(cache.resolve("/a", &registry), ResolvedEndpoint::known(2));
+        assert_eq!(cache.resolve("/b", &registry), ResolvedEndpoint::known(3));
+        assert_eq!(cache.resolve("/c", &registry), ResolvedEndpoint::OTHER);
+        assert_eq!(cache.resolve("/a", &registry), ResolvedEndpoint::known(2));
         let mut second = EndpointCache::new(RandomState::new());
-        assert_eq!(second.id("/b", &registry), (3, false));
-        assert_eq!(second.id("/d", &registry), (OTHER_ID, true));
+        assert_eq!(second.resolve("/b", &registry), ResolvedEndpoint::known(3));
+        assert_eq!(second.resolve("/d", &registry), ResolvedEndpoint::OTHER);
         assert_eq!(registry.with_names(<[_]>::len), 4);
     }
 
@@ -207,7 +223,7 @@ mod tests {
         let registry = Registry::new(10);
         let mut cache = EndpointCache::new(RandomState::new());
         let (a, b) = ("/é".repeat(500), "/é".repeat(499) + "/y");
-        let ids = [cache.id(&a, &registry).0, cache.id(&b, &registry).0, cache.id(&a, &registry).0];
+        let ids = [&a, &b, &a].map(|template| cache.resolve(template, &registry).id);
         assert!(ids[0] != ids[1] && ids[0] == ids[2]);
         assert!(registry.with_names(|names| names.iter().all(|name| name.len() <= MAX_TEMPLATE)));
     }

@@ -2,7 +2,7 @@
 
 use crate::block::dictionary::{Dictionary, Number};
 use crate::util::error::ConfigError;
-use crate::window::sums::Sum;
+use crate::window::sums::TenantSum;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -127,7 +127,7 @@ pub(crate) fn rank(
     by: By,
     limit: usize,
     context: &Context<'_>,
-    tenants: impl Iterator<Item = (Number, Sum)>,
+    tenants: impl Iterator<Item = (Number, TenantSum)>,
 ) -> Ranking {
     let order = |(a, i): &(Key, Number), (b, j): &(Key, Number)| {
         let falling = a.iter().zip(b).map(|(a, b)| b.total_cmp(a)).find(|order| order.is_ne());
@@ -159,7 +159,7 @@ pub(crate) fn rank(
 }
 
 /// The most that the first part of a tenant's key can be, without what takes long to know.
-fn most(by: By, sum: &Sum, context: &Context<'_>, number: Number) -> f64 {
+fn most(by: By, sum: &TenantSum, context: &Context<'_>, number: Number) -> f64 {
     match by {
         By::Errors => f64::from(u8::from(sum.counts.errors > 0)),
         By::Latency => sum.counts.slow as f64,
@@ -167,7 +167,7 @@ fn most(by: By, sum: &Sum, context: &Context<'_>, number: Number) -> f64 {
     }
 }
 
-fn key(by: By, number: Number, sum: &Sum, context: &Context<'_>) -> Key {
+fn key(by: By, number: Number, sum: &TenantSum, context: &Context<'_>) -> Key {
     let [n, e, slow] = sum.counts.to_array().map(|count| count as f64);
     match by {
         By::Errors => {

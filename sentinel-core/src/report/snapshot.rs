@@ -3,7 +3,7 @@
 use crate::baseline::latency_tails::tail_threshold;
 use crate::baseline::side::Side;
 use crate::block::dictionary::{NOBODY, Number};
-use crate::block::summary::Head;
+use crate::block::summary::BlockSummary;
 use crate::engine::flights::InFlight;
 use crate::engine::{Closed, Engine};
 use crate::event::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded, shown};
@@ -18,8 +18,8 @@ use crate::slot::table::SlowLine;
 use crate::slot::weights::Counts;
 use crate::util::sync::MutexGuard;
 use crate::verdict::fleet::{Opinion, weights_above};
-use crate::window::sums::{Sum, View, sums_of, united};
-use crate::window::tenant_detail::{Gathered, Shelf};
+use crate::window::sums::{TenantSum, View, sums_of, united};
+use crate::window::tenant_detail::{DetailKey, TenantDetail, TenantDetailCache};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,20 +31,20 @@ pub(crate) struct Look<'a> {
     first: i64,
     line: u16,
     /// Everything since `from_ms`, without rows and endpoints.
-    pub(crate) all: Head,
+    pub(crate) all: BlockSummary,
     pub(crate) from_ms: i64,
     pub(crate) to_ms: i64,
     window_ms: i64,
     sources: usize,
     flights: BTreeMap<Number, InFlight>,
-    shelf: RefCell<Shelf>,
+    details: RefCell<TenantDetailCache>,
     /// Age of all requests in flight together.
     in_flight_ms: u64,
 }
 
 impl Drop for Look<'_> {
     fn drop(&mut self) {
-        self.closed.shelf = self.shelf.take();
+        self.closed.details = self.details.take();
         let Closed { window, ids, .. } = &mut *self.closed;
         window.looked(ids);
         for &number in self.flights.keys() {
@@ -69,16 +69,16 @@ impl<'a> Look<'a> {
         let line = closed.slow_line.fleet;
         // Too young to know what is slow: what 5 % of these very requests exceed.
         let line = if line == SlowLine::default().fleet {
-            own_line(closed.blocks(first).map(|block| &block.head))
+            own_line(closed.blocks(first).map(|block| &block.summary))
         } else {
             line
         };
         let Closed { window, open, .. } = &mut *closed;
         window.look(first, line);
-        let mut all = Head::merge(window.since(first).chain(open.as_ref()).map(|block| &block.head), line);
+        let mut all = BlockSummary::merge(window.since(first).chain(open.as_ref()).map(|block| &block.summary), line);
         let in_open = open.iter().flat_map(|open| sums_of(open, line)).map(|(_, sum)| sum.counts.slow).sum::<u64>();
         all.settle(window.view(first).map_or(0, |view| view.slow).saturating_add(in_open));
-        let sources: BTreeSet<u64> = window.foreign().map(|block| block.head.source).collect();
+        let sources: BTreeSet<u64> = window.foreign().map(|block| block.summary.source).collect();
         let to_ms = closed.now_ms;
         let mut in_flight = engine.flights.by_tenant(|started| engine.since(started));
         for (id, flights) in closed.live.iter().flat_map(|live| live.as_of(to_ms)) {
@@ -90,16 +90,17 @@ impl<'a> Look<'a> {
         let sources = sources.len() + 1;
         let from_ms = grid.start_of(first);
         let window_ms = slots * grid.slot_ms;
-        let shelf = std::mem::take(&mut closed.shelf).for_blocks(closed.window.version(), first, line);
-        let shelf = RefCell::new(shelf);
-        Self { engine, closed, first, line, all, from_ms, to_ms, window_ms, sources, flights, shelf, in_flight_ms }
+        let of = DetailKey { version: closed.window.version(), first, line };
+        let details = std::mem::take(&mut closed.details).for_blocks(of);
+        let details = RefCell::new(details);
+        Self { engine, closed, first, line, all, from_ms, to_ms, window_ms, sources, flights, details, in_flight_ms }
     }
 
     /// Tenants with requests or with requests in flight, in the order of their numbers.
-    fn tenants(&self) -> impl Iterator<Item = (Number, Sum)> + '_ {
+    fn tenants(&self) -> impl Iterator<Item = (Number, TenantSum)> + '_ {
         let closed = self.closed.window.view(self.first).into_iter().flat_map(View::iter);
         let open = self.closed.open.iter().flat_map(|open| sums_of(open, self.line));
-        let flights = self.flights.keys().map(|&number| (number, Sum::default()));
+        let flights = self.flights.keys().map(|&number| (number, TenantSum::default()));
         united(united(closed, open), flights)
     }
 
@@ -178,10 +179,10 @@ impl<'a> Look<'a> {
         };
         for block in window.since(self.first).chain(open) {
             let counts = match tenant {
-                None => Some(block.head.totals),
+                None => Some(block.summary.totals),
                 Some(number) => block.rows.find(number).map(|row| row.sums.counts),
             };
-            let at = usize::try_from(grid.slot_of(block.head.from_ms).saturating_sub(self.first)).ok();
+            let at = usize::try_from(grid.slot_of(block.summary.from_ms).saturating_sub(self.first)).ok();
             if let Some(counts) = counts
                 && let Some(at) = at.filter(|at| *at < slots)
             {
@@ -193,7 +194,7 @@ impl<'a> Look<'a> {
     }
 
     /// A tenant that is in the window or in flight; `unattributed` asks for that row where nobody is called so.
-    fn find(&self, id: &[u8]) -> Option<(Number, Gathered)> {
+    fn find(&self, id: &[u8]) -> Option<(Number, TenantDetail)> {
         let named = |id: &[u8]| {
             let number = self.closed.ids.find(id)?;
             let row = self.gather(number);
@@ -203,10 +204,10 @@ impl<'a> Look<'a> {
         named(&bounded(id).0).or_else(by_name)
     }
 
-    fn gather(&self, number: Number) -> Gathered {
+    fn gather(&self, number: Number) -> TenantDetail {
         let Closed { window, open, .. } = &*self.closed;
-        let closed = || Gathered::of(number, window.since(self.first), self.line);
-        self.shelf.borrow_mut().row(number, closed).and(number, open.iter(), self.line)
+        let closed = || TenantDetail::of(number, window.since(self.first), self.line);
+        self.details.borrow_mut().row(number, closed).and(number, open.iter(), self.line)
     }
 
     /// The latencies of everybody or of a tenant, and whether their buckets are coarse.
@@ -219,10 +220,10 @@ impl<'a> Look<'a> {
 
     pub(crate) fn tenant(&self, id: &[u8]) -> Option<TenantReport> {
         let (number, row) = self.find(id)?;
-        let cells = row.endpoints.iter().map(|(name, requests, errors)| EndpointCounts {
-            endpoint: shown(name.as_bytes()),
-            requests: *requests,
-            errors: *errors,
+        let cells = row.endpoints.iter().map(|at| EndpointCounts {
+            endpoint: shown(at.name.as_bytes()),
+            requests: at.requests,
+            errors: at.errors,
         });
         let mut endpoints: Vec<EndpointCounts> = cells.collect();
         endpoints.sort_by(|a, b| {
@@ -253,7 +254,7 @@ impl<'a> Look<'a> {
         Judged { opinion, expected }
     }
 
-    fn describe(&self, number: Number, row: &Gathered, judged: &Judged<'_>, excess: f64) -> TenantRow {
+    fn describe(&self, number: Number, row: &TenantDetail, judged: &Judged<'_>, excess: f64) -> TenantRow {
         let (all, sums, id) = (&self.all, &row.sums, self.closed.ids.id(number));
         let Counts { requests, errors, slow } = sums.counts;
         let (expected, chronic) = (judged.expected)(number, requests);
@@ -292,11 +293,11 @@ impl<'a> Look<'a> {
 }
 
 /// Where most of a tenant's errors are; of equals, the first by name.
-fn top_endpoint(row: &Gathered) -> Option<TopEndpoint> {
-    let cells = row.endpoints.iter().filter(|(_, _, errors)| *errors > 0);
-    let (name, _, errors) = cells.max_by(|a, b| a.2.cmp(&b.2).then_with(|| b.0.cmp(&a.0)))?;
+fn top_endpoint(row: &TenantDetail) -> Option<TopEndpoint> {
+    let failing = row.endpoints.iter().filter(|at| at.errors > 0);
+    let top = failing.max_by(|a, b| a.errors.cmp(&b.errors).then_with(|| b.name.cmp(&a.name)))?;
     let exact = !row.sums.endpoints_cut && row.sums.bound.errors == 0;
-    Some(TopEndpoint { endpoint: shown(name.as_bytes()), errors: *errors, exact })
+    Some(TopEndpoint { endpoint: shown(top.name.as_bytes()), errors: top.errors, exact })
 }
 
 fn us(ms: u64) -> u64 {
@@ -315,9 +316,9 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 }
 
 /// The edge that 5 % of these latencies exceed.
-fn own_line<'a>(heads: impl Iterator<Item = &'a Head>) -> u16 {
+fn own_line<'a>(summaries: impl Iterator<Item = &'a BlockSummary>) -> u16 {
     let (mut halves, mut any) = ([0.0; HALVES], false);
-    for cell in heads.flat_map(|head| &head.latency) {
+    for cell in summaries.flat_map(|summary| &summary.latency) {
         halves[usize::from(half_of(cell.bucket))] += f64::from(cell.count);
         any = true;
     }

@@ -4,7 +4,7 @@ use super::Sentinel;
 use crate::engine::flights::{InlineTenantId, StartedRequest};
 use crate::event::tenant;
 use crate::event::{ABORTED, Event};
-use crate::slot::stripe::Subject;
+use crate::slot::stripe::Attribution;
 
 /// Status of a request whose handler panicked.
 const PANICKED: u16 = 500;
@@ -146,8 +146,8 @@ impl Request {
                 let (tenant, truncated) = (begun.tenant.as_slice(), begun.truncated);
                 let latency = engine.since(&begun.started).into();
                 let endpoint = endpoint.or(begun.endpoint.as_deref()).unwrap_or_default();
-                let subject = Subject { tenant, hash: engine.hash(tenant), truncated, endpoint: None };
-                engine.count(&Event { tenant, endpoint, status, latency, at: None }, &subject);
+                let attribution = Attribution { tenant: engine.hashed(tenant), truncated, endpoint: None };
+                engine.count(&Event { tenant, endpoint, status, latency, at: None }, &attribution);
             }
             // After a fork its place is not the child's.
             if let Some(place) = begun.place.filter(|_| engine.source == begun.source) {

@@ -1,10 +1,11 @@
 //! A bound handle: a tenant and an endpoint that many requests share, looked up once.
 
-use crate::event::endpoint::EndpointId;
+use crate::event::endpoint::ResolvedEndpoint;
 use crate::event::tenant;
 use crate::event::{Event, Latency};
 use crate::sentinel::Sentinel;
-use crate::slot::stripe::Subject;
+use crate::slot::sample::HashedId;
+use crate::slot::stripe::Attribution;
 use crate::util::fork;
 
 /// Records requests of one tenant at one endpoint: its id is bounded and hashed, its endpoint looked up once and not for each
@@ -32,21 +33,21 @@ pub struct Handle {
     generation: u64,
     bounded: Box<[u8]>,
     hash: u64,
-    number: (EndpointId, bool),
+    resolved: ResolvedEndpoint,
 }
 
 impl Handle {
     pub(crate) fn new(sentinel: &Sentinel, tenant: &[u8], endpoint: &str) -> Self {
         let (bounded, _) = tenant::bounded(tenant);
-        let (generation, hash, number) =
-            sentinel.with_engine(|engine| (engine.generation, engine.hash(&bounded), engine.endpoint(endpoint)));
+        let (generation, hash, resolved) =
+            sentinel.with_engine(|engine| (engine.generation, engine.hashed(&bounded).hash, engine.resolve(endpoint)));
         Self {
             sentinel: sentinel.clone(),
             tenant: tenant.into(),
             endpoint: endpoint.into(),
             generation,
             hash,
-            number,
+            resolved,
             bounded: bounded.into(),
         }
     }
@@ -67,7 +68,11 @@ impl Handle {
             return;
         }
         let truncated = self.tenant.len() > self.bounded.len() || self.tenant.len() > tenant::MAX_ID;
-        let subject = Subject { tenant: &self.bounded, hash: self.hash, truncated, endpoint: Some(self.number) };
-        self.sentinel.with_engine(|engine| engine.count(&event, &subject));
+        let attribution = Attribution {
+            tenant: HashedId { id: &self.bounded, hash: self.hash },
+            truncated,
+            endpoint: Some(self.resolved),
+        };
+        self.sentinel.with_engine(|engine| engine.count(&event, &attribution));
     }
 }

@@ -5,20 +5,20 @@ use crate::slot::histogram::{BUCKETS, LatencyCell};
 use crate::slot::weights::Counts;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Lump {
+pub(crate) struct Aggregate {
     pub(crate) counts: Counts<u64>,
     pub(crate) latency: [u32; BUCKETS],
     pub(crate) latency_sum_us: u64,
     pub(crate) latency_max_us: u32,
 }
 
-impl Default for Lump {
+impl Default for Aggregate {
     fn default() -> Self {
         Self { counts: Counts::default(), latency: [0; BUCKETS], latency_sum_us: 0, latency_max_us: 0 }
     }
 }
 
-impl Lump {
+impl Aggregate {
     /// Adds a tenant's requests.
     pub(crate) fn add(&mut self, tenant: &EntryView<'_>) {
         self.add_sums(tenant);

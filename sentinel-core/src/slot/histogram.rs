@@ -17,6 +17,13 @@ pub(crate) struct LatencyCell {
     pub(crate) count: u32,
 }
 
+/// How many requests fell into a half of an octave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HalfCell {
+    pub(crate) half: u8,
+    pub(crate) count: u32,
+}
+
 /// The bucket of a latency.
 #[inline]
 pub(crate) fn bucket_of(us: u32) -> u16 {

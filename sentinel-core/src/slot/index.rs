@@ -4,21 +4,21 @@
 //! Entries only leave all at once, so there is nothing to delete.
 
 /// A place: 16 bits of the hash, then the position + 1; 0 = free.
-type Slot = u32;
+type IndexWord = u32;
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    slots: Vec<Slot>,
+    words: Vec<IndexWord>,
     len: usize,
 }
 
 /// Positions are below this.
-pub(crate) const MOST: usize = 0xffff;
-const FIRST: usize = 64;
+pub(crate) const MAX_POSITIONS: usize = 0xffff;
+const FIRST_WORDS: usize = 64;
 
 #[inline]
-fn tag(hash: u64) -> Slot {
-    (hash >> 32) as Slot & 0xffff_0000
+fn tag(hash: u64) -> IndexWord {
+    (hash >> 32) as IndexWord & 0xffff_0000
 }
 
 impl Index {
@@ -26,10 +26,10 @@ impl Index {
     #[inline]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         // Out of bounds only while there is nothing at all.
-        let slot = *self.slots.get(hash as usize & self.slots.len().wrapping_sub(1))?;
-        let position = (slot & 0xffff) as usize;
+        let word = *self.words.get(hash as usize & self.words.len().wrapping_sub(1))?;
+        let position = (word & 0xffff) as usize;
         // The first place is the right one, as a rule.
-        if slot & 0xffff_0000 == tag(hash) && position > 0 && is_it(position - 1) {
+        if word & 0xffff_0000 == tag(hash) && position > 0 && is_it(position - 1) {
             return Some(position - 1);
         }
         self.search(hash, is_it)
@@ -37,15 +37,15 @@ impl Index {
 
     #[inline(never)]
     fn search(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-        let (mask, tag) = (self.slots.len().wrapping_sub(1), tag(hash));
+        let (mask, tag) = (self.words.len().wrapping_sub(1), tag(hash));
         let mut at = hash as usize;
         loop {
-            let slot = *self.slots.get(at & mask)?;
-            if slot == 0 {
+            let word = *self.words.get(at & mask)?;
+            if word == 0 {
                 return None;
             }
-            let position = (slot & 0xffff) as usize - 1;
-            if slot & 0xffff_0000 == tag && is_it(position) {
+            let position = (word & 0xffff) as usize - 1;
+            if word & 0xffff_0000 == tag && is_it(position) {
                 return Some(position);
             }
             at = at.wrapping_add(1);
@@ -54,36 +54,36 @@ impl Index {
 
     /// Adds a position that is not there yet; `hash_of` are the hashes of those that are.
     pub(crate) fn insert(&mut self, hash: u64, position: usize, hash_of: impl Fn(usize) -> u64) {
-        if (self.len + 1) * 3 > self.slots.len() {
+        if (self.len + 1) * 3 > self.words.len() {
             self.grow(hash_of);
         }
         self.put(hash, position);
     }
 
     fn put(&mut self, hash: u64, position: usize) {
-        let mask = self.slots.len() - 1;
+        let mask = self.words.len() - 1;
         let mut at = hash as usize & mask;
-        while self.slots[at] != 0 {
+        while self.words[at] != 0 {
             at = (at + 1) & mask;
         }
-        self.slots[at] = tag(hash) | (position + 1) as Slot;
+        self.words[at] = tag(hash) | (position + 1) as IndexWord;
         self.len += 1;
     }
 
     #[cold]
     fn grow(&mut self, hash_of: impl Fn(usize) -> u64) {
-        let slots = (self.slots.len() * 2).max(FIRST);
-        let old = std::mem::replace(&mut self.slots, vec![0; slots]);
+        let words = (self.words.len() * 2).max(FIRST_WORDS);
+        let old = std::mem::replace(&mut self.words, vec![0; words]);
         self.len = 0;
-        for slot in old.into_iter().filter(|slot| *slot != 0) {
-            let position = (slot & 0xffff) as usize - 1;
+        for word in old.into_iter().filter(|word| *word != 0) {
+            let position = (word & 0xffff) as usize - 1;
             self.put(hash_of(position), position);
         }
     }
 
     pub(crate) fn clear(&mut self) {
         if self.len > 0 {
-            self.slots.fill(0);
+            self.words.fill(0);
             self.len = 0;
         }
     }

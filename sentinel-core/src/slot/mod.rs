@@ -4,6 +4,7 @@ pub(crate) mod aggregate;
 pub(crate) mod entry;
 pub(crate) mod histogram;
 pub(crate) mod index;
+pub(crate) mod sample;
 pub(crate) mod stats;
 pub(crate) mod stripe;
 pub(crate) mod subtable;

@@ -1,10 +1,10 @@
 //! A stripe: what one thread's requests touch. Its open slot, its late slots, its counters, behind one lock.
 
-use crate::event::endpoint::{EndpointCache, EndpointId, Registry};
+use crate::event::endpoint::{EndpointCache, Registry, ResolvedEndpoint};
 use crate::event::{ErrorClasses, Event, Outcome};
+use crate::slot::sample::{HashedId, KnownSample, Sample};
 use crate::slot::stats::Ledger;
 use crate::slot::table::{SlowLine, Table};
-use crate::slot::weights::Sample;
 use crate::util::budget::Budget;
 use crate::util::grid::Grid;
 use ahash::RandomState;
@@ -27,15 +27,16 @@ pub(crate) struct Shared {
 
 /// Statuses are below this.
 const STATUSES: usize = 600;
-const KNOWN: u8 = 1;
-const ERROR: u8 = 2;
-const ABORTED: u8 = 4;
+const IS_KNOWN: u8 = 1;
+const MEANS_ERROR: u8 = 2;
+const MEANS_ABORTED: u8 = 4;
 
 /// What each status means, where these outcomes count as errors: asked for every request, so looked up.
 pub(crate) fn meaning(errors: ErrorClasses) -> [u8; STATUSES] {
     let flag = |is: bool, flag: u8| if is { flag } else { 0 };
-    let of =
-        |outcome: Outcome| KNOWN | flag(errors.contain(outcome), ERROR) | flag(outcome == Outcome::Aborted, ABORTED);
+    let of = |outcome: Outcome| {
+        IS_KNOWN | flag(errors.contain(outcome), MEANS_ERROR) | flag(outcome == Outcome::Aborted, MEANS_ABORTED)
+    };
     std::array::from_fn(|status| Outcome::of(status as u16).map_or(0, of))
 }
 
@@ -55,27 +56,27 @@ const LATE_SLOTS: usize = 64;
 
 /// A slot's table and which slot it is.
 #[derive(Debug)]
-pub(crate) struct Filled {
+pub(crate) struct FilledTable {
     pub(crate) slot: i64,
     /// Requests in it.
     requests: u64,
     pub(crate) table: Box<Table>,
 }
 
-impl Filled {
+impl FilledTable {
     fn new(slot: i64, table: Box<Table>) -> Self {
         Self { slot, requests: table.requests(), table }
     }
 }
 
-/// Whose request it is and where it goes, after the boundary rules.
+/// The tenant and the endpoint that a request counts for, after the boundary rules.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) tenant: &'a [u8],
-    pub(crate) hash: u64,
+pub(crate) struct Attribution<'a> {
+    pub(crate) tenant: HashedId<'a>,
+    /// The event's tenant id was longer than an id may be.
     pub(crate) truncated: bool,
-    /// The endpoint's number where it is known already.
-    pub(crate) endpoint: Option<(EndpointId, bool)>,
+    /// `None` = the stripe resolves the event's endpoint.
+    pub(crate) endpoint: Option<ResolvedEndpoint>,
 }
 
 #[derive(Debug)]
@@ -92,9 +93,9 @@ pub(crate) struct Stripe {
     shared: Arc<Shared>,
     endpoints: EndpointCache,
     /// Closed but not sealed, oldest first.
-    filled: VecDeque<Filled>,
+    filled: VecDeque<FilledTable>,
     /// Events for slots that are over, each in a table of its own.
-    late: Vec<Filled>,
+    late: Vec<FilledTable>,
     spare: Option<Box<Table>>,
     slow_line: SlowLine,
 }
@@ -122,29 +123,39 @@ impl Stripe {
     /// Counts an event, by the boundary rules. The clock is only asked when the event's own time is not in the open slot.
     /// Says how many tables wait to be sealed here.
     #[inline]
-    pub(crate) fn record(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> usize {
-        self.record_known(event, subject, &now_ms).unwrap_or_else(|| self.record_any(event, subject, now_ms))
+    pub(crate) fn record(
+        &mut self,
+        event: &Event<'_>,
+        attribution: &Attribution<'_>,
+        now_ms: impl Fn() -> i64,
+    ) -> usize {
+        self.record_known(event, attribution, &now_ms).unwrap_or_else(|| self.record_any(event, attribution, now_ms))
     }
 
     /// Counts an event as almost every one is: in the open slot, with a known endpoint and a known latency. `None` = it is not, and
     /// nothing has been counted.
     #[inline]
-    fn record_known(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> Option<usize> {
+    fn record_known(
+        &mut self,
+        event: &Event<'_>,
+        attribution: &Attribution<'_>,
+        now_ms: impl Fn() -> i64,
+    ) -> Option<usize> {
         let meaning = *self.shared.statuses.get(usize::from(event.status))?;
-        let us = event.latency.plain()?;
-        if meaning == 0 || subject.truncated {
+        let latency_us = event.latency.plain()?;
+        if meaning == 0 || attribution.truncated {
             return None;
         }
-        let endpoint = match subject.endpoint {
-            Some((endpoint, other)) => (!other).then_some(endpoint)?,
+        let endpoint = match attribution.endpoint {
+            Some(endpoint) => (!endpoint.is_other).then_some(endpoint.id)?,
             None => self.endpoints.recent(event.endpoint)?,
         };
         // Last: it may ask the clock.
         if !(self.from_ms..self.to_ms).contains(&event.at.unwrap_or_else(now_ms)) {
             return None;
         }
-        let marks = (meaning & ERROR != 0, meaning & ABORTED != 0);
-        if !self.open.add_known((subject.tenant, subject.hash), (endpoint, us), marks) {
+        let (error, aborted) = (meaning & MEANS_ERROR != 0, meaning & MEANS_ABORTED != 0);
+        if !self.open.add_known(&KnownSample { tenant: attribution.tenant, endpoint, error, aborted, latency_us }) {
             return None;
         }
         self.begun = true;
@@ -153,7 +164,7 @@ impl Stripe {
     }
 
     #[inline(never)]
-    fn record_any(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> usize {
+    fn record_any(&mut self, event: &Event<'_>, attribution: &Attribution<'_>, now_ms: impl Fn() -> i64) -> usize {
         let meaning = self.shared.statuses.get(usize::from(event.status)).copied().unwrap_or(0);
         if meaning == 0 {
             self.ledger.dropped.status += 1;
@@ -175,19 +186,19 @@ impl Stripe {
             return self.filled.len();
         }
         self.ledger.accepted += 1;
-        let (endpoint, other) = match subject.endpoint {
+        let endpoint = match attribution.endpoint {
             Some(known) => known,
-            None => self.endpoints.id(event.endpoint, &self.shared.registry),
+            None => self.endpoints.resolve(event.endpoint, &self.shared.registry),
         };
         let plain = event.latency.plain();
-        if plain.is_none() | other | subject.truncated {
-            self.adjusted(event, other, subject.truncated);
+        if plain.is_none() | endpoint.is_other | attribution.truncated {
+            self.adjusted(event, endpoint.is_other, attribution.truncated);
         }
         let sample = Sample {
-            tenant: subject.tenant,
-            endpoint,
-            error: meaning & ERROR != 0,
-            aborted: meaning & ABORTED != 0,
+            tenant: attribution.tenant,
+            endpoint: endpoint.id,
+            error: meaning & MEANS_ERROR != 0,
+            aborted: meaning & MEANS_ABORTED != 0,
             latency_us: plain.or_else(|| event.latency.micros()),
         };
         if slot > self.slot {
@@ -199,7 +210,7 @@ impl Stripe {
         } else {
             self.late_table(slot)
         };
-        if !table.add(&sample, subject.hash) {
+        if !table.add(&sample) {
             self.ledger.adjusted.latency_unplaced += 1;
         }
         self.filled.len()
@@ -214,9 +225,9 @@ impl Stripe {
         adjusted.endpoint_other += u64::from(other);
     }
 
-    /// The number of an endpoint, and whether it has to share `other`.
-    pub(crate) fn endpoint(&mut self, endpoint: &str) -> (EndpointId, bool) {
-        self.endpoints.id(endpoint, &self.shared.registry)
+    /// The endpoint of a template.
+    pub(crate) fn resolve(&mut self, template: &str) -> ResolvedEndpoint {
+        self.endpoints.resolve(template, &self.shared.registry)
     }
 
     /// The slot that an event counts in; `None` when that has left the window.
@@ -247,7 +258,7 @@ impl Stripe {
         } else {
             let next = self.empty_table(line);
             let table = std::mem::replace(&mut self.open, next);
-            self.filled.push_back(Filled::new(self.slot, table));
+            self.filled.push_back(FilledTable::new(self.slot, table));
         }
         self.begun = false;
         self.slot = slot;
@@ -284,7 +295,7 @@ impl Stripe {
         let at = self.late.partition_point(|late| late.slot < slot);
         if self.late.get(at).is_none_or(|late| late.slot != slot) {
             let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
-            self.late.insert(at, Filled::new(slot, table));
+            self.late.insert(at, FilledTable::new(slot, table));
         }
         self.late[at].requests += 1;
         &mut self.late[at].table
@@ -297,25 +308,25 @@ impl Stripe {
     }
 
     /// The oldest table that waits to be sealed.
-    pub(crate) fn take_filled(&mut self) -> Option<Filled> {
+    pub(crate) fn take_filled(&mut self) -> Option<FilledTable> {
         self.filled.pop_front()
     }
 
     /// All that waits, late events too. What comes meanwhile is for the next time.
-    pub(crate) fn take_all(&mut self) -> Vec<Filled> {
+    pub(crate) fn take_all(&mut self) -> Vec<FilledTable> {
         self.late_events = 0;
         let late = std::mem::take(&mut self.late);
         self.filled.drain(..).chain(late).collect()
     }
 
     /// What has been counted in the open slot since this was called last. Costs a swap.
-    pub(crate) fn take_open(&mut self) -> Option<Filled> {
+    pub(crate) fn take_open(&mut self) -> Option<FilledTable> {
         if self.open.is_empty() {
             return None;
         }
         let line = self.open.slow_line.clone();
         let next = self.empty_table(line);
-        Some(Filled::new(self.slot, std::mem::replace(&mut self.open, next)))
+        Some(FilledTable::new(self.slot, std::mem::replace(&mut self.open, next)))
     }
 
     /// Forgets everything but the ledger and what is in the window of slot `now`; says how many requests went.

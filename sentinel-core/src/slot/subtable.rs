@@ -1,18 +1,19 @@
 //! An eighth of a table: an index over a dense array of entries, and the purge that keeps it bounded.
 
 use crate::event::endpoint::EndpointId;
-use crate::slot::aggregate::Lump;
+use crate::slot::aggregate::Aggregate;
 use crate::slot::entry::{Entry, EntryView, INLINE_ID, Pool, id_in};
 use crate::slot::index::{self, Index};
-use crate::slot::weights::{Counts, Sample, WEIGHTS, Weight};
+use crate::slot::sample::{HashedId, KnownSample, Sample};
+use crate::slot::weights::{Counts, WEIGHTS, Weight};
 use crate::util::budget::Reserved;
 use crate::util::bytes::same;
 
 /// Bytes of an entry and of its place in the index.
-const ENTRY_BYTES: usize = size_of::<Entry>() + 24;
-const _: () = assert!(2 * WEIGHTS * 16_384 / 8 <= index::MOST);
+const ENTRY_AND_INDEX_BYTES: usize = size_of::<Entry>() + 24;
+const _: () = assert!(2 * WEIGHTS * 16_384 / 8 <= index::MAX_POSITIONS);
 /// Entries that a sub-table begins with.
-const FIRST: usize = 16;
+const FIRST_ENTRIES: usize = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct SubTable {
@@ -21,6 +22,15 @@ pub(crate) struct SubTable {
     pool: Pool,
     arena: Vec<u8>,
     pub(crate) offset: Counts<u32>,
+}
+
+/// Receives what a sub-table cannot keep.
+#[derive(Debug)]
+pub(crate) struct Overflow<'a> {
+    /// Takes the counts of tenants that a purge lets go of.
+    pub(crate) tail: &'a mut Aggregate,
+    /// Pays for what the sub-table grows by.
+    pub(crate) reserved: &'a mut Reserved,
 }
 
 impl SubTable {
@@ -34,7 +44,7 @@ impl SubTable {
 
     /// Bytes that hold something.
     pub(crate) fn used_bytes(&self) -> usize {
-        self.entries.len() * ENTRY_BYTES + self.pool.used_bytes() + self.arena.len()
+        self.entries.len() * ENTRY_AND_INDEX_BYTES + self.pool.used_bytes() + self.arena.len()
     }
 
     pub(crate) fn view(&self, at: usize) -> EntryView<'_> {
@@ -49,28 +59,28 @@ impl SubTable {
 
     /// Where a tenant's entry is.
     #[inline]
-    fn find(&self, tenant: &[u8], hash: u64) -> Option<usize> {
-        self.index.find(hash, |at| {
+    fn find(&self, tenant: HashedId<'_>) -> Option<usize> {
+        self.index.find(tenant.hash, |at| {
             let entry = &self.entries[at];
-            entry.hash == hash && same(id_in(&self.arena, entry), tenant)
+            entry.hash == tenant.hash && same(id_in(&self.arena, entry), tenant.id)
         })
     }
 
-    /// Counts a request that took a known time, if that needs no page; else nothing. Says where its tenant's entry is. What a purge
-    /// lets go of is added to `tail`.
+    /// Counts a request whose latency is in `bucket`, if that needs no page; else nothing. Returns the place of its tenant's
+    /// entry.
     #[inline]
     pub(crate) fn add_known(
         &mut self,
-        (tenant, hash): (&[u8], u64),
-        (endpoint, bucket, us): (EndpointId, u16, u32),
+        sample: &KnownSample<'_>,
+        bucket: u16,
         places: usize,
-        (tail, reserved): (&mut Lump, &mut Reserved),
+        overflow: &mut Overflow<'_>,
     ) -> Option<usize> {
-        let at = match self.find(tenant, hash) {
+        let at = match self.find(sample.tenant) {
             Some(at) => at,
-            None => self.insert(tenant, hash, places, tail, reserved),
+            None => self.insert(sample.tenant, places, overflow),
         };
-        self.entries[at].add_known(endpoint, bucket, us, &mut self.pool).then_some(at)
+        self.entries[at].add_known(sample.endpoint, bucket, sample.latency_us, &mut self.pool).then_some(at)
     }
 
     /// Says what was wrong with a request that `add_known` has counted.
@@ -82,19 +92,18 @@ impl SubTable {
         }
     }
 
-    /// Counts a request; what a purge lets go of is added to `tail`. `false` when its latency found no memory.
+    /// Counts a request. `false` when its latency found no memory.
     pub(crate) fn add(
         &mut self,
         sample: &Sample<'_>,
-        hash: u64,
         bucket: Option<u16>,
         slow: bool,
         places: usize,
-        (tail, reserved): (&mut Lump, &mut Reserved),
+        overflow: &mut Overflow<'_>,
     ) -> bool {
-        let at = match self.find(sample.tenant, hash) {
+        let at = match self.find(sample.tenant) {
             Some(at) => at,
-            None => self.insert(sample.tenant, hash, places, tail, reserved),
+            None => self.insert(sample.tenant, places, overflow),
         };
         let Self { entries, pool, .. } = self;
         let entry = &mut entries[at];
@@ -102,14 +111,16 @@ impl SubTable {
         if sample.error | slow {
             entry.counts.mark(sample.error, slow);
         }
-        entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, reserved);
+        entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, overflow.reserved);
         if let Some(us) = sample.latency_us {
             entry.add_time(us);
         }
-        bucket.is_none_or(|bucket| entry.add_latency(bucket, pool, reserved))
+        bucket.is_none_or(|bucket| entry.add_latency(bucket, pool, overflow.reserved))
     }
 
-    fn insert(&mut self, id: &[u8], hash: u64, places: usize, tail: &mut Lump, reserved: &mut Reserved) -> usize {
+    fn insert(&mut self, tenant: HashedId<'_>, places: usize, overflow: &mut Overflow<'_>) -> usize {
+        let HashedId { id, hash } = tenant;
+        let Overflow { tail, reserved } = overflow;
         let most = 2 * WEIGHTS * places;
         if self.entries.len() == self.entries.capacity() && self.entries.len() < most {
             self.grow(most, reserved);
@@ -138,14 +149,14 @@ impl SubTable {
         at
     }
 
-    /// Twice the room, if memory for it is there; less, if only for that; at least `FIRST` in any case.
+    /// Twice the room, if memory for it is there; less, if only for that; at least `FIRST_ENTRIES` in any case.
     #[cold]
     fn grow(&mut self, most: usize, reserved: &mut Reserved) {
         let len = self.entries.len();
-        let more = len.max(FIRST).min(most - len);
+        let more = len.max(FIRST_ENTRIES).min(most - len);
         if len == 0 {
-            reserved.force(more * ENTRY_BYTES);
-        } else if !reserved.grow(more * ENTRY_BYTES) {
+            reserved.force(more * ENTRY_AND_INDEX_BYTES);
+        } else if !reserved.grow(more * ENTRY_AND_INDEX_BYTES) {
             return;
         }
         self.entries.reserve_exact(more);
@@ -154,7 +165,7 @@ impl SubTable {
     /// Makes room: raises the offsets so that `places` upper bounds of each weight stay above them, and moves who lies within
     /// all of them to the tail. Half the entries are free after it.
     #[cold]
-    pub(crate) fn purge(&mut self, places: usize, tail: &mut Lump) {
+    pub(crate) fn purge(&mut self, places: usize, tail: &mut Aggregate) {
         self.offset = raised(&self.entries, self.offset, places);
         let Self { index, entries, pool, arena, offset } = self;
         index.clear();

@@ -7,17 +7,17 @@
 //! `base[m] = offset[m]`, so that `counts[m] ≤ true ≤ counts[m] + base[m]`, and a tenant that is absent has at most
 //! `offset[m]`. (Misra and Gries 1982; mergeable by Agarwal et al., TODS 2013.)
 
-use crate::event::endpoint::EndpointId;
-use crate::slot::aggregate::Lump;
+use crate::slot::aggregate::Aggregate;
 use crate::slot::entry::EntryView;
 use crate::slot::histogram::{HALVES, LatencyCell, NOTHING_ABOVE, bucket_of, half_of};
-use crate::slot::subtable::SubTable;
-use crate::slot::weights::{Counts, Sample};
+use crate::slot::sample::{HashedId, KnownSample, Sample};
+use crate::slot::subtable::{Overflow, SubTable};
+use crate::slot::weights::Counts;
 use crate::util::budget::{Budget, Reserved};
 use std::sync::Arc;
 
 /// Distinct tenants that an endpoint must fail for before it, and not they, is to blame.
-pub(crate) const WITNESSES: usize = 3;
+pub(crate) const MAX_WITNESSES: usize = 3;
 
 /// Which latencies are slow, fixed when a slot begins.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub(crate) struct Table {
     pub(crate) aborted: u64,
     pub(crate) slow_line: SlowLine,
     /// Those of tenants that have left, and latencies that no entry had a cell for.
-    pub(crate) tail: Lump,
+    pub(crate) tail: Aggregate,
     /// Places guaranteed for each weight in a sub-table.
     places: usize,
     reserved: Reserved,
@@ -53,15 +53,21 @@ pub(crate) struct EndpointTally {
     pub(crate) counts: Counts<u32>,
     pub(crate) halves: [u32; HALVES],
     /// Up to three tenants (hashes) that failed here, and that were unusually slow here; 0 = free.
-    pub(crate) failing: [u64; WITNESSES],
-    pub(crate) lagging: [u64; WITNESSES],
+    pub(crate) failing: [u64; MAX_WITNESSES],
+    pub(crate) lagging: [u64; MAX_WITNESSES],
     /// Unusually slow: halves above this one.
     line: u8,
 }
 
 impl EndpointTally {
     fn new(line: u8) -> Self {
-        Self { counts: Counts::default(), halves: [0; HALVES], failing: [0; WITNESSES], lagging: [0; WITNESSES], line }
+        Self {
+            counts: Counts::default(),
+            halves: [0; HALVES],
+            failing: [0; MAX_WITNESSES],
+            lagging: [0; MAX_WITNESSES],
+            line,
+        }
     }
 
     /// Counts a request whose latency is in a half.
@@ -84,7 +90,7 @@ impl EndpointTally {
     }
 }
 
-fn witness(set: &mut [u64; WITNESSES], hash: u64) {
+fn witness(set: &mut [u64; MAX_WITNESSES], hash: u64) {
     let hash = hash.max(1);
     if let Some(place) = set.iter_mut().find(|seen| **seen == hash || **seen == 0) {
         *place = hash;
@@ -102,7 +108,7 @@ impl Table {
             endpoints: Vec::new(),
             aborted: 0,
             slow_line,
-            tail: Lump::default(),
+            tail: Aggregate::default(),
             places: places.div_ceil(Self::SUBTABLES),
             reserved,
         }
@@ -118,7 +124,7 @@ impl Table {
         if !endpoints.is_empty() {
             subtables.iter_mut().for_each(SubTable::reset);
             endpoints.clear();
-            *tail = Lump::default();
+            *tail = Aggregate::default();
         }
         (*aborted, *line) = (0, slow_line);
     }
@@ -126,20 +132,16 @@ impl Table {
     /// Counts a request whose latency is known, if it needs no page of memory but its tenant's entry. Almost every request is
     /// like that; for any other it does nothing and says `false`, and [`Table::add`] is there.
     #[inline]
-    pub(crate) fn add_known(
-        &mut self,
-        (tenant, hash): (&[u8], u64),
-        (endpoint, us): (EndpointId, u32),
-        (error, aborted): (bool, bool),
-    ) -> bool {
-        let bucket = bucket_of(us);
+    pub(crate) fn add_known(&mut self, sample: &KnownSample<'_>) -> bool {
+        let KnownSample { tenant: HashedId { hash, .. }, endpoint, error, aborted, latency_us } = *sample;
+        let bucket = bucket_of(latency_us);
         let half = half_of(bucket);
         let Some(tally) = self.endpoints.get_mut(usize::from(endpoint)) else {
             return false;
         };
         let sub = sub_of(hash);
-        let rest = (&mut self.tail, &mut self.reserved);
-        let Some(at) = self.subtables[sub].add_known((tenant, hash), (endpoint, bucket, us), self.places, rest) else {
+        let mut overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
+        let Some(at) = self.subtables[sub].add_known(sample, bucket, self.places, &mut overflow) else {
             return false;
         };
         tally.add(half);
@@ -152,9 +154,10 @@ impl Table {
         true
     }
 
-    /// Counts one request of a tenant with this hash. `false` when no memory was left for its latency's page: that is in the
+    /// Counts one request. `false` when no memory was left for its latency's page: that is in the
     /// whole, not in its tenant's histogram.
-    pub(crate) fn add(&mut self, sample: &Sample<'_>, hash: u64) -> bool {
+    pub(crate) fn add(&mut self, sample: &Sample<'_>) -> bool {
+        let hash = sample.tenant.hash;
         let bucket = sample.latency_us.map(bucket_of);
         let slow = bucket.is_some_and(|bucket| bucket > self.slow_line.fleet);
         self.aborted += u64::from(sample.aborted);
@@ -171,8 +174,8 @@ impl Table {
             tally.counts.add_request();
         }
         tally.mark(hash, sample.error, slow, lagging);
-        let rest = (&mut self.tail, &mut self.reserved);
-        let placed = self.subtables[sub_of(hash)].add(sample, hash, bucket, slow, self.places, rest);
+        let mut overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
+        let placed = self.subtables[sub_of(hash)].add(sample, bucket, slow, self.places, &mut overflow);
         if let Some(bucket) = bucket
             && !placed
         {
@@ -262,6 +265,11 @@ mod tests {
         Table::new(places, line, &Budget::new(usize::MAX))
     }
 
+    fn any<'a>(known: &KnownSample<'a>) -> Sample<'a> {
+        let KnownSample { tenant, endpoint, error, aborted, latency_us } = *known;
+        Sample { tenant, endpoint, error, aborted, latency_us: Some(latency_us) }
+    }
+
     fn rows(table: &Table) -> impl Iterator<Item = EntryView<'_>> {
         (0..Table::SUBTABLES).flat_map(move |sub| (0..table.entries_of(sub)).map(move |at| table.entry(sub, at)))
     }
@@ -273,11 +281,11 @@ mod tests {
         for &(tenant, endpoint, error, us) in events {
             // Every third id is too long for an entry and lives in the arena.
             let id = if tenant % 3 == 0 { format!("{tenant:0>100}") } else { tenant.to_string() }.into_bytes();
-            let sample = Sample { tenant: &id, endpoint, error, aborted: false, latency_us: Some(us) };
-            let hash = hasher.hash_one(sample.tenant);
+            let tenant = HashedId { id: &id, hash: hasher.hash_one(&id[..]) };
+            let known = KnownSample { tenant, endpoint, error, aborted: false, latency_us: us };
             // Both ways, as requests take them: the short one where it can, and sometimes the general one all the same.
-            if us % 7 == 0 || !table.add_known((&id, hash), (endpoint, us), (error, false)) {
-                table.add(&sample, hash);
+            if us % 7 == 0 || !table.add_known(&known) {
+                table.add(&any(&known));
             }
             let own = truth.entry(id).or_default();
             let slow = bucket_of(us) > SLOW_ABOVE;
@@ -325,7 +333,7 @@ mod tests {
             prop_assert_eq!(table.requests(), events.len() as u64);
             let mut whole = table.tail.clone();
             rows(&table).for_each(|view| whole.add(&view));
-            let mut exact = Lump::default();
+            let mut exact = Aggregate::default();
             for (_, _, error, us) in &events {
                 let slow = bucket_of(*us) > SLOW_ABOVE;
                 exact.counts.requests += 1;
@@ -374,9 +382,10 @@ mod tests {
             let (mut latency, mut unplaced) = (vec![0_u32; crate::slot::histogram::BUCKETS], 0_u32);
             for &(tenant, endpoint, error, us) in &events {
                 let id = tenant.to_string().into_bytes();
-                let (hash, sample) = (hasher.hash_one(&id[..]), Sample { tenant: &id, endpoint, error, aborted: false, latency_us: Some(us) });
-                if !table.add_known((&id, hash), (endpoint, us), (error, false)) {
-                    unplaced += u32::from(!table.add(&sample, hash));
+                let tenant = HashedId { id: &id, hash: hasher.hash_one(&id[..]) };
+                let known = KnownSample { tenant, endpoint, error, aborted: false, latency_us: us };
+                if !table.add_known(&known) {
+                    unplaced += u32::from(!table.add(&any(&known)));
                 }
                 latency[usize::from(bucket_of(us))] += 1;
             }
@@ -396,13 +405,13 @@ mod tests {
         let add = |table: &mut Table| {
             for (id, endpoint) in &events {
                 let sample = Sample {
-                    tenant: id.as_bytes(),
+                    tenant: HashedId { id: id.as_bytes(), hash: hasher.hash_one(id.as_bytes()) },
                     endpoint: *endpoint,
                     error: true,
                     aborted: true,
                     latency_us: Some(7),
                 };
-                table.add(&sample, hasher.hash_one(sample.tenant));
+                table.add(&sample);
             }
         };
         let describe = |table: &Table| {

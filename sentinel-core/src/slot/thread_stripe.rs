@@ -12,8 +12,15 @@ const LOOK: u32 = 64;
 thread_local! {
     /// The number of this thread, in the order they came.
     static ORDINAL: Cell<Option<usize>> = const { Cell::new(None) };
-    /// Where it records, and requests until it looks again.
-    static HOME: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+    static HOME: Cell<Home> = const { Cell::new(Home { stripe: 0, left: 0 }) };
+}
+
+/// Where a thread records.
+#[derive(Debug, Clone, Copy)]
+struct Home {
+    stripe: u32,
+    /// Requests until the thread looks again.
+    left: u32,
 }
 
 /// The stripe of this thread, of `stripes`, which is a power of two.
@@ -21,18 +28,18 @@ thread_local! {
 pub(crate) fn of_thread(stripes: usize) -> usize {
     // While a thread's locals are torn down it knows nothing: any stripe will do.
     let home = HOME.try_with(|known| {
-        let (home, left) = known.get();
+        let Home { stripe, left } = known.get();
         if left == 0 {
             return look(known, stripes);
         }
-        known.set((home, left - 1));
-        home
+        known.set(Home { stripe, left: left - 1 });
+        stripe
     });
     home.unwrap_or(0) as usize & (stripes - 1)
 }
 
 #[cold]
-fn look(known: &Cell<(u32, u32)>, stripes: usize) -> u32 {
+fn look(known: &Cell<Home>, stripes: usize) -> u32 {
     let ordinal = ORDINAL.try_with(|ordinal| {
         let number = ordinal.get().unwrap_or_else(|| THREADS.fetch_add(1, Ordering::Relaxed));
         ordinal.set(Some(number));
@@ -40,9 +47,9 @@ fn look(known: &Cell<(u32, u32)>, stripes: usize) -> u32 {
     });
     let ordinal = ordinal.unwrap_or(0) as u32;
     let alone = THREADS.load(Ordering::Relaxed) <= stripes;
-    let home = if alone { ordinal } else { processor().unwrap_or(ordinal) };
-    known.set((home, LOOK));
-    home
+    let stripe = if alone { ordinal } else { processor().unwrap_or(ordinal) };
+    known.set(Home { stripe, left: LOOK });
+    stripe
 }
 
 #[cfg(target_os = "linux")]

@@ -132,17 +132,6 @@ impl Counts<u64> {
     }
 }
 
-/// The fields of an event that a table counts, after the boundary rules.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sample<'a> {
-    pub(crate) tenant: &'a [u8],
-    pub(crate) endpoint: u16,
-    pub(crate) error: bool,
-    pub(crate) aborted: bool,
-    /// Microseconds; `None` = the event said nothing that can be counted.
-    pub(crate) latency_us: Option<u32>,
-}
-
 /// The offsets that leave at most `places` upper bounds above each: the (k+1)-th largest, never lower than before.
 pub(crate) fn raised(upper: &[Counts<u64>], offset: Counts<u64>, places: usize) -> Counts<u64> {
     if upper.len() <= places {

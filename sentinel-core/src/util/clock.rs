@@ -88,7 +88,7 @@ impl Clock {
     pub(crate) fn sync(&self) -> i64 {
         if let Source::System { ahead } = &self.0 {
             let (wall, now_ms) = (wall_ms(), self.now_ms());
-            if wall > now_ms || wall < now_ms - SET_BACK_MS {
+            if wall > now_ms || wall < now_ms - WALL_SET_BACK_MS {
                 ahead.store(wall - monotonic_ms(), Ordering::Relaxed);
             }
         }
@@ -112,7 +112,7 @@ impl Clock {
 }
 
 /// Smaller steps back are the wall clock being adjusted: time goes on at its pace.
-const SET_BACK_MS: i64 = 60_000;
+const WALL_SET_BACK_MS: i64 = 60_000;
 
 /// A moment to measure from.
 #[derive(Debug, Clone, Copy)]

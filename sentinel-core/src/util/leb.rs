@@ -11,9 +11,9 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
 
 /// Reads what [`put`] has written in this process; past the end everything is 0. (What comes from others is for `codec`.)
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub(crate) struct LebReader<'a>(pub(crate) &'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> LebReader<'a> {
     #[inline]
     pub(crate) fn byte(&mut self) -> u8 {
         match self.0.split_first() {

@@ -18,7 +18,7 @@ mod imp {
         queue: Mutex<()>,
     }
 
-    pub(crate) type Guard<'a, T> = SpinMutexGuard<'a, T>;
+    pub(crate) type LockGuard<'a, T> = SpinMutexGuard<'a, T>;
 
     impl<T> Lock<T> {
         pub(crate) fn new(value: T) -> Self {
@@ -27,17 +27,17 @@ mod imp {
 
         /// The lock, if nobody has it. A panic of who had it before leaves it free: what it holds is still the best there is.
         #[inline]
-        pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
+        pub(crate) fn try_lock(&self) -> Option<LockGuard<'_, T>> {
             self.inner.try_lock()
         }
 
         #[inline]
-        pub(crate) fn lock(&self) -> Guard<'_, T> {
+        pub(crate) fn lock(&self) -> LockGuard<'_, T> {
             self.try_lock().unwrap_or_else(|| self.wait())
         }
 
         #[cold]
-        fn wait(&self) -> Guard<'_, T> {
+        fn wait(&self) -> LockGuard<'_, T> {
             let _turn = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
                 for _ in 0..TRIES {
@@ -60,24 +60,24 @@ mod imp {
     #[derive(Debug)]
     pub(crate) struct Lock<T>(loom::sync::Mutex<T>);
 
-    pub(crate) type Guard<'a, T> = loom::sync::MutexGuard<'a, T>;
+    pub(crate) type LockGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
 
     impl<T> Lock<T> {
         pub(crate) fn new(value: T) -> Self {
             Self(loom::sync::Mutex::new(value))
         }
 
-        pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
+        pub(crate) fn try_lock(&self) -> Option<LockGuard<'_, T>> {
             self.0.try_lock().ok()
         }
 
-        pub(crate) fn lock(&self) -> Guard<'_, T> {
+        pub(crate) fn lock(&self) -> LockGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 }
 
-pub(crate) use imp::{Guard, Lock};
+pub(crate) use imp::{Lock, LockGuard};
 
 #[cfg(all(test, not(sentinel_loom)))]
 mod tests {

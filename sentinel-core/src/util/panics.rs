@@ -19,14 +19,14 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Panics after which all entries do nothing.
-const MOST: u32 = 3;
+const MAX_PANICS: u32 = 3;
 
 const WORKING: u8 = 0;
 /// A test has asked for a panic.
 const ARMED: u8 = 1;
 const OFF: u8 = 2;
 
-static STATE: AtomicU8 = AtomicU8::new(WORKING);
+static PANIC_STATE: AtomicU8 = AtomicU8::new(WORKING);
 static PANICS: AtomicU32 = AtomicU32::new(0);
 static ARMED_AT: Mutex<String> = Mutex::new(String::new());
 
@@ -39,7 +39,7 @@ static ARMED_AT: Mutex<String> = Mutex::new(String::new());
 /// ```
 #[inline]
 pub fn guarded<T>(entry: &str, work: impl FnOnce() -> T) -> Option<T> {
-    let state = STATE.load(Ordering::Relaxed);
+    let state = PANIC_STATE.load(Ordering::Relaxed);
     if state == OFF {
         return None;
     }
@@ -54,8 +54,8 @@ pub fn guarded<T>(entry: &str, work: impl FnOnce() -> T) -> Option<T> {
 
 #[cold]
 fn panicked() {
-    if PANICS.fetch_add(1, Ordering::Relaxed) + 1 >= MOST {
-        STATE.store(OFF, Ordering::Relaxed);
+    if PANICS.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_PANICS {
+        PANIC_STATE.store(OFF, Ordering::Relaxed);
     }
 }
 
@@ -74,7 +74,7 @@ pub fn fail_at(entry: Option<&str>) {
     PANICS.store(0, Ordering::Relaxed);
     let state = if entry.is_some() { ARMED } else { WORKING };
     *ARMED_AT.lock().unwrap_or_else(PoisonError::into_inner) = entry.unwrap_or_default().into();
-    STATE.store(state, Ordering::Relaxed);
+    PANIC_STATE.store(state, Ordering::Relaxed);
 }
 
 #[cfg(test)]

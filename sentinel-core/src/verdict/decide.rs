@@ -2,9 +2,9 @@
 
 use super::learning::Learning;
 use super::rules::{
-    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_RATE, COLD_S, ENDPOINT_ERRORS, ENDPOINT_TENANTS, ENDPOINT_TRAFFIC, FEW_TENANTS,
-    FLEET_ERRORS, FLEET_RATIO, GATE, GATE_PER_LOG_K, GATE_REST, MAX_CULPRITS, MIN_ERRORS, MIN_RATIO, SURGE,
-    SURGE_AFTER_S, Sums, explains, log_ratio,
+    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_RATE, COLD_S, Comparison, ENDPOINT_ERRORS, ENDPOINT_TENANTS, ENDPOINT_TRAFFIC,
+    FEW_TENANTS, FLEET_ERRORS, FLEET_RATIO, GATE, GATE_PER_LOG_K, GATE_REST, MAX_CULPRITS, MIN_ERRORS, MIN_RATIO,
+    SURGE, SURGE_AFTER_S, explains, log_ratio,
 };
 use super::{Finding, Kind};
 use crate::baseline::latency_tails::{PSEUDO_REQUESTS, TAIL_SHARE};
@@ -93,9 +93,9 @@ impl Case<'_> {
     }
 
     /// Requests and bad ones of an endpoint, and what was expected of it.
-    pub(crate) fn endpoint(&self, i: u32) -> Sums {
+    pub(crate) fn endpoint(&self, i: u32) -> Comparison {
         let Observed { requests: n, bad: e } = self.scene.endpoints.window(self.w, i).on(self.side).exact();
-        Sums { e, x: n * self.endpoint_rate(i), n }
+        Comparison { e, x: n * self.endpoint_rate(i), n }
     }
 
     fn endpoint_rate(&self, i: u32) -> f64 {
@@ -132,16 +132,16 @@ impl Case<'_> {
         if !enough {
             return Finding::QUIET;
         }
-        let (mut all, mut active) = (Sums::default(), 0_usize);
-        let mut suspects: Vec<(u32, Sums, f64)> = Vec::new();
+        let (mut all, mut active) = (Comparison::default(), 0_usize);
+        let mut suspects: Vec<(u32, Comparison, f64)> = Vec::new();
         for i in 0..keys.len() as u32 {
             let Observed { requests: n, bad: e } = self.tenant(i);
             if n == 0.0 {
                 continue;
             }
             let (x, gate) = self.expected(i, n);
-            let own = Sums { e, x, n };
-            all = Sums { e: all.e + e, x: all.x + x, n: all.n + n };
+            let own = Comparison { e, x, n };
+            all = Comparison { e: all.e + e, x: all.x + x, n: all.n + n };
             active += 1;
             if e >= MIN_ERRORS && e >= MIN_RATIO * gate && !self.is_reserved(i) {
                 suspects.push((i, own, log_ratio(e, gate)));
@@ -158,9 +158,9 @@ impl Case<'_> {
         }
         let found =
             Finding { window: self.w, all, culprits: suspects.iter().map(|(i, ..)| *i).collect(), ..Finding::QUIET };
-        let mut group = Sums::default();
+        let mut group = Comparison::default();
         for (j, (_, own, _)) in suspects.iter().take(MAX_CULPRITS).enumerate() {
-            group = Sums { e: group.e + own.e, x: group.x + own.x, n: group.n + own.n };
+            group = Comparison { e: group.e + own.e, x: group.x + own.x, n: group.n + own.n };
             if let Some(share) = explains(group, all, self.phi) {
                 let mut tenants: Vec<u32> = suspects[..=j].iter().map(|(i, ..)| *i).collect();
                 tenants.sort_unstable();
@@ -194,10 +194,10 @@ impl Case<'_> {
     }
 
     /// The sums of all but those with the largest excess: five of many tenants, one of few.
-    fn rest(&self, all: Sums) -> Sums {
+    fn rest(&self, all: Comparison) -> Comparison {
         let keys = self.scene.tenants;
         let id = |i: u32| self.scene.ids.id(*keys.key(i));
-        let (mut excesses, mut known): (Vec<(f64, u32, Sums)>, usize) = (Vec::new(), 0);
+        let (mut excesses, mut known): (Vec<(f64, u32, Comparison)>, usize) = (Vec::new(), 0);
         for i in 0..keys.len() as u32 {
             let Observed { requests: n, bad: e } = self.tenant(i);
             if n == 0.0 {
@@ -205,11 +205,11 @@ impl Case<'_> {
                 continue;
             }
             let x = self.expected(i, n).0;
-            excesses.push((e - x, i, Sums { e, x, n }));
+            excesses.push((e - x, i, Comparison { e, x, n }));
         }
         let dropped = if excesses.len() + known >= FEW_TENANTS { 5 } else { 1 };
         excesses.sort_unstable_by(|(a, i, _), (b, j, _)| b.total_cmp(a).then_with(|| id(*i).cmp(id(*j))));
-        excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Sums {
+        excesses.iter().take(dropped).fold(all, |rest, (_, _, own)| Comparison {
             e: rest.e - own.e,
             x: rest.x - own.x,
             n: rest.n - own.n,
@@ -218,19 +218,19 @@ impl Case<'_> {
 
     /// The endpoint with the largest excess, when it explains the errors and fails for three tenants at least: its sums, those
     /// of all endpoints, and its share of the excess. (A latency that is unusual for its tenant may be usual for its endpoint.)
-    fn failing_everywhere(&self, gate: f64) -> Option<(u32, Sums, Sums, f64)> {
+    fn failing_everywhere(&self, gate: f64) -> Option<(u32, Comparison, Comparison, f64)> {
         let keys = self.scene.endpoints;
-        let mut all = Sums::default();
-        let mut top: Option<(u32, Sums)> = None;
+        let mut all = Comparison::default();
+        let mut top: Option<(u32, Comparison)> = None;
         for i in 0..keys.len() as u32 {
             let own = self.endpoint(i);
-            all = Sums { e: all.e + own.e, x: all.x + own.x, n: all.n + own.n };
+            all = Comparison { e: all.e + own.e, x: all.x + own.x, n: all.n + own.n };
             let suspect = own.e >= MIN_ERRORS
                 && own.e >= MIN_RATIO * own.x
                 && log_ratio(own.e, own.x) >= gate
                 && !endpoint::is_reserved(keys.key(i));
             let excess = own.e - own.x;
-            let ahead = |(other, sums): (u32, Sums)| {
+            let ahead = |(other, sums): (u32, Comparison)| {
                 excess.total_cmp(&(sums.e - sums.x)).then_with(|| keys.key(other).cmp(keys.key(i))).is_gt()
             };
             if suspect && top.is_none_or(ahead) {
@@ -241,8 +241,8 @@ impl Case<'_> {
         let share = explains(own, all, self.phi)?;
         let mut witnesses: Vec<u64> = Vec::new();
         for block in self.scene.blocks(keys.slots(self.w)) {
-            if let Ok(at) = block.head.endpoints.binary_search_by(|row| row.name.cmp(keys.key(i))) {
-                let row = &block.head.endpoints[at];
+            if let Ok(at) = block.summary.endpoints.binary_search_by(|row| row.name.cmp(keys.key(i))) {
+                let row = &block.summary.endpoints[at];
                 witnesses.extend(if self.side == Side::Errors { &row.failing } else { &row.lagging });
             }
         }
@@ -263,7 +263,7 @@ impl Case<'_> {
             requests = row.sums.counts.requests.saturating_add(requests);
             errors = row.sums.counts.errors.saturating_add(errors);
             for cell in row.endpoints() {
-                let name = &block.head.endpoints[usize::from(cell.endpoint)].name;
+                let name = &block.summary.endpoints[usize::from(cell.endpoint)].name;
                 let (n, e) = (u64::from(cell.requests), u64::from(cell.errors));
                 match cells.iter_mut().find(|(known, ..)| *known == name) {
                     Some(known) => (known.1, known.2) = (known.1.saturating_add(n), known.2.saturating_add(e)),

@@ -14,7 +14,7 @@ use crate::block::dictionary::{Dictionary, NOBODY, Number};
 use crate::block::packed::Packed;
 use crate::block::summary::MAX_ENDPOINTS;
 use crate::event::tenant::{UNATTRIBUTED, shown};
-use crate::slot::histogram::{HALVES, count_above_of, half_lower_us, last_bucket_of};
+use crate::slot::histogram::{HALVES, HalfCell, count_above_of, half_lower_us, last_bucket_of};
 use crate::slot::table::SlowLine;
 use crate::slot::weights::Counts;
 use crate::util::grid::Grid;
@@ -111,8 +111,8 @@ impl Fleet {
         self.endpoints.clear_open();
         for block in open {
             let (tenants, endpoints) = self.tallies(block, ids);
-            self.tenants.add_open(block.head.source, tenants);
-            self.endpoints.add_open(block.head.source, endpoints);
+            self.tenants.add_open(block.summary.source, tenants);
+            self.endpoints.add_open(block.summary.source, endpoints);
         }
     }
 
@@ -127,8 +127,8 @@ impl Fleet {
         };
         let tainted = BySide { errors, latency };
         let (tenants, endpoints) = self.tallies(block, ids);
-        self.tenants.amend(back, tainted, block.head.source, tenants, amendment);
-        self.endpoints.amend(back, tainted, block.head.source, endpoints, amendment);
+        self.tenants.amend(back, tainted, block.summary.source, tenants, amendment);
+        self.endpoints.amend(back, tainted, block.summary.source, endpoints, amendment);
         self.shrink(ids);
     }
 
@@ -144,10 +144,10 @@ impl Fleet {
                 if usize::from(line) < HALVES - 1 { count_above_of(row.latency(), last_bucket_of(line)) } else { 0 };
             tenants.push((i, Counts { slow, ..row.sums.counts }.map(clamped)));
         }
-        if block.head.tail.requests > 0 {
-            tenants.push((REST, block.head.tail.map(clamped)));
+        if block.summary.tail.requests > 0 {
+            tenants.push((REST, block.summary.tail.map(clamped)));
         }
-        for row in &block.head.endpoints {
+        for row in &block.summary.endpoints {
             let i = self.endpoints.index_of(&row.name);
             endpoints.push((i, tally(row.counts, &row.halves, self.endpoints.tail_threshold(i))));
         }
@@ -256,7 +256,7 @@ impl Fleet {
         self.tenants.learn_tails(rows.iter().map(|&(i, from, to)| (i, &cells[from..to])));
         let rows: Vec<_> = window
             .of_slot(slot)
-            .flat_map(|block| &block.head.endpoints)
+            .flat_map(|block| &block.summary.endpoints)
             .map(|row| (self.endpoints.index_of(&row.name), &row.halves[..]))
             .collect();
         self.endpoints.learn_tails(rows.into_iter());
@@ -411,9 +411,9 @@ fn clamped(count: u64) -> u32 {
 }
 
 /// What a judge counts of a row: `line` is the half above which a latency is unusual for its key.
-fn tally(counts: Counts<u64>, halves: &[(u8, u32)], line: u8) -> KeyCounts {
-    let above = halves.partition_point(|(half, _)| *half <= line);
-    let slow = halves[above..].iter().map(|(_, count)| u64::from(*count)).sum();
+fn tally(counts: Counts<u64>, halves: &[HalfCell], line: u8) -> KeyCounts {
+    let above = halves.partition_point(|cell| cell.half <= line);
+    let slow = halves[above..].iter().map(|cell| u64::from(cell.count)).sum();
     Counts { slow, ..counts }.map(clamped)
 }
 

@@ -3,8 +3,8 @@
 use super::decide::{Case, Scene};
 use super::learning::Learning;
 use super::rules::{
-    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_S, GATE_NOW, HISTORY, MIN_RATE, PRIOR_ERRORS, PRIOR_REQUESTS, REST_RATIO, Sums,
-    TAINT_AFTER_S, TAINT_MAX_S,
+    CHRONIC_ERRORS, CHRONIC_RATIO, COLD_S, Comparison, GATE_NOW, HISTORY, MIN_RATE, PRIOR_ERRORS, PRIOR_REQUESTS,
+    REST_RATIO, TAINT_AFTER_S, TAINT_MAX_S,
 };
 use super::{Finding, Kind};
 use crate::baseline::horizon::Horizon;
@@ -183,12 +183,16 @@ impl Judge {
         found.tenants.is_empty()
             || (1..found.window).all(|s| {
                 let case = self.case(scene, s, at);
-                let sum = |sums: Sums, i: u32| {
+                let sum = |sums: Comparison, i: u32| {
                     let Observed { requests: n, bad: e } = case.tenant(i);
-                    if n == 0.0 { sums } else { Sums { e: sums.e + e, x: sums.x + n * case.rate(i), n: sums.n + n } }
+                    if n == 0.0 {
+                        sums
+                    } else {
+                        Comparison { e: sums.e + e, x: sums.x + n * case.rate(i), n: sums.n + n }
+                    }
                 };
-                let all = (0..scene.tenants.len() as u32).fold(Sums::default(), sum);
-                let own = found.tenants.iter().copied().fold(Sums::default(), sum);
+                let all = (0..scene.tenants.len() as u32).fold(Comparison::default(), sum);
+                let own = found.tenants.iter().copied().fold(Comparison::default(), sum);
                 let (e, x) = ((all.e - own.e).max(0.0), (all.x - own.x).max(0.0));
                 e <= REST_RATIO * x + 2.0 * x.sqrt() + 1.0 + 1e-9
             })

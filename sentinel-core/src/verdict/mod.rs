@@ -12,7 +12,7 @@ mod rules;
 pub(crate) mod sentence;
 
 pub(crate) use rules::COLD_RATE;
-use rules::Sums;
+use rules::Comparison;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -167,8 +167,8 @@ pub(crate) struct Finding {
     pub(crate) endpoint: Option<u32>,
     /// Window of the horizon.
     pub(crate) window: usize,
-    pub(crate) group: Sums,
-    pub(crate) all: Sums,
+    pub(crate) group: Comparison,
+    pub(crate) all: Comparison,
     pub(crate) excess_share: Option<f64>,
     /// Everyone who passed the gate, ordered by excess.
     pub(crate) culprits: Vec<u32>,
@@ -180,8 +180,8 @@ impl Finding {
         tenants: Vec::new(),
         endpoint: None,
         window: 0,
-        group: Sums { e: 0.0, x: 0.0, n: 0.0 },
-        all: Sums { e: 0.0, x: 0.0, n: 0.0 },
+        group: Comparison { e: 0.0, x: 0.0, n: 0.0 },
+        all: Comparison { e: 0.0, x: 0.0, n: 0.0 },
         excess_share: None,
         culprits: Vec::new(),
     };

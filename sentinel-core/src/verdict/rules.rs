@@ -49,7 +49,7 @@ pub(crate) fn log_ratio(e: f64, x: f64) -> f64 {
 
 /// Bad requests, the expected ones, and requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Sums {
+pub(crate) struct Comparison {
     pub(crate) e: f64,
     pub(crate) x: f64,
     pub(crate) n: f64,
@@ -57,7 +57,7 @@ pub(crate) struct Sums {
 
 /// Does the group explain the errors of all: concentrated in it, the rest normal, the excess explained?
 /// Its share of the excess, or `None`.
-pub(crate) fn explains(group: Sums, all: Sums, phi: f64) -> Option<f64> {
+pub(crate) fn explains(group: Comparison, all: Comparison, phi: f64) -> Option<f64> {
     let (rest_e, rest_x) = ((all.e - group.e).max(0.0), (all.x - group.x).max(0.0));
     let (own, rest) = (group.e - group.x, (rest_e - rest_x).max(0.0));
     let (d, q, noise) = (own + rest, (group.n / all.n).min(1.0 - 1e-9), 2.0 * (phi * rest_x).sqrt());
@@ -74,9 +74,9 @@ mod tests {
 
     #[test]
     fn one_of_two_equals_is_no_explanation() {
-        let all = Sums { e: 200.0, x: 2.0, n: 1_000.0 };
-        assert_eq!(explains(Sums { e: 100.0, x: 1.0, n: 500.0 }, all, 1.0), None);
-        let one = Sums { e: 199.0, x: 1.0, n: 100.0 };
+        let all = Comparison { e: 200.0, x: 2.0, n: 1_000.0 };
+        assert_eq!(explains(Comparison { e: 100.0, x: 1.0, n: 500.0 }, all, 1.0), None);
+        let one = Comparison { e: 199.0, x: 1.0, n: 100.0 };
         assert_eq!(explains(one, all, 1.0), Some(198.0 / 198.0));
     }
 

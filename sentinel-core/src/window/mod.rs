@@ -10,8 +10,31 @@ use crate::util::grid::Grid;
 use crate::window::sums::View;
 use std::collections::BTreeMap;
 
-/// Where a block came from: (slot, source).
-type Place = (i64, u64);
+/// The slot that a block is of, and the process that counted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct BlockKey {
+    slot: i64,
+    source: u64,
+}
+
+impl BlockKey {
+    /// The least key of a slot.
+    const fn first_of(slot: i64) -> Self {
+        Self { slot, source: 0 }
+    }
+
+    /// The greatest key of a slot.
+    const fn last_of(slot: i64) -> Self {
+        Self { slot, source: u64::MAX }
+    }
+}
+
+/// The view of the blocks since a slot.
+#[derive(Debug)]
+struct PartView {
+    first: i64,
+    view: View,
+}
 
 /// Bytes that an id takes beside the dictionary: its place in the views.
 const ID_BYTES: usize = 40;
@@ -23,7 +46,7 @@ pub(crate) struct Window {
     grid: Grid,
     /// This process's own source id.
     source: u64,
-    blocks: BTreeMap<Place, Packed>,
+    blocks: BTreeMap<BlockKey, Packed>,
     /// Own requests that have left.
     pub(crate) expired: u64,
     /// Bytes that the blocks, their ids and the views may take; beyond it blocks coarsen, then lose tenants.
@@ -36,7 +59,7 @@ pub(crate) struct Window {
     /// Over all blocks, once somebody has asked.
     whole: Option<View>,
     /// Over the blocks since a slot, as long as none has come or gone.
-    part: Option<(i64, View)>,
+    part: Option<PartView>,
     pub(crate) squeezed: Squeezed,
     /// Changes with the blocks.
     version: u64,
@@ -88,16 +111,16 @@ impl Window {
     }
 
     pub(crate) fn knows(&self, slot: i64, source: u64) -> bool {
-        self.blocks.contains_key(&(slot, source))
+        self.blocks.contains_key(&BlockKey { slot, source })
     }
 
     /// Lets go of the oldest block.
     pub(crate) fn expire_oldest(&mut self, ids: &mut Dictionary) -> bool {
-        let Some((&place, block)) = self.blocks.first_key_value() else {
+        let Some((&key, block)) = self.blocks.first_key_value() else {
             return false;
         };
-        self.expired += if place.1 == self.source { block.requests() } else { 0 };
-        self.swap(place, None, ids);
+        self.expired += if key.source == self.source { block.requests() } else { 0 };
+        self.swap(key, None, ids);
         true
     }
 
@@ -105,7 +128,7 @@ impl Window {
     /// fit, unless it takes the place of one that weighs as much.
     pub(crate) fn has_room(&mut self, slot: i64, block: &Packed, ids: &mut Dictionary) -> bool {
         let is_full = self.is_full_of_others(ids);
-        let known = self.blocks.get(&(slot, block.head.source));
+        let known = self.blocks.get(&BlockKey { slot, source: block.summary.source });
         !is_full || known.is_some_and(|known| block.weight() <= known.weight())
     }
 
@@ -120,22 +143,23 @@ impl Window {
 
     /// Adds what this process counted; a slot that has a block already gets the sum of both.
     pub(crate) fn insert(&mut self, slot: i64, block: Packed, ids: &mut Dictionary) {
-        let block = match self.blocks.get(&(slot, self.source)) {
+        let key = BlockKey { slot, source: self.source };
+        let block = match self.blocks.get(&key) {
             Some(known) => {
-                let sum = Packed::merge(&[known, &block], known.head.slow_above, ids);
+                let sum = Packed::merge(&[known, &block], known.summary.slow_above, ids);
                 block.release(ids);
                 sum
             }
             None => block,
         };
-        self.put((slot, self.source), block, ids);
+        self.put(key, block, ids);
     }
 
     /// Puts another source's block in place of its older snapshot of that slot. Counts only grow: a snapshot with fewer
     /// requests is an older one that comes late, and is not taken.
     pub(crate) fn replace(&mut self, slot: i64, block: Packed, ids: &mut Dictionary) {
         if self.is_newer(slot, &block) {
-            self.put((slot, block.head.source), block, ids);
+            self.put(BlockKey { slot, source: block.summary.source }, block, ids);
         } else {
             block.release(ids);
         }
@@ -143,7 +167,7 @@ impl Window {
 
     /// Would another source's block be taken?
     pub(crate) fn is_newer(&self, slot: i64, block: &Packed) -> bool {
-        let known = self.blocks.get(&(slot, block.head.source));
+        let known = self.blocks.get(&BlockKey { slot, source: block.summary.source });
         known.is_none_or(|known| known.requests() <= block.requests())
     }
 
@@ -152,29 +176,30 @@ impl Window {
         newest.saturating_sub(self.grid.slots.saturating_mul(windows))
     }
 
-    fn put(&mut self, place: Place, block: Packed, ids: &mut Dictionary) {
-        self.swap(place, Some(block), ids);
+    fn put(&mut self, key: BlockKey, block: Packed, ids: &mut Dictionary) {
+        self.swap(key, Some(block), ids);
         self.squeeze(ids);
     }
 
-    /// A block takes a place, or none does: all that is known of the blocks follows. The old one gives its numbers back.
-    fn swap(&mut self, place: Place, block: Option<Packed>, ids: &mut Dictionary) {
+    /// Puts a block in place of the one with its key, or removes that: all that is known of the blocks follows. The old block gives
+    /// its numbers back.
+    fn swap(&mut self, key: BlockKey, block: Option<Packed>, ids: &mut Dictionary) {
         self.part = None;
         self.version += 1;
         if let Some(block) = &block {
-            self.weigh(place, block, true);
+            self.weigh(key.source, block, true);
         }
         let old = match block {
-            Some(block) => self.blocks.insert(place, block),
-            None => self.blocks.remove(&place),
+            Some(block) => self.blocks.insert(key, block),
+            None => self.blocks.remove(&key),
         };
         if let Some(old) = old {
-            self.weigh(place, &old, false);
+            self.weigh(key.source, &old, false);
             old.release(ids);
         }
     }
 
-    fn weigh(&mut self, (_, source): Place, block: &Packed, comes: bool) {
+    fn weigh(&mut self, source: u64, block: &Packed, comes: bool) {
         if let Some(whole) = &mut self.whole {
             whole.apply(block, comes);
         }
@@ -196,16 +221,16 @@ impl Window {
     fn squeeze(&mut self, ids: &mut Dictionary) {
         while self.weight(ids) > self.budget {
             let foreign = self.foreign_weight > self.budget / 2;
-            let seen = self.blocks.range(..(self.open, 0));
-            let side = seen.filter(|((_, source), _)| (*source != self.source) == foreign);
+            let seen = self.blocks.range(..BlockKey::first_of(self.open));
+            let side = seen.filter(|(key, _)| (key.source != self.source) == foreign);
             // Those that are not coarse yet come first.
             let largest = side.max_by_key(|(_, block)| (!block.coarse, block.rows.weight()));
             // Where one's own have nothing to give, those of others have; never the other way round.
-            let others = self.blocks.range(..(self.open, 0));
-            let others = others.filter(|((_, source), _)| *source != self.source && !foreign);
+            let others = self.blocks.range(..BlockKey::first_of(self.open));
+            let others = others.filter(|(key, _)| key.source != self.source && !foreign);
             let largest = largest.filter(|(_, block)| !block.coarse || block.rows.len() >= 2 * WEIGHTS);
             let largest = largest.or_else(|| others.max_by_key(|(_, block)| (!block.coarse, block.rows.weight())));
-            let Some((&place, largest)) = largest else {
+            let Some((&key, largest)) = largest else {
                 return;
             };
             let smaller = if let Some(coarse) = largest.coarsened(ids) {
@@ -217,46 +242,46 @@ impl Window {
             } else {
                 return;
             };
-            self.swap(place, Some(smaller), ids);
+            self.swap(key, Some(smaller), ids);
         }
     }
 
     /// Lets go of what is older than the window of the open slot.
     pub(crate) fn expire(&mut self, open: i64, ids: &mut Dictionary) {
-        while let Some((&place, block)) = self.blocks.first_key_value()
-            && place.0 < self.grid.oldest(open)
+        while let Some((&key, block)) = self.blocks.first_key_value()
+            && key.slot < self.grid.oldest(open)
         {
-            if place.1 == self.source {
+            if key.source == self.source {
                 self.expired += block.requests();
             }
-            self.swap(place, None, ids);
+            self.swap(key, None, ids);
         }
         self.open = self.open.max(open);
     }
 
     /// The blocks of a slot.
     pub(crate) fn of_slot(&self, slot: i64) -> impl Iterator<Item = &Packed> {
-        self.blocks.range((slot, 0)..=(slot, u64::MAX)).map(|(_, block)| block)
+        self.blocks.range(BlockKey::first_of(slot)..=BlockKey::last_of(slot)).map(|(_, block)| block)
     }
 
     /// The blocks of slots from `first` to before `end`, oldest first.
     pub(crate) fn between(&self, first: i64, end: i64) -> impl Iterator<Item = &Packed> {
-        self.blocks.range((first, 0)..(end, 0)).map(|(_, block)| block)
+        self.blocks.range(BlockKey::first_of(first)..BlockKey::first_of(end)).map(|(_, block)| block)
     }
 
     /// The blocks of slots from `first` on, oldest first.
     pub(crate) fn since(&self, first: i64) -> impl Iterator<Item = &Packed> + Clone {
-        self.blocks.range((first, 0)..).map(|(_, block)| block)
+        self.blocks.range(BlockKey::first_of(first)..).map(|(_, block)| block)
     }
 
     /// Own blocks, oldest first.
     pub(crate) fn own(&self) -> impl Iterator<Item = &Packed> {
-        self.blocks.iter().filter(|((_, source), _)| *source == self.source).map(|(_, block)| block)
+        self.blocks.iter().filter(|(key, _)| key.source == self.source).map(|(_, block)| block)
     }
 
     /// Blocks of others.
     pub(crate) fn foreign(&self) -> impl Iterator<Item = &Packed> {
-        self.blocks.iter().filter(|((_, source), _)| *source != self.source).map(|(_, block)| block)
+        self.blocks.iter().filter(|(key, _)| key.source != self.source).map(|(_, block)| block)
     }
 
     /// Brings the view of everything since a slot up to date; [`Window::view`] reads it.
@@ -270,24 +295,24 @@ impl Window {
             if self.whole.as_ref().is_none_or(|view| view.line() != line) {
                 self.whole = Some(of(&mut self.blocks.values()));
             }
-        } else if self.part.as_ref().is_none_or(|(known, view)| *known != first || view.line() != line) {
-            self.part = Some((first, View::of(self.since(first), line)));
+        } else if self.part.as_ref().is_none_or(|part| part.first != first || part.view.line() != line) {
+            self.part = Some(PartView { first, view: View::of(self.since(first), line) });
         }
     }
 
     /// Forgets the view of a part, where it is too large to be kept beside the one of the whole.
     pub(crate) fn looked(&mut self, ids: &Dictionary) {
-        if self.part.as_ref().is_some_and(|(_, view)| self.weight(ids) + view.weight() > self.budget) {
+        if self.part.as_ref().is_some_and(|part| self.weight(ids) + part.view.weight() > self.budget) {
             self.part = None;
         }
     }
 
     /// The view of everything since a slot, as [`Window::look`] has left it.
     pub(crate) fn view(&self, first: i64) -> Option<&View> {
-        if self.is_whole(first) { self.whole.as_ref() } else { self.part.as_ref().map(|(_, view)| view) }
+        if self.is_whole(first) { self.whole.as_ref() } else { self.part.as_ref().map(|part| &part.view) }
     }
 
     fn is_whole(&self, first: i64) -> bool {
-        self.blocks.first_key_value().is_none_or(|((slot, _), _)| *slot >= first)
+        self.blocks.first_key_value().is_none_or(|(key, _)| key.slot >= first)
     }
 }

@@ -9,12 +9,12 @@ use crate::slot::weights::Counts;
 
 /// A tenant's sums over some blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sum {
+pub(crate) struct TenantSum {
     pub(crate) counts: Counts<u64>,
     pub(crate) latency_sum_us: u64,
 }
 
-impl Sum {
+impl TenantSum {
     /// Differences wrap: a sum of them is right again.
     fn apply(&mut self, other: &Self, comes: bool) {
         let op = if comes { u64::wrapping_add } else { u64::wrapping_sub };
@@ -33,9 +33,9 @@ impl Sum {
 pub(crate) struct View {
     /// Requests in buckets above this one are slow.
     line: u16,
-    sums: Vec<Sum>,
+    sums: Vec<TenantSum>,
     /// Instead, for a part of the window that is looked at once: in the order of the numbers.
-    pairs: Vec<(Number, Sum)>,
+    pairs: Vec<(Number, TenantSum)>,
     /// Slow requests of everybody.
     pub(crate) slow: u64,
 }
@@ -69,14 +69,14 @@ impl View {
 
     /// A block comes, or goes.
     pub(crate) fn apply(&mut self, block: &Packed, comes: bool) {
-        let mut all = Sum::default();
+        let mut all = TenantSum::default();
         for (number, sum) in sums_of(block, self.line) {
             let at = number as usize;
             if at >= self.sums.len() {
                 // Numbers come in no order: room for some more at once.
                 let len = at + at / 8 + 64;
                 self.sums.reserve_exact(len - self.sums.len());
-                self.sums.resize(len, Sum::default());
+                self.sums.resize(len, TenantSum::default());
             }
             self.sums[at].apply(&sum, comes);
             all.apply(&sum, true);
@@ -86,31 +86,31 @@ impl View {
     }
 
     /// Tenants with requests, in the order of their numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Number, Sum)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Number, TenantSum)> + '_ {
         let dense = self.sums.iter().enumerate().map(|(at, sum)| (at as Number, *sum));
         dense.filter(|(_, sum)| sum.counts.requests > 0).chain(self.pairs.iter().copied())
     }
 
     /// Bytes on the heap.
     pub(crate) fn weight(&self) -> usize {
-        self.sums.capacity() * size_of::<Sum>() + self.pairs.capacity() * size_of::<(Number, Sum)>()
+        self.sums.capacity() * size_of::<TenantSum>() + self.pairs.capacity() * size_of::<(Number, TenantSum)>()
     }
 }
 
 /// What each tenant of a block has, slow requests counted against `line`; in the order of their numbers.
-pub(crate) fn sums_of(block: &Packed, line: u16) -> impl Iterator<Item = (Number, Sum)> + '_ {
-    let recount = Recount::new(&block.head, line);
+pub(crate) fn sums_of(block: &Packed, line: u16) -> impl Iterator<Item = (Number, TenantSum)> + '_ {
+    let recount = Recount::new(&block.summary, line);
     block.rows.iter().map(move |row| {
         let counts = recount.counts(row.sums.counts, || count_above_of(row.latency(), line));
-        (row.number, Sum { counts, latency_sum_us: row.sums.latency_sum_us })
+        (row.number, TenantSum { counts, latency_sum_us: row.sums.latency_sum_us })
     })
 }
 
 /// Two streams in the order of numbers as one; who is in both is added up.
 pub(crate) fn united<'a>(
-    a: impl Iterator<Item = (Number, Sum)> + 'a,
-    b: impl Iterator<Item = (Number, Sum)> + 'a,
-) -> impl Iterator<Item = (Number, Sum)> + 'a {
+    a: impl Iterator<Item = (Number, TenantSum)> + 'a,
+    b: impl Iterator<Item = (Number, TenantSum)> + 'a,
+) -> impl Iterator<Item = (Number, TenantSum)> + 'a {
     let (mut a, mut b) = (a.peekable(), b.peekable());
     std::iter::from_fn(move || match (a.peek(), b.peek()) {
         (Some((i, _)), Some((j, _))) if i == j => {

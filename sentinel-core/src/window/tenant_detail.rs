@@ -2,7 +2,7 @@
 
 use crate::block::dictionary::Number;
 use crate::block::packed::Packed;
-use crate::block::rows::Sums;
+use crate::block::rows::RowSums;
 use crate::block::summary::{Cells, Recount};
 use crate::slot::histogram::{LatencyCell, coarsen, count_above_of};
 use std::collections::HashMap;
@@ -10,17 +10,25 @@ use std::sync::Arc;
 
 /// A tenant over some blocks.
 #[derive(Debug, Clone)]
-pub(crate) struct Gathered {
-    pub(crate) sums: Sums,
+pub(crate) struct TenantDetail {
+    pub(crate) sums: RowSums,
     pub(crate) latency: Vec<LatencyCell>,
-    /// Name, requests, errors; sorted by name.
-    pub(crate) endpoints: Vec<(Arc<str>, u64, u64)>,
+    /// Sorted by name.
+    pub(crate) endpoints: Vec<EndpointDetail>,
 }
 
-impl Gathered {
+/// A tenant's requests and errors at one endpoint, over some blocks.
+#[derive(Debug, Clone)]
+pub(crate) struct EndpointDetail {
+    pub(crate) name: Arc<str>,
+    pub(crate) requests: u64,
+    pub(crate) errors: u64,
+}
+
+impl TenantDetail {
     /// Adds up a tenant's rows, slow requests counted against `line`. Who is absent from a block may have had its offset there.
     pub(crate) fn of<'a>(number: Number, blocks: impl Iterator<Item = &'a Packed>, line: u16) -> Self {
-        let nothing = Self { sums: Sums::default(), latency: Vec::new(), endpoints: Vec::new() };
+        let nothing = Self { sums: RowSums::default(), latency: Vec::new(), endpoints: Vec::new() };
         nothing.and(number, blocks, line)
     }
 
@@ -30,9 +38,9 @@ impl Gathered {
         let mut cells = Cells::default();
         cells.add(latency.drain(..));
         for block in blocks {
-            let recount = Recount::new(&block.head, line);
+            let recount = Recount::new(&block.summary, line);
             let Some(row) = block.rows.find(number) else {
-                sums.bound = sums.bound.saturating_add(recount.bound(block.head.offset));
+                sums.bound = sums.bound.saturating_add(recount.bound(block.summary.offset));
                 continue;
             };
             let own = &row.sums;
@@ -46,20 +54,21 @@ impl Gathered {
             sums.coarse |= own.coarse;
             let mut own = row.endpoints();
             for cell in own.by_ref() {
-                let name = &block.head.endpoints[usize::from(cell.endpoint)].name;
+                let name = &block.summary.endpoints[usize::from(cell.endpoint)].name;
                 // Blocks of one process share their names.
-                let known = endpoints.iter().position(|(known, ..)| Arc::ptr_eq(known, name));
+                let known = endpoints.iter().position(|known| Arc::ptr_eq(&known.name, name));
                 let at =
-                    known.or_else(|| endpoints.iter().position(|(known, ..)| known == name)).unwrap_or_else(|| {
-                        endpoints.push((name.clone(), 0, 0));
+                    known.or_else(|| endpoints.iter().position(|known| known.name == *name)).unwrap_or_else(|| {
+                        endpoints.push(EndpointDetail { name: name.clone(), requests: 0, errors: 0 });
                         endpoints.len() - 1
                     });
-                let (_, requests, errors) = &mut endpoints[at];
-                (*requests, *errors) = (*requests + u64::from(cell.requests), *errors + u64::from(cell.errors));
+                let own = &mut endpoints[at];
+                own.requests += u64::from(cell.requests);
+                own.errors += u64::from(cell.errors);
             }
             cells.add(own.latency());
         }
-        endpoints.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+        endpoints.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         cells.drain(latency);
         if sums.coarse {
             coarsen(latency);
@@ -68,31 +77,40 @@ impl Gathered {
     }
 }
 
-/// What closed blocks say of the tenants that were asked for lately; good as long as no block comes or goes.
+/// The details of the tenants that were asked for lately, over closed blocks; good as long as no block comes or goes.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf {
-    /// The window's version, its first slot, the line.
-    of: (u64, i64, u16),
-    rows: HashMap<Number, Gathered>,
+pub(crate) struct TenantDetailCache {
+    of: DetailKey,
+    rows: HashMap<Number, TenantDetail>,
 }
 
-/// Tenants on the shelf.
-const MOST: usize = 128;
+/// Details are good for one version of the window, one range of slots and one line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DetailKey {
+    /// The window's version; see `Window::version`.
+    pub(crate) version: u64,
+    /// The first slot.
+    pub(crate) first: i64,
+    /// Requests in buckets above this one are slow.
+    pub(crate) line: u16,
+}
 
-impl Shelf {
+/// Tenants in the cache.
+const MAX_CACHED_TENANTS: usize = 128;
+
+impl TenantDetailCache {
     /// Empty, unless it holds just these blocks.
-    pub(crate) fn for_blocks(self, version: u64, first: i64, line: u16) -> Self {
-        let of = (version, first, line);
+    pub(crate) fn for_blocks(self, of: DetailKey) -> Self {
         if self.of == of { self } else { Self { of, rows: HashMap::new() } }
     }
 
     /// A tenant's row, gathered if it is not here.
-    pub(crate) fn row(&mut self, number: Number, gather: impl FnOnce() -> Gathered) -> Gathered {
+    pub(crate) fn row(&mut self, number: Number, gather: impl FnOnce() -> TenantDetail) -> TenantDetail {
         if let Some(known) = self.rows.get(&number) {
             return known.clone();
         }
         let row = gather();
-        if self.rows.len() < MOST {
+        if self.rows.len() < MAX_CACHED_TENANTS {
             self.rows.insert(number, row.clone());
         }
         row
