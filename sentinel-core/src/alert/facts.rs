@@ -4,7 +4,7 @@ use crate::event::tenant::{UNATTRIBUTED, bounded, id_shown_as};
 use crate::report::scope::Scope;
 use crate::report::{BaselineKind, Report, TenantReport, TenantRow};
 use crate::uptime::CheckStatus;
-use crate::verdict::{COLD_RATE, Kind, Verdict};
+use crate::verdict::{COLD_OUTAGE_RATE, Kind, Verdict};
 use std::collections::BTreeMap;
 
 /// Rows that facts hold; what is beyond is as if it had not been listed.
@@ -218,7 +218,7 @@ impl Accused {
 
     /// It can be believed without knowing what is normal: the judges' own rule for an outage in the time before they know.
     pub(super) fn is_certain(&self) -> bool {
-        !self.cold || (self.kind == Kind::Everyone && self.rate_without.is_some_and(|rate| rate >= COLD_RATE))
+        !self.cold || (self.kind == Kind::Everyone && self.rate_without.is_some_and(|rate| rate >= COLD_OUTAGE_RATE))
     }
 }
 

@@ -120,8 +120,8 @@ impl Closed {
     /// Starts the judges at slot `first`, with the baseline of another process when one was handed over.
     fn begin_judging(&mut self, first: i64) {
         self.fleet = Some(match self.inherited.take() {
-            Some(baseline) => Fleet::heir(self.setup.clone(), first, &baseline, &mut self.ids),
-            None => Fleet::new(self.setup.clone(), first),
+            Some(baseline) => Fleet::with_baseline(self.settings.clone(), first, &baseline, &mut self.ids),
+            None => Fleet::new(self.settings.clone(), first),
         });
     }
 

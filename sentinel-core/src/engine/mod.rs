@@ -72,7 +72,7 @@ use crate::util::grid::Grid;
 use crate::util::lock::{Lock, LockGuard};
 use crate::util::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::verdict::Verdict;
-use crate::verdict::fleet::{Fleet, Setup};
+use crate::verdict::fleet::{Fleet, FleetSettings};
 use crate::window::Window;
 use crate::window::tenant_detail::TenantDetailCache;
 use ahash::RandomState;
@@ -107,7 +107,7 @@ pub(crate) struct Engine {
 /// Everything behind the stripes: sealed tables, the window, the judges, and the time up to which they have been moved.
 #[derive(Debug)]
 pub(crate) struct Closed {
-    setup: Setup,
+    settings: FleetSettings,
     pub(crate) ids: Dictionary,
     pub(crate) window: Window,
     /// The part of the open slot that the last advance sealed.
@@ -167,7 +167,7 @@ impl Engine {
         // Two children of one parent in different containers may share keys and process number: the time tells them apart.
         let source = hasher.hash_one((generation, std::process::id(), std::time::Instant::now()));
         let share = |share: usize| config.budget / BUDGET_SHARES * share;
-        let setup = Setup {
+        let settings = FleetSettings {
             grid: config.grid,
             budget: share(JUDGE_SHARE),
             errors: config.errors.to_string(),
@@ -178,7 +178,7 @@ impl Engine {
             SlowLine { fleet: config.slow_after.unwrap_or(SlowLine::default().fleet), ..SlowLine::default() };
         let registry = Registry::new(config.max_endpoints);
         let closed = Closed {
-            setup,
+            settings,
             ids: Dictionary::new(hasher.clone()),
             window: Window::new(config.grid, source, share(WINDOW_SHARE) - TICK_BYTES),
             open: None,
@@ -341,21 +341,21 @@ impl Closed {
     pub(crate) fn verdict(&self, side: Side) -> Verdict {
         match (&self.fleet, side) {
             (Some(fleet), _) => fleet.verdict(side, &self.ids),
-            (None, Side::Errors) => Verdict::quiet(&self.setup.errors, false),
+            (None, Side::Errors) => Verdict::quiet(&self.settings.errors, false),
             (None, Side::Latency) => Verdict::quiet("slow requests", true),
         }
     }
 
     /// Name of the counted errors, as the verdict's sentence uses it: `5xx`, `4xx+5xx`.
     pub(crate) fn errors(&self) -> &str {
-        &self.setup.errors
+        &self.settings.errors
     }
 
     fn ledger(&self) -> Stats {
         let mut stats = Stats { expired: self.window.expired, ..Stats::default() };
         stats.in_window = self.window.own().map(Packed::requests).sum::<u64>() + self.waiting();
         stats.foreign_blocks = self.window.foreign().count() as u64;
-        stats.tenants_let_go = self.fleet.as_ref().map_or(0, Fleet::let_go);
+        stats.tenants_let_go = self.fleet.as_ref().map_or(0, Fleet::tenants_dropped);
         (stats.blocks_coarsened, stats.blocks_pruned) = (self.window.squeezed.coarsened, self.window.squeezed.pruned);
         stats
     }

@@ -17,7 +17,7 @@ use crate::slot::histogram::{HALVES, LatencyCell, half_of, last_bucket_of, perce
 use crate::slot::table::SlowLine;
 use crate::slot::weights::Counts;
 use crate::util::sync::MutexGuard;
-use crate::verdict::fleet::{Opinion, weights_above};
+use crate::verdict::ranking_baseline::{RankingBaseline, weights_above};
 use crate::window::sums::{TenantSum, View, sums_of, united};
 use crate::window::tenant_detail::{DetailKey, TenantDetail, TenantDetailCache};
 use std::cell::RefCell;
@@ -55,7 +55,7 @@ impl Drop for Look<'_> {
 
 /// What is needed to describe a row.
 struct Judged<'a> {
-    opinion: Option<Opinion<'a>>,
+    normal: Option<RankingBaseline<'a>>,
     expected: Expected<'a>,
 }
 
@@ -107,15 +107,15 @@ impl<'a> Look<'a> {
     pub(crate) fn report(&self, query: &Query) -> Report {
         let judged = self.judged();
         let all = &self.all;
-        let opinion = judged.opinion.as_ref();
+        let normal = judged.normal.as_ref();
         // Tenants without a history of their own share the fleet's.
         let weights = weights_above(self.line);
-        let others = opinion.and_then(|opinion| Some(opinion.normal_latency(NOBODY)?.share(&weights)));
-        let normal_slow = |number| opinion?.normal_share(number, &weights).or(others);
+        let others = normal.and_then(|normal| Some(normal.normal_latency(NOBODY)?.share(&weights)));
+        let normal_slow = |number| normal?.normal_share(number, &weights).or(others);
         let context = Context {
             requests: all.totals.requests,
             slow: all.totals.slow,
-            p0: opinion.map_or(COLD_RATE, Opinion::normal_rate),
+            p0: normal.map_or(PRIOR_ERROR_RATE, RankingBaseline::normal_rate),
             expected: &judged.expected,
             normal_slow: &normal_slow,
             in_flight_us: &|number| self.flights.get(&number).map_or(0, |flights| us(flights.sum_ms)),
@@ -124,7 +124,7 @@ impl<'a> Look<'a> {
         let ranking = rank(query.by, query.limit, &context, self.tenants());
         let [p50_ms, p95_ms, p99_ms] = percentiles(&all.latency, false, all.latency_max_us, [50.0, 95.0, 99.0]);
         let exact = all.offset == Counts::default() && all.tail.requests == 0;
-        let own = opinion.is_some_and(Opinion::has_baseline);
+        let own = normal.is_some_and(RankingBaseline::has_baseline);
         let describe = |&number: &Number| TenantRow {
             series: query.series.then(|| self.series(Some(number))),
             ..self.describe(number, &self.gather(number), &judged, ranking.excess.sum())
@@ -246,12 +246,12 @@ impl<'a> Look<'a> {
     }
 
     fn judged(&self) -> Judged<'_> {
-        let opinion = self.closed.fleet.as_ref().map(|fleet| fleet.opinion(self.window_ms));
+        let normal = self.closed.fleet.as_ref().map(|fleet| fleet.ranking_baseline(self.window_ms));
         let expected: Expected<'_> = match &self.closed.fleet {
             Some(fleet) => Box::new(fleet.expectations(self.window_ms, &self.closed.window, &self.closed.ids)),
-            None => Box::new(|_, requests| (requests as f64 * COLD_RATE, false)),
+            None => Box::new(|_, requests| (requests as f64 * PRIOR_ERROR_RATE, false)),
         };
-        Judged { opinion, expected }
+        Judged { normal, expected }
     }
 
     fn describe(&self, number: Number, row: &TenantDetail, judged: &Judged<'_>, excess: f64) -> TenantRow {
@@ -259,7 +259,7 @@ impl<'a> Look<'a> {
         let Counts { requests, errors, slow } = sums.counts;
         let (expected, chronic) = (judged.expected)(number, requests);
         let [p50_ms, p95_ms, p99_ms] = percentiles(&row.latency, sums.coarse, sums.latency_max_us, [50.0, 95.0, 99.0]);
-        let normal = judged.opinion.as_ref().and_then(|opinion| opinion.normal_latency(number)?.p95_ms());
+        let normal = judged.normal.as_ref().and_then(|normal| normal.normal_latency(number)?.p95_ms());
         let flights = self.flights.get(&number).copied().unwrap_or_default();
         TenantRow {
             tenant_id: shown(id),
@@ -271,7 +271,7 @@ impl<'a> Look<'a> {
             excess_share: (excess > 0.0).then(|| (errors as f64 - expected).max(0.0) / excess),
             request_share: share(requests, all.totals.requests),
             bound: bound(sums.bound),
-            culprit: id != UNATTRIBUTED && judged.opinion.as_ref().is_some_and(|opinion| opinion.is_culprit(number)),
+            culprit: id != UNATTRIBUTED && judged.normal.as_ref().is_some_and(|normal| normal.is_culprit(number)),
             chronic,
             p50_ms,
             p95_ms,
@@ -308,8 +308,8 @@ fn bound(Counts { requests, errors, slow }: Counts<u64>) -> Bound {
     Bound { requests, errors, slow }
 }
 
-/// The expected error rate while nothing is known.
-const COLD_RATE: f64 = 1.0 / 200.0;
+/// Error rate that is expected of each tenant before the judges have begun, 0 to 1: that of `PRIOR_ERRORS` in `PRIOR_REQUESTS`.
+const PRIOR_ERROR_RATE: f64 = 1.0 / 200.0;
 
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)

@@ -1,6 +1,15 @@
-//! What the judges hand on to another process, and how one begins with it.
+//! Gives the judges' baseline to another process, or begins with the baseline of another process.
+//!
+//! ```text
+//!  sender    ─ decayed counts ─┤├──── ring, 60 slots ────┤├ open
+//!                              ▲ the baseline covers the time before the ring
+//!  receiver  ─ inherited ──────┤ closes the slots of the ring again, from the blocks that it receives
+//! ```
+//!
+//! The receiver decays the inherited counts once for each slot of the ring that it closes again. The sender therefore multiplies
+//! them by the inverse of that decay.
 
-use super::fleet::{Fleet, Setup};
+use super::fleet::{Fleet, FleetSettings};
 use crate::baseline::side::BySide;
 use crate::baseline::wire::{Baseline, KeysPast, travels};
 use crate::baseline::{Past, REST};
@@ -9,17 +18,18 @@ use crate::block::summary::MAX_ENDPOINTS;
 use std::sync::Arc;
 
 impl Fleet {
-    /// A fleet that begins with slot `slot`, or where the baseline of another process ends when that is later.
-    pub(crate) fn heir(setup: Setup, slot: i64, baseline: &Baseline, ids: &mut Dictionary) -> Self {
-        let grid = setup.grid;
+    /// Begins with the baseline of another process, at slot `slot` or where the baseline ends, whichever is later. At most half of the
+    /// judges' budget goes to the inherited tenants.
+    pub(crate) fn with_baseline(settings: FleetSettings, slot: i64, baseline: &Baseline, ids: &mut Dictionary) -> Self {
+        let grid = settings.grid;
         let until = grid.slot_of(baseline.until_ms);
-        let mut out = Self::new(setup, slot.max(until));
-        out.latencies_until = grid.slot_of(baseline.latencies_until_ms);
-        out.strays_until = out.latencies_until.saturating_add(out.horizon.tail_age() as i64);
+        let mut out = Self::new(settings, slot.max(until));
+        out.first_own_latency_slot = grid.slot_of(baseline.latencies_until_ms);
+        out.first_own_phi_slot = out.first_own_latency_slot.saturating_add(out.horizon.tail_age() as i64);
         out.tenants.inherit_fleet(&baseline.tenants.fleet);
         out.tenants.inherit(REST, &baseline.tenants.rest);
         for (id, past) in &baseline.tenants.keys {
-            if out.weight() > out.setup.budget / 2 {
+            if out.weight() > out.settings.budget / 2 {
                 break;
             }
             let number = ids.intern(id);
@@ -35,7 +45,7 @@ impl Fleet {
         let BySide { errors, latency } = baseline.sides;
         out.errors.inherit(errors, &out.tenants);
         out.latency.inherit(latency, &out.tenants);
-        // Nobody has seen the slots in between.
+        // No process has counted the slots between the end of the baseline and `slot`: they count as empty.
         let gap = slot.saturating_sub(until).max(0) as u64;
         if gap > 0 {
             out.tenants.skip(gap);
@@ -46,11 +56,11 @@ impl Fleet {
         out
     }
 
-    /// What is known of the time before the ring, of at most `most` tenants.
+    /// Baseline of the time before the ring, with at most `most` tenants by name.
     pub(crate) fn baseline(&self, most: usize, ids: &Dictionary) -> Baseline {
-        let grid = self.setup.grid;
+        let grid = self.settings.grid;
         let ring = self.errors.tainted().len() as i64;
-        // The heir closes the slots of the ring once more, and all decays with each.
+        // Inverse of the decay that the receiver applies while it closes the slots of the ring again.
         let fresh = self.horizon.decay.powi(-(ring as i32));
         let keys = |rest, fleet: Vec<(u8, f64)>, keys: Vec<(Vec<u8>, Past)>, most| {
             let fresher = |cells: Vec<(u8, f64)>| cells.into_iter().map(|(half, n)| (half, n * fresh)).collect();

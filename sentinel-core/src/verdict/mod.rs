@@ -1,22 +1,43 @@
 //! One tenant, a few, one endpoint, or everyone? The verdict on errors and the verdict on latency, with their evidence.
 //!
-//! `rules` holds the constants and the two tests, `decide` judges one window, `judge` combines windows over time (hysteresis,
-//! latch, taint), `fleet` drives both judges through slots and seconds. Here: what they find, and how it is told.
+//! Two judges, one for each side, read the counts and baselines of `baseline/` once a second:
+//!
+//! ```text
+//!  blocks ─► fleet ─► counts of both sides ─► judge (errors)  ─► decide each window ─► combine, hold, latch ─► Finding
+//!                                          └► judge (latency) ─► decide each window ─► combine, hold, latch ─► Finding
+//!                                                                                      Finding + ids ─► Verdict ─► sentence
+//! ```
+//!
+//! | file | content |
+//! |---|---|
+//! | `decide` | the decision for one window: one tenant, a few, one endpoint, everyone, unclear or quiet |
+//! | `rules` | the constants of the decision and its two tests, with their formulas |
+//! | `judge` | one verdict of all windows over time: hysteresis, latch, taint, overdispersion |
+//! | `learning` | normal rate and learned time outside a window |
+//! | `fleet` | drives both judges through slots and seconds, and turns a finding into a verdict |
+//! | `counting` | turns blocks into the judges' counts, and limits the tenants that have counts of their own |
+//! | `ranking_baseline` | normal rates and latencies of single tenants, for rankings |
+//! | `handover` | gives the baseline to another process, or begins with one |
+//! | `sentence` | the words of a verdict |
+//!
+//! This file defines the results: [`Kind`], [`Verdict`] for people and programs, and `Finding` in numbers.
 
+mod counting;
 mod decide;
 pub(crate) mod fleet;
 mod handover;
 mod judge;
 mod learning;
+pub(crate) mod ranking_baseline;
 mod rules;
 pub(crate) mod sentence;
 
-pub(crate) use rules::COLD_RATE;
+pub(crate) use rules::COLD_OUTAGE_RATE;
 use rules::Comparison;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What kind of incident it is, if any.
+/// Kind of an incident, or quiet.
 ///
 /// ```
 /// use sentinel_core::Kind;
@@ -28,17 +49,17 @@ use std::fmt;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
-    /// Nothing out of the ordinary.
+    /// Nothing is out of the ordinary.
     Quiet,
-    /// One tenant explains it.
+    /// One tenant explains the bad requests.
     OneTenant,
-    /// Two to five tenants explain it together.
+    /// Two to five tenants explain them together.
     FewTenants,
     /// One endpoint fails for several tenants.
     OneEndpoint,
-    /// It is the service: everyone is hit.
+    /// The service itself fails: everyone is hit.
     Everyone,
-    /// Something is wrong and nobody explains it.
+    /// There are more bad requests than normal, and nobody explains them.
     Unclear,
 }
 
@@ -54,7 +75,7 @@ impl Kind {
         }
     }
 
-    /// As people read it: `ONE TENANT`.
+    /// Headline for people: `ONE TENANT`.
     ///
     /// ```
     /// assert_eq!(sentinel_core::Kind::FewTenants.headline(), "FEW TENANTS");
@@ -77,7 +98,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The answer: who causes it, and why that can be believed. Fields without a meaning for this kind are `None`.
+/// Answer to "who causes it?", with the evidence. Fields without a meaning for this kind are `None`.
 ///
 /// ```
 /// use sentinel_core::{Clock, Event, Kind, Sentinel};
@@ -103,40 +124,40 @@ impl fmt::Display for Kind {
 pub struct Verdict {
     /// One tenant, a few, one endpoint, everyone, unclear, or quiet.
     pub kind: Kind,
-    /// The culprits, ordered by excess; empty unless tenants are to blame.
+    /// Ids of the culprits, largest excess first; empty unless tenants are to blame.
     pub tenants: Vec<String>,
-    /// The failing endpoint: of `one_endpoint`, or of the one tenant when most of its errors and not most of its traffic are there.
+    /// Failing endpoint: the one of `one_endpoint`, or the one where a single culprit has most of its errors and not most of its traffic.
     pub endpoint: Option<String>,
-    /// The window that was judged, in milliseconds.
+    /// Length of the judged window, milliseconds.
     pub window_ms: Option<u64>,
-    /// Their share of all errors (or slow requests) in that window, 0 to 1.
+    /// Share of all errors (or slow requests) in that window that the culprits have, 0 to 1.
     pub share: Option<f64>,
-    /// Their share of the errors beyond the normal ones, 0 to 1.
+    /// Share of the errors beyond the expected ones that the culprits have, 0 to 1.
     pub excess_share: Option<f64>,
-    /// Their errors (or slow requests).
+    /// Errors (or slow requests) of the culprits.
     pub errors: Option<u64>,
-    /// Errors (or slow requests) of everybody.
+    /// Errors (or slow requests) of all tenants.
     pub of: Option<u64>,
-    /// The rate of the others, 0 to 1: what is left without them. For `everyone`, the rate of all.
+    /// Rate of the other tenants, 0 to 1: the rate without the culprits. For `everyone`, the rate of all.
     pub rate_without: Option<f64>,
-    /// The rate that was expected of the others, 0 to 1.
+    /// Rate that was expected of the same tenants, 0 to 1.
     pub rate_normal: Option<f64>,
-    /// When it was entered, Unix ms.
+    /// Time at which the verdict was first shown, Unix ms.
     pub since_ms: Option<i64>,
-    /// It is still so in the last ten seconds.
+    /// The verdict still holds in the last ten seconds.
     pub active: bool,
     /// One sentence for people.
     pub text: String,
-    /// It counts slow requests, not errors.
+    /// Slow requests are counted, not errors.
     #[serde(skip)]
     pub(crate) slow: bool,
-    /// Less than a minute is known of the time before the window that it judged.
+    /// Less than a minute is known of the time outside the judged window.
     #[serde(skip)]
     pub(crate) cold: bool,
 }
 
 impl Verdict {
-    /// Nobody stands out in `errors`.
+    /// Verdict of a service without unusual `errors`.
     pub(crate) fn quiet(errors: &str, slow: bool) -> Self {
         Self {
             kind: Kind::Quiet,
@@ -158,19 +179,21 @@ impl Verdict {
     }
 }
 
-/// A verdict in numbers: keys instead of names.
+/// Result of a decision in numbers: indexes of keys instead of names.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
     pub(crate) kind: Kind,
-    /// Sorted keys.
+    /// Culprits that explain the bad requests: indexes of tenants, rising.
     pub(crate) tenants: Vec<u32>,
+    /// Index of the failing endpoint.
     pub(crate) endpoint: Option<u32>,
-    /// Window of the horizon.
+    /// Index of the judged window in `Horizon::windows`.
     pub(crate) window: usize,
+    /// Observed and expected bad requests of the culprits (or the endpoint), and of all.
     pub(crate) group: Comparison,
     pub(crate) all: Comparison,
     pub(crate) excess_share: Option<f64>,
-    /// Everyone who passed the gate, ordered by excess.
+    /// All tenants that passed the gate, largest excess first; `tenants` are the first of them.
     pub(crate) culprits: Vec<u32>,
 }
 
@@ -186,7 +209,7 @@ impl Finding {
         culprits: Vec::new(),
     };
 
-    /// Kind and tenants, and the endpoint where it is to blame: what makes a verdict another one.
+    /// Whether two findings are the same verdict: same kind and tenants, and the same endpoint when that is to blame.
     fn is_same_as(&self, other: &Self) -> bool {
         let identity = |v: &Self| (v.kind, if v.kind == Kind::OneEndpoint { v.endpoint } else { None });
         identity(self) == identity(other) && self.tenants == other.tenants

@@ -1,21 +1,21 @@
-//! The sentence of a verdict. Counts stand beside every percentage.
+//! Sentences that tell a verdict to people. Each percentage is followed by its counts.
 
 use super::{Kind, Verdict};
 use crate::util::civil::clock;
 use crate::util::units::{grouped, percent, percent_of, span};
 use std::fmt;
 
-/// What the sentence needs beside the verdict itself.
-pub(crate) struct Evidence<'a> {
-    /// What is counted: `5xx`, or `slow requests`.
+/// Facts of a sentence that the verdict itself does not have.
+pub(crate) struct SentenceFacts<'a> {
+    /// Name of the counted bad requests: `5xx`, or `slow requests`.
     pub(crate) errors: &'a str,
-    /// Requests of everybody in the judged window.
+    /// Requests of all tenants in the judged window.
     pub(crate) requests: u64,
 }
 
-/// One sentence: who causes how much of it, by which counts, in which window, since when, and whether it goes on.
-pub(crate) fn sentence(verdict: &Verdict, evidence: &Evidence<'_>) -> String {
-    let what = evidence.errors;
+/// Says in one sentence who causes which share, by which counts, in which window, since when, and whether it goes on.
+pub(crate) fn sentence(verdict: &Verdict, facts: &SentenceFacts<'_>) -> String {
+    let what = facts.errors;
     let (own, of) = (verdict.errors.unwrap_or(0), verdict.of.unwrap_or(0));
     let counts = format!("{} of {}", grouped(own), grouped(of));
     let when = when(verdict);
@@ -34,17 +34,17 @@ pub(crate) fn sentence(verdict: &Verdict, evidence: &Evidence<'_>) -> String {
             format!("{} has {part}, for several tenants", verdict.endpoint.as_deref().unwrap_or_default())
         }
         Kind::Everyone => {
-            let rate = percent_of(of, evidence.requests);
+            let rate = percent_of(of, facts.requests);
             format!(
                 "{rate} of all requests: {what} across tenants ({} of {}, {when})",
                 grouped(of),
-                grouped(evidence.requests)
+                grouped(facts.requests)
             )
         }
         Kind::Unclear => format!(
             "{} {what} of {} requests, more than normal, and nobody explains them ({when})",
             grouped(of),
-            grouped(evidence.requests)
+            grouped(facts.requests)
         ),
     }
 }
@@ -56,7 +56,7 @@ fn when(verdict: &Verdict) -> String {
     format!("{window}{since}, {}", if verdict.active { "still active" } else { "no longer active" })
 }
 
-/// The second line: what would be left, and where it fails.
+/// Second line: the rate of the others, the normal rate, and the endpoint at which a single culprit fails.
 fn without(verdict: &Verdict) -> Option<String> {
     let (rate, normal) = (percent(verdict.rate_without?), percent(verdict.rate_normal?));
     let what = if verdict.slow { "share of slow requests" } else { "error rate" };
@@ -74,13 +74,14 @@ fn without(verdict: &Verdict) -> Option<String> {
 }
 
 impl fmt::Display for Verdict {
-    /// `ONE TENANT  tenant_acme causes 68% of all 5xx (204 of 300, last 2 minutes, since 14:03:10, still active)`, and what
-    /// would be left without it on a second line.
+    /// `ONE TENANT  tenant_acme causes 68% of all 5xx (204 of 300, last 2 minutes, since 14:03:10, still active)`, and on a second
+    /// line the rate without the culprit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_verdict(f, self, "")
     }
 }
 
+/// Writes headline, sentence and second line, the headline after `label`.
 pub(crate) fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &Verdict, label: &str) -> fmt::Result {
     let head = format!("{label}{}", verdict.kind.headline());
     write!(f, "{head}  {}", verdict.text)?;
