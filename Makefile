@@ -221,7 +221,9 @@ fmt: $(PY)/installed ## Format the code
 	$(CARGO) fmt --all
 	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet bindings-python examples
 
-lint: $(PY)/installed ## Check the format; clippy, rustdoc and ruff without a warning
+lint: $(PY)/installed ## Check that imports go downward, the format; clippy, rustdoc and ruff without a warning
+	tools/rooms
+	python3 -B tests/tools/test_rooms.py --quiet
 	$(CARGO) fmt --all --check
 	$(PY)/bin/ruff check --config bindings-python/pyproject.toml --quiet bindings-python examples
 	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet --check bindings-python examples

@@ -191,7 +191,7 @@ fn lags_of(sentinel: &Sentinel) -> Result<Vec<f64>, Failure> {
     Ok(lags)
 }
 
-/// Writes 90 days of these checks, one at a time, as the exporter's log has them: see `sentinel-exporter/src/uptime/log.rs`.
+/// Writes 90 days of these checks, one at a time, as the exporter's log has them: see `sentinel-exporter/src/uptime/result_log.rs`.
 fn fill(shared: &Shared, checks: &[Check]) -> Result<(), Failure> {
     let dir = shared.service()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;

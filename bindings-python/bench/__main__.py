@@ -1,7 +1,7 @@
 """Measures the Python package beside its peers: `make bench-python`.
 
-CPU time, each measurement in a process of its own, contenders in turn; the medians of their rounds. What an adapter costs is the
-difference to a middleware that does nothing, measured in the same process or, in Django, in the same round.
+CPU time, each measurement in a process of its own, contenders in turn; the medians of their rounds. The cost of an adapter is the
+difference to a middleware that does nothing, measured in the same process or, for Django, in the same round.
 """
 
 import argparse
@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# How many times what Sentinel takes a peer is to take.
+# The peers, and the factor by which each should be slower than Sentinel.
 RECORD = {"sentinel": None, "prometheus_client": 40, "apitally": 25, "opentelemetry": 100}
 FASTAPI = {"nothing": None, "clocks": None, "sentinel": None, "instrumentator": 10, "starlette_exporter": 10, "apitally": 10}
-# Case, its contenders, what Sentinel is to take at most (ns).
+# Case, script, contenders, and the target for Sentinel in ns.
 CASES = [
     ("record-1k", "record.py", RECORD, 100),
     ("record-100k", "record.py", RECORD, 140),

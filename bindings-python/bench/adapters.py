@@ -1,8 +1,8 @@
-"""What a request costs below an adapter: the app is called as a server calls it, without one.
+"""The cost of an adapter for a request: the app is called as a server calls it, without a server.
 
-An app below a middleware that does nothing and the same below the contender take turns, a few requests at a time, so that
-what else the machine does meets both alike: the difference is the median of those pairs. Django has one configuration a
-process, and goes alone.
+An app below a middleware that does nothing and the same app below the contender take turns, a few requests at a time, so that
+other load on the machine affects both alike; the result is the median difference of those pairs. Django allows one
+configuration a process, and is measured alone.
 """
 
 import asyncio
@@ -82,8 +82,8 @@ def fastapi(contender):
 
         Instrumentator().instrument(app)
     elif contender == "apitally":
-        # Its last release with a middleware of its own, kept apart from the one that `record` is compared with. It sends nothing
-        # before the app has started, which it never does here.
+        # The last release with a middleware, installed apart from the one that `record` is compared with. The client sends
+        # nothing before the app's startup event, which never comes here.
         sys.path.insert(0, "target/python-peers")
         from apitally.fastapi import ApitallyMiddleware
 

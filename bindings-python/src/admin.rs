@@ -1,4 +1,4 @@
-//! The admin view, for whatever serves it.
+//! The admin view without a framework; the adapters mount it.
 
 use crate::detached::detached;
 use crate::errors::config_error;
@@ -9,10 +9,10 @@ use pyo3::types::{PyBytes, PyString};
 use std::borrow::Cow;
 
 /// Status, headers, body.
-type Answer<'py> = (u16, Vec<(&'static str, &'static str)>, Bound<'py, PyBytes>);
+type Response<'py> = (u16, Vec<(&'static str, &'static str)>, Bound<'py, PyBytes>);
 
-/// Answers requests for the admin view of a `Sentinel`: the page and the data behind it. Knows no framework; the adapters mount
-/// it. Made by `Sentinel.admin`.
+/// The admin view of a `Sentinel`: the page, and its data as JSON. `Sentinel.admin` makes one; the adapters mount it in a
+/// framework.
 ///
 /// >>> from tenant_sentinel import Sentinel
 /// >>> view = Sentinel(admin_token="correct-horse-battery").admin()
@@ -29,16 +29,20 @@ impl Admin {
     }
 }
 
-/// A part of what a client asks for. A lone surrogate is no part of any.
-fn line<'a>(field: &str, value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
+/// The text of an argument; a lone surrogate in it becomes the replacement character.
+fn lossy_text<'a>(field: &str, value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
     value.cast::<PyString>().map(|text| text.to_string_lossy()).map_err(|_| refused(field, value, "text"))
 }
 
 #[pymethods]
 impl Admin {
-    /// Answers a request: its method, its path below where the view is mounted and its query (both still percent-encoded), and
-    /// its `Authorization` header. Returns the status, the headers without a length, and the body. Takes about as long as a
-    /// report; other threads run meanwhile. Raises `ConfigError` for arguments of another type.
+    /// Answers a request with its status, its headers (without `content-length`) and its body.
+    ///
+    /// - `method`: the HTTP method.
+    /// - `path`: the path below the mount, `query`: the query string; both still percent-encoded.
+    /// - `authorization`: the bytes of the `Authorization` header. `None`: no such header.
+    ///
+    /// Takes about as long as a report; other threads run meanwhile. Raises `ConfigError` for arguments of another type.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> view = Sentinel(admin_token="correct-horse-battery").admin()
@@ -53,15 +57,15 @@ impl Admin {
         path: &Bound<'py, PyAny>,
         query: Option<&Bound<'py, PyAny>>,
         authorization: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Answer<'py>> {
-        let (method, path) = (line("method", method)?, line("path", path)?);
-        let query = query.map_or(Ok(Cow::Borrowed("")), |value| line("query", value))?;
+    ) -> PyResult<Response<'py>> {
+        let (method, path) = (lossy_text("method", method)?, lossy_text("path", path)?);
+        let query = query.map_or(Ok(Cow::Borrowed("")), |value| lossy_text("query", value))?;
         let authorization = match authorization.map(|value| value.cast::<PyBytes>()) {
             None => None,
             Some(Ok(bytes)) => Some(bytes.as_bytes()),
-            // Not with its value: that is a secret.
+            // The error does not show the value, which is a secret.
             Some(Err(_)) => {
-                let error = sentinel_core::ConfigError::new("authorization", "what is no bytes", "bytes");
+                let error = sentinel_core::ConfigError::new("authorization", "a value that is not bytes", "bytes");
                 return Err(config_error(py, &error));
             }
         };

@@ -1,13 +1,15 @@
-//! What Python values mean to the core. On the path of `record` a value of a wrong type is worth as much as a missing one.
+//! Conversion of Python values to those of the core. A value of a wrong type gives `None`, which callers count as a failure and
+//! treat like a missing value: nothing on the path of `record` raises.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyString};
 use sentinel_core::{Event, Latency};
 use std::borrow::Cow;
 
-/// A request that ends now, of the types that requests are of: so much is looked at, and no more, each time. None: of any other.
+/// The event of a request that ends now, where all values have exactly the usual types (`str`, `str`, `int`, `float`). Each record
+/// pays for these four checks and no others; `None` sends it to the conversions below.
 #[inline]
-pub(crate) fn usual<'a>(
+pub(crate) fn usual_event<'a>(
     tenant_id: &'a Bound<'_, PyAny>,
     endpoint: &'a Bound<'_, PyAny>,
     status_code: &Bound<'_, PyAny>,
@@ -20,8 +22,8 @@ pub(crate) fn usual<'a>(
     Some(Event { tenant, endpoint, status, latency, at: None })
 }
 
-/// A tenant's id: a string, bytes, an integer or a `uuid.UUID`; `None` is nobody. Other objects are refused rather than asked for
-/// their `str`, which may run a query (a lazy user object), or differ each time (an address).
+/// A tenant's id: a string, bytes, an integer or a `uuid.UUID`; Python's `None` is the empty id, `unattributed`. Other objects are
+/// refused: their `str` may run a query (a lazy user object) or differ each time (an address).
 #[inline]
 pub(crate) fn tenant<'a>(id: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
     if let Ok(text) = id.cast::<PyString>() {
@@ -33,10 +35,10 @@ pub(crate) fn tenant<'a>(id: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
     other_id(id)
 }
 
-/// A lone surrogate is as good an id as any: the bytes that UTF-8 would have for it.
+/// The id of text with lone surrogates: the bytes that UTF-8 would have for them.
 #[cold]
 fn with_surrogates<'a>(text: &Bound<'_, PyString>) -> Option<Cow<'a, [u8]>> {
-    // That of `str`, whatever a subclass makes of it.
+    // `str.encode`, not the override of a subclass.
     let encoded = text.py().get_type::<PyString>().call_method1("encode", (text, "utf-8", "surrogatepass")).ok()?;
     Some(Cow::Owned(encoded.cast::<PyBytes>().ok()?.as_bytes().to_vec()))
 }
@@ -64,7 +66,7 @@ fn other_id<'a>(id: &'a Bound<'_, PyAny>) -> Option<Cow<'a, [u8]>> {
     uuid(id).map(|text| Cow::Owned(text.into_bytes()))
 }
 
-/// A `uuid.UUID` as it is written. From its number: its `str` is Python code, see `values`.
+/// The text of a `uuid.UUID`, made from its number: `UUID.__str__` is Python code, which must not run here (see `values`).
 fn uuid(id: &Bound<'_, PyAny>) -> Option<String> {
     let class = id.get_type();
     if class.name().ok()? != "UUID" || class.module().ok()? != "uuid" {
@@ -74,7 +76,7 @@ fn uuid(id: &Bound<'_, PyAny>) -> Option<String> {
     Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
-/// A route template; `None` is no route.
+/// A route template; Python's `None` is the empty template, `unmatched`.
 #[inline]
 pub(crate) fn endpoint<'a>(template: &'a Bound<'_, PyAny>) -> Option<Cow<'a, str>> {
     if let Ok(text) = template.cast::<PyString>() {
@@ -83,18 +85,18 @@ pub(crate) fn endpoint<'a>(template: &'a Bound<'_, PyAny>) -> Option<Cow<'a, str
     template.is_none().then_some(Cow::Borrowed(""))
 }
 
-/// A status: any integer, `http.HTTPStatus` too. What is no HTTP status is told so by the core.
+/// A status: any integer, `http.HTTPStatus` included. The core rejects integers that are no HTTP status.
 #[inline]
 pub(crate) fn status(code: &Bound<'_, PyAny>) -> Option<u16> {
     if !code.is_instance_of::<PyInt>() && code.is_instance_of::<PyFloat>() {
         return None;
     }
-    // Too large for an i64 is no status, but a number.
+    // An integer beyond i64 becomes 0, which the core rejects; it is no failure of the adapter.
     let code = code.extract::<i64>().ok().or_else(|| code.is_instance_of::<PyInt>().then_some(0))?;
     Some(u16::try_from(code).unwrap_or(0))
 }
 
-/// Milliseconds; `None` is unknown.
+/// A latency in milliseconds; Python's `None` is an unknown one.
 #[inline]
 pub(crate) fn latency(ms: &Bound<'_, PyAny>) -> Option<Latency> {
     if let Ok(ms) = ms.cast_exact::<PyFloat>() {
@@ -108,7 +110,7 @@ pub(crate) fn latency(ms: &Bound<'_, PyAny>) -> Option<Latency> {
     }
     match ms.extract::<f64>() {
         Ok(ms) => Some(Latency::from_millis(ms)),
-        // An integer that no float can hold: clamped, or invalid below 0.
+        // An integer beyond the range of floats: the core clamps it, or rejects it below 0.
         Err(_) if ms.is_instance_of::<PyInt>() => {
             Some(Latency::from_millis(if ms.lt(0).unwrap_or(true) { -1.0 } else { f64::MAX }))
         }
@@ -116,7 +118,7 @@ pub(crate) fn latency(ms: &Bound<'_, PyAny>) -> Option<Latency> {
     }
 }
 
-/// Unix milliseconds, an integer or a float; too large ones are the far future or past.
+/// Unix milliseconds, an integer or a float. Values beyond i64 saturate: the core counts them as future or late.
 #[inline]
 pub(crate) fn timestamp(ms: &Bound<'_, PyAny>) -> Option<i64> {
     if ms.is_instance_of::<PyBool>() {

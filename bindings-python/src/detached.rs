@@ -1,8 +1,8 @@
-//! Work of milliseconds, while other threads have the interpreter.
+//! Work of milliseconds, for which a thread detaches from the interpreter so that other threads run Python code.
 //!
-//! A thread that comes back when the interpreter ends hangs there, with what it holds (before CPython 3.14 it would be unwound by
-//! force, which frames of Rust do not survive). So nobody is out there at that moment: at exit, before the interpreter begins to
-//! end, [`_drain`] waits for who is, and from then on nobody leaves.
+//! A detached thread that attaches again while the interpreter finalizes hangs there, with the locks that it holds (before CPython
+//! 3.14 the interpreter would unwind it by force, which frames of Rust do not survive). So no thread may be detached at that
+//! moment: [`_drain`] runs at exit, before finalization, waits for the detached threads, and keeps others from detaching.
 
 use crate::exporters;
 use crate::panics::guarded;
@@ -10,58 +10,60 @@ use pyo3::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Threads that are out there. Changed with the interpreter held, as is `EXITING`, so that no thread leaves in between.
-static OUTSIDE: AtomicUsize = AtomicUsize::new(0);
+/// Number of detached threads. Incremented by attached threads only, as `EXITING` is set by one, so that no thread detaches
+/// between the two.
+static DETACHED: AtomicUsize = AtomicUsize::new(0);
 static EXITING: AtomicBool = AtomicBool::new(false);
 
-/// Longest wait at exit.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest wait for detached threads at exit.
+const MAX_DRAIN: Duration = Duration::from_secs(2);
 
-struct Outside;
+/// Counts a thread as detached until it is dropped.
+struct DetachedThread;
 
-impl Drop for Outside {
+impl Drop for DetachedThread {
     fn drop(&mut self) {
-        OUTSIDE.fetch_sub(1, Ordering::Relaxed);
+        DETACHED.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Runs `work` without holding the interpreter.
+/// Runs `work` detached from the interpreter; attached once the process exits.
 pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     if EXITING.load(Ordering::Relaxed) {
         return work();
     }
-    OUTSIDE.fetch_add(1, Ordering::Relaxed);
-    let _outside = Outside;
+    DETACHED.fetch_add(1, Ordering::Relaxed);
+    let _detached = DetachedThread;
     py.detach(work)
 }
 
-/// In a forked child: the threads that were outside are not there.
-pub(crate) fn forget() {
-    OUTSIDE.store(0, Ordering::Relaxed);
+/// Called in a forked child, which has none of its parent's detached threads.
+pub(crate) fn forget_threads() {
+    DETACHED.store(0, Ordering::Relaxed);
 }
 
-/// Registered with `atexit`: waits for who is outside, and for what is left to be published.
+/// Registered with `atexit`: waits until detached threads are back and the exporters have published their last counts.
 #[pyfunction]
 pub(crate) fn _drain(py: Python<'_>) {
-    // First, and whatever comes of the rest: from here on nobody leaves.
+    // First, and even if the rest fails: from here on no thread detaches.
     EXITING.store(true, Ordering::Relaxed);
-    // Once more where it failed: what is not published now is lost.
+    // A second attempt where the first panicked: counts that are not published now are lost.
     let closing = guarded("drain", exporters::close).or_else(|| guarded("drain_again", exporters::close));
-    wait_for_outside(py);
-    // Holding the interpreter, which the exporters do not need: there are only daemon threads left, and coming back to it past
-    // them would take longer than the deadline says.
+    wait_for_detached(py);
+    // Attached, which does not hinder the exporters: only daemon threads are left, and attaching again in competition with them
+    // could take longer than the deadline.
     if let Some(closing) = closing {
         let _ = guarded("drain_wait", || closing.wait());
     }
 }
 
-/// Not guarded: after panics elsewhere that would keep it from waiting, and there is nothing in it that panics.
-fn wait_for_outside(py: Python<'_>) {
-    if OUTSIDE.load(Ordering::Relaxed) > 0 {
-        // Left and taken back once: with many threads at work the interpreter is not to be had at once.
+/// Not `guarded`, which after panics elsewhere would skip the wait. Nothing in here panics.
+fn wait_for_detached(py: Python<'_>) {
+    if DETACHED.load(Ordering::Relaxed) > 0 {
+        // Detaches once for the whole wait: with many busy threads each attach takes its time.
         py.detach(|| {
-            let end = Instant::now() + PATIENCE;
-            while OUTSIDE.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+            let end = Instant::now() + MAX_DRAIN;
+            while DETACHED.load(Ordering::Relaxed) > 0 && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(1));
             }
         });

@@ -1,4 +1,4 @@
-//! Errors as Python sees them.
+//! The exceptions that Python code gets.
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -7,10 +7,10 @@ pyo3::create_exception!(
     tenant_sentinel,
     ConfigError,
     PyValueError,
-    "An option or an argument that cannot be used. `field` names it, `value` is what was given, `allowed` what would do."
+    "An option or an argument that cannot be used. `field` names it, `value` shows the given value, `allowed` says what is allowed."
 );
 
-/// The core's error, with its parts as attributes.
+/// The exception for an error of the core, with its fields as attributes.
 pub(crate) fn config_error(py: Python<'_>, error: &sentinel_core::ConfigError) -> PyErr {
     let raised = ConfigError::new_err(error.to_string());
     let value = raised.value(py);
@@ -22,7 +22,7 @@ pub(crate) fn config_error(py: Python<'_>, error: &sentinel_core::ConfigError) -
     raised
 }
 
-/// For calls that must answer something.
+/// The exception of a call that has to return an answer and panicked inside.
 pub(crate) fn internal_error() -> PyErr {
-    PyRuntimeError::new_err("tenant_sentinel failed inside; requests go on, nothing is answered")
+    PyRuntimeError::new_err("tenant_sentinel failed inside and cannot answer this call; requests are not affected")
 }

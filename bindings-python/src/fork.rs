@@ -1,23 +1,23 @@
-//! A forked child starts from zero, whoever forked it.
+//! A forked child starts from zero, whichever code forked it.
 
-/// Has every child of this process marked, once. By `pthread_atfork` and not by the interpreter's hooks, so that a host that
-/// forks without those, such as uWSGI, is covered as well.
+/// Installs a handler, once, that tells the core in every forked child. `pthread_atfork` covers hosts that fork without the
+/// interpreter's own hooks, such as uWSGI.
 #[cfg(unix)]
-pub(crate) fn watch() {
+pub(crate) fn install_handler() {
     use std::sync::Once;
 
     extern "C" fn in_child() {
         sentinel_core::fork::mark();
-        crate::detached::forget();
+        crate::detached::forget_threads();
     }
 
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler does two atomic operations, which are all right between fork and anything else, and it stays where
-        // it is: the interpreter never unloads an extension. Failing (no memory for the entry) leaves a child unmarked, no worse.
+        // SAFETY: the handler does two atomic operations, which are async-signal-safe, and its code stays mapped: the interpreter
+        // never unloads an extension. A failure (no memory for the entry) leaves children unmarked and is no further harm.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }
 
 #[cfg(not(unix))]
-pub(crate) fn watch() {}
+pub(crate) fn install_handler() {}

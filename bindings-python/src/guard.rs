@@ -1,13 +1,14 @@
-//! A request that has begun.
+//! A request in flight, as `Sentinel.start` gives it to Python code.
 
 use crate::boundary;
 use crate::panics::guarded;
 use pyo3::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
-/// A request that has begun: in flight until it is finished or discarded. Collected unfinished, it counts as aborted (499).
+/// A request in flight, made by `Sentinel.start`, until it is finished or discarded. One that is collected before counts as
+/// aborted (499).
 ///
-/// Made by `Sentinel.start`. No method of it raises; after `finish` or `discard` they do nothing.
+/// No method raises, and after `finish` or `discard` each does nothing.
 ///
 /// >>> from tenant_sentinel import Sentinel
 /// >>> sentinel = Sentinel()
@@ -21,12 +22,12 @@ use std::sync::{Mutex, PoisonError};
 #[pyclass(frozen, module = "tenant_sentinel", name = "Guard")]
 pub(crate) struct Guard {
     sentinel: sentinel_core::Sentinel,
-    /// Held for moments, and by threads that are attached to the interpreter.
+    /// `None` once it is finished or discarded. Only attached threads hold the lock, and only for moments.
     request: Mutex<Option<sentinel_core::Guard>>,
 }
 
 impl Guard {
-    /// Without a request, it is one that nobody counts.
+    /// Without a `request` the guard counts nothing.
     pub(crate) fn new(sentinel: &sentinel_core::Sentinel, request: Option<sentinel_core::Guard>) -> Self {
         Self { sentinel: sentinel.clone(), request: Mutex::new(request) }
     }
@@ -47,22 +48,22 @@ impl Guard {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// What a value means, or what it means when it means nothing: that is counted.
-    fn known<T>(&self, value: Option<T>, otherwise: T) -> T {
+    /// The converted value; the default, and a counted failure, where the value had a wrong type.
+    fn converted_or<T>(&self, value: Option<T>, default: T) -> T {
         value.unwrap_or_else(|| {
             self.sentinel.adapter_failed();
-            otherwise
+            default
         })
     }
 }
 
 #[pymethods]
 impl Guard {
-    /// Says whose request it is, as soon as that is known; the last word counts. `None` is nobody: `unattributed`.
+    /// Sets the tenant, as soon as it is known; the last call counts. `None`: `unattributed`.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sentinel = Sentinel()
-    /// >>> request = sentinel.start("what the header says")
+    /// >>> request = sentinel.start("from the header")
     /// >>> request.tenant("acme")
     /// >>> request.finish("/v1/process", 200)
     /// >>> [row["tenant_id"] for row in sentinel.report()["tenants"]]
@@ -70,12 +71,12 @@ impl Guard {
     #[pyo3(signature = (tenant_id))]
     fn tenant(&self, tenant_id: &Bound<'_, PyAny>) {
         self.guarded("guard_tenant", || {
-            let id = self.known(boundary::tenant(tenant_id), b"".into());
+            let id = self.converted_or(boundary::tenant(tenant_id), b"".into());
             self.with(|request| request.tenant(&id));
         });
     }
 
-    /// Says where it goes (the route template), for a request that may end unfinished.
+    /// Sets the route template, for a request that may be collected unfinished.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sentinel = Sentinel()
@@ -87,32 +88,34 @@ impl Guard {
     #[pyo3(signature = (endpoint))]
     fn endpoint(&self, endpoint: &Bound<'_, PyAny>) {
         self.guarded("guard_endpoint", || {
-            let template = self.known(boundary::endpoint(endpoint), "".into());
+            let template = self.converted_or(boundary::endpoint(endpoint), "".into());
             self.with(|request| request.endpoint(&template));
         });
     }
 
-    /// Records it: the route template, or `None` where no route matched, and the HTTP status. Its latency is the time since
-    /// `start`.
+    /// Records the request with its latency, the time since `start`.
+    ///
+    /// - `endpoint`: the route template. `None`: no route matched, `unmatched`.
+    /// - `status_code`: 100 to 599; 499 when the client went away.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sentinel = Sentinel()
     /// >>> request = sentinel.start("acme")
     /// >>> request.finish("/v1/process", 503)
-    /// >>> request.finish("/v1/process", 200)  # it is over
+    /// >>> request.finish("/v1/process", 200)  # does nothing
     /// >>> sentinel.tenant("acme")["endpoints"]
     /// [{'endpoint': '/v1/process', 'requests': 1, 'errors': 1}]
     #[pyo3(signature = (endpoint, status_code))]
     fn finish(&self, endpoint: &Bound<'_, PyAny>, status_code: &Bound<'_, PyAny>) {
         self.guarded("guard_finish", || {
             let Some(request) = self.take() else { return };
-            let template = self.known(boundary::endpoint(endpoint), "".into());
-            let status = self.known(boundary::status(status_code), 0);
+            let template = self.converted_or(boundary::endpoint(endpoint), "".into());
+            let status = self.converted_or(boundary::status(status_code), 0);
             request.finish(&template, status);
         });
     }
 
-    /// Lets go of it, uncounted.
+    /// Ends the request without counting it.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sentinel = Sentinel()
@@ -130,7 +133,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // A panic must not leave a destructor that the interpreter runs.
+        // A panic must not unwind into the interpreter, which runs this destructor.
         let _ = guarded("guard_drop", || drop(self.take()));
     }
 }

@@ -1,16 +1,19 @@
-//! The native part of the Python package `tenant_sentinel`: what the core does, under the names that it has there.
+//! The native part of the Python package `tenant_sentinel`: the core and the exporter behind Python classes.
 //!
-//! `sentinel` and `guard` are what an application calls, `admin` what its adapters mount, `boundary` what Python values mean,
-//! `options` what the constructor takes, `nested` the longest of it, `values` what comes out. `exporters` are the threads that share
-//! with other processes.
-//! `detached` is how other threads run meanwhile, `panics` sees to it that nothing of this takes the host down, `fork` that a
-//! child process starts from zero.
+//! - Classes: `sentinel` and `guard` (called by applications), `admin` (mounted by the adapters), `watched` (a request of the ASGI
+//!   adapter), `errors` (the exceptions).
+//! - Python values in: `constructor` and `query` (arguments), `options` (durations, sizes, numbers), `nested` (the dicts of alerts
+//!   and checks), `boundary` (the values of a request).
+//! - Python values out: `values`.
+//! - The host: `detached` (other threads run meanwhile), `panics` (no panic reaches Python), `fork` (a child starts from zero),
+//!   `exporters` (publish at exit).
 
-// The comments of what Python sees are docstrings, and read there.
+// The doc comments of Python classes are their docstrings, in Python's notation.
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
 
 mod admin;
 mod boundary;
+mod constructor;
 mod detached;
 mod errors;
 mod exporters;
@@ -19,11 +22,12 @@ mod guard;
 mod nested;
 mod options;
 mod panics;
+mod query;
 mod sentinel;
 mod values;
 mod watched;
 
-/// What `import tenant_sentinel._native` runs.
+/// The module `tenant_sentinel._native`.
 #[pyo3::pymodule(gil_used = true)]
 mod _native {
     #[pymodule_export]
@@ -43,7 +47,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::fork::watch();
+        crate::fork::install_handler();
         let drain = wrap_pyfunction!(crate::detached::_drain, module)?;
         module.py().import("atexit")?.call_method1("register", (drain,))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))

@@ -1,23 +1,24 @@
-//! The dicts that say which alerts and which checks there are, as the JSON that the exporter reads. Nothing of what is in them is ever shown
-//! but the names of options: a value may be a secret in the wrong place.
+//! Conversion of the dicts of `alerts=` and `uptime=` to JSON, which the exporter reads. An error shows only names of options, never
+//! a value, which may be a secret in the wrong place.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use sentinel_core::ConfigError;
 use serde_json::{Map, Number, Value};
 
-/// Dicts and lists in each other; `alerts.sinks[0].url.env` is the fourth.
-const DEEPEST: usize = 8;
-/// Values and bytes of text, together: what a file may have.
-const MOST: usize = 1 << 20;
+/// Dicts and lists inside each other; `alerts.sinks[0].url.env` is at the fourth level.
+const MAX_DEPTH: usize = 8;
+/// Values and bytes of text, together: as many as a configuration file may have bytes.
+const MAX_COST: usize = 1 << 20;
 /// Bytes of an option's name.
-const LONGEST: usize = 32;
+const MAX_NAME: usize = 32;
 
+/// Shown in errors in place of a value.
 const HIDDEN: &str = "a value that is not shown";
 
-/// What `alerts=` or `uptime=`, which is the `field`, is given, as JSON.
+/// The dict given for `field`, `alerts` or `uptime`, as JSON.
 pub(crate) fn json(field: &str, given: &Bound<'_, PyAny>) -> Result<String, ConfigError> {
-    let mut walk = Walk { path: field.into(), left: MOST };
+    let mut walk = Walk { path: field.into(), left: MAX_COST };
     let Ok(dict) = given.cast::<PyDict>() else {
         return Err(walk.refused(&format!("a dict of the form of [{field}] in sentinel.toml")));
     };
@@ -25,9 +26,9 @@ pub(crate) fn json(field: &str, given: &Bound<'_, PyAny>) -> Result<String, Conf
 }
 
 struct Walk {
-    /// Where it is.
+    /// The value that is being converted, such as `alerts.sinks[0].url`.
     path: String,
-    /// What may come yet.
+    /// The part of `MAX_COST` that is left.
     left: usize,
 }
 
@@ -42,30 +43,34 @@ impl Walk {
         Ok(())
     }
 
-    /// Keys here are somebody's own: the names of headers, and what is looked for in JSON.
-    fn is_own(&self) -> bool {
+    /// Whether the keys here are the service's own, not names of options: headers, and JSON pointers to expect.
+    fn has_free_keys(&self) -> bool {
         self.path.starts_with("uptime.") && (self.path.ends_with(".headers") || self.path.contains(".expect.json"))
     }
 
-    /// What is at a step further down.
-    fn at<T>(&mut self, step: &str, find: impl FnOnce(&mut Self) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
+    /// Converts the value one `step` below this path.
+    fn at<T>(
+        &mut self,
+        step: &str,
+        convert: impl FnOnce(&mut Self) -> Result<T, ConfigError>,
+    ) -> Result<T, ConfigError> {
         let here = self.path.len();
         self.path.push_str(step);
-        let found = find(self)?;
+        let converted = convert(self)?;
         self.path.truncate(here);
-        Ok(found)
+        Ok(converted)
     }
 
     fn dict(&mut self, dict: &Bound<'_, PyDict>, depth: usize) -> Result<Map<String, Value>, ConfigError> {
-        let (mut table, is_own) = (Map::new(), self.is_own());
+        let (mut table, has_free_keys) = (Map::new(), self.has_free_keys());
         for (key, value) in dict {
             let name = key.cast::<PyString>().ok().and_then(|name| name.to_str().ok());
-            let Some(name) = name.filter(|name| is_own || is_name(name)) else {
-                return Err(self.refused(if is_own { "text as keys" } else { "names of options as keys" }));
+            let Some(name) = name.filter(|name| has_free_keys || is_option_name(name)) else {
+                return Err(self.refused(if has_free_keys { "text as keys" } else { "names of options as keys" }));
             };
             self.take(name.len())?;
-            // A key that somebody chose is no name to be shown.
-            let step = if is_own { String::new() } else { format!(".{name}") };
+            // A key of the service's own is not shown.
+            let step = if has_free_keys { String::new() } else { format!(".{name}") };
             let value = self.at(&step, |walk| walk.value(&value, depth))?;
             table.insert(name.into(), value);
         }
@@ -90,7 +95,7 @@ impl Walk {
             return Ok(Value::Bool(given.is_true()));
         }
         if let Ok(text) = given.cast::<PyString>() {
-            let text = text.to_str().map_err(|_| self.refused("text that can be encoded"))?;
+            let text = text.to_str().map_err(|_| self.refused("text that UTF-8 can encode"))?;
             self.take(text.len())?;
             return Ok(Value::String(text.into()));
         }
@@ -103,8 +108,8 @@ impl Walk {
             return number.map(Value::Number).ok_or_else(|| self.refused("a finite number"));
         }
         let depth = above + 1;
-        if depth > DEEPEST {
-            return Err(self.refused("what the documentation gives, which is less deep"));
+        if depth > MAX_DEPTH {
+            return Err(self.refused("at most 8 levels of dicts and lists"));
         }
         if let Ok(dict) = given.cast::<PyDict>() {
             return self.dict(dict, depth).map(Value::Object);
@@ -119,7 +124,7 @@ impl Walk {
     }
 }
 
-/// What might be the name of an option, written well or not; no address and no key looks like one.
-fn is_name(name: &str) -> bool {
-    (1..=LONGEST).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+/// Whether this may be the name of an option, misspelt or not. URLs and secrets do not look like one, so an error may show it.
+fn is_option_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

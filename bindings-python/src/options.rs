@@ -1,5 +1,5 @@
-//! What the constructor and the queries take: durations, sizes and numbers, each an error that names the field where it cannot be
-//! used.
+//! Conversion of the arguments of the constructor and of queries: durations, sizes, numbers, text. A value that cannot be used is a
+//! `ConfigError` that names the field.
 
 use crate::errors::config_error;
 use pyo3::prelude::*;
@@ -8,18 +8,19 @@ use sentinel_core::{ConfigError, parse_duration, parse_size};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// An error of this field; the value as Python would write it, as far as it is short.
+/// The error for a value of `field`; it shows the value's `repr`, cut at 80 bytes.
 pub(crate) fn refused(field: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyErr {
-    const MOST: usize = 80;
+    const MAX_SHOWN: usize = 80;
     let mut text = value.repr().map_or_else(|_| "a value".into(), |text| text.to_string_lossy().into_owned());
-    if text.len() > MOST {
-        text.truncate(text.floor_char_boundary(MOST));
+    if text.len() > MAX_SHOWN {
+        text.truncate(text.floor_char_boundary(MAX_SHOWN));
         text.push('…');
     }
     config_error(value.py(), &ConfigError::new(field, text, allowed))
 }
 
-fn named<T>(py: Python<'_>, field: &str, result: Result<T, ConfigError>) -> PyResult<T> {
+/// The result with the error of `field`.
+fn with_field<T>(py: Python<'_>, field: &str, result: Result<T, ConfigError>) -> PyResult<T> {
     result.map_err(|error| config_error(py, &ConfigError::new(field, error.value, error.allowed)))
 }
 
@@ -27,10 +28,10 @@ fn is_number(value: &Bound<'_, PyAny>) -> bool {
     !value.is_instance_of::<PyBool>() && (value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>())
 }
 
-/// Seconds, text such as `10m`, or a `datetime.timedelta`.
+/// A duration: seconds, text such as `10m`, or a `datetime.timedelta`.
 pub(crate) fn duration(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     if let Ok(text) = value.cast::<PyString>() {
-        return named(value.py(), field, parse_duration(&text.to_string_lossy()));
+        return with_field(value.py(), field, parse_duration(&text.to_string_lossy()));
     }
     let seconds = if is_number(value) { value.extract::<f64>().ok() } else { None };
     let duration = match seconds {
@@ -41,15 +42,15 @@ pub(crate) fn duration(field: &str, value: &Bound<'_, PyAny>) -> PyResult<Durati
     duration.ok_or_else(|| refused(field, value, "seconds, text such as '10m' or '90s', or a timedelta; not negative"))
 }
 
-/// Bytes, or text such as `64MiB`.
+/// A size in bytes: a whole number, or text such as `64MiB`.
 pub(crate) fn size(field: &str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
     match value.cast::<PyString>() {
-        Ok(text) => named(value.py(), field, parse_size(&text.to_string_lossy())),
+        Ok(text) => with_field(value.py(), field, parse_size(&text.to_string_lossy())),
         Err(_) => whole(field, value, "bytes, or text such as '64MiB'"),
     }
 }
 
-/// A whole number that is not negative.
+/// A whole number, 0 or above.
 pub(crate) fn count(field: &str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
     whole(field, value, "a whole number")
 }
@@ -59,16 +60,16 @@ fn whole(field: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyResult<usize
     number.ok_or_else(|| refused(field, value, allowed))
 }
 
-/// Text that the core reads.
+/// A value that the core parses from text.
 pub(crate) fn parsed<T>(field: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyResult<T>
 where
     T: std::str::FromStr<Err = ConfigError>,
 {
     let text = value.cast::<PyString>().map_err(|_| refused(field, value, allowed))?;
-    named(value.py(), field, text.to_string_lossy().parse())
+    with_field(value.py(), field, text.to_string_lossy().parse())
 }
 
-/// Text.
+/// Text that UTF-8 can encode.
 pub(crate) fn text(field: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyResult<String> {
     let text = value.cast::<PyString>().map_err(|_| refused(field, value, allowed))?;
     text.to_str().map(Into::into).map_err(|_| refused(field, value, allowed))
@@ -79,7 +80,7 @@ pub(crate) fn flag(field: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value.cast::<PyBool>().map(PyBoolMethods::is_true).map_err(|_| refused(field, value, "True or False"))
 }
 
-/// A path: text, or what has `__fspath__`.
+/// A path: text, or an object with `__fspath__`.
 pub(crate) fn path(field: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     value.extract().map_err(|_| refused(field, value, "a path"))
 }

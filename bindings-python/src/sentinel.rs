@@ -1,59 +1,61 @@
-//! The façade, as Python sees it.
+//! The class `tenant_sentinel.Sentinel`.
 
 use crate::admin::Admin;
 use crate::boundary;
+use crate::constructor::{Arguments, Parts};
 use crate::detached::detached;
 use crate::errors::{config_error, internal_error};
-use crate::exporters;
 use crate::guard::Guard;
-use crate::options::{count, duration, flag, parsed, path, refused, size, text};
+use crate::options::{duration, flag, refused, text};
 use crate::panics::guarded;
-use crate::values::of_json;
+use crate::query;
+use crate::values::from_json;
 use crate::watched::Request;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use sentinel_core::uptime::UptimeReport;
-use sentinel_core::{ConfigError, Event, Latency, Query, Scope, Unavailable};
-use sentinel_exporter::{Exporter, Setup, TestError};
+use sentinel_core::{ConfigError, Event, Latency, Unavailable};
+use sentinel_exporter::{Exporter, TestError};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Ranks that a report lists, at most.
-const MOST_ROWS: usize = 100_000;
-/// How long a test of sinks takes: unless told otherwise, and at most.
-const TEST_WITHIN: Duration = Duration::from_secs(10);
-const LONGEST_TEST: Duration = Duration::from_mins(1);
+/// Longest wait of `test_alert` without a `timeout`.
+const DEFAULT_TEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest `timeout` of `test_alert`; longer ones are cut.
+const MAX_TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Which tenant is causing elevated errors or latency right now: one, a few, or everyone? Told of every request, it answers from
-/// the last ten minutes, in memory. It starts no thread and opens nothing, unless it shares with other processes (`service`); one
-/// object serves all threads of a process, and a forked child starts from zero.
+/// Which tenant is causing elevated errors or latency right now: one, a few, or everyone? A `Sentinel` counts every request and
+/// answers from the last ten minutes, in memory. Without a `service` it starts no thread and opens no file or connection. One object
+/// serves all threads of a process; a forked child starts from zero.
 ///
-/// Options, each also an environment variable (`SENTINEL_WINDOW` for `window`), the argument going first:
+/// Each option can also be an environment variable (`SENTINEL_WINDOW` for `window`) unless noted; the argument takes precedence.
 ///
-/// - `window`: how far back it looks, 30 s to 24 h; seconds, text such as "10m", or a timedelta. Default 10 min.
-/// - `slot`: the step in which the window moves, 1 to 60 s. Default 10 s.
-/// - `budget`: the memory it may use; bytes or text such as "64MiB". Default 64 MiB.
-/// - `errors`: which outcomes are errors, "5xx" or "4xx,5xx". Default "5xx".
-/// - `places`: tenants that a slot is sure to keep, for each of requests, errors and slow requests. Default 2048.
-/// - `max_endpoints`: distinct route templates; further ones share `other`. Default 1024.
-/// - `stripes`: tables that threads spread over, a power of two. Default by the number of processors.
-/// - `slow_after`: from which latency on a request is slow, a duration. Default: what 5 % of all requests exceed.
-/// - `service`: the name under which the processes of a service on this host answer for each other: 1 to 64 of `A-Z a-z 0-9 . _ -`.
-///   Default: each answers for itself, and no thread is started.
-/// - `dir`: where they meet, an absolute path (`SENTINEL_DIR`). Default: a private directory in memory.
-/// - `config`: a `sentinel.toml` with the options of `[exporter]`, `[alerts]` and `[uptime]`; watched. No environment variable.
-/// - `alerts`: whom to tell, and when: a dict of the form of `[alerts]` in `sentinel.toml`, in place of that one. Needs a `service`.
-///   Default: nobody is told. `SENTINEL_SLACK_URL` and `SENTINEL_WEBHOOK_URL` (with `SENTINEL_WEBHOOK_SECRET`) each add a sink.
-/// - `uptime`: what is probed, and how often: a dict of the form of `[uptime]` in `sentinel.toml`, in place of that one. Needs a `service`,
-///   one process of which probes. Default: nothing.
-/// - `state_dir`: where alerts that fire and messages that wait survive a restart, an absolute path (`SENTINEL_STATE_DIR`). Default:
-///   `dir`, which survives one of the service and, in memory, none of the machine.
-/// - `admin_token`: what the admin view asks for, 8 to 1,024 visible ASCII characters. Default: it shows nothing.
+/// - `window`: length of the window, 30 s to 24 h; seconds, text such as "10m", or a timedelta. Default: 10 min.
+/// - `slot`: the step in which the window moves, 1 to 60 s. Default: 10 s.
+/// - `budget`: maximum memory; bytes or text such as "64MiB". Default: 64 MiB.
+/// - `errors`: the outcomes that are errors, "5xx" or "4xx,5xx". Default: "5xx".
+/// - `places`: tenants that each slot keeps for certain, for each of requests, errors and slow requests. Default: 2048.
+/// - `max_endpoints`: maximum number of distinct route templates; further ones count as `other`. Default: 1024.
+/// - `stripes`: number of tables that threads spread over, a power of two from 1 to 64. Default: by the number of processors.
+/// - `slow_after`: the latency from which a request is slow, a duration. Default: the latency that 5 % of all requests exceed.
+/// - `service`: the name under which the processes of a service on this host answer as one, 1 to 64 of `A-Z a-z 0-9 . _ -`, not
+///   beginning with a dot. Default: each process answers for itself, and no thread is started.
+/// - `dir`: the directory in which these processes publish their counts, an absolute path (`SENTINEL_DIR`). Default: a private
+///   directory in memory.
+/// - `config`: the path of a `sentinel.toml` with `[exporter]`, `[alerts]` and `[uptime]`; changes are picked up. No environment
+///   variable.
+/// - `alerts`: alert rules and sinks, a dict of the form of `[alerts]` in `sentinel.toml`, in place of that table. Needs a `service`.
+///   Default: no alerts. `SENTINEL_SLACK_URL` and `SENTINEL_WEBHOOK_URL` (with `SENTINEL_WEBHOOK_SECRET`) each add a sink.
+/// - `uptime`: uptime checks, a dict of the form of `[uptime]` in `sentinel.toml`, in place of that table. Needs a `service`, one
+///   process of which probes. Default: no checks.
+/// - `state_dir`: the directory in which firing alerts and unsent messages survive a restart, an absolute path
+///   (`SENTINEL_STATE_DIR`). Default: `dir`, which survives a restart of the service, but not of the machine when it is in memory.
+/// - `admin_token`: the token that the admin view asks for, 8 to 1,024 visible ASCII characters. Default: the view answers 403.
 ///
-/// Raises `ConfigError`, a `ValueError` that names the field, for what cannot be used.
+/// Raises `ConfigError`, a `ValueError` that names the field, for an option that cannot be used.
 ///
 /// >>> from tenant_sentinel import Sentinel
 /// >>> sentinel = Sentinel(window="10m")
@@ -63,13 +65,15 @@ const LONGEST_TEST: Duration = Duration::from_mins(1);
 #[pyclass(frozen, module = "tenant_sentinel", name = "Sentinel")]
 pub(crate) struct Sentinel {
     core: sentinel_core::Sentinel,
+    /// The thread that shares, alerts and probes; `None` without a `service`.
     exporter: Option<Arc<Exporter>>,
     admin_token: Option<String>,
+    /// Set by `close`: nothing is counted any more.
     closed: AtomicBool,
 }
 
 impl Sentinel {
-    /// Runs an entry's work; a panic in it is counted, and makes nothing of it.
+    /// Runs the work of an entry; `None`, and a counted failure, where it panics.
     #[inline]
     fn guarded<T>(&self, entry: &str, work: impl FnOnce() -> T) -> Option<T> {
         let done = guarded(entry, work);
@@ -79,19 +83,19 @@ impl Sentinel {
         done
     }
 
-    /// Runs what takes milliseconds while other threads have the interpreter, and makes Python values of what comes out.
-    fn asked<'py, T: Serialize>(
+    /// Runs a query detached from the interpreter, and converts its answer to Python values.
+    fn answer<'py, T: Serialize>(
         &self,
         py: Python<'py>,
         entry: &str,
         ask: impl FnOnce() -> T + Send,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let Ok(answer) = self.attempted(py, entry, || Ok::<_, Infallible>(ask()))?;
+        let Ok(answer) = self.try_answer(py, entry, || Ok::<_, Infallible>(ask()))?;
         Ok(answer)
     }
 
-    /// The same of what may be refused.
-    fn attempted<'py, T: Serialize, E: Send>(
+    /// Like `answer`, for a query that may be refused with an error of its own.
+    fn try_answer<'py, T: Serialize, E: Send>(
         &self,
         py: Python<'py>,
         entry: &str,
@@ -99,7 +103,7 @@ impl Sentinel {
     ) -> PyResult<Result<Bound<'py, PyAny>, E>> {
         let attempt = || {
             let json = detached(py, || ask().map(|answer| serde_json::to_string(&answer)));
-            json.map(|json| of_json(py, &json?))
+            json.map(|json| from_json(py, &json?))
         };
         match self.guarded(entry, attempt) {
             Some(Ok(Ok(value))) => Ok(Ok(value)),
@@ -108,17 +112,17 @@ impl Sentinel {
         }
     }
 
-    /// A request of this tenant has begun, if any counts.
-    pub(crate) fn begun(&self, tenant: &[u8]) -> Option<sentinel_core::Guard> {
+    /// Begins a request of this tenant; `None` once the sentinel is closed.
+    pub(crate) fn begin_guard(&self, tenant: &[u8]) -> Option<sentinel_core::Guard> {
         self.is_open().then(|| self.core.start_as(tenant))
     }
 
-    /// Something of an adapter, or of what it is built on, has.
+    /// Counts a failure of an adapter or of this package.
     pub(crate) fn failed(&self) {
         let _ = guarded("", || self.core.adapter_failed());
     }
 
-    /// Of whatever types.
+    /// Counts a request whose values are of other types than `boundary::usual_event` takes.
     #[cold]
     fn record_any(
         &self,
@@ -150,29 +154,9 @@ impl Sentinel {
     }
 }
 
-fn window_of(window: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
-    let Some(value) = window else { return Ok(None) };
-    let window = duration("window", value)?;
-    if window.is_zero() { Err(refused("window", value, "a duration above 0")) } else { Ok(Some(window)) }
-}
-
-fn scope_of(value: &Bound<'_, PyAny>) -> PyResult<Scope> {
-    parsed("scope", value, "'process' or 'host'")
-}
-
 fn no_sink(sink: Option<&str>) -> ConfigError {
     let sink = sink.map_or_else(|| "none".into(), |name| format!("{name:?}"));
     ConfigError::new("sink", sink, "one that is configured, and there is none")
-}
-
-/// What shares with other processes and alerts, where that is configured.
-fn exporter(py: Python<'_>, core: &sentinel_core::Sentinel, setup: Setup) -> PyResult<Option<Arc<Exporter>>> {
-    let made = guarded("exporter", || setup.exporter(core)).ok_or_else(internal_error)?;
-    let exporter = made.map_err(|error| config_error(py, &error))?.map(Arc::new);
-    if let Some(exporter) = &exporter {
-        exporters::remember(exporter);
-    }
-    Ok(exporter)
 }
 
 #[pymethods]
@@ -200,78 +184,42 @@ impl Sentinel {
         uptime: Option<&Bound<'_, PyAny>>,
         state_dir: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let refuse = |error: &ConfigError| config_error(py, error);
-        let mut builder = sentinel_core::Sentinel::builder().env().map_err(|error| refuse(&error))?;
-        if let Some(value) = window {
-            builder = builder.window(duration("window", value)?);
-        }
-        if let Some(value) = slot {
-            builder = builder.slot(duration("slot", value)?);
-        }
-        if let Some(value) = budget {
-            builder = builder.budget(size("budget", value)?);
-        }
-        if let Some(value) = errors {
-            builder = builder.errors(parsed("errors", value, "text: 5xx, 4xx or aborted, separated by commas")?);
-        }
-        if let Some(value) = places {
-            builder = builder.places(count("places", value)?);
-        }
-        if let Some(value) = max_endpoints {
-            builder = builder.max_endpoints(count("max_endpoints", value)?);
-        }
-        if let Some(value) = stripes {
-            builder = builder.stripes(count("stripes", value)?);
-        }
-        if let Some(value) = slow_after {
-            builder = builder.slow_after(duration("slow_after", value)?);
-        }
-        let admin_token = match admin_token {
-            // Not with its value: that is a secret.
-            Some(value) => Some(
-                text("admin_token", value, "text")
-                    .map_err(|_| refuse(&ConfigError::new("admin_token", "what is no text", "text")))?,
-            ),
-            None => std::env::var("SENTINEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty()),
+        let arguments = Arguments {
+            window,
+            slot,
+            budget,
+            errors,
+            places,
+            max_endpoints,
+            stripes,
+            slow_after,
+            admin_token,
+            service,
+            dir,
+            config,
+            alerts,
+            uptime,
+            state_dir,
         };
-        let core = guarded("new", || builder.build()).ok_or_else(internal_error)?.map_err(|error| refuse(&error))?;
-        if let Some(token) = &admin_token {
-            core.admin().token(token).map_err(|error| refuse(&error))?;
-        }
-        let nested = |field: &str, given: Option<&Bound<'_, PyAny>>| -> PyResult<Option<String>> {
-            let Some(given) = given else { return Ok(None) };
-            let json =
-                guarded(&format!("{field}_option"), || crate::nested::json(field, given)).ok_or_else(internal_error)?;
-            json.map(Some).map_err(|error| refuse(&error))
-        };
-        let setup = Setup {
-            service: service.map(|value| text("service", value, "text")).transpose()?,
-            dir: dir.map(|value| path("dir", value)).transpose()?,
-            state_dir: state_dir.map(|value| path("state_dir", value)).transpose()?,
-            config: config.map(|value| path("config", value)).transpose()?,
-            alerts: nested("alerts", alerts)?,
-            uptime: nested("uptime", uptime)?,
-        };
-        let exporter = exporter(py, &core, setup)?;
+        let Parts { core, exporter, admin_token } = arguments.build(py)?;
         Ok(Self { core, exporter, admin_token, closed: AtomicBool::new(false) })
     }
 
-    /// Counts one request. Never raises, whatever the values are, and never waits for more than another record.
+    /// Counts one request. Never raises, whatever the values are, and waits at most for another thread's record.
     ///
-    /// - `tenant_id`: who asked; a string, bytes, an int or a UUID. `None` or empty: `unattributed`. Longer than 128 bytes: 96
-    ///   bytes and a hash stand for it.
+    /// - `tenant_id`: the tenant; a string, bytes, an int or a UUID. `None` or empty: `unattributed`. An id longer than 128 bytes
+    ///   is shortened to 96 bytes and a hash.
     /// - `endpoint`: the route template ("/users/{id}"), never the raw path. `None` or empty: `unmatched`.
-    /// - `status_code`: 100 to 599; 499 when the client went away. Anything else drops the event, as `dropped.status`.
-    /// - `latency_ms`: milliseconds. `None`: unknown. NaN, infinite, negative or no number: the request counts, its latency does
-    ///   not.
-    /// - `timestamp_ms`: when it ended, in Unix milliseconds. `None`: now.
+    /// - `status_code`: 100 to 599; 499 when the client went away. Any other drops the event, as `dropped.status`.
+    /// - `latency_ms`: milliseconds. `None`: unknown. NaN, infinite, negative or not a number: the request counts, its latency does not.
+    /// - `timestamp_ms`: the end of the request in Unix milliseconds. `None`: now.
     ///
-    /// A value of a wrong type is taken as missing and counted in `adapter_failures`.
+    /// A value of a wrong type is treated as missing and counted in `adapter_failures`.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sentinel = Sentinel()
     /// >>> sentinel.record("acme", "/v1/process", 200, 12.5)
-    /// >>> sentinel.record(["what?"], "/v1/process", 200, "soon")
+    /// >>> sentinel.record(["no id"], "/v1/process", 200, "soon")
     /// >>> stats = sentinel.stats()
     /// >>> stats["accepted"], stats["adjusted"]["latency"], stats["adapter_failures"]
     /// (2, 1, 1)
@@ -288,15 +236,17 @@ impl Sentinel {
             if !self.is_open() {
                 return;
             }
-            match boundary::usual(tenant_id, endpoint, status_code, latency_ms) {
+            match boundary::usual_event(tenant_id, endpoint, status_code, latency_ms) {
                 Some(event) if timestamp_ms.is_none() => self.core.record(event),
                 _ => self.record_any(tenant_id, endpoint, status_code, latency_ms, timestamp_ms),
             }
         });
     }
 
-    /// Begins a request that is recorded when it is finished; until then it counts as in flight, so that one that hangs is seen.
-    /// Never raises.
+    /// Begins a request, which `Guard.finish` records. Until then it is in flight, so that reports show a request that hangs. Never
+    /// raises.
+    ///
+    /// - `tenant_id`: the tenant, as for `record`; `Guard.tenant` can set it later.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sentinel = Sentinel()
@@ -325,9 +275,9 @@ impl Sentinel {
         Guard::new(&self.core, request.flatten())
     }
 
-    /// For the ASGI adapter: begins a request, whose tenant is in the header of this name, if any, and leaves it in the scope under this
-    /// key. `None` where somebody has already, or where the scope and its headers are not what servers make of them, a list of
-    /// tuples of bytes: then nothing has begun.
+    /// For the ASGI adapter: begins a request for the tenant that the header `name` gives, if any, and leaves it in the scope under
+    /// `key`. Begins nothing and returns `None` where the scope has a request already, or where the scope is not a dict or its headers
+    /// are not a list of tuples of bytes.
     #[pyo3(signature = (scope, receive, key, name))]
     fn _begin<'py>(
         slf: &Bound<'py, Self>,
@@ -339,15 +289,17 @@ impl Sentinel {
         slf.get().guarded("begin", || Request::begin(slf, scope, receive, key, name).ok().flatten()).flatten()
     }
 
-    /// Who is worst, and the verdicts: everything recorded so far is in it. A dict of the shape that `/report` has over HTTP.
-    /// Takes milliseconds with many tenants; other threads run meanwhile.
+    /// Ranks the tenants and judges errors and latency, from everything recorded so far. The dict has the shape of `/report` over
+    /// HTTP. Takes milliseconds with many tenants; other threads run meanwhile.
     ///
-    /// - `by`: "errors", "error_rate", "latency", "load" or "requests".
-    /// - `limit`: tenants listed, at most.
-    /// - `window`: a trailing part of the window; seconds, text such as "2m", or a timedelta. `None`: all of it.
-    /// - `scope`: "process", or "host" for all processes of the service on this host. `None`: the widest that can answer; the report
-    ///   says which, and why no wider one.
-    /// - `series`: with requests and errors slot by slot.
+    /// - `by`: the ranking, "errors", "error_rate", "latency", "load" or "requests". `None`: "errors".
+    /// - `limit`: maximum number of tenants listed, up to 100,000. `None`: 10.
+    /// - `window`: a trailing part of the window; seconds, text such as "2m", or a timedelta. `None`: the whole window.
+    /// - `scope`: "process", or "host" for all processes of the service on this host. `None`: the widest scope that can answer;
+    ///   `scope_note` says why it is not the host.
+    /// - `series`: whether to add requests and errors slot by slot.
+    ///
+    /// Raises `ConfigError` for an argument that cannot be used.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sentinel = Sentinel()
@@ -364,23 +316,14 @@ impl Sentinel {
         scope: Option<&Bound<'py, PyAny>>,
         series: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut query = Query { window: window_of(window)?, ..Query::default() };
+        let mut query = query::query(by, limit, window, scope)?;
         if let Some(value) = series {
             query.series = flag("series", value)?;
         }
-        if let Some(value) = by {
-            query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
-        }
-        if let Some(value) = limit {
-            query.limit = count("limit", value)?.min(MOST_ROWS);
-        }
-        if let Some(value) = scope {
-            query.scope = Some(scope_of(value)?);
-        }
-        self.asked(py, "report", || self.core.report(query))
+        self.answer(py, "report", || self.core.report(query))
     }
 
-    /// The report as people read it: the verdict, and the tenants below it. Arguments as for `report`.
+    /// The report as text: the verdict, and the tenants below it. Arguments as for `report`.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> print(Sentinel().text().splitlines()[0])
@@ -394,39 +337,31 @@ impl Sentinel {
         window: Option<&Bound<'_, PyAny>>,
         scope: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<String> {
-        let mut query = Query { window: window_of(window)?, ..Query::default() };
-        if let Some(value) = scope {
-            query.scope = Some(scope_of(value)?);
-        }
-        if let Some(value) = by {
-            query.by = parsed("by", value, "errors, error_rate, latency, load or requests")?;
-        }
-        if let Some(value) = limit {
-            query.limit = count("limit", value)?.min(MOST_ROWS);
-        }
+        let query = query::query(by, limit, window, scope)?;
         self.guarded("text", || detached(py, || self.core.report(query).to_string())).ok_or_else(internal_error)
     }
 
-    /// The verdict on errors, as of now: `kind` is quiet, one_tenant, few_tenants, one_endpoint, everyone or unclear, `text` a
-    /// sentence with its evidence.
+    /// The verdict on errors, as of now. `kind` is quiet, one_tenant, few_tenants, one_endpoint, everyone or unclear; `text` is a
+    /// sentence with the evidence.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().verdict()["kind"]
     /// 'quiet'
     fn verdict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.asked(py, "verdict", || self.core.verdict())
+        self.answer(py, "verdict", || self.core.verdict())
     }
 
-    /// The verdict on latency, as of now.
+    /// The verdict on latency, as of now, of the same form as `verdict`.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().latency_verdict()["kind"]
     /// 'quiet'
     fn latency_verdict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.asked(py, "latency_verdict", || self.core.latency_verdict())
+        self.answer(py, "latency_verdict", || self.core.latency_verdict())
     }
 
-    /// One tenant in detail, with its endpoints; `None` when it is not in the window. The empty id asks for `unattributed`.
+    /// One tenant in detail, with its endpoints; `None` when it is not in the window. The empty id is `unattributed`. `window` and
+    /// `scope` as for `report`. Raises `ConfigError` for an argument that cannot be used.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sentinel = Sentinel()
@@ -441,32 +376,32 @@ impl Sentinel {
         window: Option<&Bound<'py, PyAny>>,
         scope: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (window, scope) = (window_of(window)?, scope.map(scope_of).transpose()?);
+        let (window, scope) = (query::window(window)?, query::scope(scope)?);
         let id = boundary::tenant(tenant_id)
             .ok_or_else(|| refused("tenant_id", tenant_id, "a string, bytes, an int, a UUID or None"))?;
-        self.asked(py, "tenant", || self.core.tenant_within(scope, &id, window))
+        self.answer(py, "tenant", || self.core.tenant_within(scope, &id, window))
     }
 
-    /// The ledger: what was offered, what became of it, and what the sentinel knows of itself. At all times offered = accepted +
-    /// the sum of dropped.
+    /// The counters of the sentinel itself: events offered, accepted and dropped, and its failures. At all times offered = accepted
+    /// + the sum of dropped.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().stats()["offered"]
     /// 0
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.asked(py, "stats", || self.core.stats())
+        self.answer(py, "stats", || self.core.stats())
     }
 
-    /// The memory that is used and what may be, in bytes.
+    /// The memory in use and the budget, in bytes.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel(budget="8MiB").memory()["budget"]
     /// 8388608
     fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.asked(py, "memory", || self.core.memory())
+        self.answer(py, "memory", || self.core.memory())
     }
 
-    /// Judges, as of now. Whoever owns a timer calls it once a second; without that, queries and records do its work.
+    /// Updates the verdicts, as of now. Call it once a second where there is a timer; otherwise queries and records do it.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().tick()
@@ -474,8 +409,8 @@ impl Sentinel {
         self.guarded("tick", || detached(py, || self.core.tick(self.core.now_ms()))).ok_or_else(internal_error)
     }
 
-    /// The admin view, to be mounted by an adapter. It answers to `Authorization: Bearer` and the `admin_token`; with
-    /// `public=True` to everybody who can reach it.
+    /// The admin view, to be mounted by an adapter. Requests need `Authorization: Bearer` and the `admin_token`; with `public=True`
+    /// everybody who can reach the view may read it.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> status, headers, body = Sentinel().admin().respond("GET", "/report")
@@ -495,13 +430,13 @@ impl Sentinel {
         made.ok_or_else(internal_error)?.map(Admin::new).map_err(|error| config_error(py, &error))
     }
 
-    /// For adapters: something of theirs failed. Counted in `adapter_failures`; the request goes on.
+    /// For adapters: counts a failure of theirs in `adapter_failures`. The request goes on.
     fn adapter_failed(&self) {
         let _ = guarded("adapter_failed", || self.core.adapter_failed());
     }
 
-    /// Starts the thread that shares with other processes, where that is configured, and does nothing otherwise. The first record and
-    /// the first question start it too; this is for a service that should be heard of before its first request.
+    /// Starts the thread that shares with other processes; without a `service` it does nothing. The first record and the first query
+    /// start the thread too: call this where the process should count as a source before its first request.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().start_exporter()
@@ -511,43 +446,45 @@ impl Sentinel {
         }
     }
 
-    /// Makes what was counted readable to the other processes now, and not within two seconds. Says whether that was done; waits for
-    /// it a quarter of a second at most.
+    /// Publishes the counts to the other processes now, and not within two seconds. Waits 250 ms at most; `True` when the counts are
+    /// published.
     ///
     /// >>> from tenant_sentinel import Sentinel
-    /// >>> Sentinel().publish()  # shares with nobody
+    /// >>> Sentinel().publish()  # has no `service`
     /// False
     fn publish(&self, py: Python<'_>) -> bool {
         let Some(exporter) = &self.exporter else { return false };
         self.guarded("publish", || detached(py, || exporter.publish())).unwrap_or(false)
     }
 
-    /// How sharing with other processes goes; `None` where nothing is shared.
+    /// The state of sharing with other processes; `None` without a `service`.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().sharing() is None
     /// True
     fn sharing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.asked(py, "sharing", || self.core.sharing())
+        self.answer(py, "sharing", || self.core.sharing())
     }
 
-    /// What there is to know about alerts: those that are followed, those that are over, and whether people are reached. The same from
-    /// every process of a host; `None` where none are configured.
+    /// The state of alerts: pending and firing ones, past ones, and whether each sink takes messages. Every process of the host gives
+    /// the same answer; `None` where no alerts are configured.
     ///
-    /// Raises `RuntimeError`, with the reason, when nobody can say now: it is closed, or its thread has not answered within 250 ms.
+    /// Raises `RuntimeError`, with the reason, when there is no answer: the sentinel is closed, or its thread has not answered within
+    /// 250 ms.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().alerts() is None
     /// True
     fn alerts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let told = self.attempted(py, "alerts", || self.core.alerts())?;
-        told.map_err(|Unavailable(reason)| PyRuntimeError::new_err(reason))
+        let report = self.try_answer(py, "alerts", || self.core.alerts())?;
+        report.map_err(|Unavailable(reason)| PyRuntimeError::new_err(reason))
     }
 
-    /// Where uptime checks stand: those that are down first. The same from every process of a host; `None` where none are configured. With
-    /// `series=True` also what each was on each of the last 90 days.
+    /// The state of uptime checks, those that are down first. Every process of the host gives the same answer; `None` where no checks
+    /// are configured. `series=True` adds the last 90 days of each check, day by day.
     ///
-    /// Raises `RuntimeError`, with the reason, when nobody can say now: it is closed, or its thread has not answered within 250 ms.
+    /// Raises `RuntimeError`, with the reason, when there is no answer: the sentinel is closed, or its thread has not answered within
+    /// 250 ms.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> Sentinel().uptime() is None
@@ -555,23 +492,24 @@ impl Sentinel {
     #[pyo3(signature = (*, series=None), text_signature = "($self, *, series=False)")]
     fn uptime<'py>(&self, py: Python<'py>, series: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         let has_days = series.map_or(Ok(false), |value| flag("series", value))?;
-        let told = self.attempted(py, "uptime", || {
-            let told = self.core.uptime();
-            told.map(|report| if has_days { report } else { report.map(UptimeReport::without_days) })
+        let report = self.try_answer(py, "uptime", || {
+            let report = self.core.uptime();
+            report.map(|report| if has_days { report } else { report.map(UptimeReport::without_days) })
         })?;
-        told.map_err(|Unavailable(reason)| PyRuntimeError::new_err(reason))
+        report.map_err(|Unavailable(reason)| PyRuntimeError::new_err(reason))
     }
 
-    /// Sends an alert that is about nothing to every sink, or to one by its name, and waits for how that goes, `timeout` at most (a
-    /// duration; one minute is the longest). Other threads run meanwhile. A list with a dict for each sink: `error` says why it was not
-    /// taken, and is `None` when it was.
+    /// Sends a test alert to every sink, or to the one named `sink`, and waits for the results; other threads run meanwhile. Returns
+    /// a list with a dict for each sink, whose `error` is `None` when the sink took it, and the reason otherwise.
     ///
-    /// Raises `ConfigError` where there is no such sink, and `RuntimeError`, with the reason, when nobody could send.
+    /// - `timeout`: the longest wait, a duration up to one minute. Default: 10 s.
+    ///
+    /// Raises `ConfigError` where there is no such sink, and `RuntimeError`, with the reason, when no process could send.
     ///
     /// >>> from tempfile import TemporaryDirectory
     /// >>> from tenant_sentinel import Sentinel
     /// >>> sink = {"type": "webhook", "name": "pager", "url": "http://127.0.0.1:9/"}
-    /// >>> with TemporaryDirectory() as place, Sentinel(service="shop", dir=place, alerts={"sinks": [sink]}) as sentinel:
+    /// >>> with TemporaryDirectory() as directory, Sentinel(service="shop", dir=directory, alerts={"sinks": [sink]}) as sentinel:
     /// ...     (tried,) = sentinel.test_alert("pager")
     /// >>> tried["name"], tried["kind"], tried["error"] is None
     /// ('pager', 'webhook', False)
@@ -583,8 +521,9 @@ impl Sentinel {
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let sink = sink.map(|value| text("sink", value, "the name of a sink")).transpose()?;
-        let within = timeout.map_or(Ok(TEST_WITHIN), |value| duration("timeout", value))?.min(LONGEST_TEST);
-        let tried = self.attempted(py, "test_alert", || match &self.exporter {
+        let within =
+            timeout.map_or(Ok(DEFAULT_TEST_TIMEOUT), |value| duration("timeout", value))?.min(MAX_TEST_TIMEOUT);
+        let tried = self.try_answer(py, "test_alert", || match &self.exporter {
             Some(exporter) => exporter.test_alert(sink.as_deref(), within),
             None => Err(no_sink(sink.as_deref()).into()),
         })?;
@@ -594,8 +533,8 @@ impl Sentinel {
         })
     }
 
-    /// Ends it: nothing is counted from here on, and what was counted is published where that is configured, within a second; it can
-    /// still be asked for. May be called again.
+    /// Closes the sentinel: it counts nothing from here on. With a `service` it publishes its last counts, which takes a second at
+    /// most. Reports still answer. Closing again does nothing.
     ///
     /// >>> from tenant_sentinel import Sentinel
     /// >>> with Sentinel() as sentinel:
@@ -620,7 +559,7 @@ impl Sentinel {
     }
 
     fn __repr__(&self) -> String {
-        // Not with its token.
+        // Without the token, which is a secret.
         format!("<tenant_sentinel.Sentinel{}>", if self.is_open() { "" } else { " closed" })
     }
 }

@@ -1,7 +1,7 @@
-//! Python values of what the core serialises.
+//! Conversion of the core's answers, as JSON, to Python values.
 //!
-//! Not by `json.loads`: a daemon thread that runs Python code when the interpreter ends is unwound by force, and that must not
-//! happen with frames of Rust below it.
+//! `json.loads` would be Python code: a daemon thread that runs some while the interpreter finalizes is unwound by force, which must
+//! not happen above frames of Rust.
 
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -9,8 +9,8 @@ use pyo3::types::{PyDict, PyList};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Makes dicts and lists of JSON, in its order.
-pub(crate) fn of_json<'py>(py: Python<'py>, json: &str) -> serde_json::Result<Bound<'py, PyAny>> {
+/// Makes Python dicts and lists from JSON, with the keys in its order.
+pub(crate) fn from_json<'py>(py: Python<'py>, json: &str) -> serde_json::Result<Bound<'py, PyAny>> {
     Values(py).deserialize(&mut serde_json::Deserializer::from_str(json))
 }
 

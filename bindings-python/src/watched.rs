@@ -1,6 +1,6 @@
-//! A request that the ASGI adapter watches: what the code that answers it can say of it, and how it ends.
+//! A request that the ASGI adapter watches, as an object that handlers reach through their context.
 //!
-//! Nothing in here runs Python code, for what `values` says.
+//! Nothing in here runs Python code, for the reason given in `values`. `_request.py` describes the life of a request.
 
 use crate::boundary;
 use crate::panics::guarded;
@@ -11,24 +11,24 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A request that has begun, until it is told of. For the adapter: no method of it raises, and once it is told of they do nothing.
+/// A request in flight, until it is finished or discarded. No method raises, and after `finish` or `discard` each does nothing.
 #[pyclass(frozen, module = "tenant_sentinel", name = "_Request")]
 pub(crate) struct Request {
     #[pyo3(get)]
     sentinel: Py<Sentinel>,
-    /// What of the path was in front of the app; mounts add to it.
+    /// The scope's `root_path` when the request began, in front of the app's own path; mounts add to the scope's.
     #[pyo3(get)]
     root: Py<PyAny>,
-    /// Held for moments, and by threads that are attached to the interpreter. None: it is told of.
-    begun: Mutex<Option<sentinel_core::Guard>>,
-    said: Mutex<Said>,
+    /// `None` once it is finished or discarded. Only attached threads hold the lock, and only for moments.
+    guard: Mutex<Option<sentinel_core::Guard>>,
+    attributes: Mutex<Attributes>,
 }
 
 #[derive(Default)]
-struct Said {
-    /// The template, as the framework's own hook said it.
+struct Attributes {
+    /// The route template, where a hook of the framework has set it.
     template: Option<Py<PyAny>>,
-    /// What the server gave to receive with, for who watches further in; until the request is told of.
+    /// The server's `receive`, for middlewares further in. `None` once the request is finished or discarded.
     receive: Option<Py<PyAny>>,
 }
 
@@ -39,37 +39,36 @@ impl Request {
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Option<sentinel_core::Guard>) -> T) -> T {
-        act(&mut self.begun.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_guard<T>(&self, act: impl FnOnce(&mut Option<sentinel_core::Guard>) -> T) -> T {
+        act(&mut self.guard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn attributes(&self) -> MutexGuard<'_, Attributes> {
+        self.attributes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What there is to tell of, once.
-    fn told(&self) -> Option<sentinel_core::Guard> {
-        // Dropped when nothing is held any more.
-        let _receive = self.said().receive.take();
-        self.with(Option::take)
+    /// Ends the request: gives its guard to the first caller.
+    fn take_guard(&self) -> Option<sentinel_core::Guard> {
+        // Dropped at the end, when no lock is held: a destructor may be Python code.
+        let _receive = self.attributes().receive.take();
+        self.with_guard(Option::take)
     }
 
-    /// What a value means, or what it means when it means nothing: that is counted.
-    fn known<T>(&self, value: Option<T>, otherwise: T) -> T {
+    /// The converted value; the default, and a counted failure, where the value had a wrong type.
+    fn converted_or<T>(&self, value: Option<T>, default: T) -> T {
         value.unwrap_or_else(|| {
             self.sentinel.get().failed();
-            otherwise
+            default
         })
     }
 }
 
-/// The value of the first of these headers that has this name; an error where they are not what servers make of them, a list of
-/// tuples of bytes.
+/// The value of the first header of this name; an error where the headers are not a list of tuples of bytes, as servers give them.
 fn header<'py>(headers: &Bound<'py, PyAny>, name: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
     for header in headers.cast_exact::<PyList>()? {
         let header = header.cast_exact::<PyTuple>()?;
-        let found = header.get_borrowed_item(0)?;
-        if found.cast_exact::<PyBytes>()?.as_bytes() == name {
+        let found_name = header.get_borrowed_item(0)?;
+        if found_name.cast_exact::<PyBytes>()?.as_bytes() == name {
             return Ok(Some(header.get_item(1)?.cast_into_exact::<PyBytes>()?));
         }
     }
@@ -77,8 +76,8 @@ fn header<'py>(headers: &Bound<'py, PyAny>, name: &[u8]) -> PyResult<Option<Boun
 }
 
 impl Request {
-    /// Begins a request, for the header's tenant, and leaves it in the scope for who comes later. None where that is not to be had at
-    /// once: somebody watches the request already, or what is given is not what servers make.
+    /// Begins a request for the tenant that the header `name` gives, and leaves it in the scope under `key`. `None` where a middleware
+    /// watches the request already; an error where the scope or its headers have other types than servers give.
     pub(crate) fn begin<'py>(
         sentinel: &Bound<'py, Sentinel>,
         scope: &Bound<'py, PyAny>,
@@ -94,12 +93,12 @@ impl Request {
             Some(headers) if !name.is_none() => header(&headers, name.cast_exact::<PyBytes>()?.as_bytes())?,
             _ => None,
         };
-        let begun = sentinel.get().begun(tenant.as_ref().map_or(b"", |tenant| tenant.as_bytes()));
+        let guard = sentinel.get().begin_guard(tenant.as_ref().map_or(b"", |tenant| tenant.as_bytes()));
         let py = scope.py();
         let root = scope.get_item(intern!(py, "root_path"))?.unwrap_or_else(|| intern!(py, "").clone().into_any());
         let (sentinel, root) = (sentinel.clone().unbind(), root.unbind());
-        let said = Mutex::new(Said { template: None, receive: Some(receive.clone().unbind()) });
-        let request = Bound::new(py, Self { sentinel, root, begun: Mutex::new(begun), said })?;
+        let attributes = Mutex::new(Attributes { template: None, receive: Some(receive.clone().unbind()) });
+        let request = Bound::new(py, Self { sentinel, root, guard: Mutex::new(guard), attributes })?;
         scope.set_item(key, &request)?;
         Ok(Some(request))
     }
@@ -107,72 +106,72 @@ impl Request {
 
 #[pymethods]
 impl Request {
-    /// Whether it is told of.
+    /// Whether the request is finished or discarded.
     #[getter]
     fn done(&self) -> bool {
-        self.with(|begun| begun.is_none())
+        self.with_guard(|guard| guard.is_none())
     }
 
     #[getter]
     fn template(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.said().template.as_ref().map(|template| template.clone_ref(py))
+        self.attributes().template.as_ref().map(|template| template.clone_ref(py))
     }
 
     #[setter]
     fn set_template(&self, template: Bound<'_, PyAny>) {
-        // What was there is dropped when nothing is held any more.
-        let _before = self.said().template.replace(template.unbind());
+        // The old value is dropped at the end, when no lock is held.
+        let _before = self.attributes().template.replace(template.unbind());
     }
 
     #[getter]
     fn receive(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.said().receive.as_ref().map(|receive| receive.clone_ref(py))
+        self.attributes().receive.as_ref().map(|receive| receive.clone_ref(py))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.sentinel)?;
         visit.call(&self.root)?;
-        // Never held when Python code runs, so never by who collects.
-        let Ok(said) = self.said.try_lock() else { return Ok(()) };
-        visit.call(&said.template)?;
-        visit.call(&said.receive)
+        // No thread holds the lock while it runs Python code, so a collecting one does not hold it.
+        let Ok(attributes) = self.attributes.try_lock() else { return Ok(()) };
+        visit.call(&attributes.template)?;
+        visit.call(&attributes.receive)
     }
 
     fn __clear__(&self) {
-        let _said = std::mem::take(&mut *self.said());
+        let _attributes = std::mem::take(&mut *self.attributes());
     }
 
-    /// Nobody watches it further out: that is for who can be had at once.
+    /// Always `None`: a request that a middleware further out watches is one of `_request.py`.
     #[getter]
-    #[allow(clippy::unused_self)] // as others who watch have it
+    #[allow(clippy::unused_self)] // the attribute that requests of `_request.py` have
     fn outer(&self) -> Option<Py<PyAny>> {
         None
     }
 
-    /// Says whose it is, whatever the request says.
+    /// Sets the tenant, in place of the one in the header.
     #[pyo3(signature = (tenant_id))]
     fn set_tenant(&self, tenant_id: &Bound<'_, PyAny>) {
         self.guarded("request_set_tenant", || {
-            let id = self.known(boundary::tenant(tenant_id), b"".into());
-            self.with(|begun| begun.as_mut().map(|request| request.tenant(&id)));
+            let id = self.converted_or(boundary::tenant(tenant_id), b"".into());
+            self.with_guard(|guard| guard.as_mut().map(|request| request.tenant(&id)));
         });
     }
 
-    /// Tells of it: the route template, or `None` where no route matched, and the status.
+    /// Records the request: the route template, or `None` where no route matched, and the status.
     #[pyo3(signature = (template, status))]
     fn finish(&self, template: &Bound<'_, PyAny>, status: &Bound<'_, PyAny>) {
         self.guarded("request_finish", || {
-            let Some(request) = self.told() else { return };
-            let template = self.known(boundary::endpoint(template), "".into());
-            let status = self.known(boundary::status(status), 0);
+            let Some(request) = self.take_guard() else { return };
+            let template = self.converted_or(boundary::endpoint(template), "".into());
+            let status = self.converted_or(boundary::status(status), 0);
             request.finish(&template, status);
         });
     }
 
-    /// Lets go of it, uncounted.
+    /// Ends the request without counting it.
     fn discard(&self) {
         self.guarded("request_discard", || {
-            if let Some(request) = self.told() {
+            if let Some(request) = self.take_guard() {
                 request.discard();
             }
         });
@@ -181,7 +180,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        // A panic must not leave a destructor that the interpreter runs.
-        let _ = guarded("request_drop", || drop(self.with(Option::take)));
+        // A panic must not unwind into the interpreter, which runs this destructor.
+        let _ = guarded("request_drop", || drop(self.with_guard(Option::take)));
     }
 }

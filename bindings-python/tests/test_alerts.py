@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from anything import ANYTHING, Hostile
 from receiver import receiving
 from service import TOKEN, Service, free_port, within
-from tenant_sentinel import ConfigError, Sentinel, _types
+from tenant_sentinel import ConfigError, Sentinel, types
 
 CANARY = "canary-7f3a"
 TEN = {
@@ -92,8 +92,8 @@ def test_one_message_comes_and_every_process_knows(place, receiver):
             (sink,) = report["sinks"]
             assert (sink["offered"], sink["delivered"], sink["pending"], sink["dropped"]) == (1, 1, 0, {})
             for value, shape in [
-                (report, _types.AlertsReport), (report["counts"], _types.AlertCounts), (followed, _types.FollowedAlert),
-                (followed["alert"], _types.Alert), (followed["alert"]["evidence"], _types.Evidence), (sink, _types.SinkReport),
+                (report, types.AlertsReport), (report["counts"], types.AlertCounts), (followed, types.FollowedAlert),
+                (followed["alert"], types.Alert), (followed["alert"]["evidence"], types.Evidence), (sink, types.SinkReport),
             ]:  # fmt: skip
                 assert set(value) == set(shape.__annotations__), shape
         for sentinel in (one, other):

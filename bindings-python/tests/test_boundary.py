@@ -99,7 +99,7 @@ def test_a_query_answers_or_is_an_error_that_names_the_argument(by, limit, windo
         ({"stripes": 3}, "stripes: 3 is not allowed; allowed: 1 to 64, a power of two"),
         ({"errors": ["5xx"]}, "errors: ['5xx'] is not allowed; allowed: text: 5xx, 4xx or aborted, separated by commas"),
         ({"admin_token": "short"}, "admin_token: 5 characters is not allowed; allowed: 8 to 1024 visible ASCII characters"),
-        ({"admin_token": 12345678}, "admin_token: what is no text is not allowed; allowed: text"),
+        ({"admin_token": 12345678}, "admin_token: a value that is not text is not allowed; allowed: text"),
         ({"service": "a/b"}, "service: \"a/b\" is not allowed; allowed: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot"),
         ({"service": ""}, "service: \"\" is not allowed; allowed: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot"),
         ({"service": 7}, "service: 7 is not allowed; allowed: text"),

@@ -30,7 +30,7 @@ def sentinel():
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(_tenant, "PATIENCE", 0.4)
+    monkeypatch.setattr(_tenant, "LOOKUP_TIMEOUT", 0.4)
 
 
 async def never(request):

@@ -6,15 +6,17 @@ import typing
 
 import pytest
 
-import tenant_sentinel.types
 from service import within
-from tenant_sentinel import Sentinel, _types
+from tenant_sentinel import Sentinel, _alert_types, _types, _uptime_types
+from tenant_sentinel import types as typed
+
+PRIVATE = (_types, _alert_types, _uptime_types)
 
 
 def differs(value, said, where, seen):
     """What is not as it is said; the shapes that were met go into `seen`."""
     if isinstance(said, typing.ForwardRef | str):
-        said = getattr(_types, getattr(said, "__forward_arg__", said))
+        said = getattr(typed, getattr(said, "__forward_arg__", said))
     if typing.is_typeddict(said):
         if type(value) is not dict:
             yield f"{where} is no dict"
@@ -51,20 +53,30 @@ def differs(value, said, where, seen):
 
 # What is said, not what is answered; and a verdict that this incident is not.
 NO_ANSWERS = {
-    _types.SecretEnv, _types.SecretFile, _types.Verdicts, _types.TenantErrors, _types.TenantShare, _types.TenantLatency,
-    _types.GroupingOptions, _types.SlackSink, _types.WebhookSink, _types.EmailSink, _types.LogSink, _types.AlertOptions,
-    _types.EndpointSubject, _types.TargetSubject, _types.TargetEvidence, _types.TargetRules,
-    _types.ExpectOptions, _types.ConfirmOptions, _types.Once, _types.Weekly, _types.MaintenanceOnce,
-    _types.MaintenanceWeekly, _types.CheckOptions, _types.UptimeOptions,
+    typed.SecretEnv, typed.SecretFile, typed.Verdicts, typed.TenantErrors, typed.TenantShare, typed.TenantLatency,
+    typed.GroupingOptions, typed.SlackSink, typed.WebhookSink, typed.EmailSink, typed.LogSink, typed.AlertOptions,
+    typed.EndpointSubject, typed.TargetSubject, typed.TargetEvidence, typed.TargetRules,
+    typed.ExpectOptions, typed.ConfirmOptions, typed.Once, typed.Weekly, typed.MaintenanceOnce,
+    typed.MaintenanceWeekly, typed.CheckOptions, typed.UptimeOptions,
     # What the document of the admin view says of them is what they are: `test_uptime.py`.
-    _types.UptimeReport, _types.CheckStanding, _types.CheckResult, _types.UptimeWindow, _types.Days, _types.StatusCounts,
+    typed.UptimeReport, typed.CheckStanding, typed.CheckResult, typed.UptimeWindow, typed.Days, typed.StatusCounts,
 }  # fmt: skip
 
 
 def shapes():
     """All answers that the module describes; what others only extend is met in them."""
-    every = {shape for name, shape in vars(_types).items() if typing.is_typeddict(shape) and not name.startswith("_")}
+    every = {shape for name, shape in described().items() if typing.is_typeddict(shape) and not name.startswith("_")}
     return every - NO_ANSWERS
+
+
+def described():
+    """All names that the private modules define; the rest is what they import themselves."""
+    return {
+        name: value
+        for module in PRIVATE
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", "") == module.__name__ or module.__annotations__.get(name) == "TypeAlias"
+    }
 
 
 def alerts(place):
@@ -83,9 +95,9 @@ def alerts(place):
         file.write_text(exporter + rules + sink)
         over = within(lambda: sentinel.alerts()["recent"] and sentinel.alerts())
     return [
-        ("alerts", told, _types.AlertsReport),
-        ("alerts that are over", over, _types.AlertsReport),
-        ("test", tried, list[_types.TriedSink]),
+        ("alerts", told, typed.AlertsReport),
+        ("alerts that are over", over, typed.AlertsReport),
+        ("test", tried, list[typed.TriedSink]),
     ]
 
 
@@ -114,16 +126,16 @@ def met(tmp_path_factory):
         yield (
             sentinel,
             [
-                ("report", sentinel.report(series=True), _types.Report),
-                ("report of this process", sentinel.report(by="latency", scope="process"), _types.Report),
-                ("quiet report", quiet.report(), _types.Report),
-                ("tenant", sentinel.tenant("tenant-0"), _types.TenantReport),
-                ("verdict", sentinel.verdict(), _types.Verdict),
-                ("latency verdict", sentinel.latency_verdict(), _types.Verdict),
-                ("quiet verdict", quiet.verdict(), _types.Verdict),
-                ("stats", sentinel.stats(), _types.Stats),
-                ("memory", sentinel.memory(), _types.Memory),
-                ("sharing", sentinel.sharing(), _types.Sharing),
+                ("report", sentinel.report(series=True), typed.Report),
+                ("report of this process", sentinel.report(by="latency", scope="process"), typed.Report),
+                ("quiet report", quiet.report(), typed.Report),
+                ("tenant", sentinel.tenant("tenant-0"), typed.TenantReport),
+                ("verdict", sentinel.verdict(), typed.Verdict),
+                ("latency verdict", sentinel.latency_verdict(), typed.Verdict),
+                ("quiet verdict", quiet.verdict(), typed.Verdict),
+                ("stats", sentinel.stats(), typed.Stats),
+                ("memory", sentinel.memory(), typed.Memory),
+                ("sharing", sentinel.sharing(), typed.Sharing),
                 *alerts(tmp_path_factory.mktemp("alerts")),
             ],
         )
@@ -131,17 +143,9 @@ def met(tmp_path_factory):
 
 
 def test_annotations_need_no_private_module():
-    public = {name: value for name, value in vars(_types).items() if not name.startswith("_")}
-    # The rest is what it imports itself.
-    public = {
-        name: value for name, value in public.items() if getattr(value, "__module__", "") == _types.__name__ or is_alias(name)
-    }
+    public = {name: value for name, value in described().items() if not name.startswith("_")}
     assert {"Report", "CheckOptions", "TenantId", "Rule"} <= public.keys()
-    assert {name: getattr(tenant_sentinel.types, name) for name in tenant_sentinel.types.__all__} == public
-
-
-def is_alias(name):
-    return _types.__annotations__.get(name) == "TypeAlias"
+    assert {name: getattr(typed, name) for name in typed.__all__} == public
 
 
 def test_the_answers_are_as_they_are_said_to_be(met):
@@ -176,5 +180,5 @@ def test_the_incident_has_all_that_may_be_none(met):
 def test_a_difference_is_seen(met, change, says):
     report = met[0].report(series=True)
     change(report)
-    (found,) = differs(report, _types.Report, "report", {})
+    (found,) = differs(report, typed.Report, "report", {})
     assert found.startswith(says)

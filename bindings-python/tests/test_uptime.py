@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anything import ANYTHING
 from service import within
-from tenant_sentinel import ConfigError, Sentinel, _types
+from tenant_sentinel import ConfigError, Sentinel, types
 
 CANARY = "canary-7f3a"
 CHECK = {"name": "shop", "target": f"https://shop.example/{CANARY}"}
@@ -214,11 +214,11 @@ def differences(shape, schema, schemas, where, met):
 def test_the_shapes_are_those_of_the_document():
     document = json.loads(Sentinel().admin(public=True).respond("GET", "/openapi.json")[2])
     schemas, met = document["components"]["schemas"], set()
-    assert list(differences(_types.UptimeReport, schemas["Uptime"], schemas, "uptime", met)) == []
+    assert list(differences(types.UptimeReport, schemas["Uptime"], schemas, "uptime", met)) == []
     assert len(met) == 6
     # Who looks this closely sees what is wrong.
     schemas["Days"]["properties"]["more"] = {}
     schemas["CheckStanding"]["properties"]["status"]["enum"].append("odd")
     del schemas["CheckResult"]["properties"]["cause"]
-    found = list(differences(_types.UptimeReport, schemas["Uptime"], schemas, "uptime", set()))
+    found = list(differences(types.UptimeReport, schemas["Uptime"], schemas, "uptime", set()))
     assert len(found) >= 3, found

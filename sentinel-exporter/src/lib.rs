@@ -1,58 +1,44 @@
-//! What the processes of one host tell each other, so that any of them answers for all: which tenant causes elevated errors or
-//! latency right now.
+//! The exporter shares what the processes of one host count, so that any of them answers for all: which tenant causes elevated errors
+//! or latency right now.
 //!
 //! ```text
 //! block ─► publish ─► rollup store ─► collect ─► block of another process
-//!           rollup/    directory: a file a source and slot, a lock a source
-//!           leader     the one that does for all what must be done once
+//!           rollup/    directory: a file for each source and slot, a lock for each source
+//!           leader     one process that alerts people and probes targets for all
 //! ```
 //!
-//! The core ([`sentinel_core`]) counts and judges, without a file or a thread; this crate does what needs them, apart from any
-//! request.
+//! The core ([`sentinel_core`]) counts and judges without a file or a thread. This crate does the rest on a thread of its own,
+//! apart from any request.
 //!
-//! - [`Exporter`] is what a host holds; its thread does all of this, apart from any request;
-//! - [`rollup`] is where processes meet, and the store of one host;
-//! - [`probe`] is one uptime check, asked once;
-//! - [`Leader`] says which one acts for all;
-//! - [`Config`] is what it is told, [`Watch`] a configuration file that changes;
+//! - [`Exporter`] is the handle that a host holds, and owns the thread;
+//! - [`rollup`] is the store in which the processes of a host meet;
+//! - [`probe`] probes one uptime check once;
+//! - [`sink`] sends one message once: Slack, webhook, mail, log;
+//! - [`Leader`] decides which process acts for all;
+//! - [`Config`] has the options, and [`Watch`] follows a configuration file that changes;
 //! - [`Flusher`] writes closed slots as JSON lines, for other systems.
 
+// Rooms, from the top; each sees only rooms in lines below its own:
+//   thread
+//   alerting, uptime
+//   config
+//   rollup, probe, sink
+//   host_dir, net, values
 mod alerting;
-#[cfg(unix)]
-mod append;
 mod config;
-#[cfg(unix)]
-mod desk;
-mod exporter;
-mod failures;
-#[cfg(unix)]
-mod flock;
-#[cfg(unix)]
-mod flush;
-#[cfg(unix)]
-mod journal;
-#[cfg(unix)]
-mod leader;
+mod host_dir;
 mod net;
 pub mod probe;
-mod process;
-mod read;
 pub mod rollup;
-mod setup;
 pub mod sink;
 mod thread;
 mod uptime;
-mod view;
-mod watch;
+mod values;
 
-pub use alerting::AlertOptions;
-pub use config::{Config, Flush};
-pub use exporter::{Exporter, TestError};
+pub use config::{AlertOptions, Config, ReadError, Reload, UptimeOptions, Watch};
 #[cfg(unix)]
-pub use flush::{FlushError, Flusher};
+pub use host_dir::Leader;
+pub use sink::flush::Flush;
 #[cfg(unix)]
-pub use leader::Leader;
-pub use read::ReadError;
-pub use setup::Setup;
-pub use uptime::UptimeOptions;
-pub use watch::{Reload, Watch};
+pub use sink::flusher::{FlushError, Flusher};
+pub use thread::{Exporter, Setup, TestError};

@@ -7,8 +7,8 @@
 >>> report["totals"]["errors"], report["verdict"]["kind"]
 (1, 'quiet')
 
-Adapters: ``tenant_sentinel.asgi`` (Starlette, Litestar), ``.fastapi``, ``.quart``, ``.flask``, ``.wsgi``, ``.django``. Each
-framework is imported by its own module only.
+Adapters: ``tenant_sentinel.asgi`` (Starlette, Litestar), ``.fastapi``, ``.quart``, ``.flask``, ``.wsgi``, ``.django``. Only the
+adapter of a framework imports it.
 """
 
 from tenant_sentinel._current import set_tenant

@@ -1,4 +1,4 @@
-"""The admin view, as every adapter serves it."""
+"""The parts of the admin view that all adapters share."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from tenant_sentinel._native import Admin
 
-Answer = tuple[int, list[tuple[str, str]], bytes]
+AdminResponse = tuple[int, list[tuple[str, str]], bytes]
 T = TypeVar("T")
 
-# What a function that serves the view has. A framework that redirects to it, for the slash that was left out, has not called it;
-# that redirect is no traffic of the service either.
-_MARK = "tenant_sentinel_admin"
+# An attribute of functions that serve the admin view. A framework that redirects to the view, for a missing slash at the end,
+# does not call the function; the adapters recognise the view by this attribute, and do not count the redirect either.
+_ADMIN_VIEW_ATTRIBUTE = "tenant_sentinel_admin"
 
 
-def marked(view: T) -> T:
-    """One that serves it."""
-    setattr(view, _MARK, True)
+def mark_admin_view(view: T) -> T:
+    """Mark a function that serves the admin view."""
+    setattr(view, _ADMIN_VIEW_ATTRIBUTE, True)
     return view
 
 
-def is_view(app: Any) -> bool:
-    """Whether this serves it."""
-    return getattr(app, _MARK, False) is True
+def is_admin_view(app: Any) -> bool:
+    """Whether this function serves the admin view."""
+    return getattr(app, _ADMIN_VIEW_ATTRIBUTE, False) is True
 
 
-def redirects_to_view(app: Any, request: Any) -> bool:
-    """Whether Flask or Quart redirect a request to it."""
+def rule_redirects_to_admin_view(app: Any, request: Any) -> bool:
+    """Whether Flask or Quart redirect this request to the admin view."""
     if getattr(request.routing_exception, "code", None) not in (301, 307, 308):
         return False
     path = request.path + "/"
-    return any(rule.rule == path and is_view(app.view_functions.get(rule.endpoint)) for rule in app.url_map.iter_rules())
+    return any(rule.rule == path and is_admin_view(app.view_functions.get(rule.endpoint)) for rule in app.url_map.iter_rules())
 
 
-def whole(view: Admin, method: str, path: str, query: str, authorization: bytes | None) -> Answer:
-    """Its status, its headers and its body, which to HEAD is the one that GET would have; frameworks take it off."""
+def respond(view: Admin, method: str, path: str, query: str, authorization: bytes | None) -> AdminResponse:
+    """The status, headers and body of the view. HEAD has the body of GET, which frameworks remove."""
     return view.respond("GET" if method == "HEAD" else method, path, query, authorization)
 
 
-def answered(view: Admin, method: str, path: str, query: str, authorization: bytes | None) -> Answer:
-    """The same with the length among the headers, and nothing but these to HEAD."""
-    status, headers, body = whole(view, method, path, query, authorization)
+def respond_with_length(view: Admin, method: str, path: str, query: str, authorization: bytes | None) -> AdminResponse:
+    """The same with ``content-length``, and without a body for HEAD."""
+    status, headers, body = respond(view, method, path, query, authorization)
     return status, [*headers, ("content-length", str(len(body)))], b"" if method == "HEAD" else body

@@ -1,12 +1,12 @@
-"""What passes between an ASGI server and an app for one request: how it was answered, and when that was over."""
+"""The messages between an ASGI server and an app for one request: the status of its response, and when it is complete."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from tenant_sentinel._routes import endpoint_of, redirects_to_view
-from tenant_sentinel._tenant import is_the_hosts
+from tenant_sentinel._request import ABORTED, FAILED, UPGRADED, count_failure
+from tenant_sentinel._routes import route_redirects_to_admin_view, route_template
 
 if TYPE_CHECKING:
     from tenant_sentinel.asgi import SentinelMiddleware
@@ -17,15 +17,12 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-UPGRADED = 101
 FORBIDDEN = 403
-ABORTED = 499
-FAILED = 500
 
-_STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
-_GONE = frozenset(("http.disconnect", "websocket.disconnect"))
-# What the adapter waits for. The rest it hands on as it comes.
-_ANSWERS = frozenset(
+_RESPONSE_STARTS = frozenset(("http.response.start", "websocket.http.response.start"))
+_DISCONNECTS = frozenset(("http.disconnect", "websocket.disconnect"))
+# Messages whose sending the adapter waits for; it passes on all others at once.
+_RESPONSE_PARTS = frozenset(
     (
         "http.response.body",
         "http.response.pathsend",
@@ -37,76 +34,75 @@ _ANSWERS = frozenset(
 
 
 class Exchange:
-    """What passes between the server and the app for one request, until it is told of: once, however it ends.
+    """The messages between the server and the app for one request, until the request is finished, exactly once.
 
-    Apart from the request, which a child task keeps with its context, and this with it would be the server's connection.
+    The request is an object of its own: a child task keeps it with its context, and must not keep the server's connection.
     """
 
     __slots__ = (
-        "given_receive",
-        "given_send",
-        "gone",
+        "client_gone",
         "headers",
         "middleware",
+        "next_receive",
+        "next_send",
         "request",
         "scope",
-        "servers",
+        "sent_bytes",
+        "server_receive",
         "status",
-        "streamed",
     )
 
     request: Any
     middleware: SentinelMiddleware
-    # None: it is told of.
+    # None once the request is finished.
     scope: Any
-    # What this was given to receive and to send with, and what the server gave to who is outermost.
-    given_receive: Receive
-    given_send: Send
-    servers: Any
-    # What the answer began with. The message itself is the app's, which may use it again.
+    # The callables that the middleware was called with, and the server's own `receive`.
+    next_receive: Receive
+    next_send: Send
+    server_receive: Any
+    # Copied from the start of the response: the app may change and send the same message again.
     status: int
     headers: Any
-    # Whether the client is.
-    gone: bool
-    # Bytes of the answer that are out, but for the last ones.
-    streamed: int
+    client_gone: bool
+    # Bytes of the body that are sent, without the last part.
+    sent_bytes: int
 
     def send(self, message: Message) -> Awaitable[None]:
-        """What the app sends with. No coroutine of its own for what needs none."""
+        """Send a message of the app. A plain function, since most messages need no coroutine of their own."""
         kind = message["type"]
-        if kind in _STARTS:
+        if kind in _RESPONSE_STARTS:
             try:
                 self.status = message["status"]
                 self.headers = message.get("headers", ())
             except Exception:
                 self.middleware.sentinel.adapter_failed()
-        elif kind in _ANSWERS and self.scope is not None:
-            return self.answer(message, kind)
-        send = self.given_send
+        elif kind in _RESPONSE_PARTS and self.scope is not None:
+            return self.send_part(message, kind)
+        send = self.next_send
         return send(message)
 
     async def receive(self) -> Message:
-        """What the app receives with."""
-        receive = self.given_receive
+        """Receive a message for the app."""
+        receive = self.next_receive
         message = await receive()
         try:
-            if message["type"] in _GONE:
-                self.gone = True
+            if message["type"] in _DISCONNECTS:
+                self.client_gone = True
         except Exception:
             self.middleware.sentinel.adapter_failed()
         return message
 
-    async def answer(self, message: Message, kind: str) -> None:
-        """Sends a part of the answer, and tells of the request when that was its last."""
+    async def send_part(self, message: Message, kind: str) -> None:
+        """Send a part of the response, and finish the request after the last one."""
         raise NotImplementedError
 
-    def ended(self, error: BaseException | None) -> None:
-        """The app is done with it, and has not answered it to the end."""
+    def app_ended(self, error: BaseException | None) -> None:
+        """Finish a request whose app has ended before the response was complete."""
         cancelled = error is not None and not isinstance(error, Exception)
-        self.finish(ABORTED if self.gone or cancelled else FAILED)
+        self.finish(ABORTED if self.client_gone or cancelled else FAILED)
 
     def finish(self, status: int) -> None:
-        """Tells of it, with its template as it is known now, unless that is excluded. Waits for nothing."""
+        """Count the request, with its template as it is known now, unless that is excluded. Does not wait."""
         scope, middleware, request = self.scope, self.middleware, self.request
         if scope is None:
             return
@@ -116,53 +112,51 @@ class Exchange:
             if middleware.endpoint is not None and not request.done:
                 template = middleware.endpoint(middleware.subject(scope))
             if template is None:
-                template = endpoint_of(scope, request.root)
-                if template is None and 300 < self.status < 309 and redirects_to_view(scope, request.root):
+                template = route_template(scope, request.root)
+                if template is None and 300 < self.status < 309 and route_redirects_to_admin_view(scope, request.root):
                     request.discard()
             if template in middleware.exclude:
                 request.discard()
         except BaseException as error:
-            middleware.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
+            count_failure(middleware.sentinel, error)
         request.finish(template, status)
 
 
-class Http(Exchange):
-    """A request that is answered by one response."""
+class HttpExchange(Exchange):
+    """An HTTP request, which one response answers."""
 
     __slots__ = ()
 
-    async def answer(self, message: Message, kind: str) -> None:
+    async def send_part(self, message: Message, kind: str) -> None:
         last, status = False, FAILED
         try:
             last = "more_body" not in message or not message["more_body"] or kind == "http.response.pathsend"
-            # Both of uvicorn's protocols say when the client is gone. Nothing is received for it: what comes is the app's,
-            # whoever of it reads.
-            connection = getattr(self.servers, "__self__", None)
-            if getattr(connection, "disconnected", False) is True and (last or not self.streamed):
-                self.gone = self.gone or not self._has_all()
-            # Once the answer is complete, that a client is gone is what servers say of every request.
-            status = ABORTED if self.gone else self.status
+            # Both of uvicorn's protocols have an attribute for a client that is gone. Calling `receive` instead would take a
+            # message from the app.
+            connection = getattr(self.server_receive, "__self__", None)
+            if getattr(connection, "disconnected", False) is True and (last or not self.sent_bytes):
+                self.client_gone = self.client_gone or not self._client_has_all()
+            # Read before the last part is sent: after it, servers report every client as gone.
+            status = ABORTED if self.client_gone else self.status
         except Exception:
             self.middleware.sentinel.adapter_failed()
-        send = self.given_send
+        send = self.next_send
         try:
             await send(message)
         except OSError:
-            # How servers say that the client went away.
-            self.gone = True
+            # Servers raise this where the client went away.
+            self.client_gone = True
             raise
         if last:
             self.finish(status)
         elif self.scope is not None:
-            self._goes_on(message, status)
+            self._after_part(message, status)
 
-    def _goes_on(self, message: Message, status: int) -> None:
+    def _after_part(self, message: Message, status: int) -> None:
         try:
-            if not self.streamed and self._header(b"content-type").startswith(b"text/event-stream"):
+            if not self.sent_bytes and self._header(b"content-type").startswith(b"text/event-stream"):
                 self.finish(status)
-            self.streamed += len(message.get("body", b""))
+            self.sent_bytes += len(message.get("body", b""))
         except Exception:
             self.middleware.sentinel.adapter_failed()
 
@@ -174,23 +168,23 @@ class Http(Exchange):
             self.middleware.sentinel.adapter_failed()
             return b""
 
-    def _has_all(self) -> bool:
-        """Whether the client got as much as it was told to expect."""
+    def _client_has_all(self) -> bool:
+        """Whether the client has got as many bytes as `content-length` announced."""
         length = self._header(b"content-length")
-        return length.isdigit() and 0 < int(length) <= self.streamed
+        return length.isdigit() and 0 < int(length) <= self.sent_bytes
 
 
-class WebSocket(Exchange):
-    """A connection that lives on: its handshake counts."""
+class WebSocketExchange(Exchange):
+    """A WebSocket: its handshake counts, not its life."""
 
     __slots__ = ()
 
-    async def answer(self, message: Message, kind: str) -> None:
-        send = self.given_send
+    async def send_part(self, message: Message, kind: str) -> None:
+        send = self.next_send
         await send(message)
         if kind == "websocket.accept":
             self.finish(UPGRADED)
         elif kind == "websocket.close":
-            self.finish(ABORTED if self.gone else FORBIDDEN)
+            self.finish(ABORTED if self.client_gone else FORBIDDEN)
         elif kind == "websocket.http.response.body" and not message.get("more_body", False):
             self.finish(self.status)

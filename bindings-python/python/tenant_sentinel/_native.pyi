@@ -3,9 +3,12 @@ from typing import Any, final
 
 from typing_extensions import Self
 
-from tenant_sentinel._types import (
+from tenant_sentinel._alert_types import (
     AlertOptions,
     AlertsReport,
+    TriedSink,
+)
+from tenant_sentinel._types import (
     By,
     Duration,
     Memory,
@@ -15,10 +18,11 @@ from tenant_sentinel._types import (
     Stats,
     TenantId,
     TenantReport,
-    TriedSink,
+    Verdict,
+)
+from tenant_sentinel._uptime_types import (
     UptimeOptions,
     UptimeReport,
-    Verdict,
 )
 
 __all__ = ["Admin", "ConfigError", "Guard", "Sentinel", "_Request", "__version__", "_fail_at"]

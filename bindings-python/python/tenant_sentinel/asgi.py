@@ -1,13 +1,13 @@
-"""ASGI: Starlette, Litestar and whatever else speaks it; for FastAPI and Quart see also the modules of that name.
+"""The adapter for ASGI: Starlette, Litestar and other frameworks. FastAPI and Quart have modules of their own.
 
 ::
 
     app.add_middleware(SentinelMiddleware, sentinel=sentinel, tenant="x-tenant-id")
     app.mount("/sentinel", admin(sentinel))
 
-One event a request, when the last byte of its answer is out: the route template with the prefixes of mounts, the status (500
-when an exception came out, 499 when the client went away before), the time since the request came in. A WebSocket counts
-its handshake (101, or what refused it), a stream of server-sent events counts when it begins.
+Each request counts once, when the last byte of its response is sent, with its route template (including the prefixes of mounts),
+its status (500 when the app raised, 499 when the client went away before) and its latency. A WebSocket counts with its handshake
+(101, or the status that refused it), a stream of server-sent events when it begins.
 """
 
 from __future__ import annotations
@@ -21,37 +21,40 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import answered, marked
-from tenant_sentinel._current import KEY, Watched, current, watching
-from tenant_sentinel._exchange import FAILED, App, Exchange, Http, Message, Receive, Scope, Send, WebSocket
+from tenant_sentinel._admin import mark_admin_view, respond_with_length
+from tenant_sentinel._current import REQUEST_KEY, WatchedRequest, current
+from tenant_sentinel._exchange import App, Exchange, HttpExchange, Message, Receive, Scope, Send, WebSocketExchange
+from tenant_sentinel._request import FAILED, Request
 from tenant_sentinel._tenant import (
-    at_once,
-    found_later,
-    given_endpoint,
-    given_sentinel,
+    checked_endpoint,
+    checked_sentinel,
+    excluded_templates,
     header_or_function,
-    is_the_hosts,
-    loop_runs,
-    templates,
+    is_for_the_host,
+    is_loop_running,
+    look_up_later,
+    run_without_waiting,
 )
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
     from tenant_sentinel._types import TenantFrom
 
-# They are looked up once, and not for each request.
+# Bound once, and not for each request.
 _enter, _leave = current.set, current.reset
 
 
 class SentinelMiddleware:
-    """Tells a ``Sentinel`` of every request that the app below it answers.
+    """Counts every request that ``app`` answers.
 
-    - ``tenant``: the name of a header (of several, the first), or a function of the ASGI scope, async or not, that is called when
-      the answer is complete, so after authentication. No request waits for an async one: it runs in a task of its own, and the
-      request is told of when that is done, without a tenant when it takes longer than 5 seconds. What
-      ``tenant_sentinel.set_tenant`` said goes before it.
-    - ``exclude``: route templates that do not count, such as health checks. The admin view never does.
-    - ``endpoint``: a function of the scope that names the endpoint where the framework does not: a template, or ``None``.
+    - ``tenant``: the name of a header (the first of several counts), or a function of the ASGI scope, async or not. The function
+      is called when the response is complete, so after authentication. An async one runs in a task of its own, for which no
+      request waits; when it takes longer than 5 seconds, the request counts without a tenant. ``tenant_sentinel.set_tenant``
+      takes precedence.
+    - ``exclude``: route templates that do not count, such as health checks. The admin view never counts.
+    - ``endpoint``: a function of the scope that returns the route template, or ``None``, where the framework leaves none.
+
+    Raises ``ConfigError`` for an argument that cannot be used.
 
     >>> import asyncio
     >>> from tenant_sentinel import Sentinel
@@ -77,57 +80,57 @@ class SentinelMiddleware:
     ) -> None:
         """Wrap ``app``."""
         self.app = app
-        self.sentinel = given_sentinel(sentinel)
+        self.sentinel = checked_sentinel(sentinel)
         self.begin = sentinel._begin
         header, self.tenant = header_or_function(tenant)
         self.header = None if header is None else header.encode()
-        self.exclude = templates(exclude)
-        self.endpoint = given_endpoint(endpoint)
+        self.exclude = excluded_templates(exclude)
+        self.endpoint = checked_endpoint(endpoint)
 
     def subject(self, scope: Scope) -> Any:
-        """What ``tenant`` and ``endpoint`` are called with."""
+        """Give the argument of ``tenant`` and ``endpoint``."""
         return scope
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and tell of it."""
-        # Read and then called: as methods, attributes of an object take three times as long.
+        """Answer a request, and count it."""
+        # Read first and called later: calling an attribute as a method takes three times as long.
         app, begin = self.app, self.begin
         kind = scope["type"]
         if kind == "http":
-            exchange: Exchange = Http()
+            exchange: Exchange = HttpExchange()
         elif kind == "websocket":
-            exchange = WebSocket()
+            exchange = WebSocketExchange()
         else:
             await app(scope, receive, self._lifespan(send) if kind == "lifespan" else send)
             return
-        # As the native one, or as it has to be.
-        request: Any = begin(scope, receive, KEY, self.header) if self.tenant is None else None
-        servers: Any = receive
+        # A native request where that is possible.
+        request: Any = begin(scope, receive, REQUEST_KEY, self.header) if self.tenant is None else None
+        server_receive: Any = receive
         if request is None:
-            request = self._begun(scope, receive)
+            request = _Request.begin(self, scope, scope, receive)
             if request is None:
                 await app(scope, receive, send)
                 return
-            servers = request.receive
+            server_receive = request.receive
         exchange.request = request
         exchange.middleware = self
         exchange.scope = scope
-        exchange.given_receive = receive
-        exchange.given_send = send
-        exchange.servers = servers
+        exchange.next_receive = receive
+        exchange.next_send = send
+        exchange.server_receive = server_receive
         exchange.status = FAILED
         exchange.headers = ()
-        exchange.gone = False
-        exchange.streamed = 0
+        exchange.client_gone = False
+        exchange.sent_bytes = 0
         token = _enter(request)
         try:
             await app(scope, exchange.receive, exchange.send)
         except BaseException as error:
-            exchange.ended(error)
+            exchange.app_ended(error)
             raise
         else:
             if exchange.scope is not None:
-                exchange.ended(None)
+                exchange.app_ended(None)
         finally:
             try:  # noqa: SIM105 - a context manager costs a tenth of all the rest
                 _leave(token)
@@ -135,25 +138,10 @@ class SentinelMiddleware:
                 # A coroutine that is closed may be so in another context.
                 pass
 
-    def _begun(self, scope: Scope, receive: Receive) -> Watched | None:
-        """A request that has begun, in all cases; ``None`` where the sentinel is told of it already."""
-        try:
-            outer = scope.get(KEY)
-            if outer is not None and outer.done:
-                outer = None
-            if watching(outer, self.sentinel) is not None:
-                return None
-            request = _Request(self, scope, receive, self._named(scope), outer)
-            scope[KEY] = request
-        except Exception:
-            self.sentinel.adapter_failed()
-            return None
-        return request
-
-    def _named(self, scope: Scope) -> Any:
-        """The tenant that its header names; nobody where headers are what no server gives."""
+    def _tenant_in_headers(self, scope: Scope) -> Any:
+        """Give the tenant that the header names; ``None`` where the headers are not what servers give."""
         headers = scope.get("headers")
-        if self.header is None or headers is None:
+        if headers is None:
             return None
         try:
             return next((value for name, value in headers if isinstance(name, bytes | bytearray) and name == self.header), None)
@@ -162,108 +150,69 @@ class SentinelMiddleware:
             return None
 
     def _lifespan(self, send: Send) -> Send:
-        """Where the sentinel shares with other processes: heard of from the start, and published at the end."""
+        """Start sharing with other processes when the app starts, and publish the last counts when it shuts down."""
 
-        async def told(message: Message) -> None:
+        async def send_and_share(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self.sentinel.start_exporter()
             elif message["type"] == "lifespan.shutdown.complete":
                 self.sentinel.publish()
             await send(message)
 
-        return told
+        return send_and_share
 
 
-class _Request:
-    """A request, until it is told of: one whose tenant a function finds when the answer is complete, or that another sentinel is
-    told of as well. Others are native ones, with the same names.
+class _Request(Request):
+    """A request whose tenant a function finds when the response is complete, or that two sentinels watch. Others are native
+    objects with the same names.
     """
 
-    __slots__ = (
-        "_guard",
-        "_named",
-        "_scope",
-        "_since",
-        "_tenant",
-        "done",
-        "middleware",
-        "outer",
-        "receive",
-        "root",
-        "sentinel",
-        "template",
-    )
+    __slots__ = ("receive", "root")
 
-    def __init__(
-        self, middleware: SentinelMiddleware, scope: Scope, receive: Receive, tenant: Any, outer: Watched | None
-    ) -> None:
-        self._since = perf_counter()
-        self.middleware = middleware
-        self.sentinel = middleware.sentinel
-        # Who watches it further out.
-        self.outer = outer
-        # The server's, for who watches further in. None: it is told of.
+    def __init__(self, middleware: SentinelMiddleware, outer: WatchedRequest | None, scope: Scope, receive: Receive) -> None:
+        tenant = None if middleware.header is None else middleware._tenant_in_headers(scope)
+        # The server's own `receive`, for middlewares further in; None once the request is finished.
         self.receive: Receive | None = receive if outer is None else getattr(outer, "receive", None)
-        # What of the path was in front of the app; mounts add to it.
+        # The scope's `root_path` when the request began; mounts add to the scope's.
         self.root = scope.get("root_path", "")
-        # As the framework's own hook said it.
-        self.template: str | None = None
-        self._scope: Any = scope
-        self._tenant = tenant
-        self.done = self._named = False
-        # Now and not at the end, so that one that hangs is seen as this tenant's.
-        self._guard = middleware.sentinel.start(tenant)
+        Request.__init__(self, middleware, outer, scope, tenant)
 
-    def set_tenant(self, tenant_id: Any) -> None:
-        self._named = True
-        self._tenant = tenant_id
-        self._guard.tenant(tenant_id)
-
-    def discard(self) -> None:
-        self.done = True
-        self._guard.discard()
-        self._scope = self.receive = None
+    def release(self) -> None:
+        self.source = self.receive = None
 
     def finish(self, template: str | None, status: int) -> None:
-        """Tells of it, with its tenant as it is known now, or later. Waits for nothing."""
+        """Count the request, with its tenant as it is known now, or once its function has found one. Waits for nothing."""
         if self.done:
             return
         self.done = True
-        scope, self._scope, self.receive = self._scope, None, None
+        scope, self.source, self.receive = self.source, None, None
         function = self.middleware.tenant
-        if function is None or self._named:
-            self._guard.finish(template, status)
+        if function is None or self._tenant_is_set:
+            self.guard.finish(template, status)
             return
-        # The answer is complete; what the function takes is not its.
-        latency = (perf_counter() - self._since) * 1_000
-
-        def found(ok: bool, tenant: Any = None) -> None:
-            if not ok:
-                self.sentinel.adapter_failed()
-            self._guard.discard()
-            # What was said meanwhile goes before what was found.
-            self.sentinel.record(self._tenant if self._named else tenant, template, status, latency)
-
+        self.template = template
+        # The response is complete; the time that the function takes is no part of it.
+        report = partial(self.report_found, status, (perf_counter() - self._began) * 1_000)
         try:
             tenant: Any = function(self.middleware.subject(scope))
             if isawaitable(tenant):
-                if loop_runs():
-                    found_later(lambda: tenant, found)
+                if is_loop_running():
+                    look_up_later(lambda: tenant, report)
                     return
-                tenant = at_once(tenant)
+                tenant = run_without_waiting(tenant)
         except BaseException as error:
-            found(False)
-            if is_the_hosts(error):
+            report(False, None)
+            if is_for_the_host(error):
                 raise
             return
-        found(True, tenant)
+        report(True, tenant)
 
 
 def admin(sentinel: Sentinel, *, public: bool = False) -> App:
     """Make the admin view an ASGI app, to be mounted.
 
-    It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
-    requests do not count.
+    Requests need the ``admin_token`` of the sentinel; with ``public=True`` everybody who can reach the view may read it. Requests
+    for the view do not count.
 
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
@@ -274,26 +223,26 @@ def admin(sentinel: Sentinel, *, public: bool = False) -> App:
     401
     http.response.body
     """
-    view = given_sentinel(sentinel).admin(public=public)
+    view = checked_sentinel(sentinel).admin(public=public)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        _current.discard()
+        _current.discard_current()
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close"})
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if path.endswith("/") and not scope.get("raw_path", b"/").partition(b"?")[0].endswith(b"/"):
-            # Litestar gives every path of a mount one.
+            # Litestar adds a slash to every path of a mount.
             path = path[:-1]
         query = scope.get("query_string", b"").decode("latin-1")
         authorization = next((value for name, value in scope.get("headers", ()) if name == b"authorization"), None)
-        asked = partial(answered, view, scope["method"], quote(path), query, authorization)
-        # It takes milliseconds when there are many tenants: not those of the event loop.
-        loop = asyncio.get_running_loop() if loop_runs() else None
-        status, headers, body = asked() if loop is None else await loop.run_in_executor(None, asked)
+        respond = partial(respond_with_length, view, scope["method"], quote(path), query, authorization)
+        # Takes milliseconds with many tenants, which should not block the event loop.
+        loop = asyncio.get_running_loop() if is_loop_running() else None
+        status, headers, body = respond() if loop is None else await loop.run_in_executor(None, respond)
         sent = [(name.encode(), value.encode()) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 
-    return marked(app)
+    return mark_admin_view(app)

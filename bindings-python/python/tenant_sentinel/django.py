@@ -1,4 +1,4 @@
-"""Django, sync and async.
+"""The adapter for Django, sync and async.
 
 ::
 
@@ -6,13 +6,14 @@
     TENANT_SENTINEL = {"tenant": "x-tenant-id", "exclude": ["/health"], "options": {"window": "10m"}}
     urlpatterns = [path("sentinel/", include(tenant_sentinel.django.admin())), ...]
 
-``TENANT_SENTINEL`` may name ``tenant`` (a header; a function of the request, or the dotted path of one), ``exclude`` (route
-templates), and ``options`` (of the ``Sentinel``) or ``sentinel`` (one that there is, or the dotted path of it).
+The keys of ``TENANT_SENTINEL``: ``tenant`` (the name of a header; a function of the request, or its dotted path), ``exclude``
+(route templates that do not count), and either ``options`` (arguments of a new ``Sentinel``) or ``sentinel`` (an existing one, or
+its dotted path). Another key or a value that cannot be used is a ``ConfigError``.
 
-The function may be async. Under ASGI no request waits for it: it is called when the answer is complete, in a thread where it
-wants the database. Under WSGI the answer waits for an async one. In both it has 5 seconds; the request is told of without a
-tenant when it takes longer. Under WSGI a file that the server sends by itself (``FileResponse``) counts when it is closed:
-whether the client took it, the server does not say. Under ASGI a client that goes away is seen from Django 5.0 on.
+The function may be async. Under ASGI no request waits for the function: it is called when the response is complete, in a thread
+if it uses the database. Under WSGI the response waits for an async one. When it takes longer than 5 seconds, the request counts
+without a tenant. Under WSGI a file that the server sends by itself (``FileResponse``) counts when it is closed: the server does
+not report whether the client got it. Under ASGI a client that goes away is seen from Django 5.0 on.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ from __future__ import annotations
 import threading
 from asyncio import CancelledError, current_task, get_running_loop
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import lru_cache, partial
 from inspect import isawaitable
 from re import sub
-from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
@@ -38,56 +37,63 @@ from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import answered, is_view, marked
-from tenant_sentinel._current import KEY, Watched, current, watching
+from tenant_sentinel._admin import is_admin_view, mark_admin_view, respond_with_length
+from tenant_sentinel._current import WatchedRequest, current, leave_request
 from tenant_sentinel._errors import config_error
 from tenant_sentinel._native import Sentinel
-from tenant_sentinel._tenant import found_later, given_sentinel, header_or_function, is_the_hosts, templates, waited
+from tenant_sentinel._request import ABORTED, FAILED, BlockingRequest
+from tenant_sentinel._tenant import (
+    checked_sentinel,
+    environ_key,
+    excluded_templates,
+    header_bytes,
+    header_or_function,
+    look_up_later,
+    tenant_in_environ,
+)
 
 __all__ = ["SentinelMiddleware", "admin", "sentinel"]
 
-ABORTED = 499
-FAILED = 500
-MOVED = 301
+MOVED_PERMANENTLY = 301
 
 _lock = threading.Lock()
 _sentinel: Sentinel | None = None
 
 
-_KNOWN = ("tenant", "exclude", "options", "sentinel")
+_SETTINGS = ("tenant", "exclude", "options", "sentinel")
 
 
 def _setting(name: str, default: Any) -> Any:
     given = getattr(settings, "TENANT_SENTINEL", {})
     if not isinstance(given, Mapping):
-        raise config_error("TENANT_SENTINEL", given, f"a dict of {', '.join(_KNOWN)}")
+        raise config_error("TENANT_SENTINEL", given, f"a dict of {', '.join(_SETTINGS)}")
     for key in given:
-        if key not in _KNOWN:
-            raise config_error(f"TENANT_SENTINEL.{key}", given[key], ", ".join(_KNOWN))
+        if key not in _SETTINGS:
+            raise config_error(f"TENANT_SENTINEL.{key}", given[key], ", ".join(_SETTINGS))
     return given.get(name, default)
 
 
-def _imported(field: str, path: str) -> Any:
+def _import_setting(field: str, path: str) -> Any:
     try:
         return import_string(path)
     except Exception as error:
-        raise config_error(field, path, "the path of what can be imported") from error
+        raise config_error(field, path, "the dotted path of something that can be imported") from error
 
 
-def _made(options: Any) -> Sentinel:
+def _create_sentinel(options: Any) -> Sentinel:
     if not isinstance(options, Mapping):
-        raise config_error("options", options, "a dict of what Sentinel takes")
+        raise config_error("options", options, "a dict of the arguments of Sentinel")
     try:
         return Sentinel(**options)
     except TypeError as error:
-        # Without the values: one is a secret.
-        raise config_error("options", list(options), f"what Sentinel takes ({error})") from None
+        # Only the names of the options: a value may be a secret.
+        raise config_error("options", list(options), f"the arguments of Sentinel ({error})") from None
 
 
 def sentinel() -> Sentinel:
     """Give the sentinel of this process, as ``settings.TENANT_SENTINEL`` describes it.
 
-    >>> sentinel().record("tenant_acme", "/v1/process", 503, 41.7)  # what is no request
+    >>> sentinel().record("tenant_acme", "/v1/process", 503, 41.7)  # such as a job
     >>> sentinel().tenant("tenant_acme")["errors"]
     1
     """
@@ -95,13 +101,13 @@ def sentinel() -> Sentinel:
     with _lock:
         if _sentinel is None:
             given = _setting("sentinel", None)
-            given = _imported("sentinel", given) if isinstance(given, str) else given
-            _sentinel = _made(_setting("options", {})) if given is None else given_sentinel(given)
+            given = _import_setting("sentinel", given) if isinstance(given, str) else given
+            _sentinel = _create_sentinel(_setting("options", {})) if given is None else checked_sentinel(given)
         return _sentinel
 
 
 class SentinelMiddleware:
-    """Tells the sentinel of every request that the views and middlewares below it answer.
+    """Counts every request that the views and the middlewares below this one answer.
 
     >>> import tenant_sentinel
     >>> from django.test import RequestFactory
@@ -124,37 +130,36 @@ class SentinelMiddleware:
         tenant = _setting("tenant", None)
         # A header's name has no dot.
         header, self.tenant = header_or_function(
-            _imported("tenant", tenant) if isinstance(tenant, str) and "." in tenant else tenant
+            _import_setting("tenant", tenant) if isinstance(tenant, str) and "." in tenant else tenant
         )
-        self.header = None if header is None else "HTTP_" + header.upper().replace("-", "_")
-        self.exclude = templates(_setting("exclude", ()))
+        self.header = None if header is None else environ_key(header)
+        self.exclude = excluded_templates(_setting("exclude", ()))
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Answer a request, and tell of it."""
+        """Answer a request, and count it."""
         if self._is_async:
             return self._answer(request)
-        watched = self._watch(request)
+        watched = self._begin(request)
         if watched is None:
             return self.get_response(request)
         token = current.set(watched)
         try:
             response = self.get_response(request)
-            watched.found()
+            if not watched.done:
+                watched.look_up_tenant()
         except BaseException:
             watched.finish(FAILED)
             raise
         finally:
-            # It may end in another context than it began in.
-            with suppress(ValueError):
-                current.reset(token)
-        watched.answered(response)
+            leave_request(token)
+        watched.response_returned(response)
         return response
 
     async def _answer(self, request: HttpRequest) -> Any:
-        watched = self._watch(request)
+        watched = self._begin(request)
         if watched is None:
             return await self.get_response(request)
         token = current.set(watched)
@@ -165,151 +170,92 @@ class SentinelMiddleware:
             watched.finish(FAILED if isinstance(error, Exception) else ABORTED)
             raise
         finally:
-            with suppress(ValueError):
-                current.reset(token)
-        watched.answered(response)
+            leave_request(token)
+        watched.response_returned(response)
         return response
 
-    def _watch(self, request: HttpRequest) -> _Request | None:
-        """Begin a request; ``None`` when the sentinel is told of it already, or when that fails."""
-        try:
-            # Where every adapter leaves it: the scope, or the environ.
-            place: Any = getattr(request, "scope", None) or request.META
-            outer = place.get(KEY)
-            if outer is not None and outer.done:
-                outer = None
-            if watching(outer, self.sentinel) is not None:
-                return None
-            watched = place[KEY] = _Request(self, request, outer)
-        except Exception:
-            self.sentinel.adapter_failed()
-            return None
-        return watched
+    def _begin(self, request: HttpRequest) -> _Request | None:
+        """Begin a request; ``None`` where another middleware counts it already, or where beginning fails."""
+        # `META` is the environ under WSGI.
+        return _Request.begin(self, getattr(request, "scope", None) or request.META, request)
 
 
-class _Request:
-    """One request, until it is told of: once, however it ends."""
+class _Request(BlockingRequest):
+    """A request that Django answers."""
 
-    __slots__ = (
-        "_looked",
-        "_loop",
-        "_since",
-        "_task",
-        "_tenant",
-        "_whole",
-        "done",
-        "guard",
-        "middleware",
-        "named",
-        "outer",
-        "request",
-        "sentinel",
-        "template",
-    )
+    __slots__ = ("_is_complete", "_loop", "_task")
 
-    def __init__(self, middleware: SentinelMiddleware, request: HttpRequest, outer: Watched | None) -> None:
-        self.middleware = middleware
-        self.sentinel = middleware.sentinel
-        self.outer = outer
-        self.request: Any = request
-        self.done = self.named = self._looked = self._whole = False
-        self.template: str | None = None
-        # The loop that looks for the tenant later, where there is one.
+    def __init__(self, middleware: SentinelMiddleware, outer: WatchedRequest | None, request: HttpRequest) -> None:
+        # The loop that looks up the tenant once the response is complete; None where the thread may wait for it.
         self._loop = get_running_loop() if middleware._is_async else None
         self._task = None if self._loop is None else current_task()
-        self._tenant: Any = None
-        self._since = perf_counter()
-        value = request.META.get(middleware.header) if middleware.header is not None else None
-        # Bytes come as text of their values.
-        self.guard = middleware.sentinel.start(None if value is None else value.encode("latin-1", "replace"))
+        # Whether Django has taken all of a streamed response.
+        self._is_complete = False
+        BlockingRequest.__init__(self, middleware, outer, request, tenant_in_environ(request.META, middleware.header))
 
-    def set_tenant(self, tenant_id: Any) -> None:
-        self.named = True
-        self._tenant = tenant_id
-        self.guard.tenant(tenant_id)
+    def release(self) -> None:
+        self.source = self._task = None
 
-    def discard(self) -> None:
-        self.done = True
-        self.guard.discard()
-        self.request = self._task = None
+    def look_up_tenant(self, subject: Any = None) -> None:
+        if self._loop is None:
+            super().look_up_tenant(subject)
 
-    def found(self) -> None:
-        """Asks the function for the tenant, in a thread that may wait for it."""
-        function = self.middleware.tenant
-        if function is None or self.named or self.done or self._looked:
-            return
-        self._looked = True
-        began = perf_counter()
-        try:
-            tenant = waited(function(self.request))
-            if not self.named:
-                self._tenant = tenant
-                self.guard.tenant(tenant)
-        except BaseException as error:
-            self.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
-        finally:
-            # Not the answer's.
-            self._since += perf_counter() - began
-
-    async def _find(self, request: HttpRequest) -> Any:
-        """Asks the function for the tenant; in a thread where it wants the database."""
+    async def _find_tenant(self, request: HttpRequest) -> Any:
+        """Ask the service's function for the tenant; in a thread if it uses the database."""
         function: Any = self.middleware.tenant
         try:
             found = function(request)
         except SynchronousOnlyOperation:
-            # Not in the request's own thread: that ends with the request, which would wait for this.
-            found = await sync_to_async(_with_database, thread_sensitive=False)(function, request)
+            # Not in the request's own thread, which ends with the request: the request would wait for the function.
+            found = await sync_to_async(_call_with_database, thread_sensitive=False)(function, request)
         return await found if isawaitable(found) else found
 
-    def answered(self, response: HttpResponseBase) -> None:
-        """The views are done; what is streamed is still to come."""
+    def response_returned(self, response: HttpResponseBase) -> None:
+        """Finish the request, or watch its response where that is streamed."""
         if self.done:
             return
         status = response.status_code
         events = response.headers.get("content-type", "").startswith("text/event-stream")
-        if not response.streaming or events or self.request.method == "HEAD" or status in (204, 304):
+        if not response.streaming or events or self.source.method == "HEAD" or status in (204, 304):
             self.finish(status)
             return
-        # For one that nobody takes to the end and nobody closes.
+        # For a stream that is neither read to its end nor closed: the guard counts it when it is collected.
         self.guard.endpoint(self._template())
         streamed: Any = response
         sends_file = getattr(streamed, "file_to_stream", None) is not None
         if sends_file:
-            pass  # the server sends it by itself, if it gets it as it is
+            pass  # the server sends the file by itself only if it gets the response unchanged
         elif streamed.is_async:
-            streamed.streaming_content = self._later(status, streamed.streaming_content)
+            streamed.streaming_content = self._watch_async_chunks(status, streamed.streaming_content)
         else:
-            streamed.streaming_content = self._chunks(status, streamed.streaming_content)
+            streamed.streaming_content = self._watch_chunks(status, streamed.streaming_content)
         close = response.close
 
         def closing() -> None:
             try:
                 close()
             finally:
-                self.finish(status if (sends_file or self._whole) and not self._is_cut_off() else ABORTED)
+                self.finish(status if (sends_file or self._is_complete) and not self._is_cut_off() else ABORTED)
 
         streamed.close = closing
 
     def _is_cut_off(self) -> bool:
-        """Whether Django has cancelled what sends it, because the client went away. Python 3.10 does not know."""
+        """Whether Django has cancelled the sending task, because the client went away. Always false in Python 3.10."""
         cancelling = getattr(self._task, "cancelling", None)
         return cancelling is not None and cancelling() > 0
 
-    def _chunks(self, status: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _watch_chunks(self, status: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
         try:
             each = iter(chunks)
             while True:
-                # The request's own context is no more; what is yielded leaves none behind.
+                # Chunks are made after the request's own context has ended, and must leave no request in this one.
                 token = current.set(self)
                 try:
                     chunk = next(each)
                 except StopIteration:
                     break
                 finally:
-                    with suppress(ValueError):
-                        current.reset(token)
+                    leave_request(token)
                 yield chunk
         except Exception:
             self.finish(FAILED)
@@ -320,10 +266,10 @@ class _Request:
         if self._task is None:
             self.finish(status)
         else:
-            # Django takes all of it before it sends any.
-            self._whole = True
+            # Under ASGI, Django reads all chunks of a sync iterator before it sends the first.
+            self._is_complete = True
 
-    async def _later(self, status: int, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    async def _watch_async_chunks(self, status: int, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         try:
             each = chunks.__aiter__()
             while True:
@@ -333,8 +279,7 @@ class _Request:
                 except StopAsyncIteration:
                     break
                 finally:
-                    with suppress(ValueError):
-                        current.reset(token)
+                    leave_request(token)
                 yield chunk
         except Exception:
             self.finish(FAILED)
@@ -345,83 +290,65 @@ class _Request:
         self.finish(status)
 
     def _template(self) -> str | None:
-        match = self.request.resolver_match
-        return None if match is None else _template_of(match.route)
+        match = self.source.resolver_match
+        return None if match is None else _template_of_route(match.route)
 
-    def finish(self, status: int) -> None:
-        """Tells of it."""
-        if self.done:
-            return
-        if self._loop is None:
-            self.found()
-        self.done = True
-        latency = (perf_counter() - self._since) * 1_000
-        request, middleware = self.request, self.middleware
+    def find_template(self, status: int) -> bool:
         try:
             self.template = self._template()
-            redirected = self.template is None and status == MOVED and _is_view(request)
-            if redirected or self.template in middleware.exclude:
-                self.guard.discard()
-                self.request = self._task = None
-                return
+            redirected = self.template is None and status == MOVED_PERMANENTLY and _redirects_to_admin_view(self.source)
+            return not redirected and self.template not in self.middleware.exclude
         except Exception:
             self.sentinel.adapter_failed()
-        self.request = self._task = None
-        if middleware.tenant is None or (self.named and not self._looked):
-            self.guard.finish(self.template, status)
-        elif self._loop is None or self.named:
-            self._record(status, latency, True, self._tenant)
-        else:
-            self._look_later(partial(self._find, request), partial(self._record, status, latency))
+            return True
 
-    def _look_later(self, find: Callable[[], Any], tell: Callable[[bool, Any], None]) -> None:
+    def report(self, status: int, latency_ms: float | None) -> None:
+        if self._loop is None or self.middleware.tenant is None or self._tenant_is_set:
+            super().report(status, latency_ms)
+        else:
+            self._look_up_later(partial(self._find_tenant, self.source), partial(self.report_found, status, latency_ms))
+
+    def _look_up_later(self, find: Callable[[], Any], report: Callable[[bool, Any], None]) -> None:
         loop: Any = self._loop
         try:
             # Django closes responses in threads.
-            if loop is _running():
-                found_later(find, tell)
+            if loop is _running_loop():
+                look_up_later(find, report)
             else:
-                loop.call_soon_threadsafe(found_later, find, tell)
+                loop.call_soon_threadsafe(look_up_later, find, report)
         except Exception:
-            # That loop is no more.
-            tell(False, None)
-
-    def _record(self, status: int, latency: float, found: bool, tenant: Any) -> None:
-        if not found:
-            self.sentinel.adapter_failed()
-        self.guard.discard()
-        # What was said meanwhile goes before what was found.
-        self.sentinel.record(self._tenant if self.named else tenant, self.template, status, latency)
+            # The loop is closed.
+            report(False, None)
 
 
-def _running() -> Any:
+def _running_loop() -> Any:
     try:
         return get_running_loop()
     except RuntimeError:
         return None
 
 
-def _with_database(function: Callable[[HttpRequest], Any], request: HttpRequest) -> Any:
-    """Calls it in a thread whose connections nobody else closes."""
+def _call_with_database(function: Callable[[HttpRequest], Any], request: HttpRequest) -> Any:
+    """Call the function, and close the database connections of its thread, which no other code closes."""
     try:
         return function(request)
     finally:
         close_old_connections()
 
 
-def _is_view(request: Any) -> bool:
-    """Whether a slash at its end is all that the path lacks to be that of the admin view."""
+def _redirects_to_admin_view(request: Any) -> bool:
+    """Whether the path with a slash at its end would be that of the admin view."""
     try:
-        return is_view(resolve(request.path_info + "/", getattr(request, "urlconf", None)).func)
+        return is_admin_view(resolve(request.path_info + "/", getattr(request, "urlconf", None)).func)
     except Resolver404:
         return False
 
 
 @lru_cache(maxsize=4_096)
-def _template_of(route: str) -> str:
+def _template_of_route(route: str) -> str:
     """A route as it is written in the urlconf, with a slash in front and without the anchors of regular expressions.
 
-    >>> _template_of("api/<version>/^users/(?P<user>[^/]+)/$")
+    >>> _template_of_route("api/<version>/^users/(?P<user>[^/]+)/$")
     '/api/<version>/users/(?P<user>[^/]+)/'
     """
     return "/" + sub(r"(^|/)\^", r"\1", route).removesuffix("$")
@@ -430,8 +357,8 @@ def _template_of(route: str) -> str:
 def admin(*, public: bool = False) -> list[URLPattern]:
     """Give the admin view as urlpatterns, to be included.
 
-    It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
-    requests do not count.
+    Requests need the ``admin_token`` of the sentinel; with ``public=True`` everybody who can reach the view may read it. Requests
+    for the view do not count.
 
     >>> from django.urls import include, path
     >>> urlpatterns = [path("sentinel/", include(admin()))]
@@ -442,12 +369,12 @@ def admin(*, public: bool = False) -> list[URLPattern]:
 
     @csrf_exempt
     def view(request: HttpRequest, path: str) -> HttpResponse:
-        _current.discard()
-        authorization = request.META.get("HTTP_AUTHORIZATION")
-        given = None if authorization is None else authorization.encode("latin-1", "replace")
+        _current.discard_current()
+        authorization = header_bytes(request.META.get("HTTP_AUTHORIZATION"))
         query = request.META.get("QUERY_STRING", "")
         method = request.method or "GET"
-        status, headers, body = answered(view_of, method, "/" + quote(path, errors="surrogatepass"), query, given)
+        below = "/" + quote(path, errors="surrogatepass")
+        status, headers, body = respond_with_length(view_of, method, below, query, authorization)
         return HttpResponse(body, status=status, headers=dict(headers))
 
-    return [re_path(r"^(?P<path>.*)$", marked(view), name="tenant_sentinel")]
+    return [re_path(r"^(?P<path>.*)$", mark_admin_view(view), name="tenant_sentinel")]

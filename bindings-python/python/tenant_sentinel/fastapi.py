@@ -1,4 +1,4 @@
-"""FastAPI and Starlette: the middleware of ``tenant_sentinel.asgi``, whose ``tenant`` gets the ``Request`` of the framework.
+"""The adapter for FastAPI and Starlette: ``tenant_sentinel.asgi``, with the framework's ``Request`` for ``tenant``.
 
 ::
 
@@ -20,7 +20,7 @@ __all__ = ["SentinelMiddleware", "admin"]
 
 
 class SentinelMiddleware(asgi.SentinelMiddleware):
-    """Tells a ``Sentinel`` of every request; as ``tenant_sentinel.asgi.SentinelMiddleware``, for functions of a request.
+    """Counts every request; as ``tenant_sentinel.asgi.SentinelMiddleware``, but ``tenant`` and ``endpoint`` get a ``Request``.
 
     >>> import asyncio
     >>> from fastapi import FastAPI
@@ -35,5 +35,5 @@ class SentinelMiddleware(asgi.SentinelMiddleware):
     """
 
     def subject(self, scope: Scope) -> Any:
-        """The request: its head, without a body to read."""
+        """Give the request, whose body cannot be read."""
         return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)

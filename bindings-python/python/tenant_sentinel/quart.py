@@ -1,4 +1,4 @@
-"""Quart.
+"""The adapter for Quart.
 
 ::
 
@@ -16,10 +16,10 @@ from urllib.parse import quote
 from quart import Blueprint, Quart, Response, request, websocket
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import marked, redirects_to_view, whole
+from tenant_sentinel._admin import mark_admin_view, respond, rule_redirects_to_admin_view
 from tenant_sentinel._current import current
-from tenant_sentinel._routes import mounts_of
-from tenant_sentinel._tenant import given_app, given_name, given_sentinel
+from tenant_sentinel._routes import mount_prefix
+from tenant_sentinel._tenant import check_app, checked_name, checked_sentinel, header_bytes
 from tenant_sentinel.asgi import SentinelMiddleware
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ __all__ = ["admin", "init_app"]
 
 
 def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude: Iterable[str] = ()) -> None:
-    """Tell ``sentinel`` of every request that ``app`` answers.
+    """Count every request that ``app`` answers.
 
-    Arguments as for ``tenant_sentinel.asgi.SentinelMiddleware``; what is excluded are rules, such as ``["/health"]``.
+    Arguments as for ``tenant_sentinel.asgi.SentinelMiddleware``; ``exclude`` takes rules, such as ``["/health"]``.
 
     >>> import asyncio
     >>> from quart import Quart
@@ -47,24 +47,24 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
     1
     """
 
-    given_app(app, Quart, "a quart.Quart")
-    # First: of what is refused nothing stays in the app.
+    check_app(app, Quart, "a quart.Quart")
+    # First, so that a refused argument leaves the app unchanged.
     middleware = SentinelMiddleware(app.asgi_app, sentinel, tenant, exclude)  # type: ignore[arg-type]
 
-    def read(asked: Any) -> None:
-        # The scope does not say the rule; the request does.
-        watched, rule = current.get(), asked.url_rule
-        if rule is None and redirects_to_view(app, asked):
-            _current.discard()
+    def read_rule(connection: Any) -> None:
+        # The rule is in Quart's request, not in the scope.
+        watched, rule = current.get(), connection.url_rule
+        if rule is None and rule_redirects_to_admin_view(app, connection):
+            _current.discard_current()
         while watched is not None and rule is not None:
-            watched.template = mounts_of(asked.scope, getattr(watched, "root", "")) + rule.rule
+            watched.template = mount_prefix(connection.scope, getattr(watched, "root", "")) + rule.rule
             watched = watched.outer
 
     async def read_request() -> None:
-        read(request)
+        read_rule(request)
 
     async def read_websocket() -> None:
-        read(websocket)
+        read_rule(websocket)
 
     app.before_request_funcs.setdefault(None, []).insert(0, read_request)
     app.before_websocket_funcs.setdefault(None, []).insert(0, read_websocket)
@@ -74,8 +74,8 @@ def init_app(app: Quart, sentinel: Sentinel, tenant: TenantFrom = None, exclude:
 def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_sentinel") -> Blueprint:
     """Make the admin view a blueprint.
 
-    It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
-    requests do not count.
+    Requests need the ``admin_token`` of the sentinel; with ``public=True`` everybody who can reach the view may read it. Requests
+    for the view do not count.
 
     >>> import asyncio
     >>> from quart import Quart
@@ -88,25 +88,24 @@ def admin(sentinel: Sentinel, *, public: bool = False, name: str = "tenant_senti
     >>> asyncio.run(visit()).status_code
     401
     """
-    view_of = given_sentinel(sentinel).admin(public=public)
-    blueprint = Blueprint(given_name(name), __name__)
+    view_of = checked_sentinel(sentinel).admin(public=public)
+    blueprint = Blueprint(checked_name(name), __name__)
 
     async def uncounted() -> None:
-        # No plain function: a thread pool is where Quart would call it.
-        _current.discard()
+        # Quart would call a plain function in a thread pool, outside the request's context.
+        _current.discard_current()
 
-    # Also of what the framework answers by itself, such as OPTIONS.
+    # Runs for responses of the framework itself too, such as to OPTIONS.
     blueprint.before_request(uncounted)
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
     @blueprint.route("/", defaults={"path": ""}, methods=methods)
     @blueprint.route("/<path:path>", methods=methods)
     async def view(path: str) -> Response:
-        authorization = request.headers.get("Authorization")
-        given = None if authorization is None else authorization.encode("latin-1", "replace")
+        authorization = header_bytes(request.headers.get("Authorization"))
         below, query = "/" + quote(path, errors="surrogatepass"), request.query_string.decode("latin-1")
-        status, headers, body = await asyncio.to_thread(whole, view_of, request.method, below, query, given)
+        status, headers, body = await asyncio.to_thread(respond, view_of, request.method, below, query, authorization)
         return Response(body, status, headers=dict(headers))
 
-    marked(view)
+    mark_admin_view(view)
     return blueprint

@@ -1,24 +1,31 @@
-"""WSGI: any app of that kind; for Flask see ``tenant_sentinel.flask``, which knows the routes.
+"""The adapter for WSGI apps. Flask has one of its own, ``tenant_sentinel.flask``, which knows the routes.
 
-One event a request, when its answer was taken to the end: the status (500 when an exception came out, 499 when the server
-gave up before the end), the time since the request came in. A WebSocket counts as 101, with no latency. A file that the server
-sends by itself (``wsgi.file_wrapper``) counts when it is handed over: whether the client took it, the server does not say.
+Each request counts once, when the server has read the response to its end, with its status (500 when the app raised, 499 when
+the server gave up before the end) and its latency. A WebSocket counts as 101, without a latency. A file that the server sends by
+itself (``wsgi.file_wrapper``) counts when it is handed over: the server does not report whether the client got it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from contextvars import Token
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tenant_sentinel import _current
-from tenant_sentinel._admin import answered
-from tenant_sentinel._current import KEY, Watched, current, watching
-from tenant_sentinel._tenant import given_endpoint, given_sentinel, header_or_function, is_the_hosts, templates, waited
+from tenant_sentinel._admin import respond_with_length
+from tenant_sentinel._current import WatchedRequest, current, leave_request
+from tenant_sentinel._request import ABORTED, FAILED, UPGRADED, BlockingRequest, count_failure
+from tenant_sentinel._tenant import (
+    checked_endpoint,
+    checked_sentinel,
+    environ_key,
+    excluded_templates,
+    header_bytes,
+    header_or_function,
+    tenant_in_environ,
+)
 
 if TYPE_CHECKING:
     from tenant_sentinel._native import Sentinel
@@ -28,19 +35,17 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-UPGRADED = 101
-ABORTED = 499
-FAILED = 500
-
 
 class SentinelMiddleware:
-    """Tells a ``Sentinel`` of every request that the app below it answers.
+    """Counts every request that ``app`` answers.
 
-    - ``tenant``: the name of a header (of several, what the server makes of them: most join them by commas), or a function of the
-      environ, async or not, that is called when the answer is complete, so after authentication. An async one has 5 seconds; the
-      request is told of without a tenant when it takes longer. What ``tenant_sentinel.set_tenant`` said goes before it.
-    - ``exclude``: templates that do not count, such as health checks. The admin view never does.
-    - ``endpoint``: a function of the environ that names the endpoint: a route template, never the raw path, or ``None``.
+    - ``tenant``: the name of a header (most servers join several by commas), or a function of the environ, async or not. The
+      function is called when the response is complete, so after authentication. When an async one takes longer than 5 seconds,
+      the request counts without a tenant. ``tenant_sentinel.set_tenant`` takes precedence.
+    - ``exclude``: templates that do not count, such as health checks. The admin view never counts.
+    - ``endpoint``: a function of the environ that returns the route template, never the raw path, or ``None``.
+
+    Raises ``ConfigError`` for an argument that cannot be used.
 
     >>> from tenant_sentinel import Sentinel
     >>> def app(environ, start_response):
@@ -64,179 +69,94 @@ class SentinelMiddleware:
     ) -> None:
         """Wrap ``app``."""
         self.app = app
-        self.sentinel = given_sentinel(sentinel)
+        self.sentinel = checked_sentinel(sentinel)
         header, self.tenant = header_or_function(tenant)
-        self.header = None if header is None else "HTTP_" + header.upper().replace("-", "_")
-        self.exclude = templates(exclude)
-        self.endpoint = given_endpoint(endpoint)
+        self.header = None if header is None else environ_key(header)
+        self.exclude = excluded_templates(exclude)
+        self.endpoint = checked_endpoint(endpoint)
 
     def subject(self, environ: Environ) -> Any:
-        """What ``tenant`` is called with."""
+        """Give the argument of ``tenant``."""
         return environ
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, and tell of it."""
-        try:
-            outer = environ.get(KEY)
-            if outer is not None and outer.done:
-                outer = None
-            # Told of by who is further out.
-            request = None if watching(outer, self.sentinel) is not None else Request(self, environ, outer)
-        except Exception:
-            self.sentinel.adapter_failed()
-            request = None
+        """Answer a request, and count it."""
+        request = Request.begin(self, environ, environ)
         if request is None:
             return self.app(environ, start_response)
-        environ[KEY] = request
         try:
-            body = self.app(environ, partial(request.start, start_response))
+            body = self.app(environ, partial(request.start_response, start_response))
         except BaseException:
-            request.finish(FAILED)
+            request.end(FAILED)
             raise
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
-            # The server sends the file by itself, if it gets it as it is.
-            request.finish(request.status)
+            # The server sends the file by itself only if it gets the wrapper unchanged.
+            request.end(request.status)
             return body
         return _Body(request, body)
 
 
-class Request:
-    """One request, until it is told of: once, however it ends."""
+class Request(BlockingRequest):
+    """A request that a WSGI app answers."""
 
-    __slots__ = (
-        "_begun",
-        "_ends_early",
-        "_looked",
-        "_since",
-        "_tenant",
-        "_token",
-        "done",
-        "environ",
-        "events",
-        "guard",
-        "middleware",
-        "named",
-        "outer",
-        "sentinel",
-        "status",
-        "template",
-        "upgrades",
-    )
+    __slots__ = ("_context", "_has_no_body", "_is_upgrade", "_response_begun", "is_event_stream", "status")
 
-    def __init__(self, middleware: SentinelMiddleware, environ: Environ, outer: Watched | None) -> None:
-        """Begin it."""
-        self.middleware = middleware
-        self.sentinel = middleware.sentinel
-        self.outer = outer
-        self.environ: Any = environ
+    def __init__(self, middleware: SentinelMiddleware, outer: WatchedRequest | None, environ: Environ) -> None:
+        """Begin a request, and make it the one of this context."""
         self.status = FAILED
-        self.template: str | None = None
-        self.done = self.named = self.events = self._begun = self._looked = False
-        self._ends_early = environ.get("REQUEST_METHOD") == "HEAD"
-        self.upgrades = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        value = environ.get(middleware.header) if middleware.header is not None else None
-        # Bytes come as text of their values.
-        self._tenant: Any = None if value is None else value.encode("latin-1", "replace")
-        self._since = perf_counter()
-        self.guard = middleware.sentinel.start(self._tenant)
-        self._token: Token[Watched | None] | None = current.set(self)
+        self.is_event_stream = self._response_begun = False
+        self._has_no_body = environ.get("REQUEST_METHOD") == "HEAD"
+        self._is_upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        # Not by `super()`, which costs three times as much.
+        BlockingRequest.__init__(self, middleware, outer, environ, tenant_in_environ(environ, middleware.header))
+        self._context: Token[WatchedRequest | None] | None = current.set(self)
 
-    def start(self, start_response: StartResponse, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-        """What the app calls to begin its answer."""
-        self._begun = True
+    def subject(self) -> Any:
+        """Give the argument of the service's ``tenant`` function."""
+        return self.middleware.subject(self.source)
+
+    def start_response(self, start_response: StartResponse, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        """Read the status that the app begins its response with, and begin it."""
+        self._response_begun = True
         try:
             self.status = int(status[:3])
             kind = next((value for name, value in headers if name.lower() == "content-type"), "")
-            self.events = kind.startswith("text/event-stream")
+            self.is_event_stream = kind.startswith("text/event-stream")
         except Exception:
-            self.middleware.sentinel.adapter_failed()
+            self.sentinel.adapter_failed()
         return start_response(status, headers, *exc_info)
 
-    def set_tenant(self, tenant_id: Any) -> None:
-        """Whose it is, whatever the request says."""
-        self.named = True
-        self._tenant = tenant_id
-        self.guard.tenant(tenant_id)
+    def end(self, status: int) -> None:
+        """Leave the request's context, and count the request with this status unless it is done."""
+        if self._context is not None:
+            token, self._context = self._context, None
+            leave_request(token)
+        # An app that took over the connection has begun no response.
+        self.finish(UPGRADED if self._is_upgrade and not self._response_begun else status)
 
-    def discard(self) -> None:
-        """It does not count."""
-        self.done = True
-        self.guard.discard()
-        self.environ = None
-
-    def found(self, subject: Any = None) -> None:
-        """Asks the function for the tenant; of the request as the app below has it, if that has said it."""
-        function = self.middleware.tenant
-        if function is None or self.named or self._looked:
-            return
-        self._looked = True
-        began = perf_counter()
+    def find_template(self, status: int) -> bool:
+        """Set the template that ``endpoint`` gives, or else keep the one that Flask has set; ``False`` where it is excluded."""
+        middleware = self.middleware
         try:
-            tenant = waited(function(self.middleware.subject(self.environ) if subject is None else subject))
-            if not self.named:
-                self._tenant = tenant
-                if not self.done:
-                    self.guard.tenant(tenant)
-        except BaseException as error:
-            self.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
-        finally:
-            # Not the answer's.
-            self._since += perf_counter() - began
-
-    def upgraded(self) -> None:
-        """A WebSocket: it counts now, and how long it lives is no latency."""
-        if not self.done:
-            self._tell(UPGRADED)
-
-    def finish(self, status: int) -> None:
-        """Tells of it, with its template and its tenant as they are known now."""
-        if self._token is not None:
-            token, self._token = self._token, None
-            # Another context may end it: the one it began in is no more.
-            with suppress(ValueError):
-                current.reset(token)
-        if not self.done:
-            # One that took the connection has begun no answer.
-            self._tell(UPGRADED if self.upgrades and not self._begun else status)
-
-    def _tell(self, status: int) -> None:
-        self.done = True
-        ended = perf_counter()
-        environ, middleware = self.environ, self.middleware
-        try:
-            since = self._since
-            self.found()
-            ended += self._since - since
-            self.environ = None
             if middleware.endpoint is not None:
-                self.template = middleware.endpoint(environ) or self.template
-            if self.template in middleware.exclude:
-                self.guard.discard()
-                return
+                self.template = middleware.endpoint(self.source) or self.template
+            return self.template not in middleware.exclude
         except BaseException as error:
-            self.sentinel.adapter_failed()
-            if is_the_hosts(error):
-                raise
-        if status == UPGRADED:
-            latency = None
-        elif self._looked:
-            latency = (ended - self._since) * 1_000
-        else:
-            self.guard.finish(self.template, status)
-            return
-        self.guard.discard()
-        self.sentinel.record(self._tenant, self.template, status, latency)
+            count_failure(self.sentinel, error)
+            return True
 
-    def ends_with_its_head(self) -> bool:
-        """Nothing follows that a server would have to take."""
-        return self._ends_early or self.status in (204, 304)
+    def report(self, status: int, latency_ms: float | None) -> None:
+        """Count the request; a WebSocket's life is no latency."""
+        super().report(status, None if status == UPGRADED else latency_ms)
+
+    def is_complete_without_body(self) -> bool:
+        """Whether the server has no body to send, so that one it does not read was not cut off."""
+        return self._has_no_body or self.status in (204, 304)
 
 
 class _Body:
-    """The body of an answer, watched until its end."""
+    """The body of a response, which finishes the request at its end."""
 
     def __init__(self, request: Request, body: Iterable[bytes]) -> None:
         self._request = request
@@ -253,13 +173,13 @@ class _Body:
                 self._chunks = iter(self._body)
             chunk = next(self._chunks)
         except StopIteration:
-            request.finish(request.status)
+            request.end(request.status)
             raise
         except BaseException:
-            request.finish(FAILED)
+            request.end(FAILED)
             raise
-        if request.events:
-            request.finish(request.status)
+        if request.is_event_stream:
+            request.end(request.status)
         return chunk
 
     def close(self) -> None:
@@ -269,28 +189,28 @@ class _Body:
             if close is not None:
                 close()
         finally:
-            request.finish(request.status if request.ends_with_its_head() else ABORTED)
+            request.end(request.status if request.is_complete_without_body() else ABORTED)
 
 
 def admin(sentinel: Sentinel, *, public: bool = False) -> App:
     """Make the admin view a WSGI app, to be mounted.
 
-    It answers to who has the ``admin_token`` of the sentinel; with ``public=True`` to everybody who can reach it. Its own
-    requests do not count.
+    Requests need the ``admin_token`` of the sentinel; with ``public=True`` everybody who can reach the view may read it. Requests
+    for the view do not count.
 
     >>> from tenant_sentinel import Sentinel
     >>> view = admin(Sentinel(admin_token="correct-horse-battery"))
     >>> body = view({"REQUEST_METHOD": "GET", "PATH_INFO": "/report"}, lambda status, headers: print(status))
     401 Unauthorized
     """
-    view_of = given_sentinel(sentinel).admin(public=public)
+    view_of = checked_sentinel(sentinel).admin(public=public)
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        _current.discard()
+        _current.discard_current()
         path = quote(environ.get("PATH_INFO", "").encode("latin-1"))
-        authorization = environ.get("HTTP_AUTHORIZATION")
-        given = None if authorization is None else authorization.encode("latin-1", "replace")
-        status, headers, body = answered(view_of, environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), given)
+        authorization = header_bytes(environ.get("HTTP_AUTHORIZATION"))
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        status, headers, body = respond_with_length(view_of, method, path, query, authorization)
         start_response(f"{status} {_REASONS.get(status, '')}", headers)
         return [body]
 

@@ -30,7 +30,7 @@ def tenant(header):
         return raising
     if BY == "never":
         # It is 5 seconds otherwise.
-        _tenant.PATIENCE = 1.0
+        _tenant.LOOKUP_TIMEOUT = 1.0
 
         async def never(request):
             await asyncio.sleep(3_600)

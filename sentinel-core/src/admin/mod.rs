@@ -36,7 +36,7 @@ use subtle::ConstantTimeEq;
 const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
 /// The page's own script and style by their hashes, its own origin to ask, and nothing else. A test says when they must change.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-Ofyx8B5qhCdnL3InQZhRthjUa3O6iKibezFXXyPRJiM='; style-src 'sha256-bORpj9f5NRyswx6tDIVxmDpsP0tPh4s1m8GoSjrXXqY='; connect-src 'self'; \
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-tqGhZPOM+lGyy7BmAYzqZPBZ7iUNTzk3NoqsxzoLcF0='; style-src 'sha256-bORpj9f5NRyswx6tDIVxmDpsP0tPh4s1m8GoSjrXXqY='; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// For everything that is no page.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";

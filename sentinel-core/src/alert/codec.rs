@@ -1,29 +1,29 @@
-//! The state as bytes, so that who leads next goes on where the last one stopped. Any bytes give a state or an error.
+//! States, notices and alerts as bytes, so that the next leader process goes on where the last one stopped. Decoding is total: any
+//! bytes give a value or an error.
 
+use super::engine::MAX_SERVICE_BYTES;
 use super::group::{Listed, Notice, Status};
 use super::key::{AlertId, Key, Subject};
-use super::reading::{MAX_ENDPOINT, MAX_NAME, MAX_NOTE, MAX_WITH};
+use super::reading::{MAX_ACCUSED_TOGETHER, MAX_ENDPOINT_BYTES, MAX_ERRORS_NAME_BYTES, MAX_NOTE_BYTES};
 use super::rule::Rule;
 use super::state::{Alert, Counts, Entry, Evidence, Phase, State, TargetEvidence, Why};
 use super::{LISTED, MAX_KEYS};
 use crate::event::tenant::MAX_ID;
-use crate::uptime::{Cause, MAX_NAME as MAX_CHECK};
+use crate::uptime::{Cause, MAX_NAME_BYTES};
 use crate::util::error::DecodeError;
 use crate::util::wire::{Reader, Writer, invalid};
 use crate::verdict::Kind;
 
-const MAGIC: [u8; 4] = *b"SNTA";
-const NOTICE: [u8; 4] = *b"SNTN";
-const ALERT: [u8; 4] = *b"SNTE";
-const VERSION: u8 = 1;
-/// What a step may leave of those that are over.
-const MAX_OVER: usize = 2 * MAX_KEYS;
-/// The longest name of a service, in bytes.
-const MAX_SERVICE: usize = 64;
-/// The least that an entry, and an alert, takes.
-const LEAST: usize = 6;
-/// What a verdict can be; the place in the list is what is written.
-const KINDS: [Option<Kind>; 7] = [
+const ALERT_STATE_MAGIC: [u8; 4] = *b"SNTA";
+const NOTICE_MAGIC: [u8; 4] = *b"SNTN";
+const ALERT_MAGIC: [u8; 4] = *b"SNTE";
+const ALERT_FORMAT: u8 = 1;
+/// Largest number of resolved alerts that wait for a notice: a step can end every followed alert on top of those that waited.
+const MAX_DECODED_OVER: usize = 2 * MAX_KEYS;
+/// Smallest size of an entry or an alert, in bytes.
+const MIN_ITEM_BYTES: usize = 6;
+/// Kinds of verdicts; the index in the list is the number in the bytes.
+const WRITTEN_KINDS: [Option<Kind>; 7] = [
     None,
     Some(Kind::OneTenant),
     Some(Kind::FewTenants),
@@ -34,7 +34,7 @@ const KINDS: [Option<Kind>; 7] = [
 ];
 
 impl State {
-    /// The bytes that whoever leads next decodes.
+    /// The bytes that the next leader process decodes.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -45,7 +45,7 @@ impl State {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(MAGIC, VERSION, 64 + 256 * (self.entries.len() + self.over.len()));
+        let mut out = Writer::new(ALERT_STATE_MAGIC, ALERT_FORMAT, 64 + 256 * (self.entries.len() + self.over.len()));
         out.moment(self.last_ms);
         out.moment(self.latest_ms);
         out.option(self.waited_ms, Writer::number);
@@ -73,7 +73,7 @@ impl State {
     /// Reads what [`State::encode`] wrote.
     ///
     /// # Errors
-    /// A [`DecodeError`] for everything else. Memory is bounded by the length of `bytes`.
+    /// A [`DecodeError`] for any other bytes. Memory is bounded by the length of `bytes`.
     ///
     /// ```
     /// use sentinel_core::{DecodeError, alert::State};
@@ -81,7 +81,7 @@ impl State {
     /// assert!(matches!(State::decode(b"SNTB"), Err(DecodeError::Magic { .. })));
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, MAGIC, VERSION)?;
+        let mut input = Reader::open(bytes, ALERT_STATE_MAGIC, ALERT_FORMAT)?;
         let mut state = Self {
             last_ms: input.moment()?,
             latest_ms: input.moment()?,
@@ -93,7 +93,7 @@ impl State {
         for count in [&mut counts.dropped, &mut counts.without_place, &mut counts.missing, &mut counts.notices] {
             *count = input.number()?;
         }
-        for at in 0..input.few("entries", MAX_KEYS)? {
+        for at in 0..input.items_up_to("entries", MAX_KEYS)? {
             let key = input.key()?;
             if state.entries.last_key_value().is_some_and(|(last, _)| *last >= key) {
                 return Err(invalid("entries", at as u64, "keys in rising order"));
@@ -109,19 +109,19 @@ impl State {
             let (told_ms, alert) = (input.option(Reader::number)?, input.option(|input| input.alert(&key))?);
             let fired = phase != Phase::Pending;
             if alert.as_ref().is_some_and(is_over) {
-                return Err(invalid("resolved_ms", at as u64, "none where it is followed"));
+                return Err(invalid("resolved_ms", at as u64, "none for a followed alert"));
             }
             if alert.is_some() != fired || told_ms.is_some() != alert.as_ref().is_some_and(|alert| alert.told) {
-                return Err(invalid("phase", phase as u64, "an alert where it has fired, told where it was told"));
+                return Err(invalid("phase", phase as u64, "an alert once it has fired, and told_ms once it was told"));
             }
             let entry = Entry { phase, since_ms, held_ms, known, weight, normal_p95_ms, alert, told_ms };
             state.entries.insert(key, entry);
         }
-        for at in 0..input.few("over", MAX_OVER)? {
+        for at in 0..input.items_up_to("over", MAX_DECODED_OVER)? {
             let key = input.key()?;
             let alert = input.alert(&key)?;
             if alert.resolved_ms.is_none() || alert.why.is_none() {
-                return Err(invalid("resolved_ms", at as u64, "a moment and a reason where it is over"));
+                return Err(invalid("resolved_ms", at as u64, "a moment and a reason for a resolved alert"));
             }
             state.over.push(alert);
         }
@@ -131,7 +131,7 @@ impl State {
 }
 
 impl Notice {
-    /// The bytes that whoever sends it later decodes.
+    /// The bytes from which a process can send it later.
     ///
     /// ```
     /// use sentinel_core::alert::Notice;
@@ -140,7 +140,7 @@ impl Notice {
     /// assert_eq!(Notice::decode(&notice.encode()), Ok(notice));
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(NOTICE, VERSION, 64 + 256 * self.listed.len());
+        let mut out = Writer::new(NOTICE_MAGIC, ALERT_FORMAT, 64 + 256 * self.listed.len());
         let Self { id, at_ms, service, listed, more, firing, resolved, still, without_place, test } = self;
         out.0.extend_from_slice(&id.0);
         out.signed(*at_ms);
@@ -158,7 +158,7 @@ impl Notice {
     /// Reads what [`Notice::encode`] wrote.
     ///
     /// # Errors
-    /// A [`DecodeError`] for everything else. Memory is bounded by the length of `bytes`.
+    /// A [`DecodeError`] for any other bytes. Memory is bounded by the length of `bytes`.
     ///
     /// ```
     /// use sentinel_core::{DecodeError, alert::Notice};
@@ -166,13 +166,14 @@ impl Notice {
     /// assert!(matches!(Notice::decode(b"SNTA"), Err(DecodeError::Magic { .. })));
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, NOTICE, VERSION)?;
-        let (id, at_ms, service) = (AlertId(input.array()?), input.signed()?, input.utf8("service", MAX_SERVICE)?);
+        let mut input = Reader::open(bytes, NOTICE_MAGIC, ALERT_FORMAT)?;
+        let (id, at_ms, service) =
+            (AlertId(input.array()?), input.signed()?, input.utf8("service", MAX_SERVICE_BYTES)?);
         let mut count = || Ok(input.number()? as usize);
         let (more, firing, resolved, still) = (count()?, count()?, count()?, count()?);
         let (without_place, test) = (input.number()?, input.flag("test")?);
         let mut listed = Vec::new();
-        for _ in 0..input.few("listed", LISTED)? {
+        for _ in 0..input.items_up_to("listed", LISTED)? {
             let status = match input.number()? {
                 0 => Status::Firing,
                 1 => Status::Still,
@@ -188,7 +189,7 @@ impl Notice {
 }
 
 impl Alert {
-    /// The bytes that whoever remembers it decodes.
+    /// The bytes that a journal keeps of it.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alert, Alerts, Facts, Rules, State};
@@ -200,7 +201,7 @@ impl Alert {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(ALERT, VERSION, 256);
+        let mut out = Writer::new(ALERT_MAGIC, ALERT_FORMAT, 256);
         out.key(&self.key);
         out.alert(self);
         out.finish()
@@ -209,7 +210,7 @@ impl Alert {
     /// Reads what [`Alert::encode`] wrote.
     ///
     /// # Errors
-    /// A [`DecodeError`] for everything else.
+    /// A [`DecodeError`] for any other bytes.
     ///
     /// ```
     /// use sentinel_core::alert::Alert;
@@ -217,7 +218,7 @@ impl Alert {
     /// assert!(Alert::decode(b"SNTE").is_err());
     /// ```
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::open(bytes, ALERT, VERSION)?;
+        let mut input = Reader::open(bytes, ALERT_MAGIC, ALERT_FORMAT)?;
         let key = input.key()?;
         let alert = input.alert(&key)?;
         input.end()?;
@@ -241,7 +242,7 @@ impl Writer {
         self.option(ms, Self::signed);
     }
 
-    /// Every bit of it: what is resumed compares as what was not stopped.
+    /// All 64 bits, so that a resumed state is equal to one that was never written.
     fn float(&mut self, value: Option<f64>) {
         self.option(value, |out, value| out.0.extend_from_slice(&value.to_le_bytes()));
     }
@@ -277,7 +278,7 @@ impl Writer {
         };
         self.numbers([alert.lasted_ms, why, u64::from(alert.told)]);
         let evidence = &alert.evidence;
-        let kind = KINDS.iter().position(|kind| *kind == evidence.kind).unwrap_or(0);
+        let kind = WRITTEN_KINDS.iter().position(|kind| *kind == evidence.kind).unwrap_or(0);
         self.signed(evidence.at_ms);
         self.numbers([evidence.window_ms, kind as u64, evidence.errors, evidence.of, evidence.requests]);
         self.number(u64::from(evidence.chronic));
@@ -302,7 +303,7 @@ impl Writer {
     }
 }
 
-/// Numbers of rules in bytes; 16 and more are for targets.
+/// The number of a rule in bytes.
 const fn tag(rule: Rule) -> u64 {
     match rule {
         Rule::VerdictErrors => 1,
@@ -336,9 +337,9 @@ impl Reader<'_> {
         })
     }
 
-    fn few(&mut self, field: &'static str, most: usize) -> Result<usize, DecodeError> {
-        let len = self.items(field, LEAST)?;
-        if len <= most { Ok(len) } else { Err(invalid(field, len as u64, "as many as are followed")) }
+    fn items_up_to(&mut self, field: &'static str, most: usize) -> Result<usize, DecodeError> {
+        let len = self.items(field, MIN_ITEM_BYTES)?;
+        if len <= most { Ok(len) } else { Err(invalid(field, len as u64, "no more than the format allows")) }
     }
 
     fn utf8(&mut self, field: &'static str, most: usize) -> Result<String, DecodeError> {
@@ -353,11 +354,13 @@ impl Reader<'_> {
         let rule = rule.ok_or_else(|| invalid("rule", found, "a rule of this version"))?;
         let subject = match self.number()? {
             0 if rule.is_verdict() => Subject::Everyone,
-            1 if rule.is_verdict() => Subject::Endpoint(self.utf8("endpoint", MAX_ENDPOINT)?),
+            1 if rule.is_verdict() => Subject::Endpoint(self.utf8("endpoint", MAX_ENDPOINT_BYTES)?),
             2 if !rule.is_of_targets() => Subject::Tenant(self.text("tenant", MAX_ID)?.to_vec()),
-            3 if rule.is_of_targets() && rule != Rule::OwnNetwork => Subject::Target(self.utf8("target", MAX_CHECK)?),
+            3 if rule.is_of_targets() && rule != Rule::OwnNetwork => {
+                Subject::Target(self.utf8("target", MAX_NAME_BYTES)?)
+            }
             4 if rule == Rule::OwnNetwork => Subject::OwnNetwork,
-            other => return Err(invalid("subject", other, "0 to 4, as its rule has them")),
+            other => return Err(invalid("subject", other, "0 to 4, as its rule allows")),
         };
         Ok(Key { rule, subject })
     }
@@ -380,22 +383,22 @@ impl Reader<'_> {
         Ok(Evidence {
             at_ms: self.signed()?,
             window_ms: self.number()?,
-            kind: KINDS[self.at_most("kind", KINDS.len() as u64 - 1, "0 to 6")? as usize],
+            kind: WRITTEN_KINDS[self.at_most("kind", WRITTEN_KINDS.len() as u64 - 1, "0 to 6")? as usize],
             errors: self.number()?,
             of: self.number()?,
             requests: self.number()?,
             chronic: self.flag("chronic")?,
-            what: self.utf8("what", MAX_NAME)?,
+            what: self.utf8("what", MAX_ERRORS_NAME_BYTES)?,
             share: self.float()?,
             excess_share: self.float()?,
             rate_without: self.float()?,
             rate_normal: self.float()?,
             p95_ms: self.float()?,
             normal_p95_ms: self.float()?,
-            endpoint: self.option(|input| input.utf8("endpoint", MAX_ENDPOINT))?,
-            note: self.option(|input| input.utf8("note", MAX_NOTE))?,
+            endpoint: self.option(|input| input.utf8("endpoint", MAX_ENDPOINT_BYTES))?,
+            note: self.option(|input| input.utf8("note", MAX_NOTE_BYTES))?,
             with: {
-                let len = self.at_most("with", MAX_WITH as u64, "0 to 8")?;
+                let len = self.at_most("with", MAX_ACCUSED_TOGETHER as u64, "0 to 8")?;
                 (0..len).map(|_| Ok(self.text("with", MAX_ID)?.to_vec())).collect::<Result<_, DecodeError>>()?
             },
             target: self.option(Self::target)?,
@@ -404,7 +407,7 @@ impl Reader<'_> {
 
     fn target(&mut self) -> Result<TargetEvidence, DecodeError> {
         Ok(TargetEvidence {
-            url: self.utf8("url", MAX_ENDPOINT)?,
+            url: self.utf8("url", MAX_ENDPOINT_BYTES)?,
             since_ms: self.signed()?,
             cause: Cause::of_tag(self.number()?)?,
             http_status: Some(self.at_most("http_status", 999, "0 to 999")? as u16).filter(|status| *status > 0),

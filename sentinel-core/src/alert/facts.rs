@@ -1,25 +1,25 @@
-//! What rules are judged on: the verdicts and rows of a look, and how far they can be trusted.
+//! The input of the rules: the verdicts and rows of a look, and how far each can be trusted.
 
+use super::rule::Rule;
 use crate::event::tenant::{UNATTRIBUTED, bounded, id_shown_as};
 use crate::report::scope::Scope;
 use crate::report::{BaselineKind, Report, TenantReport, TenantRow};
 use crate::uptime::CheckStatus;
+use crate::util::wilson::wilson_lower;
 use crate::verdict::{COLD_OUTAGE_RATE, Kind, Verdict};
 use std::collections::BTreeMap;
 
-/// Rows that facts hold; what is beyond is as if it had not been listed.
+/// Largest number of rows; further tenants count as not listed.
 const MAX_ROWS: usize = 4_096;
-/// z of the Wilson bound.
-const Z: f64 = 1.96;
 
-/// What a look found. Made from reports of the widest scope; see [`Facts::of`].
+/// The findings of one look, made from reports of the widest scope; see [`Facts::of`].
 ///
-/// How far it can be trusted is a fact as well:
-/// - **cold** (less than a minute is known of the time before the window, as after a restart without anybody to inherit from): nothing
-///   begins that rests on what is normal, and nothing ends, because the window may be empty for want of data;
-/// - **partial** (a wider scope is configured and does not answer): only a tenant's number of errors can begin an alert, since that is a
-///   lower bound whatever is missing; nothing ends;
-/// - a tenant that is **not listed** where not all are: nothing begins or ends about it.
+/// Facts also say how far they can be trusted:
+/// - **cold** (less than a minute is known of the time before the window, as after a restart without a process to inherit from): no
+///   alert that compares with the normal state begins, and no alert ends, because the window may be empty for lack of data;
+/// - **partial** (a wider scope is configured and does not answer): only a tenant's number of errors can begin an alert, because it is
+///   a lower bound whatever is missing; no alert ends;
+/// - a tenant that is **not listed** while the list is incomplete: no alert about it begins or ends.
 ///
 /// ```
 /// use sentinel_core::alert::Facts;
@@ -39,37 +39,37 @@ pub struct Facts {
     pub as_of_ms: i64,
     /// The window of the rows, in milliseconds.
     pub window_ms: u64,
-    /// What counts as an error: `5xx`.
+    /// The name of what counts as an error: `5xx`.
     pub errors_name: String,
-    /// Errors of everybody.
+    /// Errors of all tenants in the window.
     pub errors: u64,
     /// Less than a minute is known of the time before the window.
     pub cold: bool,
-    /// A wider scope was to answer and did not.
+    /// A wider scope is configured and did not answer.
     pub partial: bool,
-    /// Every tenant has its row here: who has none has no requests, except for `unlisted_errors`.
+    /// Every tenant has a row here: a tenant without one has no requests, except for `unlisted_errors`.
     pub complete: bool,
-    /// Errors that a tenant without a row may have, where memory was short.
+    /// Largest number of errors that a tenant without a row may have; above 0 only where memory was short.
     pub unlisted_errors: u64,
-    /// What the look leaves out, for people.
+    /// A sentence for people about data that the look is missing.
     pub note: Option<String>,
-    /// Whose events the first report was about.
+    /// Scope of the first report; `None` without a report.
     scope: Option<Scope>,
-    /// Of errors, of latency.
-    verdicts: [Accused; 2],
+    errors_verdict: Accused,
+    latency_verdict: Accused,
     rows: BTreeMap<Vec<u8>, Row>,
-    targets: Option<Targets>,
+    targets: Option<TargetFacts>,
 }
 
-/// What is known of uptime checks.
+/// The part of the facts about uptime checks.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Targets {
+pub(super) struct TargetFacts {
     statuses: BTreeMap<String, CheckStatus>,
-    /// Since when this side's own network is down, Unix ms.
+    /// Start of an outage of this side's own network, Unix ms; `None` while it is up.
     pub(super) network_down_since_ms: Option<i64>,
 }
 
-impl Targets {
+impl TargetFacts {
     pub(super) fn find(&self, name: &str) -> Option<&CheckStatus> {
         self.statuses.get(name)
     }
@@ -79,7 +79,7 @@ impl Targets {
     }
 }
 
-/// A tenant in a look.
+/// One tenant's figures in a look.
 ///
 /// ```
 /// use sentinel_core::alert::Row;
@@ -93,22 +93,22 @@ pub struct Row {
     pub requests: u64,
     /// Errors among them.
     pub errors: u64,
-    /// How many more errors it may have, where memory was short.
+    /// Errors that it may have beyond `errors`; above 0 only where memory was short.
     pub errors_bound: u64,
-    /// Requests that have begun and not ended.
+    /// Requests that have begun and not ended yet.
     pub in_flight: u64,
-    /// 95 % of its requests were faster.
+    /// p95 of its latencies in milliseconds; `None` without any.
     pub p95_ms: Option<f64>,
-    /// That, in units of its own normal p95.
+    /// `p95_ms` divided by the tenant's normal p95.
     pub deviation: Option<f64>,
-    /// Where most of its errors are, and how many.
+    /// The endpoint with most of its errors, and the number of errors there.
     pub top_endpoint: Option<(String, u64)>,
-    /// It always fails like this.
+    /// The tenant always fails at this rate.
     pub chronic: bool,
 }
 
 impl Row {
-    /// Its share of `all` errors is at least this (Wilson lower bound, z 1.96); 0 without errors.
+    /// Lower bound of its share of `all` errors, 0 to 1 (Wilson, z 1.96); 0 without errors.
     ///
     /// ```
     /// use sentinel_core::alert::Row;
@@ -118,7 +118,7 @@ impl Row {
     /// assert_eq!(Row::default().share_at_least(0), 0.0);
     /// ```
     pub fn share_at_least(&self, all: u64) -> f64 {
-        wilson(self.errors, all)
+        certain_share(self.errors, all)
     }
 
     fn of(row: &TenantRow) -> Self {
@@ -135,18 +135,15 @@ impl Row {
     }
 }
 
-/// The lower end of the Wilson interval of `part` in `all`.
-pub(super) fn wilson(part: u64, all: u64) -> f64 {
+/// The share of `all` that `part` certainly is, 0 to 1: the lower end of the Wilson interval; 0 when `all` is 0.
+pub(super) fn certain_share(part: u64, all: u64) -> f64 {
     if all == 0 {
         return 0.0;
     }
-    let (n, p) = (all as f64, part.min(all) as f64 / all as f64);
-    let z2 = Z * Z;
-    let spread = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    ((p + z2 / (2.0 * n) - spread) / (1.0 + z2 / n)).max(0.0)
+    wilson_lower(part.min(all) as f64 / all as f64, all as f64).max(0.0)
 }
 
-/// What a verdict says, and of whom.
+/// A verdict in the form that rules read: its kind, the accused and the figures behind it.
 ///
 /// ```
 /// use sentinel_core::Kind;
@@ -157,25 +154,25 @@ pub(super) fn wilson(part: u64, all: u64) -> f64 {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accused {
-    /// One tenant, a few, an endpoint, everyone; unclear and quiet accuse nobody.
+    /// Kind of the verdict; `Unclear` and `Quiet` accuse nobody.
     pub kind: Kind,
-    /// The tenants, by the ids that they have, not as they are shown.
+    /// Ids of the accused tenants: the raw bytes, not the displayed form.
     pub tenants: Vec<Vec<u8>>,
-    /// The endpoint: of `one_endpoint`, or where the one tenant fails.
+    /// The accused endpoint, or the one where the accused tenant fails.
     pub endpoint: Option<String>,
-    /// The window that was judged, in milliseconds.
+    /// Length of the window that the verdict judged, in milliseconds.
     pub window_ms: u64,
-    /// Their share of all errors (or slow requests), and of those beyond the normal ones; 0 to 1.
+    /// Share of all errors (or slow requests) that the accused have, 0 to 1.
     pub share: Option<f64>,
-    /// Of the errors beyond the normal ones, 0 to 1.
+    /// Share of the errors beyond the normal ones that the accused have, 0 to 1.
     pub excess_share: Option<f64>,
-    /// Their errors (or slow requests).
+    /// Errors (or slow requests) of the accused.
     pub errors: u64,
-    /// Those of everybody.
+    /// Errors (or slow requests) of all tenants.
     pub of: u64,
-    /// The rate of the others; of all, when it is everyone.
+    /// Rate without the accused, 0 to 1; the rate of all when everyone is accused.
     pub rate_without: Option<f64>,
-    /// The rate that was expected of them.
+    /// Rate that is normal there, 0 to 1.
     pub rate_normal: Option<f64>,
     /// Less than a minute is known of the time before this window.
     pub cold: bool,
@@ -216,14 +213,20 @@ impl Accused {
         }
     }
 
-    /// It can be believed without knowing what is normal: the judges' own rule for an outage in the time before they know.
+    /// The same verdict with every id cut to the length that events allow.
+    fn bounded(mut self) -> Self {
+        self.tenants.iter_mut().for_each(|id| *id = bounded(id).0.into_owned());
+        self
+    }
+
+    /// The verdict can be trusted without a baseline. The judges apply the same rule to an outage before a baseline exists.
     pub(super) fn is_certain(&self) -> bool {
         !self.cold || (self.kind == Kind::Everyone && self.rate_without.is_some_and(|rate| rate >= COLD_OUTAGE_RATE))
     }
 }
 
 impl Facts {
-    /// Of a look that is whole, knows what is normal and lists everybody: nobody, so far. For tests and other sources.
+    /// Facts of a complete look with a baseline and no rows yet, for tests and for sources other than a report.
     ///
     /// ```
     /// use sentinel_core::alert::{Facts, Row};
@@ -244,13 +247,14 @@ impl Facts {
             unlisted_errors: 0,
             note: None,
             scope: None,
-            verdicts: [Accused::default(), Accused::default()],
+            errors_verdict: Accused::default(),
+            latency_verdict: Accused::default(),
             rows: BTreeMap::new(),
             targets: None,
         }
     }
 
-    /// What a report says; ask it for the whole window, for many rows, and for the widest scope.
+    /// Facts of a report. Query the whole window, many rows and the widest scope.
     ///
     /// ```
     /// # use sentinel_core::alert::Facts;
@@ -270,15 +274,16 @@ impl Facts {
             unlisted_errors: report.tail.bound.errors,
             note: report.scope_note.clone(),
             scope: Some(report.scope),
-            verdicts: [Accused::of(&report.verdict), Accused::of(&report.latency_verdict)],
+            errors_verdict: Accused::of(&report.verdict),
+            latency_verdict: Accused::of(&report.latency_verdict),
             ..Self::new(report.as_of, report.window_ms)
         };
         facts.rows(report);
         facts
     }
 
-    /// Adds the rows of a report by another ranking, so that the slow are listed as well as the failing. One of another scope makes
-    /// the look partial.
+    /// Adds the rows of a report with another ranking, so that slow tenants are listed as well as failing ones. A report of another
+    /// scope makes the look partial.
     ///
     /// ```
     /// # use sentinel_core::alert::Facts;
@@ -297,8 +302,8 @@ impl Facts {
         }
     }
 
-    /// Adds what is known of a tenant that alerts are followed about ([`State::tenants`](super::State::tenants)) and no ranking lists;
-    /// `None`: it has no requests. Ask the sentinel that gave the report, in the same scope; one of another scope makes the look partial.
+    /// Adds the row of a tenant that has an alert ([`State::tenants`](super::State::tenants)) and that no ranking lists; `None`: it has
+    /// no requests. Ask the sentinel that gave the report, in the same scope; a tenant of another scope makes the look partial.
     ///
     /// ```
     /// # use sentinel_core::alert::Facts;
@@ -315,7 +320,7 @@ impl Facts {
         self.insert(id, row);
     }
 
-    /// Adds a row, and its errors to those of everybody.
+    /// Adds a row, and its errors to the errors of all tenants.
     ///
     /// ```
     /// # use sentinel_core::alert::{Facts, Row};
@@ -328,7 +333,7 @@ impl Facts {
         self.insert(id, row);
     }
 
-    /// The row of a tenant.
+    /// The row of a tenant; `None` when it is not listed.
     ///
     /// ```
     /// # use sentinel_core::alert::Facts;
@@ -338,7 +343,7 @@ impl Facts {
         self.rows.get(&*bounded(id).0)
     }
 
-    /// Says what the verdict on errors is.
+    /// Sets the verdict on errors.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Facts};
@@ -348,10 +353,10 @@ impl Facts {
     /// ```
     #[must_use]
     pub fn with_verdict(self, accused: Accused) -> Self {
-        self.with(false, accused)
+        Self { errors_verdict: accused.bounded(), ..self }
     }
 
-    /// Says what the verdict on latency is.
+    /// Sets the verdict on latency.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Facts};
@@ -361,12 +366,12 @@ impl Facts {
     /// ```
     #[must_use]
     pub fn with_latency_verdict(self, accused: Accused) -> Self {
-        self.with(true, accused)
+        Self { latency_verdict: accused.bounded(), ..self }
     }
 
-    /// With uptime checks: those that are [troubled](crate::uptime::Uptime::troubled) and those that there is an alert about
-    /// ([`State::targets`](super::State::targets)); and since when this side's own network is down, Unix ms. Without this nothing begins
-    /// or ends about targets.
+    /// Sets the uptime checks that are [troubled](crate::uptime::Uptime::troubled) or have an alert
+    /// ([`State::targets`](super::State::targets)), and the start of an outage of this side's own network, Unix ms. Without this call no
+    /// alert about a target begins or ends.
     ///
     /// ```
     /// use sentinel_core::alert::{Alerts, Facts, Rule, Rules, State};
@@ -381,24 +386,19 @@ impl Facts {
     #[must_use]
     pub fn with_targets(self, statuses: Vec<CheckStatus>, network_down_since_ms: Option<i64>) -> Self {
         let statuses = statuses.into_iter().map(|status| (status.name.clone(), status)).collect();
-        Self { targets: Some(Targets { statuses, network_down_since_ms }), ..self }
+        Self { targets: Some(TargetFacts { statuses, network_down_since_ms }), ..self }
     }
 
-    pub(super) fn targets(&self) -> Option<&Targets> {
+    pub(super) fn targets(&self) -> Option<&TargetFacts> {
         self.targets.as_ref()
     }
 
-    fn with(mut self, latency: bool, mut accused: Accused) -> Self {
-        accused.tenants.iter_mut().for_each(|id| *id = bounded(id).0.into_owned());
-        self.verdicts[usize::from(latency)] = accused;
-        self
+    /// The verdict that a rule reads: that on latency for [`Rule::VerdictLatency`], that on errors for every other rule.
+    pub(super) fn verdict(&self, rule: Rule) -> &Accused {
+        if rule == Rule::VerdictLatency { &self.latency_verdict } else { &self.errors_verdict }
     }
 
-    pub(super) fn verdict(&self, latency: bool) -> &Accused {
-        &self.verdicts[usize::from(latency)]
-    }
-
-    /// Everybody who may be accused: the rows without `unattributed`.
+    /// The rows of tenants that a rule may accuse: all but `unattributed`.
     pub(super) fn listed(&self) -> impl Iterator<Item = (&[u8], &Row)> {
         self.rows.iter().map(|(id, row)| (id.as_slice(), row)).filter(|(id, _)| *id != UNATTRIBUTED)
     }
@@ -413,7 +413,7 @@ impl Facts {
     }
 }
 
-/// The id behind what a report shows.
+/// The id behind the form that a report displays.
 fn id_of(shown: &str) -> Vec<u8> {
     id_shown_as(shown.as_bytes()).unwrap_or_else(|| shown.into())
 }

@@ -1,20 +1,25 @@
-//! How alerts become notices: what happens together is told together, what goes on is told again, and rarely.
+//! Alerts become notices: alerts of the same moment share one, and an alert that goes on is repeated rarely.
+//!
+//! The first new alert waits `first` (15 s) for others. While any alert fires, a further notice waits `then` (5 min) after the last
+//! one. An alert that goes on is repeated after `repeat` (4 h). Durations add up from step to step, as in `engine`.
 
 use super::LISTED;
 use super::engine::Alerts;
-use super::key::{AlertId, id_of};
+use super::key::{AlertId, Key, id_of};
 use super::rule::{Grouping, Rule};
 use super::state::{Alert, Entry, Phase, State};
-use super::time::{Time, at_least};
+use super::time::{StepTime, at_least};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::time::Duration;
 
-const DAY: Duration = Duration::from_hours(24);
+/// Shortest time after which a certificate that expires soon is told again.
+const CERTIFICATE_REPEAT: Duration = Duration::from_hours(24);
 
-/// So many that are over are not kept waiting.
-const MAX_OVER: usize = 512;
+/// Number of resolved alerts that nobody has been told about at which a notice is made at once, so that their number is bounded.
+const MAX_UNTOLD_OVER: usize = 512;
 
-/// What a notice says of an alert.
+/// The news about an alert in a notice.
 ///
 /// ```
 /// assert_eq!(serde_json::to_string(&sentinel_core::alert::Status::Still).unwrap(), r#""still""#);
@@ -23,11 +28,11 @@ const MAX_OVER: usize = 512;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
-    /// It began to fire.
+    /// The alert began to fire.
     Firing,
-    /// It goes on, and was told before.
+    /// The alert still fires and was told before.
     Still,
-    /// It is over; also when nobody was told that it began ([`Alert::told`]).
+    /// The alert is over; also when no notice told its beginning ([`Alert::told`]).
     Resolved,
 }
 
@@ -46,14 +51,14 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Listed {
-    /// What is said of it.
+    /// The news about it.
     pub status: Status,
     /// The alert.
     #[serde(flatten)]
     pub alert: Alert,
 }
 
-/// What people are told at once.
+/// One notice to people, about one or several alerts.
 ///
 /// ```
 /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -68,30 +73,30 @@ pub struct Listed {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Notice {
-    /// What it is known by: the same in every process that resumes the state.
+    /// Id of the notice, the same in every process that resumes the state.
     pub id: AlertId,
-    /// When it was made, Unix ms.
+    /// The moment when it was made, Unix ms.
     pub at_ms: i64,
-    /// The service.
+    /// Name of the service.
     pub service: String,
-    /// The most important alerts that it is about, 20 at most: first what fires, then what goes on, then what is over.
+    /// The most important of its alerts, at most 20: new ones first, then repeated ones, then resolved ones.
     pub listed: Vec<Listed>,
-    /// Alerts that it is about and does not list.
+    /// Number of its alerts beyond those listed.
     pub more: usize,
-    /// Of all it is about, those that began to fire.
+    /// Number of its alerts that began to fire.
     pub firing: usize,
-    /// Of all it is about, those that are over.
+    /// Number of its alerts that are over.
     pub resolved: usize,
-    /// All others that fire: told before, or told again here.
+    /// Number of alerts of the service that fire and were told before, repeated here or not.
     pub still: usize,
-    /// Alerts that could not be followed, there are so many.
+    /// Conditions that found no place among the followed alerts at the last look.
     pub without_place: u64,
-    /// Somebody tries whether notices arrive: it is about nothing.
+    /// A test whether notices arrive: it concerns no alert.
     pub test: bool,
 }
 
 impl Notice {
-    /// One that is about nothing, to try whether notices arrive. Its id is of the service and the moment.
+    /// A notice without alerts, to test whether notices arrive. The id is derived from the service and the moment (Unix ms).
     ///
     /// ```
     /// use sentinel_core::alert::Notice;
@@ -115,8 +120,8 @@ impl Notice {
         }
     }
 
-    /// Of two notices that nobody has been told yet, what began in this one and is over in the `later` one is told there, as that:
-    /// it fired and resolved. Says whether anything of this one is left to tell.
+    /// Combines two notices that were not sent yet: an alert that began in this one and is over in the `later` one is removed here and
+    /// told there as fired and resolved. Returns whether this notice still has something to tell.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Grouping, Rules, State, Verdicts};
@@ -129,7 +134,7 @@ impl Notice {
     /// let (state, outcome) = alerts.step(State::default(), 0, Some(&facts));
     /// let mut fired = outcome.notice.unwrap();
     /// let mut over = alerts.step(state, 60_000, Some(&Facts::new(60_000, 600_000))).1.notice.unwrap();
-    /// assert!(!fired.combine(&mut over)); // nothing is left of it
+    /// assert!(!fired.combine(&mut over)); // nothing is left to tell
     /// assert!(over.message().title.starts_with("✅ Sentinel: fired and resolved within 60 seconds: Everyone is hit"));
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
@@ -150,17 +155,32 @@ impl Notice {
     }
 }
 
-/// How often what goes on is told again. A certificate is for the day: it expires for weeks.
+/// An alert that a notice is about, listed in it or not.
+struct Told {
+    status: Status,
+    /// Bad requests behind it.
+    weight: u64,
+    alert: Alert,
+}
+
+impl Told {
+    /// The sort key of a notice: by status, then by rule, then by falling weight, then by key.
+    fn order(&self) -> (Status, Rule, Reverse<u64>, &Key) {
+        (self.status, self.alert.key.rule, Reverse(self.weight), &self.alert.key)
+    }
+}
+
+/// The time after which an alert that goes on is told again: a day at least for a certificate, which expires for weeks.
 fn repeats(entry: &Entry, repeat: Duration) -> Duration {
     let daily = entry.alert.as_ref().is_some_and(|alert| alert.key.rule == Rule::CertificateExpiring);
-    if daily { repeat.max(DAY) } else { repeat }
+    if daily { repeat.max(CERTIFICATE_REPEAT) } else { repeat }
 }
 
 impl Alerts {
-    /// Told: what is new after 15 s, then every 5 min while anything fires; what goes on, every 4 h.
-    pub(super) fn group(&self, state: &mut State, time: Time) -> Option<Notice> {
+    /// Makes the notice that is due at this step, if any, and marks its alerts as told.
+    pub(super) fn group(&self, state: &mut State, time: StepTime) -> Option<Notice> {
         let Grouping { first, then, repeat } = self.rules.grouping;
-        let add = |ms: &mut Option<u64>| *ms = ms.map(|ms| ms.saturating_add(time.passed));
+        let add = |ms: &mut Option<u64>| *ms = ms.map(|ms| ms.saturating_add(time.passed_ms));
         add(&mut state.quiet_ms);
         state.entries.values_mut().for_each(|entry| add(&mut entry.told_ms));
         let fires = |entry: &&mut Entry| matches!(entry.phase, Phase::Firing | Phase::Recovering);
@@ -175,12 +195,12 @@ impl Alerts {
         let again = |entry: &Entry| entry.told_ms.is_some_and(|ms| at_least(ms, repeats(entry, repeat)));
         let tell_news = state.waited_ms.is_some_and(|ms| at_least(ms, first))
             && state.quiet_ms.is_none_or(|ms| at_least(ms, then))
-            || state.over.len() >= MAX_OVER;
+            || state.over.len() >= MAX_UNTOLD_OVER;
         if !tell_news && !state.entries.values().any(again) {
             return None;
         }
 
-        let mut about: Vec<(Status, u64, Alert)> = Vec::new();
+        let mut about: Vec<Told> = Vec::new();
         let mut still = 0;
         for entry in state.entries.values_mut() {
             let again = again(entry);
@@ -188,18 +208,15 @@ impl Alerts {
             let status = if alert.told { Status::Still } else { Status::Firing };
             still += usize::from(alert.told);
             if !alert.told || again {
-                about.push((status, entry.weight, alert.clone()));
+                about.push(Told { status, weight: entry.weight, alert: alert.clone() });
                 (alert.told, entry.told_ms) = (true, Some(0));
             }
         }
-        about.extend(
-            std::mem::take(&mut state.over).into_iter().map(|alert| (Status::Resolved, alert.evidence.errors, alert)),
-        );
+        let over = std::mem::take(&mut state.over).into_iter();
+        about.extend(over.map(|alert| Told { status: Status::Resolved, weight: alert.evidence.errors, alert }));
         (state.waited_ms, state.quiet_ms) = (None, state.entries.values().any(|e| e.alert.is_some()).then_some(0));
-        about.sort_by(|(a, x, one), (b, y, other)| {
-            (a, one.key.rule, y, &one.key).cmp(&(b, other.key.rule, x, &other.key))
-        });
-        let with = |wanted: Status| about.iter().filter(|(status, ..)| *status == wanted).count();
+        about.sort_by(|a, b| a.order().cmp(&b.order()));
+        let with = |wanted: Status| about.iter().filter(|told| told.status == wanted).count();
         let (firing, resolved) = (with(Status::Firing), with(Status::Resolved));
         state.counts.notices = state.counts.notices.saturating_add(1);
         Some(Notice {
@@ -212,14 +229,15 @@ impl Alerts {
             still,
             without_place: state.counts.without_place,
             test: false,
-            listed: about.into_iter().take(LISTED).map(|(status, _, alert)| Listed { status, alert }).collect(),
+            listed: about.into_iter().take(LISTED).map(|Told { status, alert, .. }| Listed { status, alert }).collect(),
         })
     }
 
-    fn notice_id(&self, number: u64, about: &[(Status, u64, Alert)]) -> AlertId {
+    /// An id of the notice's number and contents, so that two leaders that resume the same state agree on it.
+    fn notice_id(&self, number: u64, about: &[Told]) -> AlertId {
         let number = number.to_le_bytes();
         let mut parts: Vec<&[u8]> = vec![self.service.as_bytes(), b"notice", &number];
-        for (status, _, alert) in about {
+        for Told { status, alert, .. } in about {
             parts.push(&alert.id.0);
             parts.push(if *status == Status::Resolved { b"resolved" } else { b"firing" });
         }

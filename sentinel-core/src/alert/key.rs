@@ -1,4 +1,4 @@
-//! What an alert is about, and what it is known by.
+//! The identity of an alert: its rule, its subject and its id.
 
 use super::rule::Rule;
 use crate::event::tenant::{escaped, shown};
@@ -6,13 +6,13 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// Whom an alert is about.
+/// The subject of an alert.
 ///
 /// ```
 /// use sentinel_core::alert::Subject;
 ///
 /// let tenant = Subject::Tenant(b"ac\nme".to_vec());
-/// assert_eq!(tenant.shown(), r"ac\u{a}me"); // what people see leads back to the id
+/// assert_eq!(tenant.shown(), r"ac\u{a}me"); // the displayed form leads back to the id
 /// assert_eq!(serde_json::to_string(&tenant).unwrap(), r#"{"tenant_id":"ac\\u{a}me"}"#);
 /// assert_eq!(Subject::Everyone.shown(), "everyone");
 /// assert_eq!(serde_json::to_string(&Subject::Target("shop".into())).unwrap(), r#"{"target":"shop"}"#);
@@ -20,20 +20,20 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Subject {
-    /// The service.
+    /// The whole service.
     Everyone,
     /// A route template, as reports show it.
     Endpoint(String),
-    /// A tenant, by the id that it has: any bytes.
+    /// A tenant, by its id: any bytes.
     Tenant(Vec<u8>),
     /// An uptime check, by its name.
     Target(String),
-    /// This side's own network, where most targets fail at once.
+    /// This side's own network, when most targets fail at once.
     OwnNetwork,
 }
 
 impl Subject {
-    /// As people see it: in one line, without characters that deceive, and reversible.
+    /// The displayed form: one line, without deceptive characters, and reversible.
     ///
     /// ```
     /// # use sentinel_core::alert::Subject;
@@ -66,7 +66,7 @@ impl Serialize for Subject {
     }
 }
 
-/// What makes two alerts the same one.
+/// The identity of a followed alert: two alerts with the same key are the same one.
 ///
 /// ```
 /// use sentinel_core::alert::{Key, Rule, Subject};
@@ -78,11 +78,11 @@ impl Serialize for Subject {
 pub struct Key {
     /// The rule.
     pub rule: Rule,
-    /// Whom it is about.
+    /// The tenant, endpoint or target that it concerns.
     pub subject: Subject,
 }
 
-/// What an alert is known by everywhere: 32 hex digits, the same in every process that resumes the state.
+/// The id of an alert or of a notice: 32 hex digits, the same in every process that resumes the state.
 ///
 /// ```
 /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -115,7 +115,7 @@ impl Serialize for AlertId {
     }
 }
 
-/// SHA-256 of length-prefixed parts, its first 16 bytes.
+/// The first 16 bytes of the SHA-256 of length-prefixed parts.
 pub(super) fn id_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> AlertId {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! What an alert says to people, before any sink makes it its own: Slack, mail and webhooks escape by their own rules.
+//! The text of alerts and notices, before a sink formats it: Slack, mail and webhooks each escape by their own rules.
 
 use super::LISTED;
 use super::group::{Listed, Notice, Status};
@@ -12,8 +12,8 @@ use crate::util::units::{grouped, percent, span};
 use crate::verdict::Kind;
 use serde::Serialize;
 
-/// Text for people. Ids are in it as they are shown, which leads back to them and cannot break a line; the ids themselves are in the
-/// [`Alert`]s. It is not escaped for any medium: that is a sink's own job.
+/// Text for people. Ids appear in their displayed form, which leads back to the id and cannot break a line; the raw ids are in the
+/// [`Alert`]s. The text is not escaped for any medium: each sink does that.
 ///
 /// ```
 /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -40,23 +40,23 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Message {
-    /// What it is known by: of the alert, or of the notice.
+    /// Id of the alert, or of the notice.
     pub id: AlertId,
-    /// The most urgent thing in it.
+    /// The highest severity among its alerts.
     pub severity: Severity,
-    /// One line.
+    /// The title, one line.
     pub title: String,
-    /// What follows it, line by line.
+    /// The lines below the title.
     pub lines: Vec<String>,
 }
 
 impl Message {
-    /// What alerts are told of may have been left behind by somebody else, and be anything: here at the latest it is one line each.
+    /// A message with every text reduced to one visible line: a decoded alert may hold any text that another process wrote.
     fn new(id: AlertId, severity: Severity, title: &str, lines: &[String]) -> Self {
         Self { id, severity, title: visible(title), lines: lines.iter().map(|line| visible(line)).collect() }
     }
 
-    /// All of it, title first.
+    /// The title and all lines, separated by newlines.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -78,7 +78,7 @@ impl Message {
 }
 
 impl Alert {
-    /// What it says by itself: that it fires or, once it is over, that it is over.
+    /// The message of this alert alone: that it fires, or that it is over.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -115,7 +115,7 @@ impl Alert {
         let (headline, lasted) = (headline(self), lasted(self.lasted_ms));
         match (status, self.why) {
             (Status::Firing, _) => format!("🚨 Sentinel: {headline}"),
-            (Status::Still, _) => format!("🚨 Sentinel: still so after {lasted}: {headline}"),
+            (Status::Still, _) => format!("🚨 Sentinel: still firing after {lasted}: {headline}"),
             (Status::Resolved, Some(Why::Recovered)) if self.told && self.evidence.target.is_some() => {
                 format!("✅ Sentinel: {}", targets::recovered(self, &lasted))
             }
@@ -131,7 +131,7 @@ impl Alert {
 }
 
 impl Notice {
-    /// What it says: of one alert all there is, of several a line each.
+    /// The message: all details of a single alert, or one line for each of several.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -184,7 +184,7 @@ impl Notice {
     }
 }
 
-/// What is the matter, in one line.
+/// The problem in one line.
 fn headline(alert: &Alert) -> String {
     let Evidence { what, window_ms, .. } = &alert.evidence;
     let (evidence, window) = (&alert.evidence, format!("in the last {}", span(*window_ms)));
@@ -216,12 +216,12 @@ fn headline(alert: &Alert) -> String {
             )
         }
         (_, Subject::Tenant(_)) => format!("Tenant {subject} responsible for {} {window}{place}", part(evidence)),
-        // Those have a target behind them, which was said.
+        // Alerts about targets returned above.
         (_, Subject::Target(_) | Subject::OwnNetwork) => subject,
     }
 }
 
-/// `64% of 5xx`; where it is less than half of all, the share of what is new.
+/// `64% of 5xx`; below half of all, the share of the errors beyond the normal ones.
 fn part(evidence: &Evidence) -> String {
     let share = evidence.share.unwrap_or(0.0);
     match evidence.excess_share {
@@ -232,7 +232,7 @@ fn part(evidence: &Evidence) -> String {
     }
 }
 
-/// The counts behind it.
+/// The counts behind the headline, one line each.
 fn counts(alert: &Alert) -> Vec<String> {
     let evidence = &alert.evidence;
     if let Some(target) = &evidence.target {
@@ -266,7 +266,7 @@ fn counts(alert: &Alert) -> Vec<String> {
     out
 }
 
-/// `12 seconds`, `90 minutes`, `3 days`: the largest unit of which there are two.
+/// `12 seconds`, `90 minutes`, `3 days`: in the largest unit that fits at least twice.
 pub(super) fn lasted(ms: u64) -> String {
     let units = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
     let (unit, name) = units.into_iter().find(|(unit, _)| ms >= 2 * unit).unwrap_or((1_000, "second"));

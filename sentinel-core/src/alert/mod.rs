@@ -1,13 +1,28 @@
-//! When to tell people, and what: rules over what a report knows, each with a life-cycle that does not flap.
+//! Alerts: rules over the contents of a report, each with a life-cycle that does not flap, and the messages that people get.
 //!
 //! ```text
 //! Report ─► Facts ─► readings ─► life-cycle ─► Transition ─► group ─► Notice ─► Message ─► sinks
-//!           facts    reading     engine        state         group    group     message    elsewhere
+//!           facts    reading     engine        state         group    group     message    (exporter)
 //!                    rule
 //! ```
 //!
-//! [`Alerts::step`] is pure: a [`State`], the time and the [`Facts`] of a look give the next state and what follows from it. No clock,
-//! no thread, nothing is sent. Whoever acts for all processes keeps the state, as [bytes](State::encode) where it must survive.
+//! [`Alerts::step`] is a pure function: from a [`State`], the time and the [`Facts`] of one look it computes the next state and the
+//! [`Outcome`]. The step reads no clock, starts no thread and sends nothing. The leader process keeps the state, and writes it down as
+//! [bytes](State::encode) so that the next leader goes on where this one stopped.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `rule` | the rules, their options and ranges |
+//! | `facts` | the verdicts and rows of a look, and how far each can be trusted |
+//! | `reading` | one look at one alert: above, between, below, unknown or gone |
+//! | `engine` | the life-cycle: one step of every alert |
+//! | `time` | the time that a step accounts for |
+//! | `state` | alerts with their phase and evidence, and the state that outlives a step |
+//! | `key` | the identity of an alert: rule, subject, id |
+//! | `group` | alerts become notices: when something is told, and when it is told again |
+//! | `message`, `target_text` | the text of notices and alerts |
+//! | `overview` | the answer of `/alerts` |
+//! | `codec` | states, notices and alerts as bytes |
 //!
 //! ```
 //! use sentinel_core::alert::{Alerts, Facts, Phase, Row, Rules, State, TenantErrors};
@@ -50,9 +65,9 @@ pub use overview::{AlertsReport, Followed, Over, SinkReport, SinkState};
 pub use rule::{Grouping, Rule, Rules, Severity, Targets, TenantErrors, TenantLatency, TenantShare, Verdicts};
 pub use state::{Alert, Counts, Entry, Evidence, Phase, State, TargetEvidence, Transition, Why};
 
-/// Alerts that are followed at a time, pending ones included.
+/// Largest number of alerts that are followed at a time, pending ones included.
 pub const MAX_KEYS: usize = 1_024;
-/// Of them, those that only verdicts may take: tenants that exceed a threshold cannot keep a verdict out.
-const FOR_VERDICTS: usize = 64;
-/// Alerts that a notice lists; the others are counted.
+/// Places among [`MAX_KEYS`] that only verdicts and the own network may take, so that tenants above a threshold cannot crowd them out.
+const PLACES_FOR_VERDICTS: usize = 64;
+/// Largest number of alerts that a notice lists; it counts the others.
 pub const LISTED: usize = 20;

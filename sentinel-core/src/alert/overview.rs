@@ -1,11 +1,11 @@
-//! What there is to know about alerts: those that are followed, those that were, and whether people were reached.
+//! The report on alerts: followed ones, past ones, and whether notices reach people.
 
 use super::key::Key;
 use super::state::{Alert, Counts, Phase, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Answers `alerts()` and `/alerts`, the same from every process of a host.
+/// The answer of `alerts()` and `/alerts`, the same from every process of a host.
 ///
 /// ```
 /// use sentinel_core::alert::{Accused, Alerts, AlertsReport, Facts, Rules, State};
@@ -20,26 +20,26 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AlertsReport {
-    /// The service.
+    /// Name of the service.
     pub service: String,
-    /// When the rules were last looked at, Unix ms; `None` when never.
+    /// Moment of the last step, Unix ms; `None` before the first.
     pub as_of: Option<i64>,
-    /// This process is the one that looks and sends.
+    /// This process is the leader: it evaluates the rules and sends the notices.
     pub leader: bool,
-    /// Alerts that are pending, firing or recovering, the most important first.
+    /// Alerts that are pending, firing or recovering, the most important rule first.
     pub alerts: Vec<Followed>,
     /// Alerts that are over, the latest first; 20 at most.
     pub recent: Vec<Over>,
-    /// What was not followed.
+    /// Counters since the state began.
     pub counts: Counts,
-    /// Where people are told.
+    /// The sinks that notices go to.
     pub sinks: Vec<SinkReport>,
-    /// Why it may not be all.
+    /// A sentence about why the report may be incomplete or old.
     pub note: Option<String>,
 }
 
 impl AlertsReport {
-    /// Of a state, without sinks.
+    /// A report on a state, without sinks and past alerts.
     ///
     /// ```
     /// # use sentinel_core::alert::{AlertsReport, State};
@@ -71,7 +71,7 @@ impl AlertsReport {
     }
 }
 
-/// An alert that is followed.
+/// A followed alert with its title.
 ///
 /// ```
 /// # use sentinel_core::alert::{Accused, Alerts, AlertsReport, Facts, Phase, Rules, State};
@@ -84,22 +84,22 @@ impl AlertsReport {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Followed {
-    /// Its rule and subject.
+    /// Rule and subject.
     #[serde(flatten)]
     pub key: Key,
     /// Pending, firing or recovering.
     pub phase: Phase,
-    /// Since when it is in that phase, Unix ms.
+    /// Moment when the phase began, Unix ms.
     pub since_ms: i64,
-    /// The last look could tell; `false`: it stays as it is for want of data.
+    /// The last look had data for it; `false`: the alert stays as it is until data returns.
     pub known: bool,
-    /// What people are told, in one line.
+    /// Title of its message.
     pub title: String,
-    /// Once it has fired.
+    /// The alert; `None` until it has fired.
     pub alert: Option<Alert>,
 }
 
-/// An alert that is over.
+/// A past alert with its title.
 ///
 /// ```
 /// use sentinel_core::alert::{Accused, Alerts, Facts, Over, Rules, State};
@@ -113,7 +113,7 @@ pub struct Followed {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Over {
-    /// What people were told, in one line.
+    /// Title of its last message.
     pub title: String,
     /// The alert.
     #[serde(flatten)]
@@ -126,7 +126,7 @@ impl From<Alert> for Over {
     }
 }
 
-/// Whether notices reach people there. `offered = delivered + dropped + pending`, at any moment.
+/// The deliveries of one sink. `offered = delivered + dropped + pending`, at any moment.
 ///
 /// ```
 /// use sentinel_core::alert::{SinkReport, SinkState};
@@ -137,28 +137,28 @@ impl From<Alert> for Over {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SinkReport {
-    /// What it is called.
+    /// Name in the configuration.
     pub name: String,
-    /// What kind it is, as `slack`.
+    /// Kind of sink, as `slack`.
     pub kind: String,
-    /// Whether it takes notices.
+    /// Whether the sink accepts notices.
     pub state: SinkState,
-    /// Notices for it.
+    /// Notices for this sink.
     pub offered: u64,
-    /// Those that it has taken.
+    /// Notices that it accepted.
     pub delivered: u64,
-    /// Those that it never got, by reason: `combined` (told together with a later one), `expired`, `overflow`, `refused`.
+    /// Notices that it never got, by reason: `combined` (told together with a later one), `expired`, `overflow`, `refused`.
     pub dropped: BTreeMap<String, u64>,
-    /// Those that wait.
+    /// Notices that wait to be sent.
     pub pending: u64,
-    /// When it has taken one last, Unix ms.
+    /// Moment of the last accepted notice, Unix ms; `None` before the first.
     pub delivered_ms: Option<i64>,
-    /// Why the last attempt failed; `None` after one that did not.
+    /// Reason why the last attempt failed; `None` after a success.
     pub last_error: Option<String>,
 }
 
 impl SinkReport {
-    /// One that was offered nothing yet.
+    /// A sink that was offered nothing yet.
     ///
     /// ```
     /// # use sentinel_core::alert::SinkReport;
@@ -180,7 +180,7 @@ impl SinkReport {
     }
 }
 
-/// Whether a sink takes notices.
+/// Whether a sink accepts notices.
 ///
 /// ```
 /// assert_eq!(serde_json::to_string(&sentinel_core::alert::SinkState::Retrying).unwrap(), r#""retrying""#);
@@ -189,10 +189,10 @@ impl SinkReport {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SinkState {
-    /// It has taken the last one, or got none.
+    /// The sink accepted the last notice, or got none.
     Ok,
     /// The last attempt failed; it is tried again.
     Retrying,
-    /// It has refused one for good: nothing is sent there until its configuration changes, or a process of the service starts to lead.
+    /// The sink refused a notice for good: nothing is sent there until its configuration changes or another process becomes the leader.
     Disabled,
 }

@@ -1,4 +1,4 @@
-//! The rules: what makes an alert, for how long it must last, and when it is over. Checked once, then trusted.
+//! The rules: the condition of each alert, how long it must last, and when it is over. Validated once, then trusted.
 
 use crate::util::duration;
 use crate::util::error::ConfigError;
@@ -9,16 +9,17 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Failures of everybody from which on a share of them means something, and below which an alert about it is over.
-pub(super) const SHARE_FROM: u64 = 50;
-pub(super) const SHARE_UNTIL: u64 = SHARE_FROM / 2;
-/// Where an alert ends: at half of the errors, at 0.8 of the share, at 1.5 times the normal latency.
-pub(super) const SHARE_LEAVES: f64 = 0.8;
-pub(super) const LATENCY_LEAVES: f64 = 1.5;
+/// Failures of all tenants from which on a share of them can begin an alert, and up to which such an alert is over.
+pub(super) const SHARE_MIN_ERRORS: u64 = 50;
+pub(super) const SHARE_OVER_ERRORS: u64 = SHARE_MIN_ERRORS / 2;
+/// An alert ends at this part of its share, and at this multiple of the normal latency. (One on errors ends at half of them.)
+pub(super) const SHARE_OVER_FACTOR: f64 = 0.8;
+pub(super) const LATENCY_OVER_FACTOR: f64 = 1.5;
 
-const LONGEST: Duration = Duration::from_hours(24);
+/// Longest time that a condition may have to last, or to be over.
+const MAX_HOLD: Duration = Duration::from_hours(24);
 
-/// What an alert is about, in the order of importance.
+/// The rule of an alert, in the order of importance.
 ///
 /// ```
 /// use sentinel_core::alert::{Rule, Severity};
@@ -30,15 +31,15 @@ const LONGEST: Duration = Duration::from_hours(24);
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
-    /// The verdict on errors names somebody.
+    /// The verdict on errors accuses a tenant, an endpoint or everyone.
     VerdictErrors,
-    /// Most targets fail at once: it is this side's own network.
+    /// Most targets fail at once: this side's own network is down.
     OwnNetwork,
     /// The target of an uptime check is down, or goes up and down.
     TargetDown,
-    /// The verdict on latency names somebody.
+    /// The verdict on latency accuses a tenant, an endpoint or everyone.
     VerdictLatency,
-    /// A tenant has many errors.
+    /// A tenant has at least a configured number of errors.
     TenantErrors,
     /// A tenant has a large share of all failures.
     TenantShare,
@@ -60,7 +61,7 @@ impl Rule {
         Self::CertificateExpiring,
     ];
 
-    /// As it is spelled everywhere.
+    /// The name in JSON, configuration and logs.
     ///
     /// ```
     /// assert_eq!(sentinel_core::alert::Rule::VerdictLatency.name(), "verdict_latency");
@@ -78,7 +79,7 @@ impl Rule {
         }
     }
 
-    /// Verdicts on errors and targets that are down wake people; the rest is for the day.
+    /// `Critical` for verdicts on errors, the own network and targets that are down; `Warning` for the others.
     ///
     /// ```
     /// use sentinel_core::alert::{Rule, Severity};
@@ -92,12 +93,12 @@ impl Rule {
         }
     }
 
-    /// A rule about targets, not about requests.
+    /// The rule is about uptime checks, not about requests.
     pub(super) const fn is_of_targets(self) -> bool {
         matches!(self, Self::OwnNetwork | Self::TargetDown | Self::CertificateExpiring)
     }
 
-    /// A rule about the verdict, not about a row.
+    /// The rule is about a verdict, not about a row.
     pub(super) const fn is_verdict(self) -> bool {
         matches!(self, Self::VerdictErrors | Self::VerdictLatency)
     }
@@ -109,7 +110,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// How urgent it is.
+/// The urgency of an alert.
 ///
 /// ```
 /// use sentinel_core::alert::Severity;
@@ -121,14 +122,14 @@ impl fmt::Display for Rule {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Severity {
-    /// Somebody should look.
+    /// Someone should look during the day.
     Warning,
-    /// Somebody should look now.
+    /// Someone should look now.
     Critical,
 }
 
 impl Severity {
-    /// As it is spelled everywhere.
+    /// The name in JSON, configuration and logs.
     ///
     /// ```
     /// assert_eq!(sentinel_core::alert::Severity::Warning.name(), "warning");
@@ -141,7 +142,7 @@ impl Severity {
     }
 }
 
-/// All rules; those about the verdict and about targets are on by default. Durations are text (`"10m"`) or seconds.
+/// All rules. The rules on verdicts and on targets are on by default. Durations are text (`"10m"`) or seconds.
 ///
 /// ```
 /// use sentinel_core::alert::{Rules, TenantShare};
@@ -158,24 +159,24 @@ impl Severity {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
-    /// The verdicts.
+    /// Rules on the verdicts.
     pub verdict: Verdicts,
-    /// The targets of uptime checks.
+    /// Rules on the targets of uptime checks.
     pub targets: Targets,
-    /// A tenant has many errors. Off by default: how many are many is known to you.
+    /// A tenant has at least this many errors. Off by default: the right number depends on the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_errors: Option<TenantErrors>,
-    /// A tenant has a large share of all failures. Off by default: the verdict says so when it is unusual.
+    /// A tenant has a large share of all failures. Off by default: the verdict reports a share that is unusual.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_share: Option<TenantShare>,
     /// A tenant is much slower than it normally is. Off by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_latency: Option<TenantLatency>,
-    /// How alerts are put together, and how often they are told again.
+    /// Grouping of alerts into notices, and their repetition.
     pub grouping: Grouping,
 }
 
-/// Alerts about whom the verdicts name: a tenant, each of a few, an endpoint, everyone.
+/// Alerts about those whom a verdict accuses: one tenant, each of a few, an endpoint, everyone.
 ///
 /// ```
 /// use sentinel_core::Kind;
@@ -191,30 +192,37 @@ pub struct Verdicts {
     pub errors: bool,
     /// The verdict on latency.
     pub latency: bool,
-    /// Which kinds: `one_tenant`, `few_tenants`, `one_endpoint`, `everyone` (all of them by default).
+    /// Kinds of verdicts that make an alert: `one_tenant`, `few_tenants`, `one_endpoint`, `everyone` (all of them by default).
     pub kinds: Vec<Kind>,
-    /// It must last so long: 0 to 24 h. Default 0: a verdict is only shown when it has lasted.
+    /// Time for which the verdict must last: 0 to 24 h. Default 0: the verdict itself appears only after it has lasted.
     #[serde(with = "duration")]
     pub r#for: Duration,
-    /// It must be over so long: 0 to 24 h. Default 2 min.
+    /// Time for which the condition must be over before the alert ends: 0 to 24 h. Default 2 min.
     #[serde(with = "duration")]
     pub keep_firing_for: Duration,
 }
 
-const KINDS: [Kind; 4] = [Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone];
+/// Kinds of verdicts that accuse somebody.
+const ACCUSING_KINDS: [Kind; 4] = [Kind::OneTenant, Kind::FewTenants, Kind::OneEndpoint, Kind::Everyone];
 
 impl Default for Verdicts {
     fn default() -> Self {
-        Self { errors: true, latency: true, kinds: KINDS.to_vec(), r#for: Duration::ZERO, keep_firing_for: KEEP }
+        Self {
+            errors: true,
+            latency: true,
+            kinds: ACCUSING_KINDS.to_vec(),
+            r#for: Duration::ZERO,
+            keep_firing_for: DEFAULT_KEEP_FIRING,
+        }
     }
 }
 
-/// How long it must be over by default.
-const KEEP: Duration = Duration::from_mins(2);
-/// How long rules about a tenant must hold by default.
-const FOR: Duration = Duration::from_secs(30);
+/// Default time for which a condition must be over before its alert ends.
+const DEFAULT_KEEP_FIRING: Duration = Duration::from_mins(2);
+/// Default time for which the condition of a rule on a tenant must last.
+const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 
-/// Alerts about uptime checks. What makes a target down, or up again, is said with the check: it is confirmed by then.
+/// Alerts about uptime checks. Each check says itself when its target counts as down or up; alerts see the confirmed status.
 ///
 /// ```
 /// use sentinel_core::alert::Targets;
@@ -228,14 +236,14 @@ const FOR: Duration = Duration::from_secs(30);
 pub struct Targets {
     /// A target is down, or goes up and down.
     pub down: bool,
-    /// A certificate expires: so many days before as its check says. Told again once a day.
+    /// A certificate expires within the number of days that its check sets. Repeated once a day.
     pub certificates: bool,
-    /// Most targets fail at once: one alert about this side's own network, in place of one about each.
+    /// Most targets fail at once: one alert about this side's own network instead of one about each target.
     pub own_network: bool,
-    /// It must be down so long: 0 to 24 h. Default 0.
+    /// Time for which a target must be down before the alert fires: 0 to 24 h. Default 0.
     #[serde(with = "duration")]
     pub r#for: Duration,
-    /// It must be up so long: 0 to 24 h. Default 0.
+    /// Time for which a target must be up before the alert ends: 0 to 24 h. Default 0.
     #[serde(with = "duration")]
     pub keep_firing_for: Duration,
 }
@@ -247,7 +255,7 @@ impl Default for Targets {
     }
 }
 
-/// A tenant has at least so many errors in the window; over at half of that.
+/// A tenant has at least this many errors in the window. The alert ends at half of that.
 ///
 /// ```
 /// use sentinel_core::alert::TenantErrors;
@@ -258,24 +266,24 @@ impl Default for Targets {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantErrors {
-    /// Errors: 1 and more. Default 100.
+    /// Errors in the window: 1 to 2^53. Default 100.
     pub at_least: u64,
-    /// It must last so long: 0 to 24 h. Default 30 s.
+    /// Time for which the condition must last before the alert fires: 0 to 24 h. Default 30 s.
     #[serde(with = "duration")]
     pub r#for: Duration,
-    /// It must be over so long: 0 to 24 h. Default 2 min.
+    /// Time for which the condition must be over before the alert ends: 0 to 24 h. Default 2 min.
     #[serde(with = "duration")]
     pub keep_firing_for: Duration,
 }
 
 impl Default for TenantErrors {
     fn default() -> Self {
-        Self { at_least: 100, r#for: FOR, keep_firing_for: KEEP }
+        Self { at_least: 100, r#for: DEFAULT_HOLD, keep_firing_for: DEFAULT_KEEP_FIRING }
     }
 }
 
 /// A tenant's share of all failures in the window is certainly larger than this (Wilson lower bound, z 1.96, from 50 failures
-/// of everybody on); over at 0.8 of that, or at 25 failures of everybody.
+/// of all tenants on). The alert ends at 0.8 of that, or at 25 failures of all tenants.
 ///
 /// ```
 /// use sentinel_core::alert::TenantShare;
@@ -285,23 +293,23 @@ impl Default for TenantErrors {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantShare {
-    /// The share: 0.01 to 0.99. Default 0.5.
+    /// Share of all failures: 0.01 to 0.99. Default 0.5.
     pub above: f64,
-    /// It must last so long: 0 to 24 h. Default 30 s.
+    /// Time for which the condition must last before the alert fires: 0 to 24 h. Default 30 s.
     #[serde(with = "duration")]
     pub r#for: Duration,
-    /// It must be over so long: 0 to 24 h. Default 2 min.
+    /// Time for which the condition must be over before the alert ends: 0 to 24 h. Default 2 min.
     #[serde(with = "duration")]
     pub keep_firing_for: Duration,
 }
 
 impl Default for TenantShare {
     fn default() -> Self {
-        Self { above: 0.5, r#for: FOR, keep_firing_for: KEEP }
+        Self { above: 0.5, r#for: DEFAULT_HOLD, keep_firing_for: DEFAULT_KEEP_FIRING }
     }
 }
 
-/// A tenant's p95 is so many times its own normal one; over at 1.5 times what was normal when it began.
+/// A tenant's p95 is more than `factor` times its own normal p95. The alert ends at 1.5 times the p95 that was normal when it began.
 ///
 /// ```
 /// use sentinel_core::alert::TenantLatency;
@@ -312,25 +320,25 @@ impl Default for TenantShare {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantLatency {
-    /// Times the normal p95: 2 to 1,000. Default 3.
+    /// Multiple of the normal p95: 2 to 1,000. Default 3.
     pub factor: f64,
-    /// Requests of the tenant in the window: 20 and more. Default 100.
+    /// Smallest number of requests of the tenant in the window: 20 to 2^53. Default 100.
     pub min_requests: u64,
-    /// It must last so long: 0 to 24 h. Default 30 s.
+    /// Time for which the condition must last before the alert fires: 0 to 24 h. Default 30 s.
     #[serde(with = "duration")]
     pub r#for: Duration,
-    /// It must be over so long: 0 to 24 h. Default 2 min.
+    /// Time for which the condition must be over before the alert ends: 0 to 24 h. Default 2 min.
     #[serde(with = "duration")]
     pub keep_firing_for: Duration,
 }
 
 impl Default for TenantLatency {
     fn default() -> Self {
-        Self { factor: 3.0, min_requests: 100, r#for: FOR, keep_firing_for: KEEP }
+        Self { factor: 3.0, min_requests: 100, r#for: DEFAULT_HOLD, keep_firing_for: DEFAULT_KEEP_FIRING }
     }
 }
 
-/// How alerts become notices.
+/// Times of notices.
 ///
 /// ```
 /// use sentinel_core::alert::Grouping;
@@ -340,13 +348,13 @@ impl Default for TenantLatency {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grouping {
-    /// How long the first alert waits for others: 0 to 10 min. Default 15 s.
+    /// Time that the first alert waits for others: 0 to 10 min. Default 15 s.
     #[serde(with = "duration")]
     pub first: Duration,
-    /// While any is firing, changes are told no more often than this: 0 to 24 h. Default 5 min.
+    /// Shortest time between two notices about changes while any alert fires: 0 to 24 h. Default 5 min.
     #[serde(with = "duration")]
     pub then: Duration,
-    /// How often what goes on is told again: 5 min to 7 days. Default 4 h.
+    /// Time after which an alert that goes on is told again: 5 min to 7 days. Default 4 h.
     #[serde(with = "duration")]
     pub repeat: Duration,
 }
@@ -358,7 +366,7 @@ impl Default for Grouping {
 }
 
 impl Rules {
-    /// Checks every value.
+    /// Validates every value and returns the rules unchanged.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option, as `tenant_errors.at_least`.
@@ -373,21 +381,21 @@ impl Rules {
     /// assert_eq!(error.to_string(), "grouping.repeat: 1s is not allowed; allowed: 5m to 168h");
     /// ```
     pub fn validated(self) -> Result<Self, ConfigError> {
-        if let Some(kind) = self.verdict.kinds.iter().find(|kind| !KINDS.contains(kind)) {
-            return Err(ConfigError::new("verdict.kinds", kind.to_string(), kinds()));
+        if let Some(kind) = self.verdict.kinds.iter().find(|kind| !ACCUSING_KINDS.contains(kind)) {
+            return Err(ConfigError::new("verdict.kinds", kind.to_string(), kind_names()));
         }
         if self.verdict.kinds.is_empty() {
-            return Err(ConfigError::new("verdict.kinds", "[]", format!("at least one of {}", kinds())));
+            return Err(ConfigError::new("verdict.kinds", "[]", format!("at least one of {}", kind_names())));
         }
         for rule in Rule::ALL {
-            if let Some((r#for, keep)) = self.times(rule) {
+            if let Some(HoldTimes { hold, keep_firing }) = self.hold_times(rule) {
                 let table = match rule {
                     _ if rule.is_verdict() => "verdict",
                     _ if rule.is_of_targets() => "targets",
                     _ => rule.name(),
                 };
-                within(&format!("{table}.for"), r#for, Duration::ZERO..=LONGEST)?;
-                within(&format!("{table}.keep_firing_for"), keep, Duration::ZERO..=LONGEST)?;
+                within(&format!("{table}.for"), hold, Duration::ZERO..=MAX_HOLD)?;
+                within(&format!("{table}.keep_firing_for"), keep_firing, Duration::ZERO..=MAX_HOLD)?;
             }
         }
         if let Some(TenantErrors { at_least, .. }) = self.tenant_errors
@@ -410,29 +418,40 @@ impl Rules {
         }
         let Grouping { first, then, repeat } = self.grouping;
         within("grouping.first", first, Duration::ZERO..=Duration::from_mins(10))?;
-        within("grouping.then", then, Duration::ZERO..=LONGEST)?;
-        within("grouping.repeat", repeat, Duration::from_mins(5)..=7 * LONGEST)?;
+        within("grouping.then", then, Duration::ZERO..=MAX_HOLD)?;
+        within("grouping.repeat", repeat, Duration::from_mins(5)..=7 * MAX_HOLD)?;
         Ok(self)
     }
 
-    /// How long a rule must hold, and how long it must be over; `None` while it is off.
-    pub(super) fn times(&self, rule: Rule) -> Option<(Duration, Duration)> {
-        let verdict = |on: bool| on.then_some((self.verdict.r#for, self.verdict.keep_firing_for));
+    /// The two durations of a rule; `None` while it is off.
+    pub(super) fn hold_times(&self, rule: Rule) -> Option<HoldTimes> {
+        let times = |hold: Duration, keep_firing: Duration| HoldTimes { hold, keep_firing };
+        let verdict = |on: bool| on.then(|| times(self.verdict.r#for, self.verdict.keep_firing_for));
+        let at_once = times(Duration::ZERO, Duration::ZERO);
         match rule {
             Rule::VerdictErrors => verdict(self.verdict.errors),
             Rule::VerdictLatency => verdict(self.verdict.latency),
-            Rule::TargetDown => self.targets.down.then_some((self.targets.r#for, self.targets.keep_firing_for)),
-            Rule::OwnNetwork => self.targets.own_network.then_some((Duration::ZERO, Duration::ZERO)),
-            Rule::CertificateExpiring => self.targets.certificates.then_some((Duration::ZERO, Duration::ZERO)),
-            Rule::TenantErrors => self.tenant_errors.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
-            Rule::TenantShare => self.tenant_share.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
-            Rule::TenantLatency => self.tenant_latency.as_ref().map(|rule| (rule.r#for, rule.keep_firing_for)),
+            Rule::TargetDown => self.targets.down.then(|| times(self.targets.r#for, self.targets.keep_firing_for)),
+            Rule::OwnNetwork => self.targets.own_network.then_some(at_once),
+            Rule::CertificateExpiring => self.targets.certificates.then_some(at_once),
+            Rule::TenantErrors => self.tenant_errors.as_ref().map(|rule| times(rule.r#for, rule.keep_firing_for)),
+            Rule::TenantShare => self.tenant_share.as_ref().map(|rule| times(rule.r#for, rule.keep_firing_for)),
+            Rule::TenantLatency => self.tenant_latency.as_ref().map(|rule| times(rule.r#for, rule.keep_firing_for)),
         }
     }
 }
 
-fn kinds() -> String {
-    KINDS.map(|kind| kind.to_string()).join(", ")
+/// Times that a condition must last before an alert begins and before it ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HoldTimes {
+    /// The condition must be there for so long before the alert fires: 0 to 24 h.
+    pub(super) hold: Duration,
+    /// The condition must be over for so long before the alert resolves: 0 to 24 h.
+    pub(super) keep_firing: Duration,
+}
+
+fn kind_names() -> String {
+    ACCUSING_KINDS.map(|kind| kind.to_string()).join(", ")
 }
 
 fn within(field: &str, value: Duration, range: RangeInclusive<Duration>) -> Result<(), ConfigError> {

@@ -1,4 +1,4 @@
-//! What is known of each alert: where it stands in its life, why it began, and whether people know.
+//! The state of alerts: phase, evidence, and whether people were told; and the state that outlives a step.
 
 use super::key::{AlertId, Key, Subject};
 use super::rule::Severity;
@@ -8,7 +8,7 @@ use crate::verdict::Kind;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// Where an alert stands in its life.
+/// The phase of an alert.
 ///
 /// ```text
 /// ok ─► pending ─► firing ◄─► recovering ─► ok
@@ -24,17 +24,17 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Nothing is the matter; nothing is kept of it.
+    /// No condition: nothing is kept of it.
     Ok,
-    /// Its condition is there, not for long enough.
+    /// The condition is there, but not for long enough yet.
     Pending,
-    /// It is told.
+    /// The alert fires, and people are told.
     Firing,
-    /// Its condition is over, not for long enough.
+    /// The condition is over, but not for long enough yet.
     Recovering,
 }
 
-/// Why an alert is over.
+/// The reason why an alert is over.
 ///
 /// ```
 /// assert_eq!(serde_json::to_string(&sentinel_core::alert::Why::RuleOff).unwrap(), r#""rule_off""#);
@@ -43,13 +43,13 @@ pub enum Phase {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Why {
-    /// Its condition is over.
+    /// The condition is over.
     Recovered,
-    /// Its rule was switched off.
+    /// The rule was switched off, or the subject is no longer watched.
     RuleOff,
 }
 
-/// What an alert fired on. It stays as it was then, whatever becomes normal later.
+/// The figures that an alert fired on. Later looks do not change them, except when a target that is down begins to flap.
 ///
 /// ```
 /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -64,46 +64,46 @@ pub enum Why {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Evidence {
-    /// The moment of the look, Unix ms.
+    /// Moment of the look, Unix ms.
     pub at_ms: i64,
-    /// The window that was judged, in milliseconds.
+    /// Length of the window that was judged, in milliseconds.
     pub window_ms: u64,
-    /// Of a verdict: its kind.
+    /// Kind of the verdict; `None` for other rules.
     pub kind: Option<Kind>,
-    /// What is counted: `5xx`, or `slow requests`.
+    /// Name of what is counted: `5xx`, or `slow requests`; empty for targets.
     pub what: String,
-    /// Those of the subject; of all the accused, where a verdict names a few.
+    /// Errors (or slow requests) of the subject; of all the accused, where a verdict names several tenants.
     pub errors: u64,
-    /// Those of everybody.
+    /// Errors (or slow requests) of all tenants.
     pub of: u64,
-    /// Requests of the tenant in the report's window; 0 where it is not about one.
+    /// Requests of the tenant in the report's window; 0 for other subjects.
     pub requests: u64,
-    /// Share of those of everybody, 0 to 1.
+    /// `errors` as a share of `of`, 0 to 1.
     pub share: Option<f64>,
-    /// Share of those beyond the normal ones, 0 to 1.
+    /// Share of the errors beyond the normal ones, 0 to 1.
     pub excess_share: Option<f64>,
-    /// The rate without the accused; of all, when it is everyone.
+    /// Rate without the accused, 0 to 1; the rate of all when everyone is accused.
     pub rate_without: Option<f64>,
-    /// The rate that is normal there.
+    /// Rate that is normal there, 0 to 1.
     pub rate_normal: Option<f64>,
-    /// 95 % of the tenant's requests were faster.
+    /// p95 of the tenant's latencies, in milliseconds.
     pub p95_ms: Option<f64>,
-    /// What that normally is.
+    /// The tenant's normal p95, in milliseconds.
     pub normal_p95_ms: Option<f64>,
-    /// Where it fails.
+    /// Endpoint where it fails; `None` when the errors are spread.
     pub endpoint: Option<String>,
-    /// Tenants that are accused with it, by their ids.
+    /// Ids of other tenants that the same verdict accuses, at most 8.
     #[serde(serialize_with = "shown_ids")]
     pub with: Vec<Vec<u8>>,
-    /// The tenant always fails like this.
+    /// The tenant always fails at this rate.
     pub chronic: bool,
-    /// Of a rule about targets.
+    /// Details of the target; `None` for rules about requests.
     pub target: Option<TargetEvidence>,
-    /// What the look left out.
+    /// A sentence about data that the look was missing.
     pub note: Option<String>,
 }
 
-/// What is known of a target.
+/// The part of the evidence about a target.
 ///
 /// ```
 /// # use sentinel_core::alert::{Alerts, Facts, Rules, State};
@@ -122,17 +122,17 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct TargetEvidence {
-    /// What is probed, without what may be a secret; empty where it is about all of them.
+    /// The probed URL without parts that may be secret; empty when the alert is about all targets.
     pub url: String,
-    /// Since when it is so, Unix ms.
+    /// Moment since which the target has this status, Unix ms.
     pub since_ms: i64,
-    /// Why it is down.
+    /// Cause of the failure.
     pub cause: Option<Cause>,
-    /// The status of the last answer.
+    /// HTTP status of the last answer.
     pub http_status: Option<u16>,
-    /// It goes up and down.
+    /// The target goes up and down repeatedly.
     pub flapping: bool,
-    /// When the certificate expires, Unix ms.
+    /// Expiry of the certificate, Unix ms.
     pub expires_ms: Option<i64>,
 }
 
@@ -155,28 +155,28 @@ fn shown_ids<S: Serializer>(ids: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Alert {
-    /// What it is known by.
+    /// Id of this firing.
     pub id: AlertId,
-    /// Its rule and subject.
+    /// Rule and subject.
     #[serde(flatten)]
     pub key: Key,
-    /// How urgent it is.
+    /// Urgency.
     pub severity: Severity,
-    /// When it fired, Unix ms.
+    /// Moment when it fired, Unix ms.
     pub fired_ms: i64,
-    /// When it was over, Unix ms.
+    /// Moment when it was over, Unix ms.
     pub resolved_ms: Option<i64>,
-    /// How long it has been firing, in milliseconds; a clock that is set back does not shorten it.
+    /// Time for which it has been firing, in milliseconds; a clock that is set back does not shorten it.
     pub lasted_ms: u64,
-    /// Why it is over.
+    /// Reason why it is over.
     pub why: Option<Why>,
-    /// A notice has told that it fires.
+    /// A notice has told people that it fires.
     pub told: bool,
-    /// What it fired on.
+    /// The figures that it fired on.
     pub evidence: Evidence,
 }
 
-/// A step in the life of an alert. Those that [`notify`](Transition::notifies) carry the alert; sinks get them in [notices](super::Notice).
+/// A change of phase. A transition that [notifies](Transition::notifies) carries the alert; sinks get alerts in [notices](super::Notice).
 ///
 /// ```
 /// # use sentinel_core::alert::{Accused, Alerts, Facts, Phase, Rules, State};
@@ -191,21 +191,21 @@ pub struct Alert {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Transition {
-    /// When, Unix ms.
+    /// Moment of the change, Unix ms.
     pub at_ms: i64,
-    /// Of what.
+    /// Rule and subject of the alert.
     #[serde(flatten)]
     pub key: Key,
-    /// Where it stood.
+    /// Phase before the change.
     pub from: Phase,
-    /// Where it stands.
+    /// Phase after the change.
     pub to: Phase,
-    /// The alert, where it has fired.
+    /// The alert; `None` before it has fired.
     pub alert: Option<Alert>,
 }
 
 impl Transition {
-    /// It fires, or it is over: people are to know.
+    /// The alert fires or is over, so people should know.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -219,7 +219,7 @@ impl Transition {
         self.fires() || self.resolves()
     }
 
-    /// It begins to fire.
+    /// The alert begins to fire.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State};
@@ -233,7 +233,7 @@ impl Transition {
         self.to == Phase::Firing && matches!(self.from, Phase::Ok | Phase::Pending)
     }
 
-    /// It is over.
+    /// The alert is over.
     ///
     /// ```
     /// # use sentinel_core::alert::{Accused, Alerts, Facts, Rules, State, Verdicts};
@@ -250,7 +250,7 @@ impl Transition {
     }
 }
 
-/// An alert that is followed.
+/// A followed alert: pending, firing or recovering.
 ///
 /// ```
 /// # use sentinel_core::alert::{Accused, Alerts, Facts, Phase, Rules, State};
@@ -264,25 +264,25 @@ impl Transition {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Pending, firing or recovering.
+    /// Pending, firing or recovering; never ok.
     pub phase: Phase,
-    /// Since when, Unix ms.
+    /// Moment when the phase began, Unix ms.
     pub since_ms: i64,
-    /// How long of that its condition was seen there (or over), in milliseconds.
+    /// Time in this phase during which looks saw the condition there (when recovering: over), in milliseconds.
     pub held_ms: u64,
-    /// The last look could tell; `false`: it stays as it is for want of data.
+    /// The last look had data for it; `false`: the alert stays as it is until data returns.
     pub known: bool,
-    /// The bad requests behind it: what it is ordered by.
+    /// Bad requests behind it; alerts of one rule are ordered by this number.
     pub weight: u64,
-    /// What was normal when its condition was first seen, in milliseconds.
+    /// p95 that was normal when the condition was first seen, in milliseconds.
     pub normal_p95_ms: Option<f64>,
-    /// Once it has fired.
+    /// The alert; `None` until it has fired.
     pub alert: Option<Alert>,
-    /// How long ago a notice told that it fires, in milliseconds.
+    /// Time since a notice last told that it fires, in milliseconds; `None` before the first.
     pub told_ms: Option<u64>,
 }
 
-/// What was not followed, since the state began.
+/// Counters since the state began.
 ///
 /// ```
 /// assert_eq!(sentinel_core::alert::State::default().counts().dropped, 0);
@@ -290,17 +290,17 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Alerts that found no place, and pending ones that lost theirs to more important ones.
+    /// Conditions that found no place, and pending alerts that lost theirs to more important ones.
     pub dropped: u64,
-    /// Of them, those whose condition was there at the last look.
+    /// Conditions without a place at the last look.
     pub without_place: u64,
     /// Looks that were missing or too old.
     pub missing: u64,
-    /// Notices, so far.
+    /// Notices made.
     pub notices: u64,
 }
 
-/// Everything that outlives a step. Bounded: 1,024 alerts that are followed, and those that are over until the next notice.
+/// The state that outlives a step. Bounded: at most 1,024 followed alerts, and resolved alerts until the next notice.
 ///
 /// ```
 /// use sentinel_core::alert::State;
@@ -310,22 +310,22 @@ pub struct Counts {
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
-    /// When the last step was, Unix ms.
+    /// Moment of the last step, Unix ms.
     pub(super) last_ms: Option<i64>,
-    /// The latest moment that an id was made of.
+    /// The latest moment that an id was made of, Unix ms.
     pub(super) latest_ms: Option<i64>,
     pub(super) entries: BTreeMap<Key, Entry>,
-    /// Over, and nobody has been told.
+    /// Resolved alerts that no notice has told yet.
     pub(super) over: Vec<Alert>,
-    /// How long something has been waiting to be told.
+    /// Time for which news has been waiting for a notice, in milliseconds.
     pub(super) waited_ms: Option<u64>,
-    /// How long ago the last notice was; `None` when all it told of was over.
+    /// Time since the last notice, in milliseconds; `None` when nothing was firing after it.
     pub(super) quiet_ms: Option<u64>,
     pub(super) counts: Counts,
 }
 
 impl State {
-    /// What is followed, the most important first.
+    /// The followed alerts, the most important rule first.
     ///
     /// ```
     /// assert_eq!(sentinel_core::alert::State::default().entries().count(), 0);
@@ -334,7 +334,7 @@ impl State {
         self.entries.iter()
     }
 
-    /// Tenants whose rows the next look should have: about them an alert is pending, firing or recovering.
+    /// Ids of tenants with a followed alert of a tenant rule: the next look should have their rows.
     ///
     /// ```
     /// # use sentinel_core::alert::State;
@@ -347,7 +347,7 @@ impl State {
         })
     }
 
-    /// Uptime checks that an alert about a target is followed of: what is known of them has to be among the [`Facts`](super::Facts).
+    /// Names of uptime checks with a followed alert: the next [`Facts`](super::Facts) should have their status.
     ///
     /// ```
     /// assert_eq!(sentinel_core::alert::State::default().targets().count(), 0);
@@ -359,7 +359,7 @@ impl State {
         })
     }
 
-    /// What was not followed.
+    /// Counters of conditions without a place, missing looks and notices.
     ///
     /// ```
     /// # use sentinel_core::alert::State;

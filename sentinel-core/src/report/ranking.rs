@@ -2,6 +2,7 @@
 
 use crate::block::dictionary::{Dictionary, Number};
 use crate::util::error::ConfigError;
+use crate::util::wilson::wilson_lower;
 use crate::window::sums::TenantSum;
 use serde::Serialize;
 use std::fmt;
@@ -21,7 +22,8 @@ use std::str::FromStr;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum By {
-    /// Errors beyond the expected ones, `e − x`; the plain share of all errors stands beside it.
+    /// Share of all errors, after the culprits of the verdict: those come first, in the order of their errors beyond the
+    /// expected ones (`e − x`). Tenants with equally many errors stand in that order too.
     Errors,
     /// The Wilson lower bound (z = 1.96) of `(e + m·p0) / (n + m)` with `m = 20` requests at the fleet's normal rate p0:
     /// 1 of 1 never outranks 100 of 1,000, 20 of 20 outranks 300 of 1,500.
@@ -84,6 +86,8 @@ pub(crate) struct Context<'a> {
     pub(crate) p0: f64,
     /// Errors expected of a tenant with so many requests, and whether it always fails like that.
     pub(crate) expected: &'a Expected<'a>,
+    /// Whether a tenant passed the gate of the error verdict that is shown.
+    pub(crate) is_culprit: &'a dyn Fn(Number) -> bool,
     /// The share of a tenant's requests that is slow as a rule; `None` while nothing is known.
     pub(crate) normal_slow: &'a dyn Fn(Number) -> Option<f64>,
     /// Age of all requests of a tenant that are in flight, µs.
@@ -142,7 +146,7 @@ pub(crate) fn rank(
         if sum.counts.errors > 0 {
             out.excess.add(sum.counts.errors as f64, (context.expected)(number, sum.counts.requests).0);
         }
-        if limit == 0 || bar.is_some_and(|bar| most(by, &sum, context, number) < bar[0]) {
+        if limit == 0 || bar.is_some_and(|bar| is_behind(by, &sum, context, number, &bar)) {
             continue;
         }
         best.push((key(by, number, &sum, context), number));
@@ -158,12 +162,12 @@ pub(crate) fn rank(
     out
 }
 
-/// The most that the first part of a tenant's key can be, without what takes long to know.
-fn most(by: By, sum: &TenantSum, context: &Context<'_>, number: Number) -> f64 {
+/// Whether a tenant's key is surely smaller than `bar`, by what is known of it at once: `expected` and `normal_slow` take long.
+fn is_behind(by: By, sum: &TenantSum, context: &Context<'_>, number: Number, bar: &Key) -> bool {
     match by {
-        By::Errors => f64::from(u8::from(sum.counts.errors > 0)),
-        By::Latency => sum.counts.slow as f64,
-        By::ErrorRate | By::Load | By::Requests => key(by, number, sum, context)[0],
+        By::Errors => !(context.is_culprit)(number) && [0.0, sum.counts.errors as f64] < [bar[0], bar[1]],
+        By::Latency => (sum.counts.slow as f64) < bar[0],
+        By::ErrorRate | By::Load | By::Requests => key(by, number, sum, context)[0] < bar[0],
     }
 }
 
@@ -172,9 +176,9 @@ fn key(by: By, number: Number, sum: &TenantSum, context: &Context<'_>) -> Key {
     match by {
         By::Errors => {
             let excess = e - (context.expected)(number, sum.counts.requests).0;
-            [f64::from(u8::from(e > 0.0)), excess, e]
+            if (context.is_culprit)(number) { [1.0, excess, e] } else { [0.0, e, excess] }
         }
-        By::ErrorRate => [wilson_lower(e, n, context.p0), e, n],
+        By::ErrorRate => [certain_rate(e, n, context.p0), e, n],
         By::Latency => {
             let fleet = context.slow as f64 / (context.requests as f64).max(1.0);
             let normal = (context.normal_slow)(number).unwrap_or(fleet);
@@ -185,16 +189,14 @@ fn key(by: By, number: Number, sum: &TenantSum, context: &Context<'_>) -> Key {
     }
 }
 
-/// Requests at the normal rate that every tenant is given on top.
-const PSEUDO_REQUESTS: f64 = 20.0;
+/// Requests at the fleet's normal rate that the ranking adds to those of every tenant.
+const ADDED_REQUESTS: f64 = 20.0;
 
-/// Lower end of the Wilson score interval of the drawn-in error rate (Wilson 1927).
-pub(crate) fn wilson_lower(e: f64, n: f64, p0: f64) -> f64 {
-    const Z: f64 = 1.96;
-    let n = n + PSEUDO_REQUESTS;
-    let p = ((e + PSEUDO_REQUESTS * p0) / n).min(1.0);
-    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    (p + Z * Z / (2.0 * n) - half) / (1.0 + Z * Z / n)
+/// Lower end of the Wilson interval of a tenant's error rate: `errors` in `requests`, after [`ADDED_REQUESTS`] at the rate `p0`.
+fn certain_rate(errors: f64, requests: f64, p0: f64) -> f64 {
+    let n = requests + ADDED_REQUESTS;
+    let p = ((errors + ADDED_REQUESTS * p0) / n).min(1.0);
+    wilson_lower(p, n)
 }
 
 #[cfg(test)]
@@ -204,8 +206,8 @@ mod tests {
     #[test]
     fn few_requests_do_not_outrank_many() {
         for p0 in [1e-4, 0.002, 0.005, 0.05] {
-            assert!(wilson_lower(1.0, 1.0, p0) < wilson_lower(100.0, 1_000.0, p0));
-            assert!(wilson_lower(20.0, 20.0, p0) > wilson_lower(300.0, 1_500.0, p0));
+            assert!(certain_rate(1.0, 1.0, p0) < certain_rate(100.0, 1_000.0, p0));
+            assert!(certain_rate(20.0, 20.0, p0) > certain_rate(300.0, 1_500.0, p0));
         }
     }
 }

@@ -112,11 +112,13 @@ impl<'a> Look<'a> {
         let weights = weights_above(self.line);
         let others = normal.and_then(|normal| Some(normal.normal_latency(NOBODY)?.share(&weights)));
         let normal_slow = |number| normal?.normal_share(number, &weights).or(others);
+        let is_culprit = |number| is_culprit(normal, number);
         let context = Context {
             requests: all.totals.requests,
             slow: all.totals.slow,
             p0: normal.map_or(PRIOR_ERROR_RATE, RankingBaseline::normal_rate),
             expected: &judged.expected,
+            is_culprit: &is_culprit,
             normal_slow: &normal_slow,
             in_flight_us: &|number| self.flights.get(&number).map_or(0, |flights| us(flights.sum_ms)),
             ids: &self.closed.ids,
@@ -271,7 +273,7 @@ impl<'a> Look<'a> {
             excess_share: (excess > 0.0).then(|| (errors as f64 - expected).max(0.0) / excess),
             request_share: share(requests, all.totals.requests),
             bound: bound(sums.bound),
-            culprit: id != UNATTRIBUTED && judged.normal.as_ref().is_some_and(|normal| normal.is_culprit(number)),
+            culprit: is_culprit(judged.normal.as_ref(), number),
             chronic,
             p50_ms,
             p95_ms,
@@ -290,6 +292,11 @@ impl<'a> Look<'a> {
             series: None,
         }
     }
+}
+
+/// Whether a tenant passed the gate of the error verdict that is shown.
+fn is_culprit(normal: Option<&RankingBaseline<'_>>, number: Number) -> bool {
+    normal.is_some_and(|normal| normal.is_culprit(number))
 }
 
 /// Where most of a tenant's errors are; of equals, the first by name.

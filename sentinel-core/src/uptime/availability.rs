@@ -1,14 +1,14 @@
-//! How much of a window a target was up: sums of milliseconds, so that windows add up exactly.
+//! Availability of a target in a window: sums of milliseconds, so that adjacent windows add up exactly.
 //!
-//! By design.md: result i covers `[tᵢ, min(tᵢ₊₁, tᵢ + 2·interval))`; the rest is unknown; what lies in a maintenance window is
-//! maintenance, whatever was found there.
+//! Result i covers `[tᵢ, min(tᵢ₊₁, tᵢ + 2·interval))`; time that no result covers is unknown. Time in a maintenance window is
+//! maintenance, whatever a probe found there. Two intervals and not one: a single lost probe is no gap.
 
 use super::maintenance::Spans;
 use super::result::{CheckResult, Outcome};
 use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 
-/// What is known of a target in `[from_ms, to_ms)`. The four parts are the window, to the millisecond.
+/// Availability in `[from_ms, to_ms)`. The four parts add up to the window, to the millisecond.
 ///
 /// ```
 /// use sentinel_core::uptime::{Cause, CheckResult, availability};
@@ -21,22 +21,23 @@ use serde::Serialize;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Availability {
-    /// Its beginning, Unix ms.
+    /// Start of the window, Unix ms.
     pub from_ms: i64,
-    /// Its end, Unix ms: the first moment that is not part of it.
+    /// End of the window, Unix ms; exclusive.
     pub to_ms: i64,
-    /// So long it was up, in milliseconds.
+    /// Time for which the target was up, in milliseconds.
     pub up_ms: u64,
-    /// So long it was down.
+    /// Time for which the target was down, in milliseconds.
     pub down_ms: u64,
-    /// So long it was in maintenance.
+    /// Time in maintenance windows, in milliseconds.
     pub maintenance_ms: u64,
-    /// So long nobody knows: before its creation, while it was paused, while nobody probed, while this side's network was down.
+    /// Time without knowledge, in milliseconds: before the check was created, while it was paused, while no process probed, while this
+    /// side's network was down.
     pub unknown_ms: u64,
 }
 
 impl Availability {
-    /// Its length in milliseconds.
+    /// Length of the window in milliseconds.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::availability(&[], &[], 0, 7, 9).window_ms(), 2);
@@ -55,8 +56,8 @@ impl Availability {
         (known > 0).then(|| self.up_ms as f64 / known as f64)
     }
 
-    /// (up + down) / (window − maintenance), 0 to 1: how much of what was to be watched is behind [`Availability::uptime`]. `None` where
-    /// nothing was to be watched.
+    /// (up + down) / (window − maintenance), 0 to 1: the part of the time outside maintenance that [`Availability::uptime`] is based on.
+    /// `None` when the whole window is maintenance.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::availability(&[], &[], 0, 0, 1_000).coverage(), Some(0.0));
@@ -66,7 +67,8 @@ impl Availability {
         (watched > 0).then(|| self.up_ms.saturating_add(self.down_ms) as f64 / watched as f64)
     }
 
-    /// As people read it, in thousandths of a percent and rounded down: never `100%` if it was down, never `0%` if it was up.
+    /// [`Availability::uptime`] as text, in thousandths of a percent, rounded down: never `100%` if it was down, never `0%` if it was up.
+    /// `–` without data.
     ///
     /// ```
     /// use sentinel_core::uptime::Availability;
@@ -107,20 +109,20 @@ impl Availability {
         })
     }
 
-    /// Of what is known of a window, and the rest unknown.
-    pub(super) fn of(from_ms: i64, to_ms: i64, sum: Sum) -> Self {
-        let Sum { up_ms, down_ms, maintenance_ms } = sum;
+    /// A window with this known time; the rest is unknown.
+    pub(super) fn of(from_ms: i64, to_ms: i64, sum: KnownTime) -> Self {
+        let KnownTime { up_ms, down_ms, maintenance_ms } = sum;
         let window = Self { from_ms, to_ms, up_ms, down_ms, maintenance_ms, unknown_ms: 0 };
         let known = up_ms.saturating_add(down_ms).saturating_add(maintenance_ms);
         Self { unknown_ms: window.window_ms().saturating_sub(known), ..window }
     }
 }
 
-/// The availability of `[from_ms, to_ms)` by raw results, which may come in any order and doubled; of one moment the worst counts. Before
-/// `since_ms`, when the check came to be, nothing is maintenance. A window that ends before it begins is empty; moments beyond ±2^53 are
-/// those.
+/// Computes the availability in `[from_ms, to_ms)` from raw results in any order. When several have the same moment, the worst counts.
+/// Time before `since_ms`, when the check was created, is never maintenance. All moments are Unix ms, clamped to ±2^53; a window that
+/// ends before it begins is empty.
 ///
-/// [`super::History`] computes the same of what it keeps.
+/// [`super::History`] computes the same from the results and hours that it keeps.
 ///
 /// ```
 /// use sentinel_core::uptime::{CheckResult, Maintenance, availability};
@@ -152,18 +154,23 @@ pub fn availability(
     Availability::of(from_ms, to_ms, measure(results.into_iter(), &spans, from_ms, to_ms))
 }
 
-/// What is known of some time.
+/// The known part of some time, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_field_names, reason = "the unit")]
-pub(super) struct Sum {
+pub(super) struct KnownTime {
     pub(super) up_ms: u64,
     pub(super) down_ms: u64,
     pub(super) maintenance_ms: u64,
 }
 
-/// The sums of `[from_ms, to_ms)`; results in rising order, one a moment. The one place that knows the formula.
-pub(super) fn measure(results: impl Iterator<Item = CheckResult>, spans: &Spans, from_ms: i64, to_ms: i64) -> Sum {
-    let mut sum = Sum { maintenance_ms: spans.overlap(from_ms, to_ms), ..Sum::default() };
+/// The known time in `[from_ms, to_ms)`, from results in rising order with distinct moments. The only implementation of the formula.
+pub(super) fn measure(
+    results: impl Iterator<Item = CheckResult>,
+    spans: &Spans,
+    from_ms: i64,
+    to_ms: i64,
+) -> KnownTime {
+    let mut sum = KnownTime { maintenance_ms: spans.overlap(from_ms, to_ms), ..KnownTime::default() };
     let mut results = results.peekable();
     while let Some(result) = results.next() {
         let next = results.peek().map_or(i64::MAX, |next| next.at_ms);

@@ -1,9 +1,11 @@
-//! What is to be checked, and how: read from a configuration, checked once, then trusted.
+//! The configuration of a check: deserialised, validated once, then trusted.
 
 use super::expect::{Expect, some_duration};
 use super::maintenance::Maintenance;
 use super::target::{Hidden, Kind, Target};
-use super::{MAX_CHECKS, MAX_CONDITIONS, MAX_HEADERS, MAX_NAME, MAX_VALUE, MAX_WINDOWS};
+use super::{
+    MAX_CHECK_HEADERS, MAX_CHECKS, MAX_CONDITIONS, MAX_HEADER_VALUE_BYTES, MAX_MAINTENANCE_WINDOWS, MAX_NAME_BYTES,
+};
 use crate::util::duration;
 use crate::util::error::ConfigError;
 use serde::Deserialize;
@@ -11,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// One check. Only a name and a target must be given; durations are text (`"10s"`) or seconds.
+/// One check. A name and a target are required, the rest has defaults. Durations are text (`"10s"`) or seconds.
 ///
 /// ```
 /// use sentinel_core::uptime::{Check, Checks};
@@ -26,45 +28,45 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// What it is known by, in texts and over restarts: unique, 1 to 64 bytes, no control characters.
+    /// Name in messages and across restarts: unique, 1 to 64 bytes, no control characters.
     pub name: String,
-    /// What is probed: `http://`, `https://`, `tcp://` or `tls://`.
+    /// URL to probe: `http://`, `https://`, `tcp://` or `tls://`.
     pub target: Target,
-    /// How often: 1 s to 24 h. Default 60 s.
+    /// Time between two probes: 1 s to 24 h. Default 60 s.
     #[serde(default = "minute", with = "duration")]
     pub interval: Duration,
-    /// The whole probe must be over by then, from the name's resolution to the last byte: 10 ms to 60 s, and no longer than the interval. Default
-    /// 10 s, or the interval where that is shorter.
+    /// Longest time for the whole probe, from resolving the name to the last byte: 10 ms to 60 s, and no longer than the interval.
+    /// Default 10 s, or the interval where that is shorter.
     #[serde(default, deserialize_with = "some_duration")]
     pub timeout: Option<Duration>,
-    /// Of an HTTP check. Default `GET`.
+    /// Method of an HTTP check. Default `GET`.
     #[serde(default)]
     pub method: Method,
-    /// Of an HTTP check: at most 32, values of at most 4,096 bytes. Those that say how a message is framed cannot be set.
+    /// Request headers of an HTTP check: at most 32, with values of at most 4,096 bytes. Headers that frame the message cannot be set.
     #[serde(default)]
     pub headers: BTreeMap<String, Hidden>,
-    /// What an HTTP answer must be like.
+    /// Conditions that the answer must meet.
     #[serde(default)]
     pub expect: Expect,
-    /// How many redirects are followed: 0 to 10. Default 10. With 0, a redirect is the answer.
+    /// Number of redirects that are followed: 0 to 10. Default 10. With 0, a redirect is the answer.
     #[serde(default = "ten")]
     pub redirects: u8,
-    /// Certificates must be valid. Default true.
+    /// The certificate must be valid. Default true.
     #[serde(default = "yes")]
     pub verify_tls: bool,
-    /// So many days before a certificate expires people are told: 0 (never) to 365. Default 14.
+    /// Number of days before the certificate expires at which people are told: 0 (never) to 365. Default 14.
     #[serde(default = "fortnight")]
     pub certificate_days: u16,
-    /// What it takes to be down, and up.
+    /// Results that it takes to be down, and up.
     #[serde(default)]
     pub confirm: Confirm,
-    /// It is not probed, and nothing is known of it.
+    /// The check is not probed, and its status is unknown. Default false.
     #[serde(default)]
     pub paused: bool,
-    /// When failures are no news: at most 16 windows.
+    /// Windows in which failures are not reported: at most 16.
     #[serde(default)]
     pub maintenance: Vec<Maintenance>,
-    /// For people: at most 16 words of 1 to 64 bytes.
+    /// Tags for people: at most 16, each of 1 to 64 bytes.
     #[serde(default)]
     pub tags: Vec<String>,
 }
@@ -80,7 +82,7 @@ pub enum Method {
     /// GET.
     #[default]
     Get,
-    /// HEAD: an answer without a body.
+    /// HEAD: the answer has no body.
     Head,
     /// OPTIONS.
     Options,
@@ -89,7 +91,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// As it is sent.
+    /// The method as it is sent.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Method::Head.name(), "HEAD");
@@ -104,7 +106,7 @@ impl Method {
     }
 }
 
-/// How many results in a row make a target down, or up again. While they are counted it is probed more often.
+/// Number of results in a row that make a target down, or up again. Meanwhile the target is probed more often.
 ///
 /// ```
 /// let confirm = sentinel_core::uptime::Confirm::default();
@@ -117,7 +119,7 @@ pub struct Confirm {
     pub failures: u32,
     /// Successes in a row: 1 to 10. Default 2.
     pub successes: u32,
-    /// The next probe follows after this time (or after the interval, if that is shorter): 100 ms to 10 s. Default 10 s.
+    /// Time until the next probe while a change is being confirmed (the interval, if that is shorter): 100 ms to 10 s. Default 10 s.
     #[serde(with = "duration")]
     pub every: Duration,
 }
@@ -144,8 +146,8 @@ const fn fortnight() -> u16 {
     14
 }
 
-/// Headers that say how a message is framed or encoded: they are the prober's.
-const RESERVED: [&str; 9] = [
+/// Headers that frame or encode the message: the prober sets them itself.
+const RESERVED_HEADERS: [&str; 9] = [
     "accept-encoding",
     "connection",
     "content-length",
@@ -158,7 +160,7 @@ const RESERVED: [&str; 9] = [
 ];
 
 impl Check {
-    /// A check with defaults.
+    /// A check with all defaults.
     ///
     /// ```
     /// use sentinel_core::uptime::{Check, Target};
@@ -185,7 +187,7 @@ impl Check {
         }
     }
 
-    /// The timeout that holds.
+    /// The effective timeout.
     ///
     /// ```
     /// # use sentinel_core::uptime::{Check, Target};
@@ -207,7 +209,7 @@ impl Check {
         u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX)
     }
 
-    /// A maintenance window holds at this moment, Unix ms.
+    /// Whether a maintenance window covers this moment, Unix ms.
     ///
     /// ```
     /// # use sentinel_core::uptime::{Check, Target};
@@ -217,17 +219,17 @@ impl Check {
         self.maintenance.iter().any(|window| window.contains(at_ms))
     }
 
-    /// Another one is checked from now on: what was known does not hold of it.
+    /// Something else is checked: knowledge about the other check does not apply to this one.
     pub(super) fn differs(&self, other: &Self) -> bool {
         self.target != other.target || self.method != other.method || self.expect != other.expect
     }
 
-    /// Checks every value; `at` is what the check is called in the configuration.
+    /// Validates every value; `at` is the path of the check in the configuration.
     fn check(&self, at: &str) -> Result<(), ConfigError> {
         let field = |name: &str| format!("{at}.{name}");
-        let word = |text: &str| (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control);
+        let word = |text: &str| (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
         if !word(&self.name) {
-            let shown: String = self.name.chars().take(MAX_NAME).collect();
+            let shown: String = self.name.chars().take(MAX_NAME_BYTES).collect();
             return Err(ConfigError::new(&field("name"), format!("{shown:?}"), "1 to 64 bytes, no control characters"));
         }
         within(&field("interval"), self.interval, Duration::from_secs(1)..=Duration::from_hours(24))?;
@@ -242,7 +244,7 @@ impl Check {
         number(&field("certificate_days"), u32::from(self.certificate_days), 0..=365)?;
         self.check_http(&field)?;
         self.expect.check(&field("expect"), self.timeout())?;
-        number(&field("maintenance"), self.maintenance.len() as u32, 0..=MAX_WINDOWS as u32)?;
+        number(&field("maintenance"), self.maintenance.len() as u32, 0..=MAX_MAINTENANCE_WINDOWS as u32)?;
         for (place, window) in self.maintenance.iter().enumerate() {
             window.check(&field(&format!("maintenance[{place}]")))?;
         }
@@ -255,23 +257,30 @@ impl Check {
     }
 
     fn check_http(&self, field: &impl Fn(&str) -> String) -> Result<(), ConfigError> {
-        number(&field("headers"), self.headers.len() as u32, 0..=MAX_HEADERS as u32)?;
+        number(&field("headers"), self.headers.len() as u32, 0..=MAX_CHECK_HEADERS as u32)?;
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         for (name, value) in &self.headers {
             let lower = name.to_ascii_lowercase();
-            if !(1..=MAX_NAME).contains(&name.len()) || !name.bytes().all(token) || RESERVED.contains(&lower.as_str()) {
-                let shown: String = name.chars().take(MAX_NAME).collect();
+            if !(1..=MAX_NAME_BYTES).contains(&name.len())
+                || !name.bytes().all(token)
+                || RESERVED_HEADERS.contains(&lower.as_str())
+            {
+                let shown: String = name.chars().take(MAX_NAME_BYTES).collect();
                 let allowed = "a name of 1 to 64 bytes that does not frame the message";
                 return Err(ConfigError::new(&field("headers"), format!("{shown:?}"), allowed));
             }
             let sent = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
-            if value.reveal().len() > MAX_VALUE || !value.reveal().bytes().all(sent) {
+            if value.reveal().len() > MAX_HEADER_VALUE_BYTES || !value.reveal().bytes().all(sent) {
                 let allowed = "at most 4096 bytes of visible ASCII";
                 return Err(ConfigError::new(&field(&format!("headers.{name}")), "a value that is not shown", allowed));
             }
         }
         if self.method == Method::Head && self.expect.needs_body() {
-            return Err(ConfigError::new(&field("method"), "HEAD", "one whose answer has a body, to look at that"));
+            return Err(ConfigError::new(
+                &field("method"),
+                "HEAD",
+                "a method whose answer has a body, because expect reads it",
+            ));
         }
         let http = self.target.kind() == Kind::Http;
         let only = [
@@ -286,7 +295,7 @@ impl Check {
     }
 }
 
-/// All checks: their values are in range, and no name is there twice.
+/// A validated list of checks: all values are in range, and all names differ.
 ///
 /// ```
 /// use sentinel_core::uptime::{Check, Checks, Target};
@@ -300,10 +309,10 @@ impl Check {
 pub struct Checks(Vec<Check>);
 
 impl Checks {
-    /// Checks every value.
+    /// Validates every value.
     ///
     /// # Errors
-    /// A [`ConfigError`] that names the option, as `checks[2].timeout`. It shows no header and no path.
+    /// A [`ConfigError`] that names the option, as `checks[2].timeout`. The error shows no header value and no path.
     ///
     /// ```
     /// use sentinel_core::uptime::{Check, Checks, Target};
@@ -328,7 +337,7 @@ impl Checks {
         Ok(Self(checks))
     }
 
-    /// As they were given.
+    /// The checks in the given order.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Checks::default().iter().count(), 0);

@@ -1,4 +1,4 @@
-//! Where a check stands, in short: what alerts are judged by, of those that there is something to say about.
+//! The status of checks as alerts read it, for those checks that may need an alert.
 
 use super::engine::Uptime;
 use super::monitor::Monitor;
@@ -6,7 +6,7 @@ use super::result::Cause;
 use super::state::Status;
 use std::collections::BTreeSet;
 
-/// Where a check stands, without its history.
+/// The status of a check, without its history.
 ///
 /// ```
 /// use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Status, Target, Uptime};
@@ -23,25 +23,25 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckStatus {
-    /// Its name.
+    /// Name of the check.
     pub name: String,
-    /// What is probed, without what may be a secret.
+    /// The probed URL without parts that may be secret.
     pub target: String,
-    /// What was confirmed last; unknown: nothing is known of it any more, because it was paused, or is another target now.
+    /// The status that was confirmed last; unknown when nothing was confirmed since the check was created, paused or changed.
     pub confirmed: Status,
-    /// Since when that is so, Unix ms.
+    /// Moment since which the target has this status, Unix ms.
     pub since_ms: i64,
-    /// Why it is down.
+    /// Cause of the failure while the target is down.
     pub cause: Option<Cause>,
-    /// The status of the last answer.
+    /// HTTP status of the last result.
     pub http_status: Option<u16>,
-    /// It goes up and down so often that single changes are no news.
+    /// The target changes so often that single changes are not reported.
     pub flapping: bool,
-    /// When the certificate expires that was seen last, Unix ms.
+    /// Expiry of the certificate that was seen last, Unix ms.
     pub expires_ms: Option<i64>,
-    /// That is soon, or was.
+    /// The certificate expires within the configured days, or has expired.
     pub expiring: bool,
-    /// TLS is spoken: there is a certificate, known or not.
+    /// The target uses TLS, so it has a certificate, known or not.
     pub encrypted: bool,
 }
 
@@ -63,7 +63,7 @@ impl CheckStatus {
 }
 
 impl Uptime {
-    /// Those that are down, flap or have a certificate that expires; and those of these names, however they stand.
+    /// Checks that are down, flap or have an expiring certificate, and all checks with these `names`. Paused checks are left out.
     ///
     /// ```
     /// use sentinel_core::uptime::{Check, Checks, Target, Uptime};

@@ -1,23 +1,24 @@
-//! What survives the process: a check's history and state as bytes. Any bytes give them back or an error.
+//! The history and state of checks as bytes, so that they survive the process. Decoding is total: any bytes give a value or an error.
 
 use super::engine::Uptime;
-use super::history::{Bucket, HOUR, History, ResultCounts};
+use super::history::{History, HourBucket, ResultCounts};
 use super::monitor::{Monitor, hash};
-use super::network::{HOSTS, WITNESSES};
-use super::result::{Cause, CheckResult, MAX_INTERVAL_MS, Outcome, Packed, outcome_of};
-use super::state::{FLAPS, State, Status};
+use super::network::{MIN_HOSTS, MIN_WITNESSES};
+use super::result::{Cause, CheckResult, MAX_INTERVAL_MS, Outcome, PackedResult, outcome_of};
+use super::state::{FLAPPING_CHANGES, State, Status};
 use super::{KEPT_HOURS, KEPT_RESULTS};
+use crate::util::civil::HOUR_MS;
 use crate::util::error::DecodeError;
 use crate::util::wire::{MAX_COUNT, Reader, Writer, invalid};
 use std::collections::{BTreeSet, VecDeque};
 
-const CHECK: [u8; 4] = *b"SNTU";
-const SHARED: [u8; 4] = *b"SNTW";
-const STATE: [u8; 4] = *b"SNTV";
-const VERSION: u8 = 1;
+const CHECK_MAGIC: [u8; 4] = *b"SNTU";
+const SHARED_MAGIC: [u8; 4] = *b"SNTW";
+const CHECK_STATE_MAGIC: [u8; 4] = *b"SNTV";
+const UPTIME_FORMAT: u8 = 1;
 
 impl Uptime {
-    /// The bytes of a check's history and state, for [`Uptime::restore`]; `None` if there is none of that name.
+    /// The bytes of a check's history and state, for [`Uptime::restore`]; `None` if no check has this name.
     ///
     /// ```
     /// use sentinel_core::uptime::{Check, CheckResult, Checks, Target, Uptime};
@@ -33,7 +34,8 @@ impl Uptime {
     /// ```
     pub fn encode(&self, name: &str) -> Option<Vec<u8>> {
         let Monitor { check, state, history, missed, .. } = self.monitors.get(name)?;
-        let mut out = Writer::new(CHECK, VERSION, 64 + 4 * history.hours.len() + 12 * history.results.len());
+        let mut out =
+            Writer::new(CHECK_MAGIC, UPTIME_FORMAT, 64 + 4 * history.hours.len() + 12 * history.results.len());
         out.0.extend_from_slice(&identity(check).to_le_bytes());
         out.number(*missed);
         out.history(history);
@@ -41,18 +43,18 @@ impl Uptime {
         Some(out.finish())
     }
 
-    /// Takes back what [`Uptime::encode`] gave: a history goes on, and the time in between is unknown. A check that is another target now, or
-    /// paused, keeps the history alone. False if there is no check of that name.
+    /// Restores the bytes of [`Uptime::encode`]: the history continues, and the time in between is unknown. A check that is paused, or
+    /// whose target is a different one now, gets the history only. Returns false if no check has this name.
     ///
     /// # Errors
-    /// A [`DecodeError`] for bytes that are nothing of the kind; nothing is changed then.
+    /// A [`DecodeError`] for any other bytes; nothing changes then.
     ///
     /// ```
     /// use sentinel_core::{DecodeError, uptime::Uptime};
     /// assert!(matches!(Uptime::default().restore("db", b"SNTA"), Err(DecodeError::Magic { .. })));
     /// ```
     pub fn restore(&mut self, name: &str, bytes: &[u8]) -> Result<bool, DecodeError> {
-        let mut input = Reader::open(bytes, CHECK, VERSION)?;
+        let mut input = Reader::open(bytes, CHECK_MAGIC, UPTIME_FORMAT)?;
         let (same, missed) = (u64::from_le_bytes(input.array()?), input.number()?);
         let (history, state) = (input.history()?, input.state()?);
         input.end()?;
@@ -64,24 +66,25 @@ impl Uptime {
         Ok(true)
     }
 
-    /// The bytes of a check's state alone, for [`Uptime::restore_state`]; `None` if there is none of that name. A log writes it down with
-    /// every [`Change`](super::Change).
+    /// The bytes of a check's state alone, for [`Uptime::restore_state`]; `None` if no check has this name. A log
+    /// writes them with every [`Change`](super::Change).
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().encode_state("db").is_none());
     /// ```
     pub fn encode_state(&self, name: &str) -> Option<Vec<u8>> {
         let Monitor { check, state, .. } = self.monitors.get(name)?;
-        let mut out = Writer::new(STATE, VERSION, 64);
+        let mut out = Writer::new(CHECK_STATE_MAGIC, UPTIME_FORMAT, 64);
         out.0.extend_from_slice(&identity(check).to_le_bytes());
         out.state(state);
         Some(out.finish())
     }
 
-    /// Takes back what [`Uptime::encode_state`] gave. False if there is no check of that name, or it is another target now, or paused.
+    /// Restores the bytes of [`Uptime::encode_state`]. Returns false if no check has this name, or the check is paused or has a different
+    /// target now.
     ///
     /// # Errors
-    /// A [`DecodeError`] for bytes that are nothing of the kind; nothing is changed then.
+    /// A [`DecodeError`] for any other bytes; nothing changes then.
     ///
     /// ```
     /// use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Status, Target, Uptime};
@@ -96,7 +99,7 @@ impl Uptime {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn restore_state(&mut self, name: &str, bytes: &[u8]) -> Result<bool, DecodeError> {
-        let mut input = Reader::open(bytes, STATE, VERSION)?;
+        let mut input = Reader::open(bytes, CHECK_STATE_MAGIC, UPTIME_FORMAT)?;
         let (same, state) = (u64::from_le_bytes(input.array()?), input.state()?);
         input.end()?;
         let Some(monitor) = self.monitors.get_mut(name) else { return Ok(false) };
@@ -107,30 +110,30 @@ impl Uptime {
         Ok(holds)
     }
 
-    /// The bytes of what is known of all checks together (this side's own network, the clock), for [`Uptime::restore_shared`].
+    /// The bytes of the state that all checks share (this side's own network, the latest time), for [`Uptime::restore_shared`].
     ///
     /// ```
     /// use sentinel_core::uptime::Uptime;
     /// assert!(Uptime::default().restore_shared(&Uptime::default().encode_shared()).is_ok());
     /// ```
     pub fn encode_shared(&self) -> Vec<u8> {
-        let mut out = Writer::new(SHARED, VERSION, 16);
+        let mut out = Writer::new(SHARED_MAGIC, UPTIME_FORMAT, 16);
         out.perhaps_ms(self.network.down_since_ms);
         out.perhaps_ms(self.now_ms);
         out.finish()
     }
 
-    /// Takes back what [`Uptime::encode_shared`] gave, after the checks: whoever resumes in an outage does not tell of it again, and who
-    /// resumes with a clock that was set back knows it.
+    /// Restores the bytes of [`Uptime::encode_shared`]. Call it after the checks are restored. A process that resumes in an outage does
+    /// not report it again, and notices when the clock was set back meanwhile.
     ///
     /// # Errors
-    /// A [`DecodeError`] for bytes that are nothing of the kind.
+    /// A [`DecodeError`] for any other bytes; nothing changes then.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().restore_shared(b"").is_err());
     /// ```
     pub fn restore_shared(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let mut input = Reader::open(bytes, SHARED, VERSION)?;
+        let mut input = Reader::open(bytes, SHARED_MAGIC, UPTIME_FORMAT)?;
         let (since, latest) = (input.perhaps_ms()?, input.perhaps_ms()?);
         input.end()?;
         self.network.down_since_ms = since;
@@ -140,17 +143,23 @@ impl Uptime {
             let lost = monitor.state.last.is_some_and(|last| last.cause == Some(Cause::OwnNetwork));
             monitor.disowned = since.is_some() && lost;
         }
-        // Other checks than those who knew of the outage, and too few to know that it is over.
+        // Too few checks failed in this outage, and too few exist, to find out that it is over.
         let lost: BTreeSet<u64> =
             self.monitors.values().filter(|monitor| monitor.disowned).map(|monitor| monitor.host).collect();
-        if lost.len() < HOSTS && self.monitors.len() <= WITNESSES {
+        if lost.len() < MIN_HOSTS && self.monitors.len() <= MIN_WITNESSES {
             self.network.down_since_ms = None;
         }
         Ok(())
     }
 }
 
-/// Which target this is; not which secrets it is asked with.
+/// The parts of the preceding result that the next one in the list is written relative to.
+struct Preceding {
+    at_ms: i64,
+    interval_ms: u32,
+}
+
+/// A hash of the target with its path, and of the method. Headers, which may be secrets, are not part of it.
 fn identity(check: &super::check::Check) -> u64 {
     let target = &check.target;
     hash(&format!("{target} {} {} {}", check.method.name(), target.port(), target.path()))
@@ -175,24 +184,24 @@ impl Writer {
         let mut at = 0;
         while let Some(bucket) = hours.get(at) {
             let run = hours.iter().skip(at).take_while(|other| *other == bucket).count();
-            let Bucket { up_ms, down_ms, maintenance_ms } = *bucket;
+            let HourBucket { up_ms, down_ms, maintenance_ms } = *bucket;
             self.numbers([run as u64, u64::from(up_ms), u64::from(down_ms), u64::from(maintenance_ms)]);
             at += run;
         }
         self.number(results.len() as u64);
-        let mut before = (*folded_ms, 0);
-        for result in results.iter().map(Packed::get) {
+        let mut before = Preceding { at_ms: *folded_ms, interval_ms: 0 };
+        for result in results.iter().map(PackedResult::get) {
             self.result(&result, &mut before);
         }
     }
 
-    /// What differs from the result before: its moment, and its interval where that is another one.
-    fn result(&mut self, result: &CheckResult, before: &mut (i64, u32)) {
+    /// Writes a result relative to the preceding one: the time since it, and the interval only where it differs.
+    fn result(&mut self, result: &CheckResult, before: &mut Preceding) {
         let CheckResult { at_ms, outcome, cause, interval_ms, latency_us, status } = *result;
-        let other = interval_ms != before.1;
+        let other = interval_ms != before.interval_ms;
         let flags = [other, latency_us.is_some(), status.is_some()];
         let bits = flags.iter().enumerate().fold(0, |bits, (at, flag)| bits | (u64::from(*flag) << (at + 2)));
-        self.numbers([outcome as u64 | bits, at_ms.wrapping_sub(before.0) as u64]);
+        self.numbers([outcome as u64 | bits, at_ms.wrapping_sub(before.at_ms) as u64]);
         if outcome != Outcome::Up {
             self.number(u64::from(Cause::tag(cause)));
         }
@@ -201,7 +210,7 @@ impl Writer {
         }
         latency_us.into_iter().for_each(|us| self.number(u64::from(us)));
         status.into_iter().for_each(|status| self.number(u64::from(status)));
-        *before = (at_ms, interval_ms);
+        *before = Preceding { at_ms, interval_ms };
     }
 
     fn state(&mut self, state: &State) {
@@ -226,7 +235,7 @@ impl Reader<'_> {
         Ok(self.at_most(field, 1, "0 or 1")? == 1)
     }
 
-    /// A moment that can be computed with.
+    /// A moment within ±2^53, which sums of moments cannot overflow.
     fn instant(&mut self, field: &'static str) -> Result<i64, DecodeError> {
         let ms = self.signed()?;
         if ms.unsigned_abs() <= MAX_COUNT { Ok(ms) } else { Err(invalid(field, ms as u64, "±2^53")) }
@@ -242,44 +251,48 @@ impl Reader<'_> {
         let (offered, doubled, late, future) = (self.number()?, self.number()?, self.number()?, self.number()?);
         let count = self.at_most("hours", KEPT_HOURS as u64 + 1, "90 days")? as usize;
         let ends = first_hour.saturating_add(count as i64);
-        if since_ms > folded_ms || (count > 0 && ends > folded_ms.div_euclid(HOUR) + 1) {
-            return Err(invalid("folded_ms", folded_ms as u64, "the end of what is added up"));
+        if since_ms > folded_ms || (count > 0 && ends > folded_ms.div_euclid(HOUR_MS) + 1) {
+            return Err(invalid(
+                "folded_ms",
+                folded_ms as u64,
+                "a moment not before since_ms, in the last kept hour or later",
+            ));
         }
         let mut hours = VecDeque::with_capacity(count);
         while hours.len() < count {
             let run = self.at_most("run", (count - hours.len()) as u64, "as many as there are hours")? as usize;
-            let mut part = || Ok(self.at_most("hour", HOUR as u64, "an hour")? as u32);
+            let mut part = || Ok(self.at_most("hour", HOUR_MS as u64, "an hour")? as u32);
             let (up_ms, down_ms, maintenance_ms) = (part()?, part()?, part()?);
             let known = u64::from(up_ms) + u64::from(down_ms) + u64::from(maintenance_ms);
-            if run == 0 || known > HOUR as u64 {
+            if run == 0 || known > HOUR_MS as u64 {
                 return Err(invalid("hour", known, "parts of an hour"));
             }
-            hours.extend(std::iter::repeat_n(Bucket { up_ms, down_ms, maintenance_ms }, run));
+            hours.extend(std::iter::repeat_n(HourBucket { up_ms, down_ms, maintenance_ms }, run));
         }
         let count = self.items("results", 2)?;
         if count > KEPT_RESULTS {
-            return Err(invalid("results", count as u64, "as many as are kept"));
+            return Err(invalid("results", count as u64, "no more than are kept"));
         }
         let mut results = VecDeque::with_capacity(count);
-        let mut before = (folded_ms, 0);
+        let mut before = Preceding { at_ms: folded_ms, interval_ms: 0 };
         for at in 0..count {
             let result = self.result(&mut before, at == 0)?;
-            results.push_back(Packed::new(result));
+            results.push_back(PackedResult::new(result));
         }
         let counts = ResultCounts { offered, doubled, late, future };
         Ok(History { since_ms, folded_ms, first_hour, hours, results, counts })
     }
 
-    fn result(&mut self, before: &mut (i64, u32), first: bool) -> Result<CheckResult, DecodeError> {
+    fn result(&mut self, before: &mut Preceding, first: bool) -> Result<CheckResult, DecodeError> {
         let bits = self.at_most("result", 31, "5 bits")?;
         let (outcome, later) = (outcome_of(bits & 3)?, self.count("at_ms")?);
         let cause = if outcome == Outcome::Up { None } else { Cause::of_tag(self.number()?)? };
-        let at_ms = before.0 + later as i64;
+        let at_ms = before.at_ms + later as i64;
         let has = |bit: u64| bits & (1 << bit) != 0;
         let interval_ms = if has(2) {
             self.at_most("interval_ms", u64::from(MAX_INTERVAL_MS), "at most a day")? as u32
         } else {
-            before.1
+            before.interval_ms
         };
         let latency_us = if has(3) { Some(self.small("latency_us")?) } else { None };
         let status = if has(4) { Some(self.at_most("status", 999, "1 to 999")? as u16) } else { None };
@@ -287,7 +300,7 @@ impl Reader<'_> {
         if result != result.bounded() || (later == 0 && !first) {
             return Err(invalid("result", bits, "values in range, in rising order"));
         }
-        *before = (at_ms, interval_ms);
+        *before = Preceding { at_ms, interval_ms };
         Ok(result)
     }
 
@@ -302,7 +315,7 @@ impl Reader<'_> {
         let (since_ms, streak_ms) = (self.instant("since_ms")?, self.instant("streak_ms")?);
         let (held, flapping, expiring) = (self.bit("held")?, self.bit("flapping")?, self.bit("expiring")?);
         let (confirm_ms, expires_ms) = (self.perhaps_ms()?, self.perhaps_ms()?);
-        let count = self.at_most("turns", FLAPS as u64, "as many as are kept")?;
+        let count = self.at_most("turns", FLAPPING_CHANGES as u64, "no more than are kept")?;
         let turns = (0..count).map(|_| self.instant("turn")).collect::<Result<_, _>>()?;
         let last = if self.bit("last")? { Some(CheckResult::from_bytes(&self.array()?)?) } else { None };
         Ok(State {

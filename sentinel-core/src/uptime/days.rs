@@ -1,20 +1,20 @@
-//! What is known of a check day by day: what an availability bar is drawn from.
+//! The availability of a check day by day, for an availability bar.
 
 use super::availability::Availability;
 use super::history::History;
 use super::maintenance::Maintenance;
+use crate::util::civil::DAY_MS;
 use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 
-/// Days that are told of a check: as many as are kept.
-const DAYS: i64 = 90;
-const DAY: i64 = 86_400_000;
+/// Days in the report, and in the history.
+const KEPT_DAYS: i64 = 90;
 
-/// The last 90 days by UTC, the oldest first: of day i what is known of `[from_ms + i · 86,400,000, from_ms + (i + 1) · 86,400,000)`. The last
-/// one is not over: it ends at `to_ms`. The four parts of a day are its length, to the millisecond. A day before the check came to be is
-/// unknown, all of it, and so is that part of the day on which it did.
+/// The last 90 days in UTC, the oldest first. Day i is `[from_ms + i · 86,400,000, from_ms + (i + 1) · 86,400,000)`; the last one is not
+/// over and ends at `to_ms`. The four parts of a day add up to its length, to the millisecond. Time before the check was created is
+/// unknown.
 ///
-/// They are the end of the window of 90 days, which begins less than a day earlier: at this time of the day.
+/// The window of 90 days begins less than a day before the first of these days, at the current time of day.
 ///
 /// ```
 /// use sentinel_core::uptime::{Check, CheckResult, Checks, Target, Uptime};
@@ -31,31 +31,31 @@ const DAY: i64 = 86_400_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Days {
-    /// When the first one begins, Unix ms: midnight.
+    /// Start of the first day, Unix ms: midnight UTC.
     pub from_ms: i64,
-    /// When the last one ends so far, Unix ms.
+    /// End of the last day so far, Unix ms.
     pub to_ms: i64,
-    /// So long it was up on each, in milliseconds.
+    /// Time for which the target was up on each day, in milliseconds.
     pub up_ms: Vec<u32>,
-    /// So long it was down.
+    /// Time for which the target was down, in milliseconds.
     pub down_ms: Vec<u32>,
-    /// So long it was in maintenance.
+    /// Time in maintenance windows, in milliseconds.
     pub maintenance_ms: Vec<u32>,
-    /// So long nobody knows.
+    /// Time without knowledge, in milliseconds.
     pub unknown_ms: Vec<u32>,
 }
 
 impl Days {
     pub(super) fn of(history: &History, maintenance: &[Maintenance], now_ms: i64) -> Self {
         let limit = MAX_COUNT as i64;
-        let now_ms = now_ms.clamp(DAYS * DAY - limit, limit);
-        // At midnight it is the day that ends.
-        let from_ms = ((now_ms - 1).div_euclid(DAY) - (DAYS - 1)) * DAY;
-        let room = || Vec::with_capacity(DAYS as usize);
+        let now_ms = now_ms.clamp(KEPT_DAYS * DAY_MS - limit, limit);
+        // At midnight the last day is the one that ends.
+        let from_ms = ((now_ms - 1).div_euclid(DAY_MS) - (KEPT_DAYS - 1)) * DAY_MS;
+        let room = || Vec::with_capacity(KEPT_DAYS as usize);
         let (up_ms, down_ms, maintenance_ms, unknown_ms) = (room(), room(), room(), room());
         let mut days = Self { from_ms, to_ms: now_ms, up_ms, down_ms, maintenance_ms, unknown_ms };
-        for from in (0..DAYS).map(|day| from_ms + day * DAY) {
-            let day = history.availability(from, now_ms.min(from + DAY), maintenance);
+        for from in (0..KEPT_DAYS).map(|day| from_ms + day * DAY_MS) {
+            let day = history.availability(from, now_ms.min(from + DAY_MS), maintenance);
             days.to_ms = day.to_ms;
             days.up_ms.push(day.up_ms as u32);
             days.down_ms.push(day.down_ms as u32);
@@ -65,17 +65,17 @@ impl Days {
         days
     }
 
-    /// The window from `from_ms` until they end: what lies before its first midnight is asked of the history, the rest is added up here,
-    /// so that of many windows no result is measured twice.
+    /// The window from `from_ms` to the end of the days. The history measures the part before the first midnight, and the days add up
+    /// to the rest, so that several windows do not measure the same results again.
     pub(super) fn window(&self, history: &History, maintenance: &[Maintenance], from_ms: i64) -> Availability {
-        let midnight = from_ms.div_euclid(DAY).saturating_add(1).saturating_mul(DAY);
-        let skip = usize::try_from(midnight.saturating_sub(self.from_ms) / DAY).unwrap_or(0);
+        let midnight = from_ms.div_euclid(DAY_MS).saturating_add(1).saturating_mul(DAY_MS);
+        let skip = usize::try_from(midnight.saturating_sub(self.from_ms) / DAY_MS).unwrap_or(0);
         let whole = || history.availability(from_ms, self.to_ms, maintenance);
         let Some(rest) = self.iter().skip(skip).reduce(|sum, day| sum.and(&day).unwrap_or(sum)) else { return whole() };
         history.availability(from_ms, rest.from_ms, maintenance).and(&rest).unwrap_or_else(whole)
     }
 
-    /// Each as a window of its own, the oldest first.
+    /// Each day as a window, the oldest first.
     ///
     /// ```
     /// # use sentinel_core::uptime::{Check, Checks, Target, Uptime};
@@ -89,10 +89,10 @@ impl Days {
     pub fn iter(&self) -> impl Iterator<Item = Availability> {
         let parts = self.up_ms.iter().zip(&self.down_ms).zip(&self.maintenance_ms).zip(&self.unknown_ms);
         parts.zip(0_i64..).map(|((((up, down), maintenance), unknown), day)| {
-            let from_ms = self.from_ms.saturating_add(day * DAY);
+            let from_ms = self.from_ms.saturating_add(day * DAY_MS);
             Availability {
                 from_ms,
-                to_ms: from_ms.saturating_add(DAY).min(self.to_ms),
+                to_ms: from_ms.saturating_add(DAY_MS).min(self.to_ms),
                 up_ms: u64::from(*up),
                 down_ms: u64::from(*down),
                 maintenance_ms: u64::from(*maintenance),

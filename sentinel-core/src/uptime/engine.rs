@@ -1,20 +1,18 @@
-//! All checks together: when each is probed, what follows from a result, and what a new configuration changes.
+//! All checks together: the next probe of each, the effects of a result, and the effects of a new configuration.
 
 use super::availability::Availability;
 use super::check::{Check, Checks};
 use super::history::History;
-use super::monitor::{LOST_MS, Monitor, hash};
-use super::network::{Network, Verdict, WITNESSES, judge, most_answer};
+use super::monitor::{Monitor, PROBE_GRACE_MS, hash};
+use super::network::{MIN_WITNESSES, Network, NetworkVerdict, judge, most_answer};
 use super::result::{Cause, CheckResult, Outcome};
 use super::standing::{CheckStanding, UptimeReport};
-use super::state::{Change, Status, Step, What, millis};
+use super::state::{Change, FailureRow, StateStep, What, millis};
+use crate::util::clock::SET_BACK_MS;
 use crate::util::wire::MAX_COUNT;
 use std::collections::BTreeMap;
 
-/// A clock that is set back by less is waited for.
-const SET_BACK_MS: i64 = 60_000;
-
-/// What follows from a result, or from a new configuration.
+/// The effects of a result, or of a new configuration.
 ///
 /// ```
 /// assert!(sentinel_core::uptime::After::default().changes.is_empty());
@@ -22,20 +20,21 @@ const SET_BACK_MS: i64 = 60_000;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct After {
-    /// What has changed.
+    /// Changes of checks and of this side's own network.
     pub changes: Vec<Change>,
-    /// The result that was given, as it counts; none if it changes nothing. A log writes it down.
+    /// The result in the form that counts, for a log; `None` if it changed nothing.
     pub stored: Option<CheckResult>,
-    /// Of a new configuration: from when on nothing is known of these checks. A log writes them down as results.
+    /// After a new configuration: names of checks and an unknown result each, from which on the history is unknown. A log writes these
+    /// as results.
     pub marks: Vec<(String, CheckResult)>,
-    /// Failures from this moment on (Unix ms) are this side's own, of all checks: a log writes it down.
+    /// Failures of all checks from this moment on (Unix ms) are due to this side's own network. A log writes it down.
     pub disowned_ms: Option<i64>,
-    /// Checks whose next probe is earlier now: those asked as witnesses.
+    /// Names of checks whose next probe is due at once, because they are asked as witnesses.
     pub sooner: Vec<String>,
 }
 
-/// All checks: definition, schedule, state and history. Moved by [`Uptime::configure`], [`Uptime::begin`] and [`Uptime::record`]; asked by the
-/// rest. The crate page of `uptime` shows it.
+/// All checks with their configuration, schedule, state and history. [`Uptime::configure`], [`Uptime::begin`] and [`Uptime::record`]
+/// change them; other methods read. The page of the [module](crate::uptime) has an example.
 ///
 /// ```
 /// use sentinel_core::uptime::{Check, Checks, Status, Target, Uptime};
@@ -50,13 +49,13 @@ pub struct Uptime {
     pub(super) monitors: BTreeMap<String, Monitor>,
     pub(super) network: Network,
     pub(super) now_ms: Option<i64>,
-    /// When this side's network came back last, Unix ms.
+    /// Moment when this side's network came back last, Unix ms.
     pub(super) back_ms: Option<i64>,
 }
 
 impl Uptime {
-    /// The checks from now on. Those that go on keep what is known; a change of target, method or expectations forgets the state and keeps the
-    /// history; those that are gone are forgotten.
+    /// Sets the checks. A check that stays keeps its state and history; a change of its target, method or expectations resets the state
+    /// and keeps the history. A check that is no longer there is dropped. `now_ms` is Unix ms.
     ///
     /// ```
     /// use sentinel_core::uptime::{Checks, Uptime};
@@ -85,7 +84,7 @@ impl Uptime {
             };
             self.monitors.insert(monitor.check.name.clone(), monitor);
         }
-        // Those who knew of an outage may be others now: if it goes on, it is found again.
+        // The checks that found an outage may be different ones now. If the outage goes on, it is found again.
         if self.network.down_since_ms.is_some() && !after.marks.is_empty() | !before.is_empty() {
             self.network_is_back(now_ms, &mut after);
         }
@@ -93,11 +92,12 @@ impl Uptime {
         for mut gone in before.into_values() {
             gone.forget(now_ms, Cause::Changed, &mut after);
         }
-        after.marks.truncate(marks); // nothing is kept of those
+        after.marks.truncate(marks); // no history is kept of dropped checks
         after
     }
 
-    /// When this check is to be probed next, Unix ms; at or before `now_ms`: at once. `None` while it is paused, or if there is none.
+    /// The moment of the next probe of a check, Unix ms; at or before `now_ms`: at once. `None` while it is paused, or if no check has this
+    /// name.
     ///
     /// ```
     /// use sentinel_core::uptime::Uptime;
@@ -108,12 +108,12 @@ impl Uptime {
         if let Some(busy) = monitor.busy_ms.filter(|busy| now_ms < *busy) {
             return Some(busy);
         }
-        let due = monitor.due(now_ms).0;
+        let due = monitor.due(now_ms).at_ms;
         Some(monitor.state.confirm_ms.map_or(due, |confirm| confirm.min(due)))
     }
 
-    /// Tells it the time: where the clock was set back by more than a minute, every check is due anew. The calls that take `now_ms` and change
-    /// something do so too.
+    /// Takes note of the time, Unix ms. When the clock was set back by more than a minute, every check is scheduled anew. Other calls that
+    /// change something and take `now_ms` do the same.
     ///
     /// ```
     /// sentinel_core::uptime::Uptime::default().tick(0);
@@ -122,7 +122,7 @@ impl Uptime {
         self.moved(now_ms);
     }
 
-    /// A probe begins: false if none is due, or one is on its way.
+    /// Notes that a probe begins. Returns false if none is due or another one is running: then do not probe.
     ///
     /// ```
     /// use sentinel_core::uptime::{Check, Checks, Target, Uptime};
@@ -139,18 +139,18 @@ impl Uptime {
             return false;
         }
         let Some(monitor) = self.monitors.get_mut(name) else { return false };
-        let (due, missed) = monitor.due(now_ms);
-        if due <= now_ms {
-            (monitor.last_ms, monitor.first_ms) = (due, None);
-            monitor.missed = monitor.missed.saturating_add(missed);
+        let due = monitor.due(now_ms);
+        if due.at_ms <= now_ms {
+            (monitor.last_ms, monitor.first_ms) = (due.at_ms, None);
+            monitor.missed = monitor.missed.saturating_add(due.missed);
         }
         monitor.state.confirm_ms = None;
-        monitor.busy_ms = Some(now_ms.saturating_add(millis(monitor.check.timeout())).saturating_add(LOST_MS));
+        monitor.busy_ms = Some(now_ms.saturating_add(millis(monitor.check.timeout())).saturating_add(PROBE_GRACE_MS));
         true
     }
 
-    /// Takes what a probe found; `expires_ms` is when the certificate that it saw expires, Unix ms. Late and doubled results count for the
-    /// history alone. What comes while a check is paused, or of no check, is ignored.
+    /// Takes the result of a probe; `expires_ms` is the expiry of the certificate that the probe saw, Unix ms. A late or repeated result
+    /// counts for the history only. A result of a paused or unknown check is ignored.
     ///
     /// ```
     /// use sentinel_core::uptime::{After, CheckResult, Uptime};
@@ -162,7 +162,7 @@ impl Uptime {
         let Some(monitor) = self.monitors.get_mut(name).filter(|monitor| !monitor.check.paused) else { return after };
         monitor.busy_ms = None;
         let outage = self.network.down_since_ms.filter(|since| result.at_ms >= *since);
-        // Who was asked while the network was down is excused, though he is heard when it is back.
+        // A probe that began while the network was down does not count, although its result arrives later.
         let late = self.back_ms.is_some_and(|back| result.at_ms < back);
         let mut answers = false;
         if (outage.is_some() || late) && result.may_be_ours() {
@@ -178,24 +178,26 @@ impl Uptime {
         if !newest {
             return after;
         }
-        let (calm, check) = (monitor.check.in_maintenance(now_ms), &monitor.check);
-        let step = monitor.state.record(check, now_ms, result, calm, &mut after.changes);
+        let calm = monitor.check.in_maintenance(now_ms);
+        let mut at = StateStep { check: &monitor.check, now_ms, changes: &mut after.changes };
+        let row = monitor.state.record(&mut at, result, calm);
         if let Some(expires_ms) = expires_ms {
-            monitor.state.certificate(check, now_ms, expires_ms, &mut after.changes);
+            monitor.state.certificate(&mut at, expires_ms);
         }
         let host = monitor.host;
         if answers {
             let was_lost = std::mem::take(&mut monitor.disowned);
             self.answered(now_ms, was_lost.then_some(host), &mut after);
         }
-        if step != Step::Stays {
-            self.fails(name, now_ms, step == Step::Nearly, &mut after);
+        if row != FailureRow::Incomplete {
+            self.fails(name, now_ms, row == FailureRow::NearlyComplete, &mut after);
         }
         after
     }
 
-    /// Takes back a result that was [stored](After::stored), or a mark, from a log: in the order of the log, after [`Uptime::restore`]. Nothing is
-    /// told. What was confirmed by it comes with [`Uptime::restore_state`]. False if it changes nothing.
+    /// Replays a [stored](After::stored) result, or a [mark](After::marks), from a log: in the order of the log, after [`Uptime::restore`].
+    /// No change is reported; a status that the result confirmed comes back with [`Uptime::restore_state`]. Returns false if it changes
+    /// nothing.
     ///
     /// ```
     /// use sentinel_core::uptime::{Check, CheckResult, Checks, Target, Uptime};
@@ -211,52 +213,53 @@ impl Uptime {
         let result = result.bounded();
         if !monitor.check.paused && monitor.state.last.is_none_or(|last| result.at_ms > last.at_ms) {
             let calm = monitor.check.in_maintenance(result.at_ms);
-            monitor.state.record(&monitor.check, result.at_ms, result, calm, &mut Vec::new());
+            let mut at = StateStep { check: &monitor.check, now_ms: result.at_ms, changes: &mut Vec::new() };
+            monitor.state.record(&mut at, result, calm);
         }
         monitor.history.record(result, &monitor.check.maintenance)
     }
 
-    /// A target that has failed as often as it takes, or nearly: then others are asked, if they have to be.
+    /// Handles a target that has failed as often as `confirm.failures` says, or once less (`nearly`): other checks are asked if needed.
     fn fails(&mut self, name: &str, now_ms: i64, nearly: bool, after: &mut After) {
         if self.network.down_since_ms.is_some() {
-            return; // a probe that began before that: the next one says more
+            return; // the probe began before the outage: the next one decides
         }
         let Some(monitor) = self.monitors.get_mut(name) else { return };
         let (host, since_ms, held) = (monitor.host, monitor.state.streak_ms, monitor.state.held);
         if monitor.state.last.is_some_and(|last| !last.may_be_ours()) {
-            // It has answered, or may not be asked: nobody else can say more of that.
+            // The target answered, or its address is blocked: other checks cannot tell more about that.
             if !nearly {
-                monitor.state.turn(&monitor.check, now_ms, Status::Down, &mut after.changes);
+                monitor.turns_down(now_ms, after);
             }
             return;
         }
         let others = self.monitors.iter().filter(|(other, _)| other.as_str() != name);
         let verdict = judge(host, since_ms, others.filter_map(|(_, monitor)| monitor.witness(now_ms)));
         match verdict {
-            Verdict::Ask if nearly => self.ask(host, now_ms, since_ms, after),
+            NetworkVerdict::AskOthers if nearly => self.ask(host, now_ms, since_ms, after),
             _ if nearly => {}
-            Verdict::Own { since_ms } => {
+            NetworkVerdict::OwnNetwork { since_ms } => {
                 self.network = Network { down_since_ms: Some(since_ms), ..Network::default() };
                 self.disown(since_ms);
                 after.disowned_ms = Some(since_ms);
-                after.changes.push(network(now_ms, since_ms, What::NetworkDown));
+                after.changes.push(network_change(now_ms, since_ms, What::NetworkDown));
             }
-            Verdict::Ask if !held => {
+            NetworkVerdict::AskOthers if !held => {
                 if let Some(monitor) = self.monitors.get_mut(name) {
                     monitor.state.held = true;
                     monitor.state.confirm_soon(&monitor.check, now_ms);
                 }
                 self.ask(host, now_ms, since_ms, after);
             }
-            Verdict::Ask | Verdict::Alone | Verdict::Theirs => {
+            NetworkVerdict::AskOthers | NetworkVerdict::TooFewChecks | NetworkVerdict::TargetFails => {
                 if let Some(monitor) = self.monitors.get_mut(name) {
-                    monitor.state.turn(&monitor.check, now_ms, Status::Down, &mut after.changes);
+                    monitor.turns_down(now_ms, after);
                 }
             }
         }
     }
 
-    /// Asks others before a target is called down: those whose last answer is the oldest, of as many hosts as can be.
+    /// Makes probes of other checks due before a target is called down: of those with the oldest results, on as many hosts as possible.
     fn ask(&mut self, host: u64, now_ms: i64, since_ms: i64, after: &mut After) {
         let others = self.monitors.values_mut().filter(|monitor| monitor.host != host);
         let others = others.filter_map(|monitor| Some((monitor.witness(now_ms)?, monitor)));
@@ -264,13 +267,13 @@ impl Uptime {
         others.sort_by_key(|(other, _)| other.at_ms);
         let mut seen = std::collections::BTreeSet::new();
         let (first, again): (Vec<_>, Vec<_>) = others.into_iter().partition(|(other, _)| seen.insert(other.host));
-        for (_, monitor) in first.into_iter().chain(again).take(WITNESSES) {
+        for (_, monitor) in first.into_iter().chain(again).take(MIN_WITNESSES) {
             monitor.state.confirm_ms = Some(now_ms);
             after.sooner.push(monitor.check.name.clone());
         }
     }
 
-    /// While this side's network is down, a target answers.
+    /// Handles a target that answers while this side's network counts as down.
     fn answered(&mut self, now_ms: i64, was_lost: Option<u64>, after: &mut After) {
         let Some(since_ms) = self.network.down_since_ms else { return };
         let back = was_lost.is_some_and(|host| self.network.is_back(host));
@@ -279,13 +282,14 @@ impl Uptime {
         }
     }
 
+    /// Ends the outage of this side's network.
     fn network_is_back(&mut self, now_ms: i64, after: &mut After) {
         (self.network, self.back_ms) = (Network::default(), Some(now_ms));
         self.monitors.values_mut().for_each(|monitor| monitor.disowned = false);
-        after.changes.push(network(now_ms, now_ms, What::NetworkUp));
+        after.changes.push(network_change(now_ms, now_ms, What::NetworkUp));
     }
 
-    /// Failures of all checks from this moment on (Unix ms) are this side's own: what [`After::disowned_ms`] said, read back from a log.
+    /// Makes the failures of all checks from this moment on (Unix ms) unknown, as [`After::disowned_ms`] said: for replaying a log.
     ///
     /// ```
     /// sentinel_core::uptime::Uptime::default().disown(0);
@@ -294,7 +298,7 @@ impl Uptime {
         self.monitors.values_mut().for_each(|monitor| monitor.disown(since_ms));
     }
 
-    /// The same of one check, for a log that keeps them apart.
+    /// Does the same as [`Uptime::disown`] for one check, for a log that keeps checks apart.
     ///
     /// ```
     /// use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Outcome, Target, Uptime};
@@ -312,7 +316,7 @@ impl Uptime {
         }
     }
 
-    /// This side's own network.
+    /// The state of this side's own network.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Uptime::default().network().down_since_ms(), None);
@@ -330,7 +334,7 @@ impl Uptime {
         self.monitors.keys().map(String::as_str)
     }
 
-    /// A check as it is configured.
+    /// The configuration of a check; `None` if no check has this name.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().check("nobody").is_none());
@@ -339,7 +343,7 @@ impl Uptime {
         self.monitors.get(name).map(|monitor| &monitor.check)
     }
 
-    /// Its history.
+    /// The history of a check; `None` if no check has this name.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().history("nobody").is_none());
@@ -348,7 +352,7 @@ impl Uptime {
         self.monitors.get(name).map(|monitor| &monitor.history)
     }
 
-    /// Its availability in `[from_ms, to_ms)`; see [`History::availability`].
+    /// The availability of a check in `[from_ms, to_ms)`, Unix ms; see [`History::availability`]. `None` if no check has this name.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().availability("nobody", 0, 1).is_none());
@@ -358,7 +362,7 @@ impl Uptime {
         Some(monitor.history.availability(from_ms, to_ms, &monitor.check.maintenance))
     }
 
-    /// Where a check stands at `now_ms`.
+    /// The standing of a check at `now_ms` (Unix ms); `None` if no check has this name.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().standing("nobody", 0).is_none());
@@ -367,7 +371,7 @@ impl Uptime {
         self.monitors.get(name).map(|monitor| CheckStanding::of(monitor, now_ms))
     }
 
-    /// Where all checks stand at `now_ms`. Of which service that is, and who probes, is for the caller to fill in.
+    /// The report on all checks at `now_ms` (Unix ms). The caller fills in the service, and whether this process probes.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Uptime::default().report(0).checks.is_empty());
@@ -377,7 +381,7 @@ impl Uptime {
         UptimeReport::new(now_ms, self.network.down_since_ms, checks)
     }
 
-    /// The time, bounded; where the clock was set back, after what follows from that.
+    /// Takes note of the time and returns it, clamped to ±2^53. A clock that was set back resets schedules and drops future results.
     fn moved(&mut self, now_ms: i64) -> i64 {
         let limit = MAX_COUNT as i64;
         let now_ms = now_ms.clamp(-limit, limit);
@@ -398,6 +402,6 @@ impl Uptime {
     }
 }
 
-fn network(at_ms: i64, since_ms: i64, what: What) -> Change {
+fn network_change(at_ms: i64, since_ms: i64, what: What) -> Change {
     Change { check: None, at_ms, since_ms, what, cause: None, tells: true }
 }

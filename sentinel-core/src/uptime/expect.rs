@@ -1,7 +1,7 @@
-//! What an answer must be like, and whether it is: one function from what was observed to the first thing that is wrong.
+//! The conditions that an answer must meet, and one function that returns the first violated one.
 
 use super::result::Cause;
-use super::{MAX_CONDITIONS, MAX_TEXT};
+use super::{MAX_CONDITION_BYTES, MAX_CONDITIONS};
 use crate::util::duration;
 use crate::util::error::ConfigError;
 use serde::de::Error;
@@ -10,7 +10,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What an HTTP answer must be like. All of it must hold; by default a status of 200 to 299.
+/// Conditions that an HTTP answer must meet, all of them. Default: a status of 200 to 299.
 ///
 /// ```
 /// use sentinel_core::uptime::{Answer, Cause, Expect};
@@ -27,20 +27,20 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expect {
-    /// One of these statuses. Default `2xx`.
+    /// The status is one of these. Default `2xx`.
     pub status: Statuses,
     /// The body contains this text: 1 to 1,024 bytes.
     pub contains: Option<String>,
     /// The body does not contain this text: 1 to 1,024 bytes.
     pub lacks: Option<String>,
-    /// JSON pointers (RFC 6901) and the values that must be there; at most 16.
+    /// The body is JSON and has these values at these JSON pointers (RFC 6901); at most 16.
     pub json: std::collections::BTreeMap<String, serde_json::Value>,
-    /// It answers within this time: 1 ms to the timeout.
+    /// The answer takes no longer than this: 1 ms to the timeout.
     #[serde(deserialize_with = "some_duration")]
     pub max_latency: Option<Duration>,
 }
 
-/// What a prober saw.
+/// The answer that a prober received.
 ///
 /// ```
 /// use sentinel_core::uptime::{Answer, Cause, Expect};
@@ -51,17 +51,17 @@ pub struct Expect {
 pub struct Answer<'a> {
     /// The status of the last answer, after redirects.
     pub status: u16,
-    /// The body as far as it was read: what a cap cut off is not there.
+    /// The body as far as it was read; the prober stops at a size limit.
     pub body: &'a [u8],
-    /// From the beginning of the probe to the end of the body, or of the head where the body is not looked at.
+    /// Time from the beginning of the probe to the end of the body, or of the head when no condition reads the body.
     pub latency: Duration,
 }
 
 impl Expect {
-    /// Whether an answer is as expected; if not, the first thing that is not: status, body, JSON, latency.
+    /// Judges an answer.
     ///
     /// # Errors
-    /// The [`Cause`].
+    /// The [`Cause`] of the first violated condition, in the order status, body, JSON, latency.
     ///
     /// ```
     /// use sentinel_core::uptime::{Answer, Cause, Expect};
@@ -96,10 +96,10 @@ impl Expect {
         self.in_time(answer.latency)
     }
 
-    /// Of a check that is not HTTP: it took no longer than `max_latency`.
+    /// Judges the latency alone, for a check that is not HTTP.
     ///
     /// # Errors
-    /// [`Cause::Latency`].
+    /// [`Cause::Latency`] when it is longer than `max_latency`.
     ///
     /// ```
     /// use sentinel_core::uptime::Expect;
@@ -109,7 +109,7 @@ impl Expect {
         if self.max_latency.is_some_and(|most| latency > most) { Err(Cause::Latency) } else { Ok(()) }
     }
 
-    /// The body is looked at.
+    /// Whether any condition reads the body.
     ///
     /// ```
     /// assert!(!sentinel_core::uptime::Expect::default().needs_body());
@@ -118,21 +118,25 @@ impl Expect {
         self.contains.is_some() || self.lacks.is_some() || !self.json.is_empty()
     }
 
-    /// Checks every value; `field` is what it is called in the configuration.
+    /// Validates every value; `field` is its path in the configuration.
     pub(super) fn check(&self, field: &str, timeout: Duration) -> Result<(), ConfigError> {
         for (name, text) in [("contains", &self.contains), ("lacks", &self.lacks)] {
             if let Some(text) = text
-                && !(1..=MAX_TEXT).contains(&text.len())
+                && !(1..=MAX_CONDITION_BYTES).contains(&text.len())
             {
                 let value = format!("{} bytes", text.len());
-                return Err(ConfigError::new(&format!("{field}.{name}"), value, format!("1 to {MAX_TEXT} bytes")));
+                return Err(ConfigError::new(
+                    &format!("{field}.{name}"),
+                    value,
+                    format!("1 to {MAX_CONDITION_BYTES} bytes"),
+                ));
             }
         }
         if self.json.len() > MAX_CONDITIONS {
             let allowed = format!("at most {MAX_CONDITIONS}");
             return Err(ConfigError::new(&format!("{field}.json"), self.json.len().to_string(), allowed));
         }
-        let pointer = |text: &str| (text.is_empty() || text.starts_with('/')) && text.len() <= MAX_TEXT;
+        let pointer = |text: &str| (text.is_empty() || text.starts_with('/')) && text.len() <= MAX_CONDITION_BYTES;
         if let Some(wrong) = self.json.keys().find(|text| !pointer(text)) {
             let shown: String = wrong.chars().take(64).collect();
             return Err(ConfigError::new(
@@ -151,7 +155,7 @@ impl Expect {
     }
 }
 
-/// What a body contains may be a secret as well.
+/// Hides the texts of `contains` and `lacks`, and the JSON values: a body may contain secrets.
 impl fmt::Debug for Expect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, contains, lacks, json, max_latency } = self;
@@ -166,7 +170,7 @@ impl fmt::Debug for Expect {
     }
 }
 
-/// 1 and 1.0 are the same number: a service may write either.
+/// JSON equality, except that 1 and 1.0 are the same number: a service may write either.
 fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
     let number = |value: &serde_json::Value| value.as_f64().map(f64::to_bits);
     found == wanted || number(found).is_some_and(|found| Some(found) == number(wanted))
@@ -187,7 +191,7 @@ fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 impl Statuses {
-    /// This status is one of them.
+    /// Whether this status is one of them.
     ///
     /// ```
     /// assert!(!sentinel_core::uptime::Statuses::default().contains(304));
@@ -207,29 +211,29 @@ impl<'de> Deserialize<'de> for Statuses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum One {
+        enum StatusItem {
             Number(u16),
             Text(String),
         }
 
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "statuses: 200, \"2xx\", \"401-403\", or a list of these")]
-        enum Given {
-            One(One),
-            Many(Vec<One>),
+        enum OneOrMany {
+            One(StatusItem),
+            Many(Vec<StatusItem>),
         }
 
-        let given = match Given::deserialize(deserializer)? {
-            Given::One(one) => vec![one],
-            Given::Many(many) => many,
+        let items = match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(item) => vec![item],
+            OneOrMany::Many(items) => items,
         };
-        if !(1..=MAX_CONDITIONS).contains(&given.len()) {
-            return Err(D::Error::custom(format_args!("{} statuses, expected 1 to {MAX_CONDITIONS}", given.len())));
+        if !(1..=MAX_CONDITIONS).contains(&items.len()) {
+            return Err(D::Error::custom(format_args!("{} statuses, expected 1 to {MAX_CONDITIONS}", items.len())));
         }
-        let ranges = given.into_iter().map(|one| {
-            let text = match one {
-                One::Number(status) => status.to_string(),
-                One::Text(text) => text,
+        let ranges = items.into_iter().map(|item| {
+            let text = match item {
+                StatusItem::Number(status) => status.to_string(),
+                StatusItem::Text(text) => text,
             };
             range(&text).ok_or_else(|| {
                 let shown: String = text.chars().take(32).collect();
@@ -240,6 +244,7 @@ impl<'de> Deserialize<'de> for Statuses {
     }
 }
 
+/// `200`, `2xx` or `401-403` as a range within 100 to 599.
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let number = |text: &str| text.parse::<u16>().ok().filter(|status| (100..=599).contains(status));
     if let Some(class) = text.strip_suffix("xx") {
@@ -251,6 +256,7 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
     (from <= to).then_some(from..=to)
 }
 
+/// For an optional field with a default: a duration as text or seconds.
 pub(super) fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     duration::deserialize(deserializer).map(Some)
 }

@@ -1,33 +1,41 @@
-//! What is kept of a check: its last results as they are, and what older ones amount to, hour by hour for 90 days.
+//! The history of a check: its last results, and sums of older ones by the hour for 90 days.
+//!
+//! ```text
+//!  since_ms                 folded_ms                          now
+//!     │ hours: up, down, maintenance │ results: at most 1,000 │
+//!     └──────────────────────────────┴────────────────────────┘
+//! ```
+//!
+//! Invariant: the hours cover the time before `folded_ms`, the results the time from it on. Neither covers the same millisecond twice,
+//! so any window is the sum of both parts.
 
-use super::availability::{Availability, Sum, measure};
+use super::availability::{Availability, KnownTime, measure};
 use super::maintenance::{Maintenance, Spans};
-use super::result::{Cause, CheckResult, Outcome, Packed};
+use super::result::{Cause, CheckResult, Outcome, PackedResult};
 use super::{KEPT_HOURS, KEPT_RESULTS};
+use crate::util::civil::HOUR_MS;
 use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 use std::collections::VecDeque;
 
-pub(super) const HOUR: i64 = 3_600_000;
-
-/// An hour, or what has been added up of it: the rest of its milliseconds is unknown.
+/// The known time of one hour, in milliseconds; the rest of the hour is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_field_names, reason = "the unit")]
-pub(super) struct Bucket {
+pub(super) struct HourBucket {
     pub(super) up_ms: u32,
     pub(super) down_ms: u32,
     pub(super) maintenance_ms: u32,
 }
 
-impl Bucket {
-    fn add(&mut self, sum: Sum) {
+impl HourBucket {
+    fn add(&mut self, sum: KnownTime) {
         self.up_ms = self.up_ms.saturating_add(sum.up_ms as u32);
         self.down_ms = self.down_ms.saturating_add(sum.down_ms as u32);
         self.maintenance_ms = self.maintenance_ms.saturating_add(sum.maintenance_ms as u32);
     }
 }
 
-/// What became of the results that came in: `offered = kept + doubled + late + future`, where what was added up is kept too.
+/// Counters of results: `offered = kept + doubled + late + future`. A result that was added to the hours counts as kept.
 ///
 /// ```
 /// use sentinel_core::uptime::{CheckResult, History};
@@ -39,20 +47,20 @@ impl Bucket {
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ResultCounts {
-    /// All that came.
+    /// Results that came in.
     pub offered: u64,
-    /// There was one of the same moment; the worse one is kept.
+    /// Results of a moment that already had one; the worse of the two is kept.
     pub doubled: u64,
-    /// They belong to a time that has been added up, or to one before the check came to be.
+    /// Results of a time that was already added up, or before the check was created.
     pub late: u64,
-    /// They were of a future that did not come: the clock was set back.
+    /// Results that lay in the future after the clock was set back, and were dropped.
     pub future: u64,
 }
 
-/// The history of one check: at most 1,000 results of 20 bytes and 2,161 hours of 12, whatever comes.
+/// The history of one check, bounded: at most 1,000 results of 20 bytes and 2,161 hours of 12 bytes.
 ///
-/// The last results are raw. What leaves them is added to the hours it covers, so the hours and the raw results never overlap: a window
-/// is a sum over both.
+/// The last results are kept raw. When a further result needs room, the oldest one is added to the hours that it covers, so hours and
+/// raw results never overlap, and a window is a sum over both.
 ///
 /// ```
 /// use sentinel_core::uptime::{CheckResult, History};
@@ -67,18 +75,18 @@ pub struct ResultCounts {
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     pub(super) since_ms: i64,
-    /// Everything before it is in the hours, everything from it on in the results. Never after the first result.
+    /// The time before it is in the hours, the time from it on in the results, Unix ms. Never after the first result.
     pub(super) folded_ms: i64,
     /// The hour (Unix ms / 3,600,000) of the first bucket.
     pub(super) first_hour: i64,
-    pub(super) hours: VecDeque<Bucket>,
-    /// In rising order, one a moment.
-    pub(super) results: VecDeque<Packed>,
+    pub(super) hours: VecDeque<HourBucket>,
+    /// Raw results in rising order, with distinct moments.
+    pub(super) results: VecDeque<PackedResult>,
     pub(super) counts: ResultCounts,
 }
 
 impl History {
-    /// Of a check that came to be at `since_ms` (Unix ms): before it, everything is unknown.
+    /// The empty history of a check that was created at `since_ms` (Unix ms). The time before is unknown.
     ///
     /// ```
     /// let history = sentinel_core::uptime::History::new(1_000);
@@ -90,14 +98,14 @@ impl History {
         Self {
             since_ms,
             folded_ms: since_ms,
-            first_hour: since_ms.div_euclid(HOUR),
+            first_hour: since_ms.div_euclid(HOUR_MS),
             hours: VecDeque::new(),
             results: VecDeque::new(),
             counts: ResultCounts::default(),
         }
     }
 
-    /// When the check came to be, Unix ms.
+    /// Moment when the check was created, Unix ms.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::History::new(7).since_ms(), 7);
@@ -106,15 +114,15 @@ impl History {
         self.since_ms
     }
 
-    /// Takes a result, in whatever order they come; `maintenance` are the windows that hold now. False if it changes nothing: it is late, or
-    /// known. What is once added up keeps the maintenance windows of that time.
+    /// Takes a result; results may come in any order. `maintenance` are the windows of the current configuration: hours that are added up
+    /// keep the windows of that time. Returns false if the result changes nothing, because it is late or known.
     ///
     /// ```
     /// use sentinel_core::uptime::{CheckResult, History};
     ///
     /// let mut history = History::new(1_000);
     /// assert!(history.record(CheckResult::up(2_000, 60_000), &[]));
-    /// assert!(!history.record(CheckResult::up(500, 60_000), &[])); // from before it came to be
+    /// assert!(!history.record(CheckResult::up(500, 60_000), &[])); // from before the check was created
     /// ```
     pub fn record(&mut self, result: CheckResult, maintenance: &[Maintenance]) -> bool {
         let result = result.bounded();
@@ -128,28 +136,28 @@ impl History {
             self.counts.doubled = self.counts.doubled.saturating_add(1);
             let worse = other.get() < result;
             if worse {
-                *other = Packed::new(result);
+                *other = PackedResult::new(result);
             }
             return worse;
         }
-        self.results.insert(place, Packed::new(result));
+        self.results.insert(place, PackedResult::new(result));
         if self.results.len() > KEPT_RESULTS {
             self.fold(maintenance);
         }
         true
     }
 
-    /// Adds up what the oldest result says of the time until the next one.
+    /// Adds the oldest result to the hours that it covers, and removes it.
     fn fold(&mut self, maintenance: &[Maintenance]) {
-        let Some(until) = self.results.get(1).map(Packed::at_ms) else { return };
-        // What would be dropped at once is not laid out.
-        let kept_from = (until.div_euclid(HOUR) - KEPT_HOURS).saturating_mul(HOUR);
+        let Some(until) = self.results.get(1).map(PackedResult::at_ms) else { return };
+        // Hours that would be dropped at once are skipped.
+        let kept_from = (until.div_euclid(HOUR_MS) - KEPT_HOURS).saturating_mul(HOUR_MS);
         let mut from = self.folded_ms.max(kept_from);
         let spans = Spans::of(maintenance, from, until);
-        let oldest = self.results.front().map(Packed::get);
+        let oldest = self.results.front().map(PackedResult::get);
         while from < until {
-            let hour = from.div_euclid(HOUR);
-            let to = ((hour + 1) * HOUR).min(until);
+            let hour = from.div_euclid(HOUR_MS);
+            let to = ((hour + 1) * HOUR_MS).min(until);
             let sum = measure(oldest.into_iter(), &spans, from, to);
             if let Some(bucket) = self.bucket(hour) {
                 bucket.add(sum);
@@ -160,8 +168,8 @@ impl History {
         self.folded_ms = until;
     }
 
-    /// The bucket of an hour that is not before the last one; those between are empty, those that are too old go.
-    fn bucket(&mut self, hour: i64) -> Option<&mut Bucket> {
+    /// The bucket of an hour at or after the last one. Hours in between become empty buckets; hours older than 90 days are dropped.
+    fn bucket(&mut self, hour: i64) -> Option<&mut HourBucket> {
         let oldest = hour - KEPT_HOURS;
         if self.hours.is_empty() || self.first_hour + (self.hours.len() as i64) <= oldest {
             self.hours.clear();
@@ -169,12 +177,12 @@ impl History {
         }
         let place = usize::try_from(hour - self.first_hour).ok()?;
         if place >= self.hours.len() {
-            // Three days at a time: to double would keep room for half a year.
+            // Room grows by three days at a time: doubling would keep room for half a year.
             let more = place + 1 - self.hours.len();
             if self.hours.capacity() <= place {
                 self.hours.reserve_exact(more.max(72));
             }
-            self.hours.resize(place + 1, Bucket::default());
+            self.hours.resize(place + 1, HourBucket::default());
         }
         while self.first_hour < oldest {
             self.hours.pop_front();
@@ -184,9 +192,9 @@ impl History {
         self.hours.get_mut(place)
     }
 
-    /// The availability of `[from_ms, to_ms)`. Between the check's beginning and [`History::raw_from_ms`] only whole hours are known, so a
-    /// beginning there is moved back, and an end there forward, to a full hour: the answer says for what window it is. Of more than 90 days
-    /// the last ones.
+    /// The availability in `[from_ms, to_ms)`, Unix ms. Between the check's creation and [`History::raw_from_ms`] only whole hours are
+    /// known, so a start there is moved back, and an end there forward, to a full hour; the answer contains the window that was used. A
+    /// window of more than 90 days is reduced to the last 90 days.
     ///
     /// ```
     /// use sentinel_core::uptime::{CheckResult, History};
@@ -201,17 +209,17 @@ impl History {
         let (mut from, mut to) = (from_ms.clamp(-limit, limit), to_ms.clamp(-limit, limit));
         to = to.max(from);
         if to < self.folded_ms && to > from.max(self.since_ms) {
-            to = (to - 1).div_euclid(HOUR).saturating_add(1) * HOUR;
+            to = (to - 1).div_euclid(HOUR_MS).saturating_add(1) * HOUR_MS;
         }
-        from = from.max((to.div_euclid(HOUR) - KEPT_HOURS) * HOUR);
+        from = from.max((to.div_euclid(HOUR_MS) - KEPT_HOURS) * HOUR_MS);
         if from < self.folded_ms && to > from && from > self.since_ms {
-            from = from.div_euclid(HOUR) * HOUR;
+            from = from.div_euclid(HOUR_MS) * HOUR_MS;
         }
-        let mut sum = Sum::default();
+        let mut sum = KnownTime::default();
         if from < self.folded_ms && to > self.since_ms {
-            let skip = usize::try_from(from.div_euclid(HOUR) - self.first_hour).unwrap_or(0);
+            let skip = usize::try_from(from.div_euclid(HOUR_MS) - self.first_hour).unwrap_or(0);
             let hours = self.hours.iter().enumerate().skip(skip);
-            for (_, bucket) in hours.take_while(|(at, _)| (self.first_hour + *at as i64) * HOUR < to) {
+            for (_, bucket) in hours.take_while(|(at, _)| (self.first_hour + *at as i64) * HOUR_MS < to) {
                 sum.up_ms += u64::from(bucket.up_ms);
                 sum.down_ms += u64::from(bucket.down_ms);
                 sum.maintenance_ms += u64::from(bucket.maintenance_ms);
@@ -220,7 +228,7 @@ impl History {
         let raw = from.max(self.folded_ms);
         if raw < to {
             let spans = Spans::of(maintenance, raw, to);
-            let Sum { up_ms, down_ms, maintenance_ms } = measure(self.saying(raw, to), &spans, raw, to);
+            let KnownTime { up_ms, down_ms, maintenance_ms } = measure(self.saying(raw, to), &spans, raw, to);
             sum.up_ms += up_ms;
             sum.down_ms += down_ms;
             sum.maintenance_ms += maintenance_ms;
@@ -228,14 +236,14 @@ impl History {
         Availability::of(from, to, sum)
     }
 
-    /// The results that say something of `[from_ms, to_ms)`, which is not empty: of those before it the last one.
+    /// The results that may cover a part of `[from_ms, to_ms)`, which is not empty: those within it, and the last one before it.
     fn saying(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = CheckResult> {
         let first = self.results.partition_point(|result| result.at_ms() <= from_ms).saturating_sub(1);
         let end = self.results.partition_point(|result| result.at_ms() < to_ms);
-        self.results.range(first..end).map(Packed::get)
+        self.results.range(first..end).map(PackedResult::get)
     }
 
-    /// From here on (Unix ms) all results are raw: windows may begin and end at any millisecond.
+    /// The moment from which on results are raw, Unix ms. After it a window may begin and end at any millisecond.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::History::new(7).raw_from_ms(), 7);
@@ -244,16 +252,16 @@ impl History {
         self.folded_ms
     }
 
-    /// The last results, the oldest first.
+    /// The raw results, the oldest first.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::History::new(0).results().count(), 0);
     /// ```
     pub fn results(&self) -> impl DoubleEndedIterator<Item = CheckResult> {
-        self.results.iter().map(Packed::get)
+        self.results.iter().map(PackedResult::get)
     }
 
-    /// What became of all results.
+    /// Counters of results.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::History::new(0).counts().offered, 0);
@@ -262,7 +270,8 @@ impl History {
         self.counts
     }
 
-    /// Failures from this moment on (Unix ms) that nobody has answered are this side's own: they say nothing of the target. How many there were.
+    /// Makes failures without an answer from this moment on (Unix ms) unknown: they were due to this side's own network. Returns their
+    /// number.
     ///
     /// ```
     /// use sentinel_core::uptime::{Cause, CheckResult, History};
@@ -279,15 +288,15 @@ impl History {
             let result = packed.get();
             if result.may_be_ours() {
                 let (outcome, cause) = (Outcome::Unknown, Some(Cause::OwnNetwork));
-                *packed = Packed::new(CheckResult { outcome, cause, ..result });
+                *packed = PackedResult::new(CheckResult { outcome, cause, ..result });
                 disowned += 1;
             }
         }
         disowned
     }
 
-    /// The clock was set back to `now_ms`: what was found after that lies in a future that is not coming, and is forgotten, so that what
-    /// is found from now on has a place. An hour that was added up beyond `now_ms` becomes unknown.
+    /// Handles a clock that was set back to `now_ms` (Unix ms): later results are dropped, so that new results have a place. The hour of
+    /// `now_ms` and later ones become unknown where they were added up.
     ///
     /// ```
     /// use sentinel_core::uptime::{CheckResult, History};
@@ -305,7 +314,7 @@ impl History {
         self.results.truncate(keep);
         self.since_ms = self.since_ms.min(now_ms);
         if self.folded_ms > now_ms {
-            let hours = now_ms.div_euclid(HOUR) - self.first_hour;
+            let hours = now_ms.div_euclid(HOUR_MS) - self.first_hour;
             self.hours.truncate(usize::try_from(hours).unwrap_or(0));
             self.folded_ms = now_ms;
         }

@@ -1,5 +1,6 @@
-//! When nobody minds that a target is down: once, or every week, on a clock with a fixed offset from UTC.
+//! Maintenance windows: once, or every week on a clock with a fixed offset from UTC.
 
+use crate::util::civil::{CivilDate, DAY_MS, MINUTE_MS, SECOND_MS, WEEK_MS};
 use crate::util::duration;
 use crate::util::error::ConfigError;
 use crate::util::wire::MAX_COUNT;
@@ -7,13 +8,10 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
-const MINUTE: i64 = 60_000;
-const DAY: i64 = 1_440 * MINUTE;
-const WEEK: i64 = 7 * DAY;
-/// 1 January 1970 was a Thursday; the Monday of its week.
-const FIRST_MONDAY: i64 = -3 * DAY;
+/// Midnight of the Monday in the week of 1 January 1970, which was a Thursday; Unix ms.
+const FIRST_MONDAY_MS: i64 = -3 * DAY_MS;
 
-/// A maintenance window: failures in it are no news, and its time is neither up nor down.
+/// A maintenance window: failures in it are not reported, and its time counts neither as up nor as down.
 ///
 /// ```
 /// use sentinel_core::uptime::Maintenance;
@@ -30,24 +28,25 @@ const FIRST_MONDAY: i64 = -3 * DAY;
 pub enum Maintenance {
     /// From one moment to another, as `2026-03-01T22:00:00+02:00` or `…Z`.
     Once {
-        /// Its beginning, Unix ms.
+        /// Start, Unix ms.
         #[serde(deserialize_with = "moment")]
         from: i64,
-        /// Its end, Unix ms; after its beginning.
+        /// End, Unix ms; after the start.
         #[serde(deserialize_with = "moment")]
         to: i64,
     },
     /// On these days of every week.
     Weekly {
-        /// The days on which it begins, by the clock with this offset: `mon` to `sun`.
+        /// Days on which the window begins, on the clock with this offset: `mon` to `sun`, 1 to 7 of them.
         days: Vec<Day>,
-        /// When, in milliseconds since midnight by that clock: `"03:00"`.
+        /// Start in milliseconds since midnight on that clock, below 24 h. Written as `"03:00"`.
         #[serde(deserialize_with = "time_of_day")]
         at: i64,
-        /// How long: 1 min to 24 h.
+        /// Length: 1 min to 24 h.
         #[serde(rename = "for", with = "duration")]
         length: Duration,
-        /// That clock's offset from UTC in milliseconds: `"+02:00"`. Fixed: it knows no summer time. Default UTC.
+        /// Offset of that clock from UTC in milliseconds, -14 h to +14 h. Written as `"+02:00"`. The offset is fixed, without daylight
+        /// saving time. Default UTC.
         #[serde(default, deserialize_with = "offset")]
         offset: i64,
     },
@@ -79,7 +78,7 @@ pub enum Day {
 }
 
 impl Maintenance {
-    /// From one moment to another, Unix ms.
+    /// A window from one moment until before another, Unix ms.
     ///
     /// ```
     /// let window = sentinel_core::uptime::Maintenance::once(10, 20);
@@ -89,7 +88,7 @@ impl Maintenance {
         Self::Once { from, to }
     }
 
-    /// This moment (Unix ms) is part of it.
+    /// Whether this moment (Unix ms) is in the window.
     ///
     /// ```
     /// use sentinel_core::uptime::{Day, Maintenance};
@@ -103,7 +102,7 @@ impl Maintenance {
         Spans::of(std::slice::from_ref(self), at_ms, at_ms + 1).overlap(at_ms, at_ms + 1) > 0
     }
 
-    /// Checks every value; `field` is what it is called in the configuration.
+    /// Validates every value; `field` is the path of the window in the configuration.
     pub(super) fn check(&self, field: &str) -> Result<(), ConfigError> {
         match self {
             Self::Once { from, to } if from >= to => {
@@ -115,10 +114,10 @@ impl Maintenance {
                 if days.is_empty() || days.len() > 7 {
                     return Err(ConfigError::new(&weekly("days"), days.len().to_string(), "1 to 7 days, mon to sun"));
                 }
-                if !(0..DAY).contains(at) {
+                if !(0..DAY_MS).contains(at) {
                     return Err(ConfigError::new(&weekly("at"), at.to_string(), "00:00 to 23:59"));
                 }
-                if !(-14 * 60 * MINUTE..=14 * 60 * MINUTE).contains(offset) {
+                if !(-14 * 60 * MINUTE_MS..=14 * 60 * MINUTE_MS).contains(offset) {
                     return Err(ConfigError::new(&weekly("offset"), offset.to_string(), "-14:00 to +14:00"));
                 }
                 let allowed = Duration::from_mins(1)..=Duration::from_hours(24);
@@ -130,25 +129,26 @@ impl Maintenance {
         }
     }
 
-    /// Adds what of it lies in `[from, to)`.
-    fn spans(&self, from: i64, to: i64, out: &mut Vec<(i64, i64)>) {
+    /// Adds the parts of the window within `[from, to)`, Unix ms.
+    fn spans(&self, from: i64, to: i64, out: &mut Vec<Span>) {
         let mut add = |begins: i64, ends: i64| {
-            let span = (begins.max(from), ends.min(to));
-            if span.0 < span.1 {
+            let span = Span { from_ms: begins.max(from), to_ms: ends.min(to) };
+            if span.from_ms < span.to_ms {
                 out.push(span);
             }
         };
         match self {
             Self::Once { from, to } => add(*from, *to),
             Self::Weekly { days, at, length, offset } => {
-                let length = i64::try_from(length.as_millis()).unwrap_or(DAY).min(WEEK);
+                let length = i64::try_from(length.as_millis()).unwrap_or(DAY_MS).min(WEEK_MS);
                 for day in days {
-                    let first = FIRST_MONDAY + *day as i64 * DAY + (*at).clamp(0, DAY) - (*offset).clamp(-DAY, DAY);
-                    // The first one that ends after `from`.
-                    let mut begins = first + (from - length - first).div_euclid(WEEK) * WEEK;
+                    let first = FIRST_MONDAY_MS + *day as i64 * DAY_MS + (*at).clamp(0, DAY_MS)
+                        - (*offset).clamp(-DAY_MS, DAY_MS);
+                    // Start of the first occurrence that ends after `from`.
+                    let mut begins = first + (from - length - first).div_euclid(WEEK_MS) * WEEK_MS;
                     while begins < to {
                         add(begins, begins + length);
-                        begins += WEEK;
+                        begins += WEEK_MS;
                     }
                 }
             }
@@ -156,35 +156,42 @@ impl Maintenance {
     }
 }
 
-/// The union of windows within some time: spans in rising order that do not touch.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Spans(Vec<(i64, i64)>);
+/// The time from `from_ms` until before `to_ms`, Unix ms; `from_ms` is less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Span {
+    from_ms: i64,
+    to_ms: i64,
+}
 
-/// The longest time that windows are laid out over: more than is kept of any check.
-const LONGEST: i64 = 400 * DAY;
+/// The union of maintenance windows: spans in rising order that do not touch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Spans(Vec<Span>);
+
+/// Longest time over which windows are laid out, in milliseconds: more than any history keeps.
+const MAX_LAID_OUT_MS: i64 = 400 * DAY_MS;
 
 impl Spans {
-    /// Of `[from, to)`; where that is longer than 400 days, of its end.
+    /// The spans within `[from, to)`, Unix ms; within its last 400 days where that is longer.
     pub(super) fn of(windows: &[Maintenance], from: i64, to: i64) -> Self {
-        let from = from.max(to.saturating_sub(LONGEST));
+        let from = from.max(to.saturating_sub(MAX_LAID_OUT_MS));
         let mut all = Vec::new();
         windows.iter().for_each(|window| window.spans(from, to, &mut all));
         all.sort_unstable();
-        let mut union: Vec<(i64, i64)> = Vec::with_capacity(all.len());
-        for (begins, ends) in all {
+        let mut union: Vec<Span> = Vec::with_capacity(all.len());
+        for span in all {
             match union.last_mut() {
-                Some(last) if begins <= last.1 => last.1 = last.1.max(ends),
-                _ => union.push((begins, ends)),
+                Some(last) if span.from_ms <= last.to_ms => last.to_ms = last.to_ms.max(span.to_ms),
+                _ => union.push(span),
             }
         }
         Self(union)
     }
 
-    /// How much of `[from, to)` they are, in milliseconds.
+    /// Time of `[from, to)` that the spans cover, in milliseconds.
     pub(super) fn overlap(&self, from: i64, to: i64) -> u64 {
-        let first = self.0.partition_point(|span| span.1 <= from);
-        let within = self.0[first..].iter().take_while(|span| span.0 < to);
-        within.map(|span| (span.1.min(to) - span.0.max(from)).max(0) as u64).sum()
+        let first = self.0.partition_point(|span| span.to_ms <= from);
+        let within = self.0[first..].iter().take_while(|span| span.from_ms < to);
+        within.map(|span| (span.to_ms.min(to) - span.from_ms.max(from)).max(0) as u64).sum()
     }
 }
 
@@ -209,18 +216,19 @@ fn parsed<'de, D: Deserializer<'de>>(
     parse(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?}, expected {expected}")))
 }
 
-/// Two digits.
+/// A number of two digits.
 fn two(text: &str) -> Option<i64> {
     (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// `HH:MM` in milliseconds, of less than so many hours.
+/// `HH:MM` in milliseconds; the hour is below `hours`.
 fn hours_minutes(text: &str, hours: i64) -> Option<i64> {
     let (hour, minute) = text.split_once(':')?;
     let (hour, minute) = (two(hour)?, two(minute)?);
-    (hour < hours && minute < 60).then_some((hour * 60 + minute) * MINUTE)
+    (hour < hours && minute < 60).then_some((hour * 60 + minute) * MINUTE_MS)
 }
 
+/// `Z`, `+HH:MM` or `-HH:MM` in milliseconds.
 fn parse_offset(text: &str) -> Option<i64> {
     match text.split_at_checked(1)? {
         ("Z", "") => Some(0),
@@ -230,7 +238,7 @@ fn parse_offset(text: &str) -> Option<i64> {
     }
 }
 
-/// RFC 3339 with an offset, seconds optional, years 1970 to 9999.
+/// A moment of RFC 3339 with an offset, in Unix ms. Seconds are optional; the year is 1970 to 9999.
 fn parse_moment(text: &str) -> Option<i64> {
     let (date, time) = text.split_at_checked(10)?;
     let mut date = date.split('-');
@@ -243,15 +251,10 @@ fn parse_moment(text: &str) -> Option<i64> {
         8 => (clock.get(..5)?, two(clock.get(5..)?.strip_prefix(':')?)?),
         _ => return None,
     };
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let longest = *days.get(usize::try_from(month - 1).ok()?)?;
-    if !(1970..=9999).contains(&year) || !(1..=longest).contains(&day) || seconds > 59 {
+    let date = CivilDate { year, month, day };
+    if !(1970..=9999).contains(&year) || !date.exists() || seconds > 59 {
         return None;
     }
-    // Days since 1970, as H. Hinnant counts them ("chrono-compatible low-level date algorithms"): the year begins in March.
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let since = shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + day_of_year - 719_468;
-    Some(since * DAY + hours_minutes(minutes, 24)? + seconds * 1_000 - parse_offset(offset)?)
+    let midnight_ms = date.days_since_1970() * DAY_MS;
+    Some(midnight_ms + hours_minutes(minutes, 24)? + seconds * SECOND_MS - parse_offset(offset)?)
 }

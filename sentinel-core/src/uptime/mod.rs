@@ -1,15 +1,31 @@
-//! Uptime checks that do not lie: what is probed when, whether it is up, and for how much of the time it was.
+//! Uptime checks: the schedule of probes, the confirmed status of each target, and its availability.
 //!
 //! ```text
-//! Checks ─► Schedule ─► (a probe, elsewhere) ─► CheckResult ─► State ─► Change ─► alerts, elsewhere
+//! Checks ─► Schedule ─► (a probe: exporter) ─► CheckResult ─► State ─► Change ─► alerts
 //! check     schedule                            result         state    network
 //! target    expect                                 └─► History ─► Availability
 //! maintenance                                          history    availability
 //! ```
 //!
-//! Pure: no clock, no thread, no socket. [`Uptime`] holds all checks and moves them by what it is told: `now` is an argument, results come from a
-//! prober. What is unknown is said to be unknown: before a check came to be, while it was paused, while nobody probed, while this side's own
-//! network was down.
+//! The module is pure: it has no clock, no thread and no socket. [`Uptime`] holds all checks; `now` is an argument, and a prober (in the
+//! exporter) brings the results. Time without knowledge is reported as unknown, never as up or down: before a check was created, while
+//! it was paused, while no process probed, and while this side's own network was down.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `check`, `target`, `expect`, `maintenance` | the configuration of a check, with its ranges |
+//! | `schedule` | the moments at which a check is probed |
+//! | `result` | the result of one probe, and its 20 bytes |
+//! | `state` | results become a confirmed status, changes and flapping |
+//! | `network` | whether a failure is the target's or this side's own network's |
+//! | `history`, `availability`, `days` | kept results and hours, and the sums over them |
+//! | `monitor` | one check with its schedule, state and history |
+//! | `engine` | all checks: [`Uptime`] |
+//! | `standing`, `check_status` | the status of checks for `/uptime`, and for alerts |
+//! | `codec` | history and state as bytes |
+//!
+//! The way of a result: [`Uptime::next`] and [`Uptime::begin`] say when to probe; [`Uptime::record`] takes the result, stores it in the
+//! history, moves the state, and asks `network` before it calls a target down.
 //!
 //! ```
 //! use sentinel_core::uptime::{Cause, Check, CheckResult, Checks, Status, Target, Uptime};
@@ -60,20 +76,21 @@ pub use standing::{CheckStanding, StatusCounts, UptimeReport, Window};
 pub use state::{Change, State, Status, What};
 pub use target::{Hidden, Kind, Target};
 
-/// Checks at a time.
+/// Largest number of checks.
 pub const MAX_CHECKS: usize = 10_000;
-/// Raw results that are kept of a check.
+/// Raw results that are kept of each check.
 pub const KEPT_RESULTS: usize = 1_000;
-/// Hours that are kept of a check: 90 days, and the one that is going on.
+/// Full hours that are kept of each check (90 days), beside the current one.
 pub const KEPT_HOURS: i64 = 90 * 24;
-/// The longest name, tag and name of a header, in bytes.
-pub(crate) const MAX_NAME: usize = 64;
-/// Headers of a check, and the longest value of one, in bytes.
-const MAX_HEADERS: usize = 32;
-const MAX_VALUE: usize = 4_096;
-/// Conditions of one kind: statuses, JSON pointers, tags.
+/// Longest name of a check, tag and name of a header, in bytes.
+pub(crate) const MAX_NAME_BYTES: usize = 64;
+/// Largest number of headers of a check.
+const MAX_CHECK_HEADERS: usize = 32;
+/// Longest value of a header, in bytes.
+const MAX_HEADER_VALUE_BYTES: usize = 4_096;
+/// Largest number of statuses, of JSON pointers and of tags of a check.
 const MAX_CONDITIONS: usize = 16;
-/// The longest text that a body is searched for, in bytes.
-const MAX_TEXT: usize = 1_024;
-/// Maintenance windows of a check.
-const MAX_WINDOWS: usize = 16;
+/// Longest text that a body is searched for, and longest JSON pointer, in bytes.
+const MAX_CONDITION_BYTES: usize = 1_024;
+/// Largest number of maintenance windows of a check.
+const MAX_MAINTENANCE_WINDOWS: usize = 16;

@@ -1,11 +1,11 @@
-//! What one probe found: the one thing that availability is computed from, and its twenty bytes.
+//! The result of one probe, from which availability is computed, and its twenty bytes.
 
 use crate::util::error::DecodeError;
 use crate::util::wire::{MAX_COUNT, invalid};
 use serde::Serialize;
 use std::fmt;
 
-/// What is known of a target by one result. Of two results of one moment the later one in this order counts.
+/// The outcome of one probe. When two results have the same moment, the one that is greater in this order counts.
 ///
 /// ```
 /// use sentinel_core::uptime::Outcome;
@@ -16,15 +16,15 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It answered as it should.
+    /// The target answered as expected.
     Up,
-    /// Nothing is known: it was paused, or this side's network was down.
+    /// No knowledge: the check was paused, or this side's network was down.
     Unknown,
-    /// It did not.
+    /// The target did not answer as expected.
     Down,
 }
 
-/// Why a result is not up. In our words: nothing of what a target sent.
+/// The cause of a result that is not up. A cause contains nothing that a target sent.
 ///
 /// ```
 /// use sentinel_core::uptime::Cause;
@@ -40,36 +40,36 @@ pub enum Cause {
     Dns,
     /// The address must not be dialled (SSRF).
     Blocked,
-    /// Nobody accepts the connection.
+    /// The connection is not accepted.
     Connect,
-    /// TLS cannot be agreed on.
+    /// The TLS handshake fails.
     Tls,
-    /// The certificate is not valid: expired, of another name, of nobody who is believed.
+    /// The certificate is not valid: expired, for another name, or from an untrusted issuer.
     Certificate,
     /// No answer within the timeout.
     Timeout,
-    /// The connection broke, or what came is not HTTP.
+    /// The connection broke, or the answer is not HTTP.
     Protocol,
     /// More redirects than allowed, or one that leads nowhere.
     Redirects,
     /// The status is not one of those expected.
     Status,
-    /// The body lacks what it should contain, or contains what it should not.
+    /// The body lacks a required text, or contains a forbidden one.
     Body,
-    /// The body is not JSON, or has another value.
+    /// The body is not JSON, or a value differs.
     Json,
-    /// It answered as it should, but too late.
+    /// The answer is as expected, but took too long.
     Latency,
-    /// Of an unknown result: this side's own network was down.
+    /// For an unknown result: this side's own network was down.
     OwnNetwork,
-    /// Of an unknown result: the check was paused.
+    /// For an unknown result: the check was paused.
     Paused,
-    /// Of an unknown result: something else is checked from then on.
+    /// For an unknown result: the check was changed or removed.
     Changed,
 }
 
 impl Cause {
-    /// The place in the list is what is written.
+    /// All causes; the index in the list plus 1 is the number in the bytes.
     const ALL: [Self; 15] = [
         Self::Dns,
         Self::Blocked,
@@ -88,7 +88,7 @@ impl Cause {
         Self::Changed,
     ];
 
-    /// As it is spelled everywhere.
+    /// The name in JSON and messages.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Cause::OwnNetwork.name(), "own_network");
@@ -113,17 +113,17 @@ impl Cause {
         }
     }
 
-    /// Its number in bytes; 0 is none.
-    /// The other side has answered: the network is there, whatever else is wrong.
+    /// The target answered, so the network works, whatever else is wrong.
     pub(super) const fn is_answer(self) -> bool {
         matches!(self, Self::Status | Self::Body | Self::Json | Self::Latency | Self::Redirects | Self::Certificate)
     }
 
-    /// Nobody has answered, which may be the doing of this side's own network.
+    /// Without an answer: this side's own network may be the cause.
     pub(super) const fn may_be_ours(self) -> bool {
         matches!(self, Self::Dns | Self::Connect | Self::Timeout | Self::Tls | Self::Protocol)
     }
 
+    /// The number of a cause in bytes: 1 and up, 0 for none.
     pub(crate) const fn tag(cause: Option<Self>) -> u8 {
         match cause {
             Some(cause) => cause as u8 + 1,
@@ -131,6 +131,7 @@ impl Cause {
         }
     }
 
+    /// The cause with this number; `None` for 0.
     pub(crate) fn of_tag(tag: u64) -> Result<Option<Self>, DecodeError> {
         match tag.checked_sub(1) {
             None => Ok(None),
@@ -148,14 +149,14 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The longest interval that a result can have been taken at, in milliseconds: a day.
+/// Longest interval of a result, in milliseconds: a day.
 pub(super) const MAX_INTERVAL_MS: u32 = 86_400_000;
-/// The highest status that an HTTP answer can have.
-const MAX_STATUS: u16 = 999;
-/// Of a latency in bytes: there is none.
+/// Highest HTTP status of a result.
+const MAX_HTTP_STATUS: u16 = 999;
+/// The latency in bytes of a result without one.
 const NO_LATENCY: u32 = u32::MAX;
 
-/// What one probe found.
+/// The result of one probe.
 ///
 /// ```
 /// use sentinel_core::uptime::{Cause, CheckResult, Outcome};
@@ -167,15 +168,15 @@ const NO_LATENCY: u32 = u32::MAX;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct CheckResult {
-    /// When the probe began, Unix ms.
+    /// Moment when the probe began, Unix ms.
     pub at_ms: i64,
-    /// What is known by it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why it is not up.
+    /// Cause of an outcome that is not up.
     pub cause: Option<Cause>,
-    /// The interval that the check had then, in milliseconds: 1 to 86,400,000.
+    /// Interval of the check at that time, in milliseconds: 1 to 86,400,000.
     pub interval_ms: u32,
-    /// How long the answer took, in microseconds.
+    /// Time until the answer was complete, in microseconds.
     pub latency_us: Option<u32>,
     /// The HTTP status: 1 to 999.
     pub status: Option<u16>,
@@ -185,7 +186,7 @@ impl CheckResult {
     /// Bytes of [`CheckResult::to_bytes`].
     pub const BYTES: usize = 20;
 
-    /// It answered as it should.
+    /// A result of a target that answered as expected.
     ///
     /// ```
     /// let result = sentinel_core::uptime::CheckResult { status: Some(204), ..sentinel_core::uptime::CheckResult::up(0, 60_000) };
@@ -195,7 +196,7 @@ impl CheckResult {
         Self { at_ms, outcome: Outcome::Up, cause: None, interval_ms, latency_us: None, status: None }
     }
 
-    /// It did not.
+    /// A result of a target that did not answer as expected.
     ///
     /// ```
     /// use sentinel_core::uptime::{Cause, CheckResult};
@@ -205,7 +206,7 @@ impl CheckResult {
         Self { outcome: Outcome::Down, cause: Some(cause), ..Self::up(at_ms, interval_ms) }
     }
 
-    /// Nothing is known from this moment on.
+    /// A result without knowledge from this moment on.
     ///
     /// ```
     /// use sentinel_core::uptime::{Cause, CheckResult};
@@ -215,7 +216,7 @@ impl CheckResult {
         Self { outcome: Outcome::Unknown, cause: Some(cause), ..Self::up(at_ms, interval_ms) }
     }
 
-    /// It did not answer as it should.
+    /// Whether the target did not answer as expected.
     ///
     /// ```
     /// assert!(!sentinel_core::uptime::CheckResult::up(0, 60_000).is_down());
@@ -224,7 +225,7 @@ impl CheckResult {
         matches!(self.outcome, Outcome::Down)
     }
 
-    /// Until when it holds if no other follows, Unix ms: two intervals from when the probe began.
+    /// End of the time that the result covers if no other follows, Unix ms: two intervals after the probe began.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::CheckResult::up(500, 1_000).until_ms(), 2_500);
@@ -233,25 +234,25 @@ impl CheckResult {
         self.at_ms.saturating_add(2 * self.interval_ms as i64)
     }
 
-    /// Every value within its range: what is stored is what can be read back.
-    /// A failure that may be the doing of this side's own network.
+    /// A failure that this side's own network may have caused.
     pub(super) fn may_be_ours(&self) -> bool {
         self.is_down() && self.cause.is_none_or(Cause::may_be_ours)
     }
 
+    /// The result with every value clamped to its range, so that stored bytes can be read back.
     pub(super) fn bounded(mut self) -> Self {
         let limit = MAX_COUNT as i64;
         self.at_ms = self.at_ms.clamp(-limit, limit);
         self.interval_ms = self.interval_ms.clamp(1, MAX_INTERVAL_MS);
         self.latency_us = self.latency_us.map(|us| us.min(NO_LATENCY - 1));
-        self.status = self.status.filter(|status| (1..=MAX_STATUS).contains(status));
+        self.status = self.status.filter(|status| (1..=MAX_HTTP_STATUS).contains(status));
         if self.outcome == Outcome::Up {
             self.cause = None;
         }
         self
     }
 
-    /// The bytes that a log keeps of it. What is out of range is bounded first.
+    /// The bytes of the result for a log. Values out of range are clamped first.
     ///
     /// ```
     /// use sentinel_core::uptime::{Cause, CheckResult};
@@ -274,7 +275,7 @@ impl CheckResult {
     /// Reads what [`CheckResult::to_bytes`] wrote.
     ///
     /// # Errors
-    /// A [`DecodeError`] that names the field that no result can have.
+    /// A [`DecodeError`] that names the field with a value that no result can have.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::CheckResult::from_bytes(&[0xff; 20]).is_err());
@@ -295,6 +296,7 @@ impl CheckResult {
     }
 }
 
+/// The outcome with this number in bytes.
 pub(super) fn outcome_of(number: u64) -> Result<Outcome, DecodeError> {
     match number {
         0 => Ok(Outcome::Up),
@@ -304,10 +306,11 @@ pub(super) fn outcome_of(number: u64) -> Result<Outcome, DecodeError> {
     }
 }
 
-/// A result as it is kept: 20 bytes, where the plain one takes 32.
+/// A result as the history keeps it: 20 bytes instead of 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Packed {
-    at: [u32; 2],
+pub(super) struct PackedResult {
+    at_high: u32,
+    at_low: u32,
     interval_ms: u32,
     latency_us: u32,
     status: u16,
@@ -315,13 +318,14 @@ pub(super) struct Packed {
     cause: u8,
 }
 
-const _: () = assert!(size_of::<Packed>() == CheckResult::BYTES);
+const _: () = assert!(size_of::<PackedResult>() == CheckResult::BYTES);
 
-impl Packed {
+impl PackedResult {
     pub(super) fn new(result: CheckResult) -> Self {
         let CheckResult { at_ms, outcome, cause, interval_ms, latency_us, status } = result.bounded();
         Self {
-            at: [(at_ms >> 32) as u32, at_ms as u32],
+            at_high: (at_ms >> 32) as u32,
+            at_low: at_ms as u32,
             interval_ms,
             latency_us: latency_us.unwrap_or(NO_LATENCY),
             status: status.unwrap_or(0),
@@ -331,7 +335,7 @@ impl Packed {
     }
 
     pub(super) fn at_ms(&self) -> i64 {
-        (i64::from(self.at[0] as i32) << 32) | i64::from(self.at[1])
+        (i64::from(self.at_high as i32) << 32) | i64::from(self.at_low)
     }
 
     pub(super) fn get(&self) -> CheckResult {

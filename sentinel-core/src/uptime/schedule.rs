@@ -1,14 +1,15 @@
-//! When a check is probed: on a grid of its own, so that checks spread over their interval, nothing drifts, and nothing is made up for.
+//! The moments at which a check is probed: a grid of its own, so that checks spread over their interval and do not drift. Missed moments
+//! are skipped, not made up for.
 
 use super::monitor::hash;
 
-/// A probe that is so much later than its moment is left out: after a break all checks would come at once.
-const LATEST_MS: u64 = 5_000;
-/// New, changed and resumed checks do not wait longer than this for their first probe.
-const FIRST_MS: u64 = 60_000;
+/// Longest delay of a probe behind its moment, in milliseconds. Later moments are skipped: after a break all checks would run at once.
+const MAX_LATE_MS: u64 = 5_000;
+/// Longest time until the first probe of a new, changed or resumed check, in milliseconds.
+const MAX_FIRST_WAIT_MS: u64 = 60_000;
 
-/// The moments of a check: `phase + k · interval` in Unix ms, with phase = hash(name) mod interval. The same in every process, so
-/// whoever leads next goes on with it.
+/// The moments of a check: `phase + k · interval` in Unix ms, with phase = hash(name) mod interval. The grid is the same in every process,
+/// so the next leader process continues it.
 ///
 /// ```
 /// use sentinel_core::uptime::Schedule;
@@ -27,21 +28,21 @@ pub struct Schedule {
     hash: u64,
 }
 
-/// When the next probe is to begin, and what was left out.
+/// The moment of the next probe, and the number of moments that were skipped.
 ///
 /// ```
 /// assert_eq!(sentinel_core::uptime::Due { at_ms: 5, missed: 0 }.at_ms, 5);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// Its moment on the grid, Unix ms. Not after now: it is due.
+    /// Moment on the grid, Unix ms. The probe is due when this is not after now.
     pub at_ms: i64,
-    /// Moments before it that nobody probed at, and nobody will.
+    /// Moments before it that were skipped.
     pub missed: u64,
 }
 
 impl Schedule {
-    /// Of a check with this name and interval (1 ms and more).
+    /// The schedule of a check with this name and interval (1 to 2^40 ms, clamped).
     ///
     /// ```
     /// use sentinel_core::uptime::Schedule;
@@ -51,7 +52,7 @@ impl Schedule {
         Self { interval_ms: interval_ms.clamp(1, 1 << 40), hash: hash(name) }
     }
 
-    /// Where its moments are within the interval, in milliseconds.
+    /// Position of the moments within the interval, in milliseconds: below the interval.
     ///
     /// ```
     /// assert!(sentinel_core::uptime::Schedule::new("a", 10_000).phase_ms() < 10_000);
@@ -68,13 +69,13 @@ impl Schedule {
     /// assert!((1_000..61_000).contains(&daily.first(1_000)));
     /// ```
     pub fn first(&self, now_ms: i64) -> i64 {
-        let step = self.interval_ms.min(FIRST_MS);
+        let step = self.interval_ms.min(MAX_FIRST_WAIT_MS);
         let wait = (self.phase_ms() as i64).saturating_sub(now_ms).rem_euclid(step as i64);
         now_ms.saturating_add(wait)
     }
 
-    /// The probe after that of `last_ms`. Of several moments that have passed only the latest is due, and not even that when it is more than
-    /// 5 s (or half an interval) ago. A clock that was set back by more than an interval begins anew.
+    /// The probe after the one at `last_ms` (Unix ms). When several moments have passed, only the latest is due, and not even that one
+    /// when it is more than 5 s (or half an interval) ago. After the clock was set back by more than an interval the schedule starts anew.
     ///
     /// ```
     /// use sentinel_core::uptime::Schedule;
@@ -95,12 +96,12 @@ impl Schedule {
             return Due { at_ms: next, missed: 0 };
         }
         let latest = self.at_or_after(now_ms.saturating_add(1)).saturating_sub(interval);
-        let late = now_ms.saturating_sub(latest) as u64 > LATEST_MS.min(self.interval_ms / 2);
+        let late = now_ms.saturating_sub(latest) as u64 > MAX_LATE_MS.min(self.interval_ms / 2);
         let at_ms = if late { latest.saturating_add(interval) } else { latest };
         Due { at_ms, missed: (at_ms.saturating_sub(next) / interval) as u64 }
     }
 
-    /// Its first moment that is not before `ms`.
+    /// The first moment that is not before `ms`.
     fn at_or_after(&self, ms: i64) -> i64 {
         ms.saturating_add((self.phase_ms() as i64).saturating_sub(ms).rem_euclid(self.interval_ms as i64))
     }

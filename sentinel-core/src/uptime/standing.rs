@@ -1,18 +1,18 @@
-//! Where checks stand, for programs and pages: nothing in it is a secret.
+//! The report on checks for programs and pages. The report contains no secrets.
 
 use super::availability::Availability;
 use super::days::Days;
-use super::history::HOUR;
 use super::monitor::Monitor;
 use super::result::CheckResult;
 use super::state::Status;
 use super::target::Kind;
+use crate::util::civil::HOUR_MS;
 use serde::Serialize;
 
-/// The windows that are told of each check, in hours: 24 h, 7 d, 30 d, 90 d.
-const WINDOWS: [i64; 4] = [24, 7 * 24, 30 * 24, 90 * 24];
+/// Windows of each check in the report, in hours: 24 h, 7 d, 30 d, 90 d.
+const WINDOW_HOURS: [i64; 4] = [24, 7 * 24, 30 * 24, 90 * 24];
 
-/// Answers `uptime()` and `/uptime`, the same from every process of a host: where all checks stand.
+/// The answer of `uptime()` and `/uptime`, the same from every process of a host.
 ///
 /// ```
 /// let report = sentinel_core::uptime::Uptime::default().report(7);
@@ -21,19 +21,19 @@ const WINDOWS: [i64; 4] = [24, 7 * 24, 30 * 24, 90 * 24];
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct UptimeReport {
-    /// The service.
+    /// Name of the service.
     pub service: String,
-    /// The moment, Unix ms.
+    /// Moment of the report, Unix ms.
     pub as_of: i64,
-    /// This process is the one that probes.
+    /// This process is the leader, which probes.
     pub leader: bool,
-    /// Since when this side's own network is down, Unix ms.
+    /// Start of an outage of this side's own network, Unix ms; `None` while it is up.
     pub network_down_since_ms: Option<i64>,
-    /// How many checks have which status: all of them, however many are listed.
+    /// Number of checks by status: of all checks, however many are listed.
     pub counts: StatusCounts,
-    /// Those that are down first, then those of which nothing is known, then those that are up; each by name.
+    /// Checks that are down, then unknown ones, then those that are up; each group by name.
     pub checks: Vec<CheckStanding>,
-    /// Why it may be stale, or not all.
+    /// A sentence about why the report may be old or incomplete.
     pub note: Option<String>,
 }
 
@@ -50,7 +50,7 @@ impl UptimeReport {
         Self { service: String::new(), as_of, leader: false, network_down_since_ms, counts, checks, note: None }
     }
 
-    /// Without what each check was day by day, which is most of it.
+    /// The report without the days of each check, which are most of its size.
     ///
     /// ```
     /// # use sentinel_core::uptime::{Check, Checks, Target, Uptime};
@@ -66,7 +66,7 @@ impl UptimeReport {
         self
     }
 
-    /// With so many checks at most; [`UptimeReport::counts`] still says how many there are.
+    /// The report with at most `limit` checks; [`UptimeReport::counts`] still covers all of them.
     ///
     /// ```
     /// # use sentinel_core::uptime::{Check, Checks, Target, Uptime};
@@ -83,7 +83,7 @@ impl UptimeReport {
     }
 }
 
-/// How many checks have which [`Status`]: together, all.
+/// Number of checks by [`Status`]; together all checks.
 ///
 /// ```
 /// let counts = sentinel_core::uptime::Uptime::default().report(0).counts;
@@ -92,15 +92,15 @@ impl UptimeReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct StatusCounts {
-    /// Those that are down.
+    /// Checks that are down.
     pub down: usize,
-    /// Those of which nothing is known now: paused ones too.
+    /// Checks whose status is unknown now, paused ones included.
     pub unknown: usize,
-    /// Those that are up.
+    /// Checks that are up.
     pub up: usize,
 }
 
-/// Where a check stands. A number that has no meaning yet is `null`, never 0.
+/// The standing of a check. A number without data is `null`, never 0.
 ///
 /// ```
 /// use sentinel_core::uptime::{Check, CheckResult, Checks, Target, Uptime};
@@ -116,46 +116,46 @@ pub struct StatusCounts {
 #[non_exhaustive]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, each a field of its JSON")]
 pub struct CheckStanding {
-    /// Its name.
+    /// Name of the check.
     pub name: String,
-    /// What is probed, without what may be a secret.
+    /// The probed URL without parts that may be secret.
     pub target: String,
-    /// How.
+    /// Kind of probe.
     pub kind: Kind,
-    /// What is known now.
+    /// Status now; unknown when the last result is too old.
     pub status: Status,
-    /// What was confirmed last: an alert about it goes on while [`CheckStanding::status`] is unknown.
+    /// The status that was confirmed last. An alert follows this one, so it goes on while [`CheckStanding::status`] is unknown.
     pub confirmed: Status,
-    /// Since when that is so, Unix ms.
+    /// Moment since which `confirmed` holds, Unix ms.
     pub since_ms: i64,
-    /// It goes up and down so often that single changes are no news.
+    /// The target changes so often that single changes are not reported.
     pub flapping: bool,
-    /// It is not probed.
+    /// The check is not probed.
     pub paused: bool,
-    /// Failures are no news now.
+    /// A maintenance window covers this moment.
     pub maintenance: bool,
     /// The last result.
     pub last: Option<CheckResult>,
-    /// When its certificate expires, Unix ms.
+    /// Expiry of the certificate, Unix ms.
     pub certificate_expires_ms: Option<i64>,
-    /// That is soon.
+    /// The certificate expires within the configured days, or has expired.
     pub certificate_expiring: bool,
-    /// When it came to be, Unix ms: before that everything is unknown.
+    /// Moment when the check was created, Unix ms. The time before is unknown.
     pub created_ms: i64,
-    /// Its interval, in milliseconds.
+    /// Interval of the check, in milliseconds.
     pub interval_ms: u32,
-    /// Moments at which nobody probed although it was due.
+    /// Moments at which a probe was due and no process probed.
     pub missed: u64,
-    /// Its tags.
+    /// Tags of the check.
     pub tags: Vec<String>,
-    /// The last 24 h, 7 d, 30 d and 90 d.
+    /// Availability in the last 24 h, 7 d, 30 d and 90 d.
     pub windows: Vec<Window>,
-    /// The last 90 days, one by one, where they were asked for.
+    /// The last 90 days, one by one; `None` unless they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub days: Option<Days>,
 }
 
-/// A window with what follows from its parts.
+/// The availability in a window, with the figures derived from it.
 ///
 /// ```
 /// # use sentinel_core::uptime::{Check, Checks, Target, Uptime};
@@ -168,7 +168,7 @@ pub struct CheckStanding {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Window {
-    /// How long it was to be: 24, 168, 720 or 2,160.
+    /// Nominal length in hours: 24, 168, 720 or 2,160.
     pub hours: i64,
     /// See [`Availability::uptime`].
     pub uptime: Option<f64>,
@@ -176,7 +176,7 @@ pub struct Window {
     pub coverage: Option<f64>,
     /// See [`Availability::uptime_text`].
     pub uptime_text: String,
-    /// What it is made of; where the hours of a longer history are asked, it begins at a full hour.
+    /// The parts of the window. A window that reaches back into hourly sums begins at a full hour.
     #[serde(flatten)]
     pub availability: Availability,
 }
@@ -186,7 +186,7 @@ impl CheckStanding {
         let Monitor { check, state, history, .. } = monitor;
         let days = Days::of(history, &check.maintenance, now_ms);
         let window = |hours: i64| {
-            let availability = days.window(history, &check.maintenance, now_ms.saturating_sub(hours * HOUR));
+            let availability = days.window(history, &check.maintenance, now_ms.saturating_sub(hours * HOUR_MS));
             Window {
                 hours,
                 uptime: availability.uptime(),
@@ -212,7 +212,7 @@ impl CheckStanding {
             interval_ms: check.interval_ms(),
             missed: monitor.missed,
             tags: check.tags.clone(),
-            windows: WINDOWS.map(window).to_vec(),
+            windows: WINDOW_HOURS.map(window).to_vec(),
             days: Some(days),
         }
     }

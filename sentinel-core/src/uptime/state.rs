@@ -1,23 +1,46 @@
-//! Whether a target is up or down: results that are confirmed, changes that are told, and those that are not while it flaps.
+//! The state of a check: results become a confirmed status and changes, and flapping silences single changes.
+//!
+//! ```text
+//!               `failures` in a row, and `network` agrees
+//!   unknown ─┬────────────────────────────────────────────► down
+//!            │   `successes` in a row       `failures` ▲      │
+//!            └──────────────────────► up ──────────────┘      │
+//!                                     ▲     `successes`       │
+//!                                     └───────────────────────┘
+//! ```
+//!
+//! The confirmed status and the displayed one differ: [`State::confirmed`] stays until the opposite is confirmed, so an alert does not
+//! end because nobody probes; [`State::status`] becomes unknown when the last result no longer covers the moment.
+//!
+//! Invariants:
+//! - A status is confirmed by results in a row only. A result that is unknown, or a failure in a maintenance window, ends the row.
+//! - A row allows pauses of two intervals or two minutes, whichever is longer: when many targets hang and few can be probed at a time,
+//!   each waits for its turn and is down all the same.
+//! - `since_ms` is the first result of the row that confirmed the status, not the last: an outage began when it was first seen.
+//! - [`State::record`] never calls a target down itself. The returned row is `NearlyComplete` one failure early, so that other checks can be asked
+//!   in time, and `Complete` with the last one; the engine asks `network` and then calls [`State::turn`].
+//!
+//! Flapping: the sixth change within an hour is told as flapping. Further changes are recorded and not told, until half an hour passes
+//! without one. Changes are counted, not failures, so an outage of any length is one change.
 
 use super::check::{Check, Confirm};
 use super::result::{Cause, CheckResult, Outcome};
+use crate::util::civil::DAY_MS;
 use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-/// So many changes within [`FLAPS_MS`] are flapping.
-pub(super) const FLAPS: usize = 6;
-const FLAPS_MS: i64 = 3_600_000;
-/// Without a change for so long it has settled.
+/// Number of confirmed changes within [`FLAPPING_WINDOW_MS`] that are flapping.
+pub(super) const FLAPPING_CHANGES: usize = 6;
+const FLAPPING_WINDOW_MS: i64 = 3_600_000;
+/// Time without a change after which a flapping target has settled, in milliseconds.
 const SETTLED_MS: i64 = 1_800_000;
-const DAY_MS: i64 = 86_400_000;
-/// Results no further apart are in a row, however short the interval is.
-const ROW_MS: i64 = 120_000;
+/// Results no further apart than this (in milliseconds) are in a row, however short the interval is.
+const MIN_ROW_MS: i64 = 120_000;
 
-/// What is known of a target now.
+/// The status of a target.
 ///
 /// ```
 /// assert_eq!(sentinel_core::uptime::Status::Down.to_string(), "down");
@@ -25,17 +48,17 @@ const ROW_MS: i64 = 120_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Nothing: not probed yet or for too long, paused, or this side's network is down.
+    /// No knowledge: not probed yet or for too long, paused, or this side's network is down.
     #[default]
     Unknown,
-    /// It answers as it should.
+    /// The target answers as expected.
     Up,
-    /// It does not, and that is confirmed.
+    /// The target does not answer as expected, and that is confirmed.
     Down,
 }
 
 impl Status {
-    /// As it is spelled everywhere.
+    /// The name in JSON and messages.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Status::Up.name(), "up");
@@ -55,7 +78,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// What has changed.
+/// The kind of a change.
 ///
 /// ```
 /// use sentinel_core::uptime::What;
@@ -67,35 +90,35 @@ impl fmt::Display for Status {
 pub enum What {
     /// The target is down: confirmed.
     Down,
-    /// It is up: confirmed.
+    /// The target is up: confirmed.
     Up,
-    /// Nothing is known of it any more: it was paused, removed, or is another target now. Its alerts are over.
+    /// The status is unknown from now on: the check was paused, removed or changed. Alerts about it end.
     Unknown,
-    /// It goes up and down so often that single changes are no news.
+    /// The target changes so often that single changes are not reported.
     Flapping,
-    /// It has stopped flapping; it is what its [`Status`] says.
+    /// The target has stopped flapping, with this [`Status`].
     Settled {
-        /// What it is.
+        /// Status after flapping.
         status: Status,
     },
-    /// Its certificate expires soon, or has expired.
+    /// The certificate expires within the configured days, or has expired.
     CertificateExpiring {
-        /// When, Unix ms.
+        /// Expiry, Unix ms.
         expires_ms: i64,
     },
-    /// Its certificate does not expire soon any more.
+    /// The certificate does not expire soon any more.
     CertificateRenewed {
-        /// When it expires, Unix ms.
+        /// Expiry of the new certificate, Unix ms.
         expires_ms: i64,
     },
-    /// Most targets fail at once: it is this side's network. Of no single check.
+    /// Most targets fail at once: this side's network is down. The change belongs to no single check.
     NetworkDown,
     /// Targets answer again.
     NetworkUp,
 }
 
 impl What {
-    /// As it is spelled everywhere.
+    /// The name in JSON and messages.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::What::NetworkDown.name(), "network_down");
@@ -115,7 +138,7 @@ impl What {
     }
 }
 
-/// A change, once: for the ledger, and where it [`tells`](Change::tells) for people.
+/// One change, for the ledger, and for people where [`Change::tells`] is set.
 ///
 /// ```
 /// # use sentinel_core::uptime::{Change, What};
@@ -124,60 +147,70 @@ impl What {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// The check's name; `None` where it is about all of them.
+    /// Name of the check; `None` for a change of this side's network.
     pub check: Option<String>,
-    /// When it was known, Unix ms.
+    /// Moment when the change was known, Unix ms.
     pub at_ms: i64,
-    /// Since when it is so: the first of the results that confirmed it, Unix ms.
+    /// Start of the new status, Unix ms: the first of the results that confirmed it.
     pub since_ms: i64,
-    /// What has changed.
+    /// The kind of a change.
     #[serde(flatten)]
     pub what: What,
-    /// Why it is down.
+    /// Cause of the failure.
     pub cause: Option<Cause>,
-    /// People are to be told. Not of the first time up, and not of single changes while it flaps.
+    /// People should be told. False for the first time up, and for single changes while the target flaps.
     pub tells: bool,
 }
 
-/// What follows from a result.
+/// The row of failures after a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    Stays,
-    /// One failure less than it takes: time to know whether others can be reached.
-    Nearly,
-    /// As many failures in a row as it takes: whether they are the target's is for `network` to say.
-    Fails,
+pub(super) enum FailureRow {
+    /// Neither of the others; also while the target is down already.
+    Incomplete,
+    /// One failure is missing: other checks should be asked now whether the network works.
+    NearlyComplete,
+    /// As many failures in a row as `confirm.failures` says; `network` decides whether the target is down.
+    Complete,
 }
 
-/// Where a check stands: what is confirmed, and what is being counted.
+/// The surroundings of a change of [`State`]: the check that it belongs to, the time, and the list that collects changes.
+pub(super) struct StateStep<'a> {
+    pub(super) check: &'a Check,
+    /// Unix ms.
+    pub(super) now_ms: i64,
+    pub(super) changes: &'a mut Vec<Change>,
+}
+
+/// The state of a check: the confirmed status, and the row of results that is being counted.
 ///
 /// ```
 /// assert_eq!(sentinel_core::uptime::State::default().confirmed(), sentinel_core::uptime::Status::Unknown);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    /// What was confirmed last.
+    /// The status that was confirmed last.
     pub(super) status: Status,
+    /// Moment since which it holds, Unix ms.
     pub(super) since_ms: i64,
     pub(super) cause: Option<Cause>,
-    /// Results in a row that say the same, and when the first of them began.
+    /// Number of results in a row with the same outcome, and the start of the first one, Unix ms.
     pub(super) streak: u32,
     pub(super) streak_ms: i64,
     pub(super) last: Option<CheckResult>,
-    /// When to ask again, so that it is known soon.
+    /// Moment of an early probe that continues a row, Unix ms.
     pub(super) confirm_ms: Option<i64>,
-    /// It would be down, and others are asked first.
+    /// The row of failures is complete, and other checks are asked first.
     pub(super) held: bool,
-    /// The last confirmed changes, at most [`FLAPS`].
+    /// Moments of the last confirmed changes, Unix ms; at most [`FLAPPING_CHANGES`].
     pub(super) turns: VecDeque<i64>,
     pub(super) flapping: bool,
     pub(super) expires_ms: Option<i64>,
-    /// People know that it expires.
+    /// An expiring certificate was reported.
     pub(super) expiring: bool,
 }
 
 impl State {
-    /// What was confirmed last, whatever has been known since.
+    /// The status that was confirmed last, however old its results are.
     ///
     /// ```
     /// # use sentinel_core::uptime::{State, Status};
@@ -187,7 +220,7 @@ impl State {
         self.status
     }
 
-    /// What is known at `now_ms`: nothing, where the last result does not reach until then.
+    /// The status at `now_ms` (Unix ms): unknown when the last result does not cover that moment.
     ///
     /// ```
     /// # use sentinel_core::uptime::{State, Status};
@@ -203,18 +236,11 @@ impl State {
         self.last.as_ref().is_some_and(CheckResult::is_down)
     }
 
-    /// Takes a result that is newer than all before. `calm`: failures are no news now (maintenance).
-    pub(super) fn record(
-        &mut self,
-        check: &Check,
-        now_ms: i64,
-        result: CheckResult,
-        calm: bool,
-        out: &mut Vec<Change>,
-    ) -> Step {
+    /// Takes a result that is newer than all before. With `calm` (maintenance) a failure does not count.
+    pub(super) fn record(&mut self, at: &mut StateStep<'_>, result: CheckResult, calm: bool) -> FailureRow {
         let before = self.last.replace(result);
         self.confirm_ms = None;
-        let mut step = Step::Stays;
+        let mut row = FailureRow::Incomplete;
         let continues =
             before.is_some_and(|before| before.outcome == result.outcome && result.at_ms < follows_until(&before));
         if result.outcome == Outcome::Unknown || (result.is_down() && calm) {
@@ -224,83 +250,88 @@ impl State {
                 (self.streak, self.streak_ms, self.held) = (0, result.at_ms, false);
             }
             self.streak = self.streak.saturating_add(1);
-            let Confirm { failures, successes, .. } = check.confirm;
+            let Confirm { failures, successes, .. } = at.check.confirm;
             let (becomes, takes) = if result.is_down() { (Status::Down, failures) } else { (Status::Up, successes) };
             match (self.status == becomes, self.streak >= takes) {
                 (true, _) => {}
                 (false, false) => {
-                    self.confirm_soon(check, now_ms);
+                    self.confirm_soon(at.check, at.now_ms);
                     if becomes == Status::Down && self.streak + 1 == takes {
-                        step = Step::Nearly;
+                        row = FailureRow::NearlyComplete;
                     }
                 }
-                (false, true) if becomes == Status::Down => step = Step::Fails,
-                (false, true) => self.turn(check, now_ms, becomes, out),
+                (false, true) if becomes == Status::Down => row = FailureRow::Complete,
+                (false, true) => self.turn(at, becomes),
             }
         }
         if self.is_failing() && self.status == Status::Down {
             self.cause = result.cause;
         }
-        self.settle(check, now_ms, out);
-        step
+        self.settle(at);
+        row
     }
 
-    /// It is asked again before its interval is over.
+    /// Makes a probe due before the interval is over.
     pub(super) fn confirm_soon(&mut self, check: &Check, now_ms: i64) {
         let wait = check.confirm.every.min(check.interval);
         self.confirm_ms = Some(now_ms.saturating_add(millis(wait)).min(MAX_COUNT as i64));
     }
 
-    /// It is down, or up, and that is confirmed.
-    pub(super) fn turn(&mut self, check: &Check, now_ms: i64, to: Status, out: &mut Vec<Change>) {
+    /// Confirms a status, and records the change.
+    pub(super) fn turn(&mut self, at: &mut StateStep<'_>, to: Status) {
+        let now_ms = at.now_ms;
         let from = std::mem::replace(&mut self.status, to);
         (self.since_ms, self.held) = (self.streak_ms, false);
         self.cause = self.last.and_then(|last| last.cause);
         let mut news = to == Status::Down || from == Status::Down;
         let mut begins = false;
         if news {
-            self.turns.retain(|turn| now_ms.saturating_sub(*turn) < FLAPS_MS);
-            if self.turns.len() == FLAPS {
+            self.turns.retain(|turn| now_ms.saturating_sub(*turn) < FLAPPING_WINDOW_MS);
+            if self.turns.len() == FLAPPING_CHANGES {
                 self.turns.pop_front();
             }
             self.turns.push_back(now_ms);
-            begins = !self.flapping && self.turns.len() == FLAPS;
+            begins = !self.flapping && self.turns.len() == FLAPPING_CHANGES;
             self.flapping |= begins;
         }
         news &= !self.flapping;
         let what = if to == Status::Down { What::Down } else { What::Up };
-        out.push(self.change(check, now_ms, what, news));
+        at.changes.push(self.change(at.check, now_ms, what, news));
         if begins {
-            out.push(self.change(check, now_ms, What::Flapping, true));
+            at.changes.push(self.change(at.check, now_ms, What::Flapping, true));
         }
     }
 
-    fn settle(&mut self, check: &Check, now_ms: i64, out: &mut Vec<Change>) {
-        // A clock that was set back does not keep it flapping for longer.
+    /// Ends flapping after [`SETTLED_MS`] without a change.
+    fn settle(&mut self, at: &mut StateStep<'_>) {
+        let now_ms = at.now_ms;
+        // A clock that was set back does not prolong flapping.
         self.turns.iter_mut().for_each(|turn| *turn = (*turn).min(now_ms));
         let quiet = self.turns.back().is_none_or(|turn| now_ms.saturating_sub(*turn) >= SETTLED_MS);
         if self.flapping && quiet {
             self.flapping = false;
             self.turns.clear();
-            out.push(self.change(check, now_ms, What::Settled { status: self.status }, true));
+            at.changes.push(self.change(at.check, now_ms, What::Settled { status: self.status }, true));
         }
     }
 
-    /// When the certificate that was seen expires, Unix ms.
-    pub(super) fn certificate(&mut self, check: &Check, now_ms: i64, expires_ms: i64, out: &mut Vec<Change>) {
+    /// Takes the expiry of the certificate that a probe saw, Unix ms.
+    pub(super) fn certificate(&mut self, at: &mut StateStep<'_>, expires_ms: i64) {
+        let now_ms = at.now_ms;
         let expires_ms = expires_ms.clamp(-(MAX_COUNT as i64), MAX_COUNT as i64);
         self.expires_ms = Some(expires_ms);
-        let soon = i64::from(check.certificate_days) * DAY_MS;
+        let soon = i64::from(at.check.certificate_days) * DAY_MS;
         let expiring = soon > 0 && expires_ms.saturating_sub(now_ms) <= soon;
         let what = match (std::mem::replace(&mut self.expiring, expiring), expiring) {
             (false, true) => What::CertificateExpiring { expires_ms },
             (true, false) => What::CertificateRenewed { expires_ms },
             _ => return,
         };
-        out.push(Change { since_ms: now_ms, cause: None, ..self.change(check, now_ms, what, true) });
+        let change = self.change(at.check, now_ms, what, true);
+        at.changes.push(Change { since_ms: now_ms, cause: None, ..change });
     }
 
-    /// Its failures since then were this side's own.
+    /// Makes a failure since `since_ms` (Unix ms) unknown: this side's own network caused it.
     pub(super) fn disown(&mut self, since_ms: i64) {
         if let Some(last) = self.last.as_mut().filter(|last| last.may_be_ours() && last.at_ms >= since_ms) {
             (last.outcome, last.cause) = (Outcome::Unknown, Some(Cause::OwnNetwork));
@@ -308,17 +339,18 @@ impl State {
         }
     }
 
-    /// Nothing is known of it any more: it was paused, removed or is another one. What ends is told to whom it was told.
-    pub(super) fn forget(&mut self, check: &Check, now_ms: i64, out: &mut Vec<Change>) {
+    /// Resets the state of a check that was paused, removed or changed. The change is told if people know of a problem that ends by it.
+    pub(super) fn forget(&mut self, at: &mut StateStep<'_>) {
+        let now_ms = at.now_ms;
         let Self { status, flapping, expiring, .. } = std::mem::take(self);
         self.since_ms = now_ms;
         if status != Status::Unknown {
             let told = status == Status::Down || flapping || expiring;
-            out.push(Change { since_ms: now_ms, ..self.change(check, now_ms, What::Unknown, told) });
+            at.changes.push(Change { since_ms: now_ms, ..self.change(at.check, now_ms, What::Unknown, told) });
         }
     }
 
-    /// The clock was set back: what is counted begins anew, what is confirmed stays.
+    /// Handles a clock that was set back: the row of results starts anew, the confirmed status stays.
     pub(super) fn set_back(&mut self, now_ms: i64) {
         if self.last.is_some_and(|last| last.at_ms > now_ms) {
             self.last = None;
@@ -332,12 +364,13 @@ impl State {
     }
 }
 
-/// A result that began before then follows this one in a row. Not only for two intervals: where many hang and few can be asked at a
-/// time, each has to wait for its turn, and they are down all the same.
+/// The moment (Unix ms) before which a next result must begin to continue the row: two intervals, or [`MIN_ROW_MS`] where that is longer.
+/// When many targets hang and few can be probed at a time, each waits for its turn, and is down all the same.
 fn follows_until(before: &CheckResult) -> i64 {
-    before.until_ms().max(before.at_ms.saturating_add(ROW_MS))
+    before.until_ms().max(before.at_ms.saturating_add(MIN_ROW_MS))
 }
 
+/// A duration in whole milliseconds.
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

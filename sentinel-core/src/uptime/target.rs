@@ -1,11 +1,11 @@
-//! What is probed: a URL, checked once. Its path and query may be passwords, so nothing shows them.
+//! The URL of a check, validated once. Path and query may contain secrets, so no output shows them.
 
 use crate::util::error::ConfigError;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-/// How a target is probed: by the scheme of its URL.
+/// The kind of a probe, given by the scheme of the URL.
 ///
 /// ```
 /// use sentinel_core::uptime::{Kind, Target};
@@ -16,21 +16,24 @@ use std::fmt;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
-    /// `http://` and `https://`: a request and its answer.
+    /// `http://` and `https://`: a request and an answer.
     Http,
-    /// `tcp://host:port`: somebody accepts the connection.
+    /// `tcp://host:port`: the connection is accepted.
     Tcp,
-    /// `tls://host`: the handshake, and when the certificate expires. Port 443 unless given.
+    /// `tls://host`: the TLS handshake succeeds. Also reads the expiry of the certificate. Port 443 unless given.
     Tls,
 }
 
-/// The longest URL, in bytes.
-const MAX_URL: usize = 2_048;
-/// What is shown of a path and a query.
-const HIDDEN: &str = "…";
-const ALLOWED: &str = "http://, https://, tcp:// or tls://, a host, perhaps a port, without a user, at most 2048 bytes";
+/// Longest URL, in bytes.
+const MAX_URL_BYTES: usize = 2_048;
+/// The text that stands for a hidden path and query.
+const HIDDEN_PART: &str = "…";
+/// The allowed form, for errors.
+const ALLOWED_TARGETS: &str =
+    "http://, https://, tcp:// or tls://, a host, perhaps a port, without a user, at most 2048 bytes";
 
-/// A URL to probe. Without a user and password (headers are for those) and without a fragment; a name that is not ASCII in its `xn--` form.
+/// A URL to probe, of at most 2,048 bytes, without a user and password (use headers) and without a fragment. A host name that is not ASCII
+/// must have its `xn--` form.
 ///
 /// ```
 /// use sentinel_core::uptime::Target;
@@ -48,20 +51,20 @@ const ALLOWED: &str = "http://, https://, tcp:// or tls://, a host, perhaps a po
 pub struct Target {
     kind: Kind,
     encrypted: bool,
-    /// Without the brackets of an IPv6 address, in lower case.
+    /// In lower case; an IPv6 address without brackets.
     host: String,
     port: u16,
-    /// With the query; empty unless it is HTTP.
+    /// Path with query; empty unless the probe is HTTP.
     path: String,
-    /// The port is not that of the scheme.
+    /// The port is not the default of the scheme.
     unusual: bool,
 }
 
 impl Target {
-    /// Of a URL.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// A [`ConfigError`] of the field `target`; it shows nothing of the URL but its scheme.
+    /// A [`ConfigError`] for the field `target`. The error shows no part of the URL but a known scheme.
     ///
     /// ```
     /// use sentinel_core::uptime::Target;
@@ -75,13 +78,13 @@ impl Target {
         Self::parse(url).ok_or_else(|| {
             let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
             let known = ["http", "https", "tcp", "tls"].contains(&scheme);
-            let shown = if known { format!("{scheme}://{HIDDEN}") } else { HIDDEN.into() };
-            ConfigError::new("target", shown, ALLOWED)
+            let shown = if known { format!("{scheme}://{HIDDEN_PART}") } else { HIDDEN_PART.into() };
+            ConfigError::new("target", shown, ALLOWED_TARGETS)
         })
     }
 
     fn parse(url: &str) -> Option<Self> {
-        if url.len() > MAX_URL || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if url.len() > MAX_URL_BYTES || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
         let (scheme, rest) = url.split_once("://")?;
@@ -123,7 +126,7 @@ impl Target {
         Some(Self { kind, encrypted, host: host.to_ascii_lowercase(), port, path, unusual: Some(port) != usual })
     }
 
-    /// How it is probed.
+    /// The kind of the probe.
     ///
     /// ```
     /// use sentinel_core::uptime::{Kind, Target};
@@ -133,7 +136,7 @@ impl Target {
         self.kind
     }
 
-    /// TLS is spoken.
+    /// Whether the probe uses TLS.
     ///
     /// ```
     /// assert!(!sentinel_core::uptime::Target::new("http://shop.example").unwrap().is_encrypted());
@@ -142,7 +145,8 @@ impl Target {
         self.encrypted
     }
 
-    /// A name or an address, in lower case, an IPv6 address without brackets. It is not resolved, and not yet known to be allowed.
+    /// Host name or address in lower case, an IPv6 address without brackets. The host is neither resolved nor checked against the rules for
+    /// allowed addresses.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Target::new("http://[::1]/").unwrap().host(), "::1");
@@ -151,7 +155,7 @@ impl Target {
         &self.host
     }
 
-    /// 1 to 65535.
+    /// Port: 1 to 65535.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Target::new("http://shop.example").unwrap().port(), 80);
@@ -160,7 +164,7 @@ impl Target {
         self.port
     }
 
-    /// Path and query, for the request; empty unless it is HTTP. It may be a secret.
+    /// Path and query for the request; empty unless the probe is HTTP. May contain secrets.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Target::new("http://shop.example?a=1").unwrap().path(), "/?a=1");
@@ -186,7 +190,7 @@ impl fmt::Display for Target {
         match self.path.as_str() {
             "" => Ok(()),
             "/" => f.write_str("/"),
-            _ => write!(f, "/{HIDDEN}"),
+            _ => write!(f, "/{HIDDEN_PART}"),
         }
     }
 }
@@ -204,7 +208,7 @@ impl<'de> Deserialize<'de> for Target {
     }
 }
 
-/// The value of a header: in no `Debug` output and no error. There is no way to serialise it.
+/// The value of a header. `Debug` output and errors do not show it, and it cannot be serialised.
 ///
 /// ```
 /// use sentinel_core::uptime::Hidden;
@@ -218,7 +222,7 @@ impl<'de> Deserialize<'de> for Target {
 pub struct Hidden(String);
 
 impl Hidden {
-    /// Of this text.
+    /// Wraps a text.
     ///
     /// ```
     /// assert_eq!(sentinel_core::uptime::Hidden::new("hunter2").reveal(), "hunter2");
@@ -245,9 +249,9 @@ impl fmt::Debug for Hidden {
 
 impl<'de> Deserialize<'de> for Hidden {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Given;
+        struct HiddenVisitor;
 
-        impl Visitor<'_> for Given {
+        impl Visitor<'_> for HiddenVisitor {
             type Value = Hidden;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -258,7 +262,7 @@ impl<'de> Deserialize<'de> for Hidden {
                 Ok(Hidden(text.into()))
             }
 
-            // Not serde's own words about a value: they would show it.
+            // The errors of serde would show the value.
             fn visit_bool<E: Error>(self, _: bool) -> Result<Hidden, E> {
                 Err(not_text())
             }
@@ -284,11 +288,11 @@ impl<'de> Deserialize<'de> for Hidden {
             }
         }
 
-        deserializer.deserialize_any(Given)
+        deserializer.deserialize_any(HiddenVisitor)
     }
 }
 
-/// A token of digits is a number to who reads it.
+/// The error for a value that is not text, as a token of digits without quotes.
 fn not_text<E: Error>() -> E {
     E::custom("a value that is not shown, expected text")
 }

@@ -111,8 +111,8 @@ impl Clock {
     }
 }
 
-/// Smaller steps back are the wall clock being adjusted: time goes on at its pace.
-const WALL_SET_BACK_MS: i64 = 60_000;
+/// A clock that goes back by more was set back. A smaller step is an adjustment: time goes on at its pace.
+pub(crate) const SET_BACK_MS: i64 = 60_000;
 
 /// A moment to measure from.
 #[derive(Debug, Clone, Copy)]

@@ -13,4 +13,5 @@ pub(crate) mod lock;
 pub mod panics;
 pub(crate) mod sync;
 pub(crate) mod units;
+pub(crate) mod wilson;
 pub(crate) mod wire;

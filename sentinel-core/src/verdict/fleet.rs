@@ -225,7 +225,7 @@ impl Fleet {
         self.endpoints.learn_tails(rows.into_iter());
     }
 
-    /// Approximate bytes of memory of all counts and baselines.
+    /// Bytes of memory.
     pub(crate) fn weight(&self) -> usize {
         self.tenants.weight() + self.endpoints.weight()
     }

@@ -96,7 +96,7 @@ pub(crate) fn weights_above(bucket: u16) -> [f64; HALVES] {
     })
 }
 
-/// Latency histogram that is normal for a tenant, decayed.
+/// A tenant's decayed latency histogram.
 #[derive(Debug)]
 pub(crate) struct NormalLatency {
     histogram: [f64; HALVES],

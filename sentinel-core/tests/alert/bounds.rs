@@ -4,7 +4,7 @@ use crate::{Bench, errors_rule, names, verdict_rule};
 use sentinel_core::Kind;
 use sentinel_core::alert::{Accused, Facts, MAX_KEYS, Phase, Row, Rules};
 
-/// What rows may take.
+/// Places that rows may take.
 const ROWS: u64 = MAX_KEYS as u64 - 64;
 
 fn tenants(mut facts: Facts, range: std::ops::Range<u64>) -> Facts {
@@ -65,7 +65,7 @@ fn pending_alerts_give_way_and_firing_ones_do_not() {
     assert_eq!((bench.state.counts().dropped, bench.resolved().len()), (10, 0));
 }
 
-/// Who fires and recovers in every other look is told in time: what waits to be told is bounded, and nothing of it is lost.
+/// Tenants that fire and recover in every other look are told in time: the alerts that wait for a notice are bounded, and none is lost.
 #[test]
 fn what_is_over_does_not_pile_up() {
     let mut bench = Bench::new(errors_rule(100, 0, 0));

@@ -1,4 +1,4 @@
-//! What is told together, how often, and how much of it.
+//! Notices: alerts that share one, repetition, and the length of the list.
 
 use crate::{Bench, acme, errors_rule, names, quiet_rules, verdict_rule};
 use sentinel_core::Kind;
@@ -66,7 +66,7 @@ fn what_goes_on_is_told_every_four_hours() {
     let title = &bench.titles()[2];
     assert_eq!(
         title,
-        "🚨 Sentinel: still so after 8 hours: Tenant acme responsible for 68% of 5xx in the last 2 minutes"
+        "🚨 Sentinel: still firing after 8 hours: Tenant acme responsible for 68% of 5xx in the last 2 minutes"
     );
     let ids: std::collections::BTreeSet<_> = bench.notices.iter().map(|notice| notice.id).collect();
     assert_eq!((ids.len(), bench.fired().len()), (3, 1));

@@ -29,7 +29,7 @@ fn a_whole_life() {
     let (fired, resolved) = (bench.fired()[0], bench.resolved()[0]);
     assert_eq!((fired.fired_ms, fired.resolved_ms), (START + 30_000, None));
     assert_eq!((resolved.id, resolved.resolved_ms, resolved.lasted_ms), (fired.id, Some(START + 160_000), 130_000));
-    // What it fired on stays as it was.
+    // The evidence stays as it was.
     assert_eq!((fired.evidence.errors, &resolved.evidence), (260, &fired.evidence));
 }
 

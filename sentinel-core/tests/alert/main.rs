@@ -63,7 +63,7 @@ impl Bench {
         seconds.for_each(|s| _ = self.look(s, &fill));
     }
 
-    /// Where the only alert stands.
+    /// The phase of the only alert.
     fn phase(&self) -> Phase {
         assert!(self.state.entries().count() <= 1);
         self.state.entries().next().map_or(Phase::Ok, |(_, entry)| entry.phase)

@@ -1,10 +1,10 @@
-//! What people read, word for word.
+//! The text that people read, word for word.
 
 use crate::{Bench, START, errors_rule, latency_rule, names, share_rule, verdict_rule};
 use sentinel_core::Kind;
 use sentinel_core::alert::{Accused, Facts, Message, Row, Severity, Subject};
 
-/// What the first alert of a look says.
+/// The message of the first alert of a look.
 fn says(rules: sentinel_core::alert::Rules, fill: impl FnOnce(Facts) -> Facts) -> Message {
     let mut bench = Bench::new(rules);
     bench.look(0, fill);
@@ -44,7 +44,7 @@ fn the_wording_of_the_seed() {
     assert!(says(share_rule(0.5, 0, 0), row(scattered)).title.ends_with("in the last 10 minutes"));
 }
 
-/// What another source says of errors and endpoints; a report has them clean.
+/// Texts from a source other than a report, which may contain anything.
 #[test]
 fn each_line_is_one_line_whatever_it_was_made_of() {
     let failing =

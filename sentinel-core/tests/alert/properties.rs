@@ -1,4 +1,4 @@
-//! What holds for any sequence of looks, and for any bytes.
+//! Properties of any sequence of looks, and of any bytes.
 
 use crate::{START, WINDOW, errors_rule, latency_rule, names, share_rule};
 use proptest::collection::vec;
@@ -347,7 +347,7 @@ fn what_no_state_can_hold_is_refused() {
         bytes[place..place + 4].copy_from_slice(other);
         assert_eq!(sealed(bytes), Err(error));
     }
-    // What follows the id is the phase.
+    // The phase follows the id.
     for (phase, error) in [(0, "phase"), (2, "phase"), (3, "phase"), (4, "phase")] {
         let mut bytes = whole.clone();
         let place = at(&bytes, b"aaaa") + 4;

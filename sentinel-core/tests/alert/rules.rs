@@ -23,7 +23,7 @@ fn errors_that_may_be_missing_keep_an_alert_and_begin_none() {
     };
     let table = [(0, (99, 50), Ok), (1, (100, 0), Firing), (2, (40, 11), Firing), (3, (40, 10), Ok)];
     Bench::new(errors_rule(100, 0, 0)).table(bounded, &table);
-    // Who is not listed may have as many as the look says.
+    // A tenant that is not listed may have as many errors as the look says.
     let mut bench = Bench::new(errors_rule(100, 0, 0));
     bench.look(0, |facts| acme(facts, 100));
     let unlisted = |mut facts: Facts, errors: u64| {
@@ -102,7 +102,7 @@ fn who_hangs_has_not_gone_away() {
     bench.table(hangs, &[(1, 51, Firing), (2, 50, Ok)]);
 }
 
-/// What is normal is frozen when it begins: the baseline that learns the incident does not end it, for a day.
+/// The normal p95 is frozen when an alert begins: a baseline that learns the incident does not end the alert for a day.
 #[test]
 fn latency_is_compared_with_what_was_normal_when_it_began() {
     let rows = |normal: f64, p95: f64| {
@@ -114,7 +114,7 @@ fn latency_is_compared_with_what_was_normal_when_it_began() {
     };
     let mut bench = Bench::new(latency_rule(3.0, 100, 30, 0));
     bench.looks(0..=10, rows(100.0, 800.0));
-    // It becomes normal while it is still pending.
+    // The latency becomes normal while the alert is still pending.
     bench.looks(11..=30, rows(790.0, 800.0));
     assert_eq!(bench.phase(), Firing);
     assert_eq!(bench.fired()[0].evidence.normal_p95_ms, Some(100.0));
@@ -172,7 +172,7 @@ fn a_verdict_that_names_somebody_else_is_over_for_the_first() {
     bench.look(0, |facts| accuses(facts, "acme"));
     bench.look(1, |facts| accuses(facts, "beta"));
     assert_eq!((bench.fired().len(), bench.resolved().len(), bench.phase()), (2, 1, Firing));
-    // Of those that are named together each is an alert of its own: the first stays the same one.
+    // Each tenant of a verdict on several has its own alert: the first one stays the same.
     let mut bench = Bench::new(verdict_rule(0, 0));
     bench.look(0, |facts| accuses(facts, "acme"));
     bench.look(1, |facts| facts.with_verdict(names(Kind::FewTenants, &["acme", "beta"])));

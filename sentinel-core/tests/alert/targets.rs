@@ -40,7 +40,7 @@ impl Watch {
         self.expiring(name, at_ms, cause, None);
     }
 
-    /// What a probe found at so many ms after `START`, and the look that follows.
+    /// Records the result of a probe at this many ms after `START`, and takes the look that follows.
     fn expiring(&mut self, name: &str, at_ms: i64, cause: Option<Cause>, expires_ms: Option<i64>) {
         let now = START + at_ms;
         let result = match cause {
@@ -145,11 +145,15 @@ fn a_flapping_target_tells_a_few_times() {
         watch.result("shop", at, cause);
         at += 10_000;
     }
-    let (down, up) = ("🚨 Target shop is down: it takes no connection", "✅ Target shop is up again after 4 minutes");
+    let (down, up) = ("🚨 Target shop is down: it accepts no connection", "✅ Target shop is up again after 4 minutes");
     let flaps = "🚨 Target shop goes up and down";
     assert_eq!(watch.titles()[..6], [down, up, down, up, down, flaps]);
     // Then it is told again while it lasts: every four hours.
-    assert!(watch.titles()[6..].iter().all(|title| title.starts_with("🚨 still so after ")), "{:?}", watch.titles());
+    assert!(
+        watch.titles()[6..].iter().all(|title| title.starts_with("🚨 still firing after ")),
+        "{:?}",
+        watch.titles()
+    );
     assert_eq!(watch.titles().len(), 6 + 5);
     assert_eq!(watch.bench.fired().len(), 3);
     // Half an hour of peace, and it is over.
@@ -174,7 +178,7 @@ fn a_certificate_is_for_the_day() {
     assert_eq!(titles[0], "🚨 The certificate of target shop expires in 14 days");
     assert_eq!(
         (titles.len(), &titles[2][..]),
-        (3, "🚨 still so after 2 days: The certificate of target shop expires in 14 days")
+        (3, "🚨 still firing after 2 days: The certificate of target shop expires in 14 days")
     );
     let lines = watch.bench.fired()[0].message().lines;
     assert_eq!(lines[..2], ["https://shop.example/…", "expires on 2023-12-04 UTC"]);
@@ -182,7 +186,7 @@ fn a_certificate_is_for_the_day() {
     assert_eq!(watch.titles().last().unwrap(), "✅ The certificate of target shop does not expire soon any more");
     let mut watch = Watch::new(at_once(Targets::default()), vec![check("shop")]);
     watch.expiring("shop", 0, Some(Cause::Certificate), Some(-3 * DAY));
-    assert_eq!(watch.titles(), ["🚨 The certificate of target shop has expired 3 days ago"]);
+    assert_eq!(watch.titles(), ["🚨 The certificate of target shop expired 3 days ago"]);
 }
 
 /// 200 targets, a network that dies: one message, and none of them is said to be down.
@@ -199,7 +203,7 @@ fn a_dead_network_is_one_message() {
     }
     let fired: Vec<_> = watch.bench.fired().iter().map(|alert| alert.key.rule).collect();
     assert_eq!(fired, [Rule::OwnNetwork]);
-    let down = "🚨 Most targets fail at once: the network of this host is down, not they";
+    let down = "🚨 Most targets fail at once: the network of this host is down, not the targets";
     assert_eq!(watch.titles(), [down]);
     assert!(
         watch.uptime.report(START + 3_600_000).checks.iter().all(|check| check.windows[0].availability.down_ms == 0)
@@ -229,7 +233,7 @@ fn what_is_no_longer_watched_is_over() {
     }
 }
 
-/// Who leads and knows nothing of checks leaves alerts about them as they are; a rule that is off ends them.
+/// A leader without facts about checks leaves alerts about them as they are; a rule that is off ends them.
 #[test]
 fn without_checks_nothing_begins_or_ends() {
     let mut watch = Watch::new(at_once(Targets::default()), vec![check("shop")]);

@@ -1,4 +1,4 @@
-//! What cannot be known begins nothing and ends nothing.
+//! Missing data begins no alert and ends none.
 
 use crate::{Bench, START, acme, errors_rule, latency_rule, names, share_rule, verdict_rule};
 use sentinel_core::Kind;
@@ -70,7 +70,8 @@ fn nothing_ends_by_a_look_that_is_cold_or_partial() {
     }
 }
 
-/// What rests on normal does not begin while normal is not known; counts do. A part of the processes is a lower bound, no more.
+/// Rules that compare with the normal state do not begin an alert while it is unknown; rules on counts do. A part of the processes gives a
+/// lower bound.
 #[test]
 fn what_begins_by_a_look_that_is_cold_or_partial() {
     let cold_verdict: fn(Facts) -> Facts =
@@ -122,7 +123,7 @@ fn time_without_knowledge_does_not_count() {
     assert_eq!(bench.phase(), Ok);
 }
 
-/// Who is not listed is not gone, unless everybody is listed or the look says so.
+/// A tenant that is not listed is not gone, unless all tenants are listed or the look says so.
 #[test]
 fn who_is_not_listed_is_not_known() {
     let mut bench = Bench::new(errors_rule(100, 0, 0));
@@ -179,7 +180,7 @@ fn a_report_of_less_than_was_asked_for_is_partial() {
     let host = Facts::of(&report);
     assert_eq!((host.partial, host.note.as_deref()), (false, Some("nobody answers for the host")));
     assert_eq!(host.unlisted_errors, 7);
-    // What is put together must be about the same events.
+    // Reports that are combined must be about the same events.
     let (mut with_rows, mut with_tenant, mut same) = (whole.clone(), host.clone(), whole);
     with_rows.rows(&report);
     with_tenant.tenant(b"acme", Some(&tenant));

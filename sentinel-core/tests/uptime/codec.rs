@@ -1,4 +1,4 @@
-//! What survives a process is what was there; any bytes are that or an error.
+//! Restored state equals the state that was written; any other bytes are an error.
 
 use crate::windows::outcomes;
 use crate::{Line, START, World, check, checks, result};
@@ -125,7 +125,7 @@ proptest! {
     }
 }
 
-/// What is common takes less than half of it: 1,000 results with latency and status, a minute apart, give or take.
+/// A common history takes less than half of the limit: 1,000 results with latency and status, about a minute apart.
 #[test]
 fn a_common_result_takes_less_than_ten_bytes() {
     let mut uptime = ready();
@@ -202,7 +202,7 @@ fn a_snapshot_and_a_log_are_the_whole() {
             assert_eq!(resumed.availability(name, START, whole.now), whole.uptime.availability(name, START, whole.now));
         }
     }
-    // Who was down is called down by the next failure, and nobody else is.
+    // A target that was down is called down by the next failure, and no other target is.
     assert_eq!(whole.uptime.standing("t3", whole.now).unwrap().confirmed, Status::Down);
 }
 

@@ -1,4 +1,4 @@
-//! What a configuration may say, its edges, and that it shows no secret.
+//! The configuration: the limits of every value, and that errors show no secret.
 
 use crate::{check, checks};
 use sentinel_core::ConfigError;

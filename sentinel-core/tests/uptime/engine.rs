@@ -72,7 +72,7 @@ proptest! {
             }
             if let Some((at, paused, interval, remove)) = edit {
                 if gone[at] {
-                    // It comes back as a new one.
+                    // The check comes back as a new one.
                     raw[at] = (now, Vec::new());
                 } else if paused && !list[at].paused && !remove {
                     raw[at].1.push(result(now, interval.as_millis() as u32, Outcome::Unknown));

@@ -1,4 +1,4 @@
-//! What is kept of raw results is worth as much as the raw results.
+//! The kept history gives the same availability as all raw results.
 
 use crate::windows::outcomes;
 use crate::{DAY, HOUR, START, adds_up, once, result};
@@ -116,7 +116,7 @@ proptest! {
     }
 }
 
-/// What was added up of a future that does not come is not added to.
+/// Hours that were added up for a future that does not come get nothing added.
 #[test]
 fn hours_are_not_counted_twice() {
     let mut history = History::new(0);
@@ -149,7 +149,7 @@ fn ninety_days_and_not_more() {
         assert_eq!(window.unknown_ms, 0);
         assert!((now - days * DAY - window.from_ms) < HOUR);
     }
-    // What is older is gone, and asked for it answers for 90 days.
+    // Older hours are gone, and a longer window is answered for 90 days.
     let all = history.availability(START, now, &[]);
     assert_eq!(all.from_ms, (now.div_euclid(HOUR) - 90 * 24) * HOUR);
     let old = history.availability(START, START + 3 * DAY, &[]);
@@ -177,7 +177,7 @@ fn a_long_silence_is_unknown_and_costs_nothing() {
 #[test]
 fn a_result_takes_twenty_bytes() {
     assert_eq!(CheckResult::BYTES, 20);
-    // Of one moment the worse counts, whichever came first.
+    // The worse of two results of one moment counts, whichever came first.
     let (up, down) = (CheckResult::up(5, 60_000), CheckResult::down(5, 60_000, Cause::Tls));
     for pair in [[up, down], [down, up]] {
         let mut history = History::new(0);

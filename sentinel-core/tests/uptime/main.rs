@@ -38,7 +38,7 @@ fn result(at_ms: i64, interval_ms: u32, outcome: Outcome) -> CheckResult {
     }
 }
 
-/// What people are told: the check, and what.
+/// The changes that people are told: the check, and the kind.
 fn told(changes: &[Change]) -> Vec<(String, &'static str)> {
     let tells = changes.iter().filter(|change| change.tells);
     tells.map(|change| (change.check.clone().unwrap_or_default(), change.what.name())).collect()
@@ -90,7 +90,7 @@ struct World {
     log: Vec<Line>,
 }
 
-/// What a log keeps.
+/// The contents of a log.
 enum Line {
     Stored(String, CheckResult),
     Disowned(i64),

@@ -164,7 +164,7 @@ fn a_late_failure_is_not_told_again() {
     assert_eq!(told(&changes), [(String::new(), "network_down")]);
 }
 
-/// Those that are down already say nothing of the network, however many they are.
+/// Targets that are down already tell nothing about the network, however many they are.
 #[test]
 fn one_after_another_goes_down() {
     let mut world = World::new(checks(many(24)));
@@ -212,7 +212,7 @@ fn together(cause: Cause) -> (usize, bool) {
     (report.counts.down, report.network_down_since_ms.is_some())
 }
 
-/// Who answers is reached, whatever he says; who may not be asked says nothing of the network.
+/// A target that answers is reached, whatever the answer; a blocked target tells nothing about the network.
 #[test]
 fn an_answer_is_no_dead_network() {
     for cause in [Cause::Dns, Cause::Connect, Cause::Timeout, Cause::Tls, Cause::Protocol] {
@@ -285,7 +285,7 @@ fn other_checks_find_out_anew() {
     assert_eq!(after.network().down_since_ms(), None);
 }
 
-/// Where a thousand hang and few can be asked at a time, each waits for its turn: down is down.
+/// When a thousand targets hang and few can be probed at a time, each waits for its turn and is called down all the same.
 #[test]
 fn rare_probes_are_in_a_row() {
     for (interval, apart, wanted) in
@@ -315,7 +315,7 @@ fn each_is_judged_by_what_it_says_itself() {
             // The others first: what they say is known when it is judged.
             for at in (0..10).rev() {
                 let (at_ms, cause) = (START + round * MINUTE + 10 - at, if at == 0 { own } else { others });
-                // They have not failed often enough to be judged themselves.
+                // These targets have not failed often enough to be judged themselves.
                 if at == 0 || round == 2 {
                     uptime.record(&format!("t{at}"), at_ms, CheckResult::down(at_ms, 60_000, cause), None);
                 }
@@ -334,7 +334,7 @@ fn who_may_not_be_asked_is_no_witness() {
     for round in 0..3 {
         for at in 0..12 {
             let at_ms = START + round * MINUTE + at;
-            // Those who are blocked only begin to be: nobody is down yet.
+            // The blocked targets have only begun to be: none is down yet.
             let (cause, asked) = if at < 6 { (Cause::Blocked, round == 2) } else { (Cause::Timeout, true) };
             if asked {
                 uptime.record(&format!("t{at}"), at_ms, CheckResult::down(at_ms, 60_000, cause), None);

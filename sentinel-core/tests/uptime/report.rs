@@ -1,4 +1,4 @@
-//! What programs and the page are told: days that are the window, in an order that puts first what is wrong.
+//! The report for programs and the page: days that add up to the window, and an order that puts problems first.
 
 use crate::windows::outcomes;
 use crate::{DAY, HOUR, MINUTE, START, adds_up, check, checks, once, result};

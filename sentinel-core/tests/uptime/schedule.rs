@@ -30,7 +30,7 @@ fn a_suspended_machine_wakes_to_no_burst() {
         *seconds.entry((due.at_ms.max(now) - now) / 1_000).or_default() += 1;
         assert!((478..=480).contains(&due.missed));
     }
-    // Those of the last five seconds at once, the others when their moment comes.
+    // Moments of the last five seconds are due at once, the others when they come.
     assert!(seconds[&0] < 7 * 250 && seconds.iter().skip(1).all(|(_, count)| *count < 250), "{seconds:?}");
 }
 
@@ -107,7 +107,7 @@ fn one_probe_at_a_time_and_none_while_paused() {
     uptime.configure(checks([Check { interval: Duration::from_secs(10), ..check("shop") }]), START);
     let at = uptime.next("shop", START).unwrap();
     assert!(uptime.begin("shop", at) && !uptime.begin("shop", at + 10_000));
-    // It never came back: after its timeout and five seconds it is not waited for.
+    // The probe never came back: five seconds after its timeout it counts as lost.
     assert!(!uptime.begin("shop", at + 14_999));
     assert!(uptime.begin("shop", at + MINUTE));
     uptime.configure(checks([Check { paused: true, ..check("shop") }]), at + 2 * MINUTE);

@@ -1,15 +1,15 @@
-//! What the leader judges alerts by: its view of the host, or what it knows itself while it has none.
+//! The facts that the leader judges alerts by: from its view of the host, or from its own counts while it has no view.
 
 use sentinel_core::alert::{Facts, Rules, State, Subject};
 use sentinel_core::{By, Query, Scope, Sentinel};
 use std::collections::BTreeSet;
 
-/// Tenants of a look, those with the most errors; and as many that are the slowest.
-const TENANTS: usize = 1_000;
-/// Tenants that are asked for one by one.
-const FEW: usize = 8;
+/// Tenants in the facts: those with the most errors, and as many of the slowest.
+const MAX_TENANTS: usize = 1_000;
+/// Most missing tenants that are asked for one by one.
+const MAX_SINGLE_QUERIES: usize = 8;
 
-/// The facts of now. `view` is of the whole host, with what it leaves out; or why there is none.
+/// The facts as of now. `view` is the view of the host and a note on blocks that it leaves out, or the reason why there is none.
 pub(crate) fn look(
     own: &Sentinel,
     view: Result<(&Sentinel, Option<String>), String>,
@@ -20,22 +20,22 @@ pub(crate) fn look(
         Ok((view, note)) => (view, note, false),
         Err(why) => (own, Some(why), true),
     };
-    let query = |by| Query { by, limit: TENANTS, scope: Some(Scope::Process), ..Query::default() };
+    let query = |by| Query { by, limit: MAX_TENANTS, scope: Some(Scope::Process), ..Query::default() };
     let mut facts = Facts::of(&sentinel.report(query(By::Errors)));
     if rules.tenant_latency.is_some() {
         facts.rows(&sentinel.report(query(By::Latency)));
     }
-    // Who is no longer among them has to be known as long as there is an alert about him. One by one while they are few: each is a look
-    // of its own.
+    // A tenant with an alert is followed as long as the alert lasts, also when it is no longer listed. Few are asked for one by
+    // one: each is a query of its own.
     let missing =
         |facts: &Facts| state.tenants().filter(|id| facts.find(id).is_none()).map(Into::into).collect::<Vec<Vec<u8>>>();
     let mut absent = missing(&facts);
-    if absent.len() > FEW {
+    if absent.len() > MAX_SINGLE_QUERIES {
         let shown: BTreeSet<String> = absent.iter().map(|id| Subject::Tenant(id.clone()).shown()).collect();
         let mut all = sentinel.report(Query { limit: usize::MAX, ..query(By::Errors) });
         all.tenants.retain(|row| shown.contains(&row.tenant_id));
         facts.rows(&all);
-        // The others are nowhere.
+        // The others have no requests.
         missing(&facts).iter().for_each(|id| facts.tenant(id, None));
         absent.clear();
     }
@@ -52,7 +52,8 @@ mod tests {
     use sentinel_core::alert::{Alerts, TenantErrors};
     use sentinel_core::{Clock, Event};
 
-    /// However many are followed and not listed any more, each is known as it is: by one look for all of them as by one each.
+    /// However many tenants are followed and not listed any more, each is known as it is: by one query for all of them as by one
+    /// each.
     #[test]
     fn who_is_followed_is_known_whether_listed_or_not() {
         const START: i64 = 1_700_000_400_000;

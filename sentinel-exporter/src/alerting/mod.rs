@@ -1,27 +1,32 @@
-//! Alerts of a host, by the process that leads: look, judge, write down, send.
+//! Alerts of a host, as its leader process decides them: look, judge, write down, hand out for sending.
 //!
 //! ```text
 //! view ─► facts ─► Alerts::step ─► journal ─► queue a sink ─► sink ─► journal
 //!         look     sentinel-core   (on disk before anything is sent)
 //! ```
 //!
-//! Nothing here waits or sends: [`Alerting::next`] says what to send, and [`Alerting::done`] is told what came of it.
+//! Nothing here waits or sends: [`Alerting::next`] returns the messages to send, and [`Alerting::done`] takes the result of each.
+//! `thread/alert_duties.rs` sends them.
+//!
+//! - `look`: the facts that alerts are judged by
+//! - `queue`: the notices for one sink: order, pace, retries, and the account of each
+//! - this file: the state of all alerts and its journal
 
 #[cfg(unix)]
 mod look;
-mod options;
 #[cfg(unix)]
 mod queue;
 #[cfg(all(test, unix))]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(unix)]
 pub(crate) use look::look;
-pub use options::AlertOptions;
+#[cfg(unix)]
+pub(crate) use queue::Moment;
 
-use crate::config::Config;
-use crate::journal::{Journal, Values};
-use crate::rollup::{Name, Place, StoreError};
+use crate::config::{AlertOptions, Config};
+use crate::host_dir::journal::{Journal, JournalValues};
+use crate::host_dir::{Name, Place, StoreError};
 use crate::sink::{Failed, Sink};
 use queue::Queue;
 use sentinel_core::ConfigError;
@@ -30,17 +35,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Alerts that are over and still shown.
-const RECENT: usize = 20;
-/// How often what changes all the time is written down, while there is an alert.
-const WRITTEN_EVERY_MS: i64 = 10_000;
+/// Resolved alerts that are still shown.
+const MAX_RECENT_ALERTS: usize = 20;
+/// Interval at which the state of alerts is written, in ms, while there is an alert.
+const WRITE_EVERY_MS: i64 = 10_000;
 
-/// Names of what the journal holds; a sink's queue is `sink/` and its name.
-const STATE: &str = "state";
-const RECENTLY: &str = "recent";
-const SINK: &str = "sink/";
+/// Keys of the journal. A sink's queue has the key `sink/` and its name.
+const STATE_KEY: &str = "state";
+const RECENT_KEY: &str = "recent";
+const SINK_KEY_PREFIX: &str = "sink/";
 
-/// What the leader of a service on a host does about alerts.
+/// Alerts of a service on a host, in its leader process.
 #[derive(Debug)]
 pub(crate) struct Alerting {
     service: String,
@@ -51,7 +56,7 @@ pub(crate) struct Alerting {
     recent: VecDeque<Alert>,
     journal: Journal,
     written_ms: i64,
-    /// Attempts so far: each has a number of its own.
+    /// Attempts so far: the number of the last one.
     tickets: u64,
 }
 
@@ -64,8 +69,8 @@ pub(crate) struct Attempt {
 }
 
 impl Alerting {
-    /// Goes on where whoever led before has stopped.
-    pub(crate) fn open(place: &Place, plan: &Plan) -> Result<Self, StoreError> {
+    /// Goes on where the last leader has stopped.
+    pub(crate) fn open(place: &Place, plan: &AlertPlan) -> Result<Self, StoreError> {
         let journal = Journal::open(place, Name::Alerts)?;
         let values = journal.values();
         let (state, recent) = (state(values), recent(values));
@@ -84,8 +89,8 @@ impl Alerting {
         Ok(alerting)
     }
 
-    /// Other rules, other sinks: what waits for a sink that stays, waits on; a sink that has refused something is tried again.
-    pub(crate) fn configure(&mut self, plan: &Plan) {
+    /// Takes other rules and sinks. The queue of a sink that stays is kept, and a sink that has refused a message is tried again.
+    pub(crate) fn configure(&mut self, plan: &AlertPlan) {
         self.alerts = plan.alerts.clone();
         self.sinks.clone_from(&plan.sinks);
         let mut before = std::mem::take(&mut self.queues);
@@ -107,27 +112,27 @@ impl Alerting {
             .collect();
     }
 
-    /// Judges what is known now, and writes down what follows before anybody can be told.
+    /// Judges the facts of now, and writes the result down before anybody can be told.
     ///
     /// # Errors
-    /// It could not be written down. People are told all the same, and may be told again by whoever leads next.
+    /// The result could not be written down. People are told all the same, and the next leader may tell them again.
     pub(crate) fn step(&mut self, now_ms: i64, facts: Option<&Facts>) -> Result<(), StoreError> {
-        // Of a copy: a defect in there must not cost what is known.
+        // The engine works on a copy: should it panic, the state is not lost.
         let (state, outcome) = self.alerts.step(self.state.clone(), now_ms, facts);
         self.state = state;
         let over = outcome.transitions.iter().filter(|transition| transition.resolves());
         let over: Vec<Alert> = over.filter_map(|transition| transition.alert.clone()).collect();
         let changes = self.state.entries().next().is_some() || self.journal.is_behind();
-        let due = changes && now_ms.abs_diff(self.written_ms) >= WRITTEN_EVERY_MS as u64;
+        let due = changes && now_ms.abs_diff(self.written_ms) >= WRITE_EVERY_MS as u64;
         if outcome.transitions.is_empty() && outcome.notice.is_none() && !due {
             return Ok(());
         }
-        let mut batch = vec![(STATE.to_string(), Some(self.state.encode()))];
+        let mut batch = vec![(STATE_KEY.to_string(), Some(self.state.encode()))];
         if !over.is_empty() {
             self.recent.extend(over);
-            let many = self.recent.len().saturating_sub(RECENT);
+            let many = self.recent.len().saturating_sub(MAX_RECENT_ALERTS);
             self.recent.drain(..many);
-            batch.push((RECENTLY.into(), Some(encode(&self.recent))));
+            batch.push((RECENT_KEY.into(), Some(encode(&self.recent))));
         }
         if let Some(notice) = outcome.notice {
             for queue in &mut self.queues {
@@ -139,40 +144,40 @@ impl Alerting {
         self.journal.put(batch)
     }
 
-    /// What is to be sent now, and where. Each is to be followed by [`Alerting::done`].
-    pub(crate) fn next(&mut self, at: Duration, now_ms: i64) -> Vec<Attempt> {
+    /// The messages to send now. Each is to be followed by [`Alerting::done`].
+    pub(crate) fn next(&mut self, now: Moment) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         for (sink, queue) in self.sinks.iter().zip(&mut self.queues) {
             self.tickets += 1;
-            if let Some(notice) = queue.next(self.tickets, at, now_ms) {
+            if let Some(notice) = queue.next(self.tickets, now) {
                 attempts.push(Attempt { ticket: self.tickets, sink: Arc::clone(sink), notice });
             }
         }
         attempts
     }
 
-    /// When it is worth asking again.
+    /// When a message is due next, since the thread started.
     pub(crate) fn wakes(&self) -> Option<Duration> {
         self.queues.iter().filter_map(Queue::wakes).min()
     }
 
-    /// What came of it. `random` is 0 to 1.
+    /// Takes the result of an attempt. `random` is 0 to 1.
     ///
     /// # Errors
-    /// It could not be written down: whoever leads next sends it again.
+    /// The result could not be written down: the next leader sends the message again.
     pub(crate) fn done(
         &mut self,
         ticket: u64,
         result: Result<(), &Failed>,
-        (at, now_ms): (Duration, i64),
+        now: Moment,
         random: f64,
     ) -> Result<(), StoreError> {
-        // One that was given up meanwhile says nothing of what is on its way now.
+        // The result of an attempt that was given up says nothing of the one under way now.
         let Some(queue) = self.queues.iter_mut().find(|queue| queue.is_sending(ticket)) else {
             return Ok(());
         };
         let before = queue.report();
-        queue.done(result, at, now_ms, random);
+        queue.done(result, now, random);
         if queue.report() == before {
             return Ok(());
         }
@@ -180,31 +185,33 @@ impl Alerting {
         self.journal.put(batch)
     }
 
-    /// Forgets sinks that are not configured here, when nobody wants to know any more what waits for them: while a service is deployed,
-    /// who leads next may be one that knows them.
+    /// Forgets the queues of sinks that are not configured here, once all their notices have expired: while a service is deployed,
+    /// the next leader may be a process that has such a sink.
     pub(crate) fn forget(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let known: Vec<String> = self.queues.iter().map(|queue| key(queue.name())).collect();
         let gone: Vec<(String, Option<Vec<u8>>)> = self
             .journal
             .values()
             .iter()
-            .filter(|(name, queue)| name.starts_with(SINK) && !known.contains(name) && Queue::is_over(queue, now_ms))
+            .filter(|(name, queue)| {
+                name.starts_with(SINK_KEY_PREFIX) && !known.contains(name) && Queue::is_over(queue, now_ms)
+            })
             .map(|(name, _)| (name.clone(), None))
             .collect();
         if gone.is_empty() { Ok(()) } else { self.journal.put(gone) }
     }
 
-    /// Whether it is still this process that writes.
+    /// Whether this process still holds the journal.
     pub(crate) fn is_held(&mut self) -> bool {
         self.journal.is_held()
     }
 
-    /// Why what whoever led before has left could not be read.
+    /// The error when the last leader's journal could not be read.
     pub(crate) fn unread(&self) -> Option<&StoreError> {
         self.journal.unread()
     }
 
-    /// Bytes that whoever led before has left half written.
+    /// Bytes that the last leader has left half written.
     pub(crate) fn torn(&self) -> u64 {
         self.journal.torn()
     }
@@ -225,11 +232,11 @@ impl Alerting {
         report
     }
 
-    /// What the one that leads has written down.
+    /// The report as the leader has written it down.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub(crate) fn read(place: &Place, plan: &Plan) -> Result<AlertsReport, StoreError> {
+    /// The journal cannot be read.
+    pub(crate) fn read(place: &Place, plan: &AlertPlan) -> Result<AlertsReport, StoreError> {
         let values = Journal::read(place, Name::Alerts)?;
         let mut report = AlertsReport::new(&plan.service, &state(&values));
         report.recent = recent(&values).into_iter().rev().map(Over::from).collect();
@@ -242,16 +249,16 @@ impl Alerting {
     }
 }
 
-/// What there is to do, checked and made.
+/// Rules and sinks, checked and made.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct AlertPlan {
     pub(crate) service: String,
     pub(crate) alerts: Alerts,
     pub(crate) sinks: Vec<Arc<dyn Sink>>,
 }
 
-impl Plan {
-    /// Of what is configured, and sinks that code has made; `None` where there is neither.
+impl AlertPlan {
+    /// The plan of a configuration, and of sinks that code has made; `None` where there is neither.
     pub(crate) fn of(config: &Config, made: &[Arc<dyn Sink>]) -> Result<Option<Self>, ConfigError> {
         let options = config.alerts.clone().or_else(|| (!made.is_empty()).then(AlertOptions::default));
         let Some((service, options)) = config.service.as_deref().zip(options) else { return Ok(None) };
@@ -266,12 +273,12 @@ impl Plan {
 }
 
 fn key(sink: &str) -> String {
-    format!("{SINK}{sink}")
+    format!("{SINK_KEY_PREFIX}{sink}")
 }
 
-fn state(values: &Values) -> State {
-    // What cannot be read back was not written by this version: what fires then fires anew.
-    values.get(STATE).and_then(|bytes| State::decode(bytes).ok()).unwrap_or_default()
+fn state(values: &JournalValues) -> State {
+    // A state that cannot be read was written by another version: alerts that still fire, fire anew.
+    values.get(STATE_KEY).and_then(|bytes| State::decode(bytes).ok()).unwrap_or_default()
 }
 
 fn encode(alerts: &VecDeque<Alert>) -> Vec<u8> {
@@ -283,7 +290,7 @@ fn encode(alerts: &VecDeque<Alert>) -> Vec<u8> {
     out
 }
 
-fn recent(values: &Values) -> VecDeque<Alert> {
-    let bytes = values.get(RECENTLY).map_or(&[][..], Vec::as_slice);
-    queue::parts(bytes).filter_map(|part| Alert::decode(part).ok()).take(RECENT).collect()
+fn recent(values: &JournalValues) -> VecDeque<Alert> {
+    let bytes = values.get(RECENT_KEY).map_or(&[][..], Vec::as_slice);
+    queue::parts(bytes).filter_map(|part| Alert::decode(part).ok()).take(MAX_RECENT_ALERTS).collect()
 }

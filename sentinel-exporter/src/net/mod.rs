@@ -1,4 +1,10 @@
-//! What sinks and probes both need of the network: a connection, TLS, one HTTP exchange, and what can go wrong with them.
+//! Network code that sinks and probes share. Nothing here knows of notices or checks.
+//!
+//! - `dial`: from a host's name to a connection
+//! - `stream`: a connection, encrypted or not
+//! - `trust`: certificates of issuers that are believed
+//! - `exchange`: one HTTP request and its answer
+//! - `fault`: errors on the way to another machine, by kind
 
 pub(crate) mod dial;
 pub(crate) mod exchange;

@@ -1,11 +1,11 @@
-//! Where a probe may go (SSRF): to public addresses, and to those that are in the allow-list. A check's host is anybody's word, and so is a
-//! redirect; the address that is dialled is judged, whatever it was spelled like.
+//! The guard against server-side request forgery (SSRF): a probe goes to public addresses, and to those in the allow-list. Neither
+//! the host of a check nor a redirect is trusted; the address that is dialled is judged, however it was spelled.
 
 use super::allow::{Allow, Range};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPv4 that is no stranger's: each is denied.
-const V4: [Range; 16] = [
+const DENIED_V4: [Range; 16] = [
     Range::v4(0x0000_0000, 8),  // this network, and the unspecified address, which is this host
     Range::v4(0x0a00_0000, 8),  // private
     Range::v4(0x6440_0000, 10), // shared by the customers of a carrier; metadata at one cloud
@@ -24,10 +24,10 @@ const V4: [Range; 16] = [
     Range::v4(0xf000_0000, 4),  // reserved, and broadcast
 ];
 
-/// All that is a stranger's is in here …
-const GLOBAL: Range = Range::v6(0x2000 << 112, 3);
-/// … but for these.
-const V6: [Range; 4] = [
+/// Public addresses are in this range …
+const GLOBAL_V6: Range = Range::v6(0x2000 << 112, 3);
+/// … and not in these.
+const DENIED_V6: [Range; 4] = [
     Range::v6(0x2001 << 112, 23),     // protocols: Teredo, benchmarks, ORCHID
     Range::v6(0x2001_0db8 << 96, 32), // documentation
     Range::v6(0x2002 << 112, 16),     // 6to4
@@ -68,8 +68,8 @@ impl Allow {
 fn is_public(address: IpAddr) -> bool {
     let within = |range: &Range| range.contains(address);
     match address {
-        IpAddr::V4(_) => !V4.iter().any(within),
-        IpAddr::V6(_) => within(&GLOBAL) && !V6.iter().any(within),
+        IpAddr::V4(_) => !DENIED_V4.iter().any(within),
+        IpAddr::V6(_) => within(&GLOBAL_V6) && !DENIED_V6.iter().any(within),
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn is_metadata(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if METADATA.contains(&address.to_bits()))
 }
 
-/// The IPv4 addresses that somebody on the way may take an IPv6 address for.
+/// IPv4 addresses that a gateway may translate an IPv6 address to.
 fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     let bits = address.to_bits();
     let at = |shift: u32| Some(Ipv4Addr::from_bits((bits >> shift) as u32));
@@ -89,7 +89,7 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         return [at(0), None];
     }
     if within(&NAT64_LOCAL) {
-        // Whose prefix is longer than its range, nobody knows: by RFC 6052 it stands around bit 64 or at the end. What is 0 is not used.
+        // The length of the prefix is not known: by RFC 6052 the IPv4 address is around bit 64 or at the end. Zero is not used.
         let around = ((bits >> 64) as u32) << 16 | u32::from((bits >> 40) as u16);
         let around = (around != 0).then(|| Ipv4Addr::from_bits(around));
         return [around, at(0).filter(|end| around.is_none() || end.to_bits() != 0)];
@@ -100,6 +100,6 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     if within(&SIX_TO_FOUR) {
         return [at(80), None];
     }
-    // ISATAP, within anybody's prefix.
+    // ISATAP, within any prefix.
     [at(0).filter(|_| (bits >> 32) as u32 & !0x0200_0000 == 0x0000_5efe), None]
 }

@@ -2,7 +2,7 @@
 
 use super::allow::Allow;
 use super::resolve::Resolve;
-use super::verify::{Seen, Verify};
+use super::verify::{SeenExpiry, Verify};
 use crate::net::dial::{connect, secure};
 use crate::net::fault::{Fault, is_ours};
 use crate::net::stream::Stream;
@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// Where the time of a probe went, in microseconds: each the sum over all redirects, so that together they are no more than the whole. `None` is what
-/// there was not, or what was not over when the probe was.
+/// Time of the parts of a probe, in microseconds: each the sum over all redirects, so that together they are at most the whole. A
+/// part is `None` when it did not happen, or had not ended when the probe did.
 ///
 /// ```
 /// let phases = sentinel_exporter::probe::Phases::default();
@@ -47,7 +47,7 @@ pub(super) fn add(phase: &mut Option<u32>, began: Instant, ended: Instant) {
     *phase = Some(phase.unwrap_or(0).saturating_add(more));
 }
 
-/// What connections are made by.
+/// Parts that make connections.
 pub(super) struct Dialer {
     pub(super) allow: Allow,
     pub(super) verify: Verify,
@@ -62,7 +62,7 @@ impl Dialer {
         strict: bool,
         by: Instant,
         phases: &mut Phases,
-        seen: &Seen,
+        seen: &SeenExpiry,
     ) -> Result<Stream, Cause> {
         let addresses = self.addresses(target.host(), phases).await?;
         // One that is not allowed is reason enough: a name that means both is not meant well.
@@ -116,7 +116,7 @@ pub(super) fn cause(fault: Fault) -> Cause {
     }
 }
 
-/// Of a handshake: who hangs up in it does not agree on TLS.
+/// Cause of a failed handshake: a target that hangs up during it does not agree on TLS.
 fn tls_cause(fault: Fault) -> Cause {
     match cause(fault) {
         Cause::Protocol => Cause::Tls,
@@ -125,12 +125,12 @@ fn tls_cause(fault: Fault) -> Cause {
 }
 
 /// A connection that notes when the first byte came.
-pub(super) struct Watched {
+pub(super) struct FirstByteStream {
     pub(super) stream: Stream,
     pub(super) first: Arc<OnceLock<Instant>>,
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for FirstByteStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -141,7 +141,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for FirstByteStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

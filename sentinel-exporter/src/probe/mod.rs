@@ -1,4 +1,4 @@
-//! One probe of one check: what a target answers, as seen from here, within one deadline.
+//! One probe of one check: the answer of a target, as seen from here, within one deadline.
 //!
 //! ```text
 //! Check ─► resolve ─► guard ─► connect ─► TLS ─► request ─► answer ─► Expect::judge ─► Probed
@@ -6,9 +6,18 @@
 //!             └──────────────── redirect ◄──────────────────────┘
 //! ```
 //!
-//! A target is anybody's word, and so is its answer. Every address is judged before it is dialled, at each redirect anew ([`Allow`]); no proxy is taken from the
-//! environment; nothing is decompressed; heads and bodies have caps, and the [deadline](sentinel_core::uptime::Check::timeout) is over all of it. A check's headers
-//! go to the scheme, host and port of its target alone. Nothing is kept from one probe to the next: no connection, no session, no address.
+//! Neither a target nor its answer is trusted. Every address is judged before it is dialled, at each redirect anew ([`Allow`]); no
+//! proxy is taken from the environment; nothing is decompressed; heads and bodies have caps, and the
+//! [deadline](sentinel_core::uptime::Check::timeout) is over all of it. A check's headers go to the scheme, host and port of its
+//! target alone. Nothing is kept from one probe to the next: no connection, no session, no address.
+//!
+//! - `guard`: the addresses that a probe may go to: the guard against server-side request forgery (SSRF)
+//! - `allow`: the allow-list of addresses that are not public
+//! - `resolve`: addresses of a name
+//! - `hop`: one connection: resolve, judge, dial, encrypt
+//! - `verify`, `expiry`: the certificate, and the date when it expires
+//! - `request`, `redirect`: the request of a check, and where a redirect leads
+//! - `run`: all of it in order, over redirects
 
 mod allow;
 mod expiry;
@@ -25,8 +34,8 @@ pub use hop::Phases;
 pub use resolve::{Resolve, Resolving};
 
 use hop::{Dialer, micros};
-use resolve::System;
-use run::{Found, run};
+use resolve::SystemResolver;
+use run::{ProbeProgress, ProbeRun};
 use sentinel_core::ConfigError;
 use sentinel_core::uptime::{Cause, Check, CheckResult};
 use serde::Deserialize;
@@ -38,9 +47,9 @@ use tokio::time::{Instant, timeout_at};
 use verify::Verify;
 
 /// The longest timeout that a check can have.
-const LONGEST: Duration = Duration::from_mins(1);
+const MAX_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What all probes have in common.
+/// Options that all probes have in common.
 ///
 /// ```
 /// use sentinel_exporter::probe::ProbeOptions;
@@ -53,13 +62,13 @@ const LONGEST: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProbeOptions {
-    /// Where probes may go besides to public addresses. Default nowhere.
+    /// Addresses that probes may go to besides public ones. Default none.
     pub allow: Allow,
     /// A PEM file of at most 1 MiB with issuers that are believed besides Mozilla's list.
     pub ca_file: Option<PathBuf>,
 }
 
-/// What a probe found.
+/// Outcome of a probe.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -75,13 +84,13 @@ pub struct ProbeOptions {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probed {
-    /// For [`Uptime::record`](sentinel_core::uptime::Uptime::record). Its latency is there where an answer was: the time from the beginning of the probe to the end of
-    /// the body where that is looked at, else of the head; of `tcp://` to the connection, of `tls://` to the end of the handshake. Its status is that of the last
-    /// answer.
+    /// For [`Uptime::record`](sentinel_core::uptime::Uptime::record). Its latency is there where an answer was: the time from the
+    /// beginning of the probe to the end of the body where that is looked at, else of the head; of `tcp://` to the connection, of
+    /// `tls://` to the end of the handshake. Its status is that of the last answer.
     pub result: CheckResult,
     /// When the certificate expires, Unix ms, believed or not; over redirects, the first one to do so.
     pub expires_ms: Option<i64>,
-    /// Where the time went.
+    /// Time of the parts of the probe.
     pub phases: Phases,
 }
 
@@ -117,7 +126,7 @@ impl Prober {
     /// assert_eq!(Prober::new(&wrong).unwrap_err().field, "ca_file");
     /// ```
     pub fn new(options: &ProbeOptions) -> Result<Self, ConfigError> {
-        Self::resolving(options, Arc::new(System::default()))
+        Self::resolving(options, Arc::new(SystemResolver::default()))
     }
 
     /// With another resolver.
@@ -142,7 +151,8 @@ impl Prober {
         Ok(Self(Arc::new(Dialer { allow: options.allow.clone(), verify, resolver })))
     }
 
-    /// Probes a check once; `at_ms` is when that is, Unix ms. It takes no longer than the check's timeout, and whoever drops it ends it.
+    /// Probes a check once; `at_ms` is the time of the probe, Unix ms. The probe takes no longer than the check's timeout, and ends
+    /// when the future is dropped.
     ///
     /// ```
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -161,10 +171,11 @@ impl Prober {
     /// ```
     pub async fn probe(&self, check: &Check, at_ms: i64) -> Probed {
         let began = Instant::now();
-        let by = began + check.timeout().min(LONGEST);
-        let mut found = Found::default();
-        let judged = timeout_at(by, run(&self.0, check, began, by, &mut found)).await;
-        found.phases.total_us = Some(micros(began.elapsed()));
+        let by = began + check.timeout().min(MAX_TIMEOUT);
+        let mut progress = ProbeProgress::default();
+        let run = ProbeRun { dialer: &self.0, check, began, by, progress: &mut progress };
+        let judged = timeout_at(by, run.run()).await;
+        progress.phases.total_us = Some(micros(began.elapsed()));
         let interval_ms = check.interval_ms();
         let result = match judged.unwrap_or(Err(Cause::Timeout)) {
             Ok(()) => CheckResult::up(at_ms, interval_ms),
@@ -172,8 +183,8 @@ impl Prober {
             Err(Cause::OwnNetwork) => CheckResult::unknown(at_ms, interval_ms, Cause::OwnNetwork),
             Err(cause) => CheckResult::down(at_ms, interval_ms, cause),
         };
-        let result = CheckResult { latency_us: found.latency.map(micros), status: found.status, ..result };
-        Probed { result, expires_ms: found.seen.expires_ms(), phases: found.phases }
+        let result = CheckResult { latency_us: progress.latency.map(micros), status: progress.status, ..result };
+        Probed { result, expires_ms: progress.seen.expires_ms(), phases: progress.phases }
     }
 }
 

@@ -1,14 +1,14 @@
-//! Where a redirect leads, and what is asked there: decided without a network.
+//! The target of a redirect, and the request to send there: decided without a network.
 
 use super::request::encoded;
 use sentinel_core::uptime::{Kind, Method, Target};
 
-/// What the next request is.
+/// The next request of a probe.
 #[derive(Debug, PartialEq)]
-pub(super) struct Next {
+pub(super) struct NextRequest {
     pub(super) target: Target,
     pub(super) method: Method,
-    /// It is another scheme, host or port.
+    /// Whether the target has another scheme, host or port than the last one.
     pub(super) elsewhere: bool,
 }
 
@@ -18,7 +18,7 @@ pub(super) fn is_redirect(status: u16) -> bool {
 }
 
 /// Follows a `Location` as browsers do; `None` where it leads to nothing that is probed: another scheme, a user with a password, no URL at all.
-pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]) -> Option<Next> {
+pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]) -> Option<NextRequest> {
     let target = Target::new(&absolute(from, &written(location))?).ok().filter(|target| target.kind() == Kind::Http)?;
     let method = match (status, method) {
         (303, Method::Head) => Method::Head,
@@ -27,10 +27,11 @@ pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]
     };
     let elsewhere =
         (target.is_encrypted(), target.host(), target.port()) != (from.is_encrypted(), from.host(), from.port());
-    Some(Next { target, method, elsewhere })
+    Some(NextRequest { target, method, elsewhere })
 }
 
-/// The text of a header: spaces and what is not ASCII are percent-encoded, the fragment is not sent. What else no URL may have, `Target` refuses.
+/// The text of a header: spaces and bytes that are not ASCII are percent-encoded, the fragment is not sent. `Target` refuses any
+/// other byte that a URL may not have.
 fn written(location: &[u8]) -> String {
     let location = location.trim_ascii().split(|byte| *byte == b'#').next().unwrap_or_default();
     encoded(location.iter().copied(), |byte| byte == b' ' || !byte.is_ascii())

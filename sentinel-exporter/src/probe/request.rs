@@ -6,7 +6,8 @@ use hyper::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderN
 use hyper::{Request, Uri};
 use sentinel_core::uptime::{Check, Method, Target};
 
-/// Of a check, to this target; with the check's own headers only where they are meant for it. `None` of what cannot be sent.
+/// Request of a check to this target, with the check's own headers only where they are meant for it. `None` of a request that
+/// cannot be sent.
 ///
 /// There is no `Accept-Encoding`: an answer is judged as it comes.
 pub(super) fn request(check: &Check, target: &Target, method: Method, own: bool) -> Option<Request<Full<Bytes>>> {
@@ -48,7 +49,7 @@ fn authority(target: &Target) -> String {
     if target.port() == usual { host } else { format!("{host}:{}", target.port()) }
 }
 
-/// What a URL may hold and a request may not is percent-encoded, as browsers do.
+/// Percent-encodes bytes that a URL may hold and a request may not, as browsers do.
 fn path(path: &str) -> Option<Uri> {
     let odd = |byte| b"\"<>`^\\{|}".contains(&byte);
     if path.bytes().any(odd) { encoded(path.bytes(), odd).parse().ok() } else { path.parse().ok() }

@@ -1,4 +1,4 @@
-//! From a name to its addresses: those that the system gives, asked anew each time.
+//! Addresses of a name, as the system gives them, asked anew each time.
 
 use std::future::Future;
 use std::io;
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 /// A look-up on its way.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
 
-/// Who knows the addresses of names. What it says is judged by the guard, all of it, and dialled as it was judged.
+/// A resolver of names. The guard judges every address that it returns, and the probe dials the addresses that were judged.
 ///
 /// ```
 /// use sentinel_exporter::probe::{Resolve, Resolving};
@@ -26,30 +26,32 @@ pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + 
 /// let _resolver: std::sync::Arc<dyn Resolve> = std::sync::Arc::new(Fixed);
 /// ```
 pub trait Resolve: Send + Sync {
-    /// The addresses of a host, in the order in which they are to be tried. It must not block the thread, and may be dropped at any time.
+    /// Returns the addresses of a host, in the order in which they are to be tried. It must not block the thread, and may be
+    /// dropped at any time.
     fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a>;
 }
 
-/// Look-ups at a time. A thread in the system's resolver cannot be stopped: names that nobody answers for must not add up to more.
-const LOOKUPS: usize = 32;
+/// Most look-ups at a time. A thread in the system's resolver cannot be stopped: names that no server answers for must not add up
+/// to more.
+const MAX_LOOKUPS: usize = 32;
 
 /// The system's resolver, with its hosts file and its search domains.
 #[derive(Debug)]
-pub(super) struct System(Arc<Semaphore>);
+pub(super) struct SystemResolver(Arc<Semaphore>);
 
-impl Default for System {
+impl Default for SystemResolver {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKUPS)))
+        Self(Arc::new(Semaphore::new(MAX_LOOKUPS)))
     }
 }
 
-impl Resolve for System {
+impl Resolve for SystemResolver {
     fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a> {
         Box::pin(async move {
             let place = Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)?;
             let host = host.to_owned();
             let found = tokio::task::spawn_blocking(move || {
-                // Given back when the look-up ends, not when nobody waits for it any more.
+                // The permit is given back when the look-up ends, not when the probe gives it up.
                 let _place = place;
                 (host.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect())
             });
@@ -68,12 +70,12 @@ mod tests {
     fn look_ups_wait_for_a_place() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let system = System::default();
-            let taken = Arc::clone(&system.0).try_acquire_many_owned(LOOKUPS as u32).unwrap();
+            let system = SystemResolver::default();
+            let taken = Arc::clone(&system.0).try_acquire_many_owned(MAX_LOOKUPS as u32).unwrap();
             assert!(timeout(Duration::from_millis(100), system.resolve("127.1")).await.is_err());
             drop(taken);
             assert_eq!(system.resolve("127.1").await.unwrap(), [IpAddr::from([127, 0, 0, 1])]);
-            assert_eq!(system.0.available_permits(), LOOKUPS);
+            assert_eq!(system.0.available_permits(), MAX_LOOKUPS);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Whose certificate it is, and what it says of its end: also where it is not believed.
+//! The check of a certificate, and the date when it expires, also of one that is not believed.
 
 use super::expiry::expires_ms;
 use crate::net::trust::{roots, versions};
@@ -30,17 +30,17 @@ impl Verify {
             .build()
             .map_err(|_| ConfigError::new("ca_file", "no issuers", "certificates of issuers"))?;
         let mut config = versions()?.with_webpki_verifier(Arc::clone(&strict)).with_no_client_auth();
-        // A resumed session shows no certificate: neither a renewed one nor one that is no longer believed would be seen. The library resumes none for
-        // another verifier either, and each connection has its own; that is not to be relied on.
+        // A resumed session shows no certificate: neither a renewed one nor one that is no longer believed would be seen. The
+        // library resumes none for another verifier either, and each connection has its own; that is not to be relied on.
         config.resumption = Resumption::disabled();
         Ok(Self { config, strict, schemes })
     }
 
-    /// For one connection, whose certificate's end is noted. Whoever is not strict takes any certificate for anybody's: what is sent then can be read
-    /// and answered by whoever is on the way. That is what `verify_tls = false` asks for.
-    pub(super) fn config(&self, strict: bool, seen: &Seen) -> Arc<ClientConfig> {
+    /// TLS options of one connection, which note when its certificate expires. Without `strict` any certificate is taken for any
+    /// host: another machine on the way can read and answer the request. That is the meaning of `verify_tls = false`.
+    pub(super) fn config(&self, strict: bool, seen: &SeenExpiry) -> Arc<ClientConfig> {
         let strict = strict.then(|| Arc::clone(&self.strict));
-        let verifier = Noting { strict, schemes: Arc::clone(&self.schemes), seen: seen.clone() };
+        let verifier = NotingVerifier { strict, schemes: Arc::clone(&self.schemes), seen: seen.clone() };
         let mut config = self.config.clone();
         config.dangerous().set_certificate_verifier(Arc::new(verifier));
         Arc::new(config)
@@ -55,31 +55,31 @@ impl fmt::Debug for Verify {
 
 /// When the first one expires of the certificates that a probe was shown, as soon as it was.
 #[derive(Debug, Clone)]
-pub(super) struct Seen(Arc<AtomicI64>);
+pub(super) struct SeenExpiry(Arc<AtomicI64>);
 
-const NONE: i64 = i64::MAX;
+const NO_EXPIRY: i64 = i64::MAX;
 
-impl Default for Seen {
+impl Default for SeenExpiry {
     fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(NONE)))
+        Self(Arc::new(AtomicI64::new(NO_EXPIRY)))
     }
 }
 
-impl Seen {
+impl SeenExpiry {
     pub(super) fn expires_ms(&self) -> Option<i64> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|at_ms| *at_ms != NONE)
+        Some(self.0.load(Ordering::Relaxed)).filter(|at_ms| *at_ms != NO_EXPIRY)
     }
 }
 
-/// Notes the certificate, then asks the usual verifier, or nobody.
+/// Notes the certificate, then asks the usual verifier, or none.
 #[derive(Debug)]
-struct Noting {
+struct NotingVerifier {
     strict: Option<Arc<WebPkiServerVerifier>>,
     schemes: Arc<[SignatureScheme]>,
-    seen: Seen,
+    seen: SeenExpiry,
 }
 
-impl ServerCertVerifier for Noting {
+impl ServerCertVerifier for NotingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -1,32 +1,32 @@
-//! Clean-up, by slot: what the dead counted stays as long as a window may ask for it, and not longer.
+//! Clean-up, slot by slot: the blocks of a dead process stay as long as a window may ask for them, and not longer.
 //!
-//! A slot's file goes when the slot has left the window by twice its length *and* whoever wrote it is dead (the living remove their
-//! own, when they publish). So a worker's death takes nothing away, and neither does its successor's start. Each call does a bounded
-//! amount of work; whoever collects next goes on.
+//! The file of a slot is removed when the slot has left the window by twice its length *and* the process that wrote it is dead; a
+//! live process removes its own files when it publishes. So neither the death of a worker nor the start of the next one takes
+//! counts away. Each call does a bounded amount of work, and the next process that collects goes on.
 
-use super::listing::Listing;
-use super::reading::Stamp;
-use super::{Name, writing};
-use crate::flock::Identity;
+use super::listing::{ListedSlot, Listing};
+use super::reading::FileStamp;
+use crate::host_dir::{FileIdentity, Name, writing};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
-/// How long a slot outlives the window, in its own lengths: somebody may be late by the one that is open, and by one beat.
-const GRACE: i64 = 2;
-/// A slot that begins so long after the window does lies in a future that is not coming: the clock was set back. No window is longer
+/// Time that a slot stays after it has left the window, in lengths of a slot: another process may be late by the open slot, and by
+/// one tick.
+const GRACE_SLOTS: i64 = 2;
+/// A slot that begins so long after the start of the window was written before the clock was set back. No window is longer
 /// than a day.
-const FURTHEST_MS: i64 = 2 * 86_400_000;
-/// Nobody writes a file for so long.
-const ABANDONED_NS: i128 = 60_000_000_000;
+const MAX_AHEAD_MS: i64 = 2 * 86_400_000;
+/// A temporary file of this age was abandoned: no process writes a file for so long.
+const ABANDONED_AFTER_NS: i128 = 60_000_000_000;
 
-/// Whether no window that begins at `oldest_ms` or later will ask for this slot.
+/// Whether no window that begins at `oldest_ms` or later includes this slot.
 pub(crate) fn has_left(from_ms: i64, to_ms: i64, oldest_ms: i64) -> bool {
-    let grace = to_ms.saturating_sub(from_ms).saturating_mul(GRACE);
-    to_ms.saturating_add(grace) <= oldest_ms || from_ms > oldest_ms.saturating_add(FURTHEST_MS)
+    let grace = to_ms.saturating_sub(from_ms).saturating_mul(GRACE_SLOTS);
+    to_ms.saturating_add(grace) <= oldest_ms || from_ms > oldest_ms.saturating_add(MAX_AHEAD_MS)
 }
 
-/// Removes up to `most` files that nobody will ask for. `held` says of whom it is known that they live or do not.
+/// Removes up to `most` files that nobody needs. `held` has the sources that are known to be alive (true) or dead (false).
 pub(crate) fn clean(
     dir: BorrowedFd<'_>,
     listing: &mut Listing,
@@ -37,7 +37,7 @@ pub(crate) fn clean(
 ) -> usize {
     let dead = |source: &u64| held.get(source) == Some(&false);
     let mut removed = 0;
-    for &(to_ms, source, from_ms) in &listing.slots {
+    for &ListedSlot { to_ms, source, from_ms } in &listing.slots {
         if removed >= most {
             return removed;
         }
@@ -62,7 +62,7 @@ pub(crate) fn clean(
         if files.live && writing::remove(dir, Name::Live { source }).is_ok() {
             removed += 1;
         }
-        // With names left unread there may be slots of it among them.
+        // When not all names were read, slots of the source may be among the others.
         if files.lock && files.slots == 0 && !listing.cut && remove_free_lock(dir, Name::Lock { source }) {
             removed += 1;
         }
@@ -80,13 +80,14 @@ pub(crate) fn clean(
     removed
 }
 
-/// A file that was written long ago, or in the future.
+/// Whether a file was written long ago, or in the future.
 fn abandoned(dir: BorrowedFd<'_>, name: Name) -> bool {
     let stat = statat(dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW);
-    stat.is_ok_and(|stat| Stamp::from(&stat).age_ns().abs() > ABANDONED_NS)
+    stat.is_ok_and(|stat| FileStamp::from(&stat).age_ns().abs() > ABANDONED_AFTER_NS)
 }
 
-/// Removes a lock's file while its lock is had, when it still is the file that was opened: its owner may come back meanwhile.
+/// Removes the file of a free lock. The lock is held meanwhile, and the file must still be the one that was opened: its owner may
+/// come back at the same moment.
 fn remove_free_lock(dir: BorrowedFd<'_>, name: Name) -> bool {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let Ok(fd) = openat(dir, name.to_string(), flags, Mode::empty()) else { return false };
@@ -95,7 +96,7 @@ fn remove_free_lock(dir: BorrowedFd<'_>, name: Name) -> bool {
         return false;
     }
     let named = statat(dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW);
-    let same = named.is_ok_and(|named| Identity::from(&named) == Identity::from(&opened));
+    let same = named.is_ok_and(|named| FileIdentity::from(&named) == FileIdentity::from(&opened));
     same && writing::remove(dir, name).is_ok()
 }
 
@@ -108,8 +109,8 @@ mod tests {
         assert!(!has_left(0, 10, 10));
         assert!(!has_left(0, 10, 29));
         assert!(has_left(0, 10, 30));
-        assert!(!has_left(FURTHEST_MS + 30, FURTHEST_MS + 40, 30));
-        assert!(has_left(FURTHEST_MS + 31, FURTHEST_MS + 40, 30));
+        assert!(!has_left(MAX_AHEAD_MS + 30, MAX_AHEAD_MS + 40, 30));
+        assert!(has_left(MAX_AHEAD_MS + 31, MAX_AHEAD_MS + 40, 30));
         assert!(!has_left(i64::MIN, i64::MAX, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! The directory store: one host, no server. One file for each source and slot, one lock for each source.
+//! The directory store: one host, no server. Each source has one file a slot, and one lock.
 //!
 //! ```text
 //! <dir>/<service>/   <source>.<from>.<to>.rollup   a block, whole, replaced by renaming
@@ -8,20 +8,16 @@
 //! ```
 
 use super::cleaning::{clean, has_left};
-use super::listing::Listing;
-use super::place::Opened;
-use super::reading::{Miss, Readings, is_held, read};
-use super::{
-    Collected, Found, Kind, Name, Place, Publication, Published, Reason, RollupStore, StoreError, frame, unframe,
-    writing,
-};
-use crate::flock::{FileLock, Identity};
+use super::listing::{ListedSlot, Listing};
+use super::reading::{ReadMiss, Readings, is_held, read};
+use super::{Collected, Found, Kind, Publication, Published, Reason, RollupStore, frame, unframe};
+use crate::host_dir::{FileIdentity, FileLock, Name, OpenedDir, Place, StoreError, writing};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What one call may read and do at most. The defaults are far above what 64 workers of a service need.
+/// Limits of one call. The defaults are far above the needs of 64 workers of a service.
 ///
 /// ```
 /// use sentinel_exporter::rollup::Limits;
@@ -51,12 +47,12 @@ impl Default for Limits {
     }
 }
 
-/// What this process has in the directory.
+/// Files of this process in the directory.
 #[derive(Debug)]
-struct Own {
+struct OwnFiles {
     source: u64,
     lock: Option<FileLock>,
-    /// (end, start) of its slots, and whether they are where others read them.
+    /// (end, start) of its slots in Unix ms, and whether the file of each is in the directory.
     slots: BTreeMap<(i64, i64), bool>,
 }
 
@@ -91,19 +87,19 @@ struct Own {
 pub struct Directory {
     place: Place,
     limits: Limits,
-    /// The directory that holds what is marked as there in `own`.
-    at: Option<Identity>,
-    own: Option<Own>,
+    /// The directory that `own` describes.
+    at: Option<FileIdentity>,
+    own: Option<OwnFiles>,
     readings: Readings,
     strange: HashSet<u32>,
-    /// Of names of temporary files.
+    /// Part of the names of temporary files.
     random: u64,
     /// The source whose lock was tried last.
     tried: u64,
 }
 
 impl Directory {
-    /// A store that has touched nothing yet.
+    /// Makes a store that has touched nothing yet.
     ///
     /// ```
     /// use sentinel_exporter::rollup::{Directory, Place};
@@ -116,7 +112,7 @@ impl Directory {
         Self::with_limits(place, Limits::default())
     }
 
-    /// A store with other limits than the usual ones.
+    /// Makes a store with other limits than the default ones.
     ///
     /// ```
     /// use sentinel_exporter::rollup::{Directory, Limits, Place};
@@ -133,8 +129,8 @@ impl Directory {
         Self { place, limits, at: None, own: None, readings, strange, random, tried: 0 }
     }
 
-    /// Opens the directory. Where it is another one than before, nothing of ours is in it.
-    fn enter(&mut self) -> Result<Opened, StoreError> {
+    /// Opens the directory. When it is another one than before, this process has no files in it.
+    fn enter(&mut self) -> Result<OpenedDir, StoreError> {
         let opened = self.place.open()?;
         if self.at != Some(opened.identity) {
             self.at = Some(opened.identity);
@@ -145,7 +141,7 @@ impl Directory {
         Ok(opened)
     }
 
-    /// A name that no other file has, of this store or another, in this process, its children or another container.
+    /// A name that no other file has: of no other store, child process or container.
     fn temporary(&self) -> Name {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let source = self.source().unwrap_or(self.random ^ u64::from(std::process::id()));
@@ -160,12 +156,12 @@ impl Directory {
         writing::write(dir, self.temporary(), name, bytes)
     }
 
-    /// Holds the lock that says that this source lives.
+    /// Holds the lock that marks this source as alive.
     fn live_as(&mut self, source: u64, dir: BorrowedFd<'_>) -> Result<(), StoreError> {
         let name = Name::Lock { source };
         if self.own.as_ref().is_none_or(|own| own.source != source) {
-            // Another life, or a child that goes on with what it inherited.
-            self.own = Some(Own { source, lock: None, slots: BTreeMap::new() });
+            // The source is new, or this is a forked child with the store of its parent.
+            self.own = Some(OwnFiles { source, lock: None, slots: BTreeMap::new() });
         }
         let held = self.own.as_ref().and_then(|own| own.lock.as_ref());
         if held.is_some_and(|lock| lock.is_ours() && lock.is_at(dir, &name.to_string())) {
@@ -178,19 +174,19 @@ impl Directory {
         Ok(())
     }
 
-    /// The source that this process published as last, and not one whose store it inherited.
+    /// The source that this process published last; `None` for a store that was inherited by a fork.
     fn source(&self) -> Option<u64> {
         let own = self.own.as_ref()?;
         own.lock.as_ref().is_none_or(FileLock::is_ours).then_some(own.source)
     }
 
-    /// The source that this process lives as.
+    /// The source whose lock this process holds.
     fn living(&self) -> Option<u64> {
         let own = self.own.as_ref()?;
         own.lock.as_ref().is_some_and(FileLock::is_ours).then_some(own.source)
     }
 
-    /// Of which sources the lock is held. Some are not known: locks beyond the limit, and those that the system does not tell.
+    /// Sources by whether their lock is held. Locks beyond the limit are left out, and locks whose state the system does not tell.
     fn held(&mut self, dir: BorrowedFd<'_>, listing: &Listing) -> BTreeMap<u64, bool> {
         let own = self.living();
         let (most, tried) = (self.limits.locks, self.tried);
@@ -210,7 +206,7 @@ impl Directory {
         held
     }
 
-    /// Counts names that are not ours, each once as long as it is there.
+    /// Counts names of other programs, each once as long as it is there.
     fn count_strangers(&mut self, listing: &mut Listing) {
         let strange = std::mem::take(&mut listing.strange);
         let new = strange.difference(&self.strange).count();
@@ -221,13 +217,13 @@ impl Directory {
         }
     }
 
-    /// Notes which of our slots others can read.
+    /// Notes which slots of this process the other processes can read.
     fn look_for_own(&mut self, listing: &Listing) {
         let Some(own) = &mut self.own else { return };
-        // What was not listed may be there all the same.
+        // A cut listing does not say that a file is missing.
         if !listing.cut {
             for (&(to_ms, from_ms), there) in &mut own.slots {
-                *there = listing.slots.binary_search(&(to_ms, own.source, from_ms)).is_ok();
+                *there = listing.slots.binary_search(&ListedSlot { to_ms, source: own.source, from_ms }).is_ok();
             }
         }
     }
@@ -247,7 +243,7 @@ impl RollupStore for Directory {
         }
         self.write(dir, Name::Live { source }, &frame(Kind::Live, live))?;
         let Some(own) = &mut self.own else { return Ok(Published { complete: true }) };
-        // What cannot be removed now is tried again.
+        // A file that cannot be removed now is tried again.
         own.slots.retain(|&(to_ms, from_ms), _| {
             !has_left(from_ms, to_ms, oldest_ms)
                 || writing::remove(dir, Name::Block { source, from_ms, to_ms }).is_err()
@@ -269,16 +265,16 @@ impl RollupStore for Directory {
         let own = self.source();
         let held = self.held(dir, &listing);
         self.readings.begin(self.limits.bytes, self.limits.file_bytes);
-        // The living first: what they have in flight is small, and cannot be told by anybody else.
+        // Live processes come first: the requests they have in flight are small, and no other file has them.
         for (&source, _) in held.iter().filter(|(source, held)| **held && Some(**source) != own) {
             if let Some(bytes) = self.readings.framed(dir, Name::Live { source }, Kind::Live) {
                 each(Found::Live { source, bytes });
             }
         }
-        let others = listing.slots.iter().rev().filter(|(to_ms, source, from_ms)| {
+        let others = listing.slots.iter().rev().filter(|ListedSlot { to_ms, source, from_ms }| {
             *to_ms > oldest_ms && !has_left(*from_ms, *to_ms, oldest_ms) && Some(*source) != own
         });
-        for (i, &(to_ms, source, from_ms)) in others.enumerate() {
+        for (i, &ListedSlot { to_ms, source, from_ms }) in others.enumerate() {
             if i >= self.limits.files {
                 self.readings.skipped.count(Reason::TooMany);
             } else if let Some(bytes) = self.readings.changed_block(dir, Name::Block { source, from_ms, to_ms }) {
@@ -304,10 +300,10 @@ impl RollupStore for Directory {
         let opened = self.enter()?;
         let mut bytes = Vec::new();
         let read = read(opened.fd.as_fd(), Name::Baseline, self.limits.file_bytes, &mut bytes);
-        match read.and_then(|_| unframe(Kind::Baseline, &bytes).map_err(Miss::Skip)) {
+        match read.and_then(|_| unframe(Kind::Baseline, &bytes).map_err(ReadMiss::Skip)) {
             Ok(remembered) => Ok(Some(remembered.to_vec())),
-            Err(Miss::Gone) => Ok(None),
-            Err(Miss::Skip(reason)) => {
+            Err(ReadMiss::Gone) => Ok(None),
+            Err(ReadMiss::Skip(reason)) => {
                 self.readings.skipped.count(reason);
                 Ok(None)
             }
@@ -317,7 +313,7 @@ impl RollupStore for Directory {
     fn close(&mut self) {
         let Some(own) = &mut self.own else { return };
         let source = own.source;
-        // In a forked child the parent's files are not ours to remove.
+        // A forked child does not remove the files of its parent.
         if let Some(lock) = own.lock.take()
             && lock.is_ours()
             && let Ok(opened) = self.place.open()
@@ -325,7 +321,7 @@ impl RollupStore for Directory {
         {
             let dir = opened.fd.as_fd();
             let _ = writing::remove(dir, Name::Live { source });
-            // While its slots are there the lock's file says of whom they are; who cleans up last removes it.
+            // While slots of the source are there, its lock file must stay too; the last clean-up removes it.
             if own.slots.is_empty() {
                 let _ = writing::remove(dir, Name::Lock { source });
             }

@@ -1,21 +1,21 @@
-//! What the bytes of a file must be to be believed: pure, and total over any bytes.
+//! The form of the files. All functions are pure, and total over any bytes.
 //!
-//! A block carries its own magic, version and checksum. Everything else (what is in flight, the leader's baseline) is framed here:
+//! A block carries its own magic, version and checksum. Everything else (requests in flight, the leader's baseline) is framed here:
 //! `"SNTX"`, a version, the kind, the length as eight bytes little-endian, the bytes, and the CRC-32 of all before it, little-endian.
 
 use super::Reason;
 
 const MAGIC: [u8; 4] = *b"SNTX";
 const VERSION: u8 = 1;
-/// Magic, version, kind, length.
-const HEAD: usize = 4 + 1 + 1 + 8;
-const CHECKSUM: usize = 4;
+/// Bytes of magic, version, kind and length.
+const HEAD_BYTES: usize = 4 + 1 + 1 + 8;
+const CHECKSUM_BYTES: usize = 4;
 
-/// As `sentinel_core::Block::encode` begins; a unit test compares.
+/// First bytes of `sentinel_core::Block::encode`; a unit test compares.
 const BLOCK_MAGIC: [u8; 4] = *b"SNTB";
 const BLOCK_VERSION: u8 = 1;
 
-/// What a framed file holds.
+/// Content of a framed file.
 ///
 /// ```
 /// use sentinel_exporter::rollup::{Kind, Reason, frame, unframe};
@@ -28,9 +28,9 @@ const BLOCK_VERSION: u8 = 1;
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Kind {
-    /// What a process has in flight.
+    /// Requests that a process has in flight.
     Live = 1,
-    /// What the leader remembers for all.
+    /// The baseline that the leader process has written down.
     Baseline = 2,
 }
 
@@ -41,7 +41,7 @@ pub enum Kind {
 /// assert_eq!(frame(Kind::Live, b"").len(), 18);
 /// ```
 pub fn frame(kind: Kind, bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEAD + bytes.len() + CHECKSUM);
+    let mut out = Vec::with_capacity(HEAD_BYTES + bytes.len() + CHECKSUM_BYTES);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, kind as u8]);
     out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
@@ -51,7 +51,7 @@ pub fn frame(kind: Kind, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What was framed.
+/// Returns the bytes in a frame.
 ///
 /// # Errors
 /// The [`Reason`] for which any other bytes are skipped.
@@ -69,9 +69,9 @@ pub fn unframe(kind: Kind, bytes: &[u8]) -> Result<&[u8], Reason> {
     if *version != VERSION {
         return Err(Reason::Version);
     }
-    let head = bytes.get(..HEAD).ok_or(Reason::Truncated)?;
+    let head = bytes.get(..HEAD_BYTES).ok_or(Reason::Truncated)?;
     let length = head.get(6..).and_then(first::<8>).map(u64::from_le_bytes).ok_or(Reason::Truncated)?;
-    let whole = usize::try_from(length).ok().and_then(|length| length.checked_add(HEAD + CHECKSUM));
+    let whole = usize::try_from(length).ok().and_then(|length| length.checked_add(HEAD_BYTES + CHECKSUM_BYTES));
     match whole {
         Some(whole) if bytes.len() == whole => {}
         Some(whole) if bytes.len() > whole => return Err(Reason::Torn),
@@ -81,12 +81,12 @@ pub fn unframe(kind: Kind, bytes: &[u8]) -> Result<&[u8], Reason> {
     if body.get(5) != Some(&(kind as u8)) {
         return Err(Reason::Mismatched);
     }
-    body.get(HEAD..).ok_or(Reason::Truncated)
+    body.get(HEAD_BYTES..).ok_or(Reason::Truncated)
 }
 
-/// Whether bytes are a block of this version, whole, and of the source and slot that its name says.
+/// Checks that bytes are a whole block of this version, of the source and slot in its file name.
 ///
-/// The rest is [`Block::decode`](sentinel_core::Block::decode)'s, which whoever merges it calls anyway.
+/// [`Block::decode`](sentinel_core::Block::decode) checks the rest when the block is merged.
 ///
 /// # Errors
 /// The [`Reason`] for which it is skipped.
@@ -117,16 +117,16 @@ pub fn check_block(bytes: &[u8], source: u64, from_ms: i64, to_ms: i64) -> Resul
         let (source, rest) = (first::<8>(rest)?, rest.get(8..)?);
         let (from, rest) = number(rest)?;
         let (long, _) = number(rest)?;
-        // Signed numbers travel zig-zagged.
+        // Signed numbers are zig-zag encoded.
         let from_ms = (from >> 1).cast_signed() ^ -(from & 1).cast_signed();
         Some((u64::from_le_bytes(source), from_ms, from_ms.checked_add_unsigned(long)?))
     });
     if says == Some((source, from_ms, to_ms)) { Ok(()) } else { Err(Reason::Mismatched) }
 }
 
-/// All but the checksum, which is right.
+/// All but the checksum at the end, when that is right.
 fn checked(bytes: &[u8]) -> Result<&[u8], Reason> {
-    let (body, found) = bytes.split_last_chunk::<CHECKSUM>().ok_or(Reason::Truncated)?;
+    let (body, found) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Reason::Truncated)?;
     if u32::from_le_bytes(*found) == crc32fast::hash(body) { Ok(body) } else { Err(Reason::Torn) }
 }
 
@@ -134,7 +134,7 @@ fn first<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.first_chunk().copied()
 }
 
-/// An unsigned LEB128 number, and what comes after it.
+/// An unsigned LEB128 number, and the bytes after it.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
     for (i, byte) in bytes.iter().take(10).enumerate() {

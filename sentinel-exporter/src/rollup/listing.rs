@@ -1,32 +1,42 @@
-//! Which files there are: names only, and not more than so many.
+//! The files of the directory, by name only, up to a limit.
 
-use super::Name;
+use crate::host_dir::Name;
 use rustix::fs::Dir;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::BorrowedFd;
 
-/// Strange names that are remembered, so that each counts once.
-const STRANGERS: usize = 4_096;
+/// Names of other programs that are remembered, so that each counts once.
+const MAX_STRANGE_NAMES: usize = 4_096;
 
-/// What a source has in the directory.
+/// Files of one source.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Files {
+pub(crate) struct SourceFiles {
     pub(crate) slots: usize,
     pub(crate) live: bool,
     pub(crate) lock: bool,
 }
 
-/// The names in a directory, sorted into what they are.
+/// The file of a slot, as its name says. The order is that of the fields: by end, then source, then start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ListedSlot {
+    /// End of the slot (exclusive), Unix ms.
+    pub(crate) to_ms: i64,
+    pub(crate) source: u64,
+    /// Start of the slot, Unix ms.
+    pub(crate) from_ms: i64,
+}
+
+/// The names in a directory, sorted by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    pub(crate) sources: BTreeMap<u64, Files>,
-    /// (end, source, start), sorted.
-    pub(crate) slots: Vec<(i64, u64, i64)>,
+    pub(crate) sources: BTreeMap<u64, SourceFiles>,
+    /// Sorted.
+    pub(crate) slots: Vec<ListedSlot>,
     pub(crate) temporary: Vec<Name>,
-    /// Checksums of names that are not ours.
+    /// Checksums of names that this library does not give.
     pub(crate) strange: HashSet<u32>,
-    /// There are more names than were read.
+    /// Whether there are more names than were read.
     pub(crate) cut: bool,
 }
 
@@ -52,12 +62,12 @@ impl Listing {
         match Name::parse(name) {
             Some(Name::Block { source, from_ms, to_ms }) => {
                 self.sources.entry(source).or_default().slots += 1;
-                self.slots.push((to_ms, source, from_ms));
+                self.slots.push(ListedSlot { to_ms, source, from_ms });
             }
             Some(Name::Lock { source }) => self.sources.entry(source).or_default().lock = true,
             Some(Name::Live { source }) => self.sources.entry(source).or_default().live = true,
             Some(name @ Name::Temporary { .. }) => self.temporary.push(name),
-            None if self.strange.len() < STRANGERS => {
+            None if self.strange.len() < MAX_STRANGE_NAMES => {
                 self.strange.insert(crc32fast::hash(name));
             }
             Some(

@@ -1,36 +1,33 @@
-//! What processes tell each other: each publishes what it counted, each collects what the others published.
+//! The rollup store: each process of a host publishes the blocks that it counted, and collects the blocks that the others published.
 //!
-//! The unit is a *slot of a source*, cumulative: what is published again replaces what was there, so nothing counts twice, whoever
-//! retries. What a process published stays when it dies, until its slot leaves the window, so counts do not step back.
+//! The unit is a *slot of a source*, cumulative: a block that is published again replaces the one before, so a repeated publication
+//! counts nothing twice. The blocks of a process stay when it dies, until their slots leave the window, so counts do not step back.
+//!
+//! - this file: the trait [`RollupStore`] and its arguments
+//! - `directory`: the store as a directory of files; `host_dir/` has the directory itself
+//! - `listing`, `reading`, `cleaning`: list the files, read those that changed, remove those that nobody needs
+//! - `frame`: the form that the bytes of a file must have
+//! - `skipped`: files that were not believed, counted by reason
 
 #[cfg(unix)]
 mod cleaning;
 #[cfg(unix)]
 mod directory;
-mod error;
 mod frame;
 #[cfg(unix)]
 mod listing;
-mod name;
-#[cfg(unix)]
-mod place;
 #[cfg(unix)]
 mod reading;
 mod skipped;
-#[cfg(unix)]
-mod writing;
 
 #[cfg(unix)]
 pub use directory::{Directory, Limits};
-pub use error::{PlaceError, StoreError};
 pub use frame::{Kind, check_block, frame, unframe};
-pub use name::Name;
-#[cfg(unix)]
-pub(crate) use place::Opened;
-#[cfg(unix)]
-pub use place::Place;
 pub use skipped::{Reason, Skipped};
-pub(crate) use writing::{create, failed, refused, remove};
+
+#[cfg(unix)]
+pub use crate::host_dir::Place;
+pub use crate::host_dir::{Name, PlaceError, StoreError};
 
 /// One slot of one source, as it is published.
 ///
@@ -52,11 +49,11 @@ pub struct Slot<'a> {
     pub from_ms: i64,
     /// End of the slot (exclusive), Unix ms.
     pub to_ms: i64,
-    /// What `Block::encode` gave: all that was counted in the slot so far, not what is new.
+    /// Bytes of `Block::encode`: all that was counted in the slot so far, not the difference.
     pub bytes: &'a [u8],
 }
 
-/// What one process publishes.
+/// One publication of one process.
 ///
 /// ```
 /// use sentinel_exporter::rollup::Publication;
@@ -66,89 +63,89 @@ pub struct Slot<'a> {
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Publication<'a> {
-    /// As `Block::source` says.
+    /// Number of the process, from `Block::source`.
     pub source: u64,
-    /// The slots that changed since the last publication that succeeded; all of the window the first time.
+    /// The slots that changed since the last publication that succeeded; all slots of the window the first time.
     pub slots: &'a [Slot<'a>],
-    /// What is in flight, and whatever else is true only while the process lives. Opaque here.
+    /// Requests in flight, and whatever else is true only while the process lives. The store does not read it.
     pub live: &'a [u8],
-    /// Where the window begins, Unix ms: slots that end at or before this have left it.
+    /// Start of the window, Unix ms: slots that end at or before it have left the window.
     pub oldest_ms: i64,
 }
 
-/// What became of a publication.
+/// Result of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "what is lost has to be published again"]
 pub struct Published {
-    /// Others can read every slot of the window that was ever published for this source. When not, somebody removed files (a clean-up
-    /// of `/tmp`, the end of a login session): publish all slots of the window next time.
+    /// Whether other processes can read every slot of the window that was ever published for this source. When not, files were
+    /// removed (by a clean-up of `/tmp`, or at the end of a login session): publish all slots of the window next time.
     pub complete: bool,
 }
 
-/// What somebody else published, lent while it is looked at.
+/// One item that another process has published, lent during the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Found<'a> {
-    /// A slot, new or changed since it was found last. It replaces what was found under the same source and slot.
+    /// A slot, new or changed since the last collection. It replaces the former block of the same source and slot.
     Slot {
-        /// The process that counted it, alive or not.
+        /// The process that counted it, alive or dead.
         source: u64,
         /// Start of the slot, Unix ms.
         from_ms: i64,
         /// End of the slot (exclusive), Unix ms.
         to_ms: i64,
-        /// A block; its checksum is right, the rest is for `Block::decode` to say.
+        /// A block. Its checksum is right; `Block::decode` checks the rest.
         bytes: &'a [u8],
     },
-    /// What a process that lives has in flight; given each time.
+    /// Requests that a live process has in flight; shown in each collection.
     Live {
         /// The process.
         source: u64,
-        /// As it was published.
+        /// Bytes as they were published.
         bytes: &'a [u8],
     },
 }
 
-/// What a look at everybody else's publications amounts to.
+/// Summary of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Collected {
-    /// Processes that live, this one included when it has published.
+    /// Live processes, this one included when it has published.
     pub sources: usize,
-    /// What was skipped since the store was made.
+    /// Files skipped since the store was made.
     pub skipped: Skipped,
 }
 
-/// Where the processes of a service meet. One object for one sentinel, used by one thread at a time.
+/// A store through which the processes of a service share their blocks. One object serves one sentinel, on one thread at a time.
 pub trait RollupStore: Send {
-    /// Makes what this process counted readable to the others, and takes away its own slots that have left the window.
+    /// Makes the blocks of this process readable to the others, and removes its own slots that have left the window.
     ///
     /// # Errors
-    /// A [`StoreError`]; then publish the same slots again. What was published before stays as it is.
+    /// A [`StoreError`]; then publish the same slots again. Earlier publications stay as they are.
     fn publish(&mut self, publication: &Publication<'_>) -> Result<Published, StoreError>;
 
-    /// Shows `each` what *others* published for slots that end after `oldest_ms` (Unix ms), most recent first, and cleans up behind
-    /// those that died.
+    /// Shows `each` what *other* processes published for slots that end after `oldest_ms` (Unix ms), most recent first, and removes
+    /// files of dead processes that no window needs.
     ///
     /// # Errors
-    /// A [`StoreError`] when there is nothing to be read at all. Single files that are not to be believed are skipped and counted.
+    /// A [`StoreError`] when nothing can be read at all. Single files that are not to be believed are skipped and counted.
     fn collect(&mut self, oldest_ms: i64, each: &mut dyn FnMut(Found<'_>)) -> Result<Collected, StoreError>;
 
-    /// Forgets what was found: the next `collect` shows everything, for a view that begins anew.
+    /// Forgets which blocks were shown: the next `collect` shows all of them, for a view that begins anew.
     fn forget(&mut self);
 
-    /// Keeps bytes for whoever asks, one for all; for the leader's baseline.
+    /// Keeps bytes for all processes, in place of those kept before; for the leader's baseline.
     ///
     /// # Errors
-    /// A [`StoreError`]; what was kept before stays.
+    /// A [`StoreError`]; the bytes kept before stay.
     fn remember(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// What was remembered last, by whomever. `None` when there is nothing, or nothing to be believed (counted as skipped).
+    /// The bytes that a process has kept last. `None` when there are none, or none to be believed (counted as skipped).
     ///
     /// # Errors
     /// A [`StoreError`] when it cannot be read.
     fn recall(&mut self) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Says that this process counts no more. Its slots stay until they leave the window. A later `publish` begins again.
+    /// Ends the publications of this process. Its slots stay until they leave the window. A later `publish` begins again.
     fn close(&mut self);
 }

@@ -1,34 +1,34 @@
-//! What was not believed, and why.
+//! Files that were not believed, counted by reason.
 
 use serde::Serialize;
 
-/// Why something is not believed.
+/// Reason why a file is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The checksum is wrong, or it never was one of our files.
+    /// The checksum is wrong, or this library has not written the file.
     Torn,
-    /// It ends early.
+    /// The file ends early.
     Truncated,
-    /// Of a version that this library does not read: another release is running beside this one.
+    /// The file has a version that this library does not read: another release is running beside this one.
     Version,
-    /// It is not of the source, slot or kind that its name says.
+    /// The source, slot or kind in the file is another one than in its name.
     Mismatched,
-    /// Larger than any file of ours.
+    /// The file is larger than any that this library writes.
     TooLarge,
-    /// A link, pipe, device, socket or directory.
+    /// The file is a link, pipe, device, socket or directory.
     NotAFile,
-    /// It belongs to another user.
+    /// The file belongs to another user.
     ForeignOwner,
-    /// More than is read at once; it is tried again.
+    /// The limits of one collection are reached; the file is tried again.
     TooMany,
-    /// The system does not give it; it is tried again.
+    /// The system does not let this process read the file; it is tried again.
     Unreadable,
-    /// A name that this library does not give.
+    /// The name is not one that this library gives.
     NotOurs,
 }
 
-/// How much was skipped, by reason. A file counts once for each state it is seen in; what is tried again counts at each try.
+/// Number of skipped files, by reason. A file counts once for each state it is seen in; one that is tried again counts at each try.
 ///
 /// ```
 /// use sentinel_exporter::rollup::{Reason, Skipped};
@@ -91,7 +91,7 @@ impl Skipped {
         *counter = counter.saturating_add(number);
     }
 
-    /// Each reason by its name, as it stands in statistics.
+    /// Each reason by its name in statistics.
     ///
     /// ```
     /// # use sentinel_exporter::rollup::{Reason, Skipped};

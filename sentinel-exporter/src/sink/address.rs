@@ -1,6 +1,6 @@
-//! Where a message goes by HTTP. The address may be a password, so nothing here shows it.
+//! The URL of a message by HTTP. The address may be a password, so nothing here shows it.
 
-use super::{HIDDEN, Secret};
+use crate::values::{HIDDEN, Secret};
 use hyper::Uri;
 use hyper::http::uri::Scheme;
 use sentinel_core::ConfigError;

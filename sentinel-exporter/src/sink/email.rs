@@ -2,7 +2,7 @@
 
 use super::email_config::EmailConfig;
 use super::smtp::Server;
-use super::{Failed, Sending, Sink, TIMEOUT};
+use super::{Failed, SEND_TIMEOUT, Sending, Sink};
 use crate::net::trust::Trust;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ use sentinel_core::alert::Notice;
 use std::time::Duration;
 
 /// Characters of a subject; all of the title is in the text.
-const SUBJECT: usize = 250;
+const MAX_SUBJECT_CHARS: usize = 250;
 
 /// Tells people by mail.
 ///
@@ -58,7 +58,7 @@ impl Email {
                 encryption: config.encryption,
                 credentials: credentials.map(|(user, password)| Credentials::new(user, password.reveal().into())),
                 trust: Trust::new(config.ca_file.as_deref())?,
-                timeout: TIMEOUT,
+                timeout: SEND_TIMEOUT,
             },
         })
     }
@@ -88,7 +88,7 @@ impl Email {
         builder
             .date_now()
             .message_id(Some(id))
-            // So that nobody's absence notice answers it.
+            // So that no absence notice answers it.
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()))
             .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
@@ -135,10 +135,10 @@ fn subject(title: &str) -> HeaderValue {
 /// A header is one line, whatever data is in it.
 fn one_line(title: &str) -> String {
     let plain = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
-    if title.chars().count() <= SUBJECT {
+    if title.chars().count() <= MAX_SUBJECT_CHARS {
         return title.chars().map(plain).collect();
     }
-    title.chars().map(plain).take(SUBJECT - 1).chain(['…']).collect()
+    title.chars().map(plain).take(MAX_SUBJECT_CHARS - 1).chain(['…']).collect()
 }
 
 /// An address, with a name or without.

@@ -1,9 +1,9 @@
 //! What a mail sink is told.
 
-use super::HIDDEN;
+use super::address;
 use super::config::{check_file, check_name};
 use super::email::mailbox;
-use super::{Secret, address};
+use crate::values::{HIDDEN, Secret};
 use sentinel_core::ConfigError;
 use serde::Deserialize;
 use std::path::PathBuf;

@@ -5,30 +5,30 @@ use sentinel_core::alert::Notice;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Event<'a> {
+struct NoticeEvent<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     timestamp: String,
-    data: Data<'a>,
+    data: NoticeData<'a>,
 }
 
 /// The notice, and what it says to people. Ids in both are as they are shown, which leads back to them.
 #[derive(Serialize)]
-struct Data<'a> {
+struct NoticeData<'a> {
     #[serde(flatten)]
     notice: &'a Notice,
     title: String,
     text: String,
 }
 
-/// The same bytes for the same notice, whenever it is tried: receivers may compare. What would be markup elsewhere is written by its
-/// number: a filter on the way must not take a tenant's id for an attack, and refuse it.
+/// The same bytes for the same notice at each attempt: receivers may compare. Characters that are markup elsewhere are written by
+/// their number: a filter on the way must not take a tenant's id for an attack, and refuse it.
 pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
     let message = notice.message();
-    let event = Event {
+    let event = NoticeEvent {
         kind: if notice.test { "sentinel.test" } else { "sentinel.alert" },
         timestamp: rfc3339(notice.at_ms),
-        data: Data { notice, text: message.text(), title: message.title },
+        data: NoticeData { notice, text: message.text(), title: message.title },
     };
     let unwritten = |_| Failed::Later { why: "the notice cannot be written".into(), after: None };
     let json = serde_json::to_string(&event).map_err(unwritten)?;

@@ -1,10 +1,10 @@
-//! One request by HTTP/1.1, its answer, and what the answer means for a message.
+//! One request by HTTP/1.1, its answer, and the result for the message.
 //!
-//! No redirect is followed: it could lead a secret, or a request, to anybody. No proxy is taken from the environment. Nothing is
-//! decompressed. All of it has one deadline, and what is read has caps.
+//! No redirect is followed: it could lead a secret, or a request, to any host. No proxy is taken from the environment. Nothing is
+//! decompressed. One deadline holds for all of it, and the answer has caps.
 
 use super::address::Address;
-use super::{Failed, TIMEOUT};
+use super::{Failed, SEND_TIMEOUT};
 use crate::net::dial::{dial, secure};
 use crate::net::exchange::{exchange, take};
 use crate::net::fault::Fault;
@@ -17,27 +17,26 @@ use hyper::{Method, Request, StatusCode};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
 
-/// An answer's body explains what its head has said already: it is not waited for longer.
-const BODY_WAIT: Duration = Duration::from_secs(2);
-/// The longest wait that anybody may ask for.
-const LONGEST: Duration = Duration::from_hours(1);
+/// Longest wait for a body: it only explains what the head has said already.
+const MAX_BODY_WAIT: Duration = Duration::from_secs(2);
+/// Longest pause that a receiver may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// What an answer is read for.
+/// Whether the body of an answer is read; its head always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Read {
-    /// Its head.
-    Head,
-    /// Its body too, unless all is well.
-    Trouble,
+pub(crate) enum ReadBody {
+    Never,
+    /// When the status is not a success.
+    OnFailure,
 }
 
 /// An answer to a request.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) status: StatusCode,
     /// For so long nothing should be sent.
     pub(crate) after: Option<Duration>,
-    /// What came of its body, where that was asked for.
+    /// Body, as far as it was asked for.
     pub(crate) body: Vec<u8>,
 }
 
@@ -50,7 +49,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(trust: Trust) -> Self {
-        Self { trust, timeout: TIMEOUT }
+        Self { trust, timeout: SEND_TIMEOUT }
     }
 
     pub(crate) fn within(self, timeout: Duration) -> Self {
@@ -63,8 +62,8 @@ impl Client {
         to: &Address,
         headers: &[(&'static str, String)],
         json: Vec<u8>,
-        read: Read,
-    ) -> Result<Answer, Fault> {
+        read: ReadBody,
+    ) -> Result<HttpAnswer, Fault> {
         let by = Instant::now() + self.timeout;
         let mut request = Request::new(Full::new(Bytes::from(json)));
         *request.method_mut() = Method::POST;
@@ -84,9 +83,9 @@ impl Client {
         &self,
         to: &Address,
         request: Request<Full<Bytes>>,
-        read: Read,
+        read: ReadBody,
         by: Instant,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<HttpAnswer, Fault> {
         let stream = dial(&to.host, to.port, by).await?;
         let stream =
             if to.tls { secure(stream, &to.host, self.trust.config(), by).await? } else { Stream::Plain(stream) };
@@ -94,12 +93,12 @@ impl Client {
             let status = response.status();
             let after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
             let mut body = Vec::new();
-            if read == Read::Trouble && !status.is_success() {
-                let by = by.min(Instant::now() + BODY_WAIT);
+            if read == ReadBody::OnFailure && !status.is_success() {
+                let by = by.min(Instant::now() + MAX_BODY_WAIT);
                 // However it ends: the head has said what counts.
                 let _ = timeout_at(by, take(response.into_body(), &mut body)).await;
             }
-            Ok(Answer { status, after, body })
+            Ok(HttpAnswer { status, after, body })
         })
         .await
     }
@@ -110,15 +109,15 @@ fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Too many digits are too long.
-        text.parse().map_or(LONGEST, Duration::from_secs)
+        text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
     } else {
         httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()
     };
-    Some(wait.min(LONGEST))
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
-impl Answer {
-    /// What it means for a message; `word` is what more is known of a refusal.
+impl HttpAnswer {
+    /// Result for the message; `word` tells more about a refusal.
     pub(crate) fn judged(&self, word: Option<&str>) -> Result<(), Failed> {
         if self.status.is_success() {
             return Ok(());
@@ -167,7 +166,7 @@ mod tests {
     fn a_status_says_whether_it_is_tried_again() {
         for code in 200..600 {
             let status = StatusCode::from_u16(code).unwrap();
-            let judged = Answer { status, after: None, body: Vec::new() }.judged(None);
+            let judged = HttpAnswer { status, after: None, body: Vec::new() }.judged(None);
             match code {
                 200..300 => assert_eq!(judged, Ok(())),
                 408 | 429 | 500.. => assert!(matches!(judged, Err(Failed::Later { .. })), "{code}"),

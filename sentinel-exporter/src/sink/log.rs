@@ -3,12 +3,12 @@
 //! A line is one write, and nothing waits, as for closed slots ([`Flusher`]).
 
 use super::config::{LogConfig, LogTarget};
+use super::flusher::{FlushError, Flusher};
 use super::{Failed, Sending, Sink, event};
-use crate::flush::{FlushError, Flusher};
 use sentinel_core::ConfigError;
 use sentinel_core::alert::Notice;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Writes each notice as a line of JSON.
@@ -32,8 +32,8 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Log {
     name: String,
-    /// Of a file: it, and its bytes and number of old ones.
-    rotated: Option<(PathBuf, u64, usize)>,
+    /// `None` where lines go to the standard error.
+    rotation: Option<Rotation>,
     flusher: Mutex<Flusher>,
 }
 
@@ -49,11 +49,14 @@ impl Log {
     /// ```
     pub fn new(config: &LogConfig) -> Result<Self, ConfigError> {
         let config = config.clone().validated()?;
-        let (flusher, rotated) = match config.to {
+        let (flusher, rotation) = match config.to {
             LogTarget::Stderr => (Flusher::stderr(), None),
-            LogTarget::File(path) => (Flusher::file(path.clone()), Some((path, config.max_size as u64, config.keep))),
+            LogTarget::File(path) => (
+                Flusher::file(path.clone()),
+                Some(Rotation { path, max_bytes: config.max_size as u64, keep: config.keep }),
+            ),
         };
-        Ok(Self { name: config.name.unwrap_or_else(|| "log".into()), rotated, flusher: Mutex::new(flusher) })
+        Ok(Self { name: config.name.unwrap_or_else(|| "log".into()), rotation, flusher: Mutex::new(flusher) })
     }
 
     fn write(&self, notice: &Notice) -> Result<(), Failed> {
@@ -61,8 +64,8 @@ impl Log {
         let later = |why: String| Failed::Later { why, after: None };
         let line = std::str::from_utf8(&json).map_err(|_| later("the line is not text".into()))?;
         let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((path, most, keep)) = &self.rotated {
-            rotate(path, *most, *keep, line.len() as u64 + 1);
+        if let Some(rotation) = &self.rotation {
+            rotation.make_room(line.len() as u64 + 1);
         }
         flusher.write(line).map_err(|error| {
             later(match error {
@@ -90,20 +93,32 @@ impl Sink for Log {
     }
 }
 
-/// Makes room for more bytes: `path` becomes `path.1`, that `path.2`, and the last is no more. What cannot be renamed stays and
-/// grows, which is better than to lose what comes.
-fn rotate(path: &Path, most: u64, keep: usize, more: u64) {
-    let full = |found: fs::Metadata| found.is_file() && found.len() > 0 && found.len() + more > most;
-    if !fs::metadata(path).is_ok_and(full) {
-        return;
+/// A log file that is kept below a size.
+#[derive(Debug)]
+struct Rotation {
+    path: PathBuf,
+    /// Bytes of the file.
+    max_bytes: u64,
+    /// Number of old files.
+    keep: usize,
+}
+
+impl Rotation {
+    /// Makes room for more bytes: `path` becomes `path.1`, that `path.2`, and the last is removed. A file that cannot be renamed stays
+    /// and grows, which is better than to lose lines.
+    fn make_room(&self, more: u64) {
+        let full = |found: fs::Metadata| found.is_file() && found.len() > 0 && found.len() + more > self.max_bytes;
+        if !fs::metadata(&self.path).is_ok_and(full) {
+            return;
+        }
+        let numbered = |number: usize| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(format!(".{number}"));
+            PathBuf::from(name)
+        };
+        for number in (1..self.keep).rev() {
+            let _ = fs::rename(numbered(number), numbered(number + 1));
+        }
+        let _ = fs::rename(&self.path, numbered(1));
     }
-    let numbered = |number: usize| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    for number in (1..keep).rev() {
-        let _ = fs::rename(numbered(number), numbered(number + 1));
-    }
-    let _ = fs::rename(path, numbered(1));
 }

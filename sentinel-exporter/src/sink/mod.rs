@@ -1,17 +1,25 @@
-//! Where people are told: each sink makes a [`Notice`] its own medium's message, and sends it once.
+//! Messages to people and programs: a sink makes a [`Notice`] its own medium's message, and sends it once.
 //!
-//! Retrying, order, pace and counting are the outbox's; a sink only tries, and says what came of it.
+//! Order, pace, retries and counting are done by the queue of each sink, in `alerting/queue.rs`; a sink only tries, and returns the result.
+//!
+//! - `slack`, `webhook`, `email`, `log`: one sink each
+//! - `http`, `address`: one HTTP request and its answer, for Slack and webhooks; `smtp`: one conversation with a mail server
+//! - `event`: a notice as JSON, for webhooks and logs
+//! - `options`, `config`, `email_config`: the table of a sink, as it is written and checked
+//! - `flush`, `flusher`: closed slots as JSON lines for other systems
 
 mod address;
 mod config;
 mod email;
 mod email_config;
 mod event;
+pub(crate) mod flush;
+#[cfg(unix)]
+pub(crate) mod flusher;
 mod http;
 #[cfg(unix)]
 mod log;
-pub(crate) mod options;
-mod secret;
+mod options;
 mod slack;
 mod smtp;
 mod webhook;
@@ -21,9 +29,10 @@ pub use email::Email;
 pub use email_config::{EmailConfig, Encryption};
 #[cfg(unix)]
 pub use log::Log;
-pub use secret::Secret;
 pub use slack::Slack;
 pub use webhook::Webhook;
+
+pub use crate::values::Secret;
 
 use crate::net::fault::Fault;
 use sentinel_core::alert::Notice;
@@ -34,9 +43,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// Less than the 10 s after which a sink is given up, so that it can say what it was waiting for.
-const TIMEOUT: Duration = Duration::from_millis(9_500);
-/// What an error says instead of a secret.
-pub(crate) const HIDDEN: &str = "a value that is not shown";
+const SEND_TIMEOUT: Duration = Duration::from_millis(9_500);
 
 /// A message on its way.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
@@ -53,18 +60,18 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Failed {
-    /// It may be taken later: it is tried again.
+    /// The message may be taken later: it is tried again.
     #[error("{why}")]
     Later {
-        /// What happened.
+        /// Reason, for people.
         why: String,
         /// Not before this has passed, as the other side has asked for.
         after: Option<Duration>,
     },
-    /// It is never taken: nothing more is sent there, until the configuration changes.
+    /// The receiver takes no message: nothing more is sent there, until the configuration changes.
     #[error("{why}")]
     Refused {
-        /// What happened.
+        /// Reason, for people.
         why: String,
     },
 }
@@ -76,7 +83,7 @@ impl From<Fault> for Failed {
     }
 }
 
-/// How a test alert went at a sink.
+/// Result of a test alert at a sink.
 ///
 /// ```
 /// use sentinel_exporter::sink::Tried;
@@ -87,15 +94,15 @@ impl From<Fault> for Failed {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tried {
-    /// What the sink is called.
+    /// Name of the sink.
     pub name: String,
-    /// What kind it is.
+    /// Kind of the sink, as `slack`.
     pub kind: String,
     /// Why it was not taken; `None` when it was.
     pub error: Option<String>,
 }
 
-/// A way to tell people, which anybody may implement. Called on the exporter's own runtime, one message at a time.
+/// A way to tell people; hosts may implement their own. Called on the exporter's own runtime, one message at a time.
 ///
 /// ```
 /// use sentinel_core::alert::Notice;
@@ -121,13 +128,13 @@ pub struct Tried {
 /// assert_eq!(Siren.pace(), std::time::Duration::ZERO);
 /// ```
 pub trait Sink: fmt::Debug + Send + Sync {
-    /// What it is called: unique among the sinks of a service, and the same after a restart.
+    /// Name of the sink: unique among the sinks of a service, and the same after a restart.
     fn name(&self) -> &str;
 
-    /// What kind it is, as `slack`.
+    /// Kind of the sink, as `slack`.
     fn kind(&self) -> &'static str;
 
-    /// Tries to send it, once. It is given up after 10 s, wherever it is then. It must not block the thread.
+    /// Tries to send a notice, once. The attempt is given up after 10 s, and must not block the thread.
     fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a>;
 
     /// The least time between two messages.

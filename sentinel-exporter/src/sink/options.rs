@@ -4,8 +4,7 @@
 
 use super::config::{LogConfig, LogTarget, SinkConfig, SlackConfig, WebhookConfig};
 use super::email_config::{EmailConfig, Encryption};
-use super::{HIDDEN, Secret};
-use crate::read::Given;
+use crate::values::{Given, HIDDEN, Secret};
 use sentinel_core::{ConfigError, parse_size};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};

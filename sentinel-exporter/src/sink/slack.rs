@@ -1,11 +1,11 @@
 //! Slack, by an incoming webhook: a message of blocks, and text for where blocks are not shown.
 //!
-//! Ids are data that anybody may choose. Every block is `plain_text`, in which nothing is a mention or a link; `& < >` are escaped
+//! Ids are chosen by users of the host. Every block is `plain_text`, in which nothing is a mention or a link; `& < >` are escaped
 //! everywhere, since Slack decodes them everywhere and begins all its markup with `<`.
 
 use super::address::Address;
 use super::config::SlackConfig;
-use super::http::{Client, Read};
+use super::http::{Client, ReadBody};
 use super::{Sending, Sink};
 use crate::net::trust::Trust;
 use sentinel_core::ConfigError;
@@ -13,13 +13,13 @@ use sentinel_core::alert::Notice;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What Slack takes: UTF-16 units of a header, of a section and of the text; blocks.
-const HEADER: usize = 150;
-const SECTION: usize = 3_000;
-const TEXT: usize = 3_000;
-const BLOCKS: usize = 50;
+/// Limits of Slack: UTF-16 units of a header, of a section and of the text; number of blocks.
+const MAX_HEADER_UNITS: usize = 150;
+const MAX_SECTION_UNITS: usize = 3_000;
+const MAX_TEXT_UNITS: usize = 3_000;
+const MAX_BLOCKS: usize = 50;
 
-/// What Slack says of a message that it does not take. Anything else that it says is not shown.
+/// Errors of Slack that are shown. No other text of its answer is.
 const WORDS: [&str; 18] = [
     "action_prohibited",
     "channel_is_archived",
@@ -41,7 +41,7 @@ const WORDS: [&str; 18] = [
     "user_not_found",
 ];
 
-/// Tells a Slack channel. Its address is a password.
+/// Sends notices to a Slack channel. Its address is a password.
 ///
 /// ```
 /// use sentinel_exporter::sink::{Secret, Sink, Slack, SlackConfig};
@@ -103,7 +103,7 @@ impl Sink for Slack {
     fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a> {
         Box::pin(async move {
             let json = message(notice).to_string().into_bytes();
-            let answer = self.client.post(&self.address, &[], json, Read::Trouble).await?;
+            let answer = self.client.post(&self.address, &[], json, ReadBody::OnFailure).await?;
             let said = answer.body.trim_ascii();
             answer.judged(WORDS.into_iter().find(|word| word.as_bytes() == said))
         })
@@ -119,20 +119,20 @@ fn message(notice: &Notice) -> Value {
     let message = notice.message();
     let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": false });
     let section = |text: &String| json!({ "type": "section", "text": plain(text) });
-    let head = cut(&message.title, HEADER);
+    let head = cut(&message.title, MAX_HEADER_UNITS);
     let mut sections = Vec::new();
-    if units(&escaped(&message.title)) > HEADER {
-        sections = pieces(&message.title, SECTION);
+    if units(&escaped(&message.title)) > MAX_HEADER_UNITS {
+        sections = pieces(&message.title, MAX_SECTION_UNITS);
     }
-    sections.extend(pieces(&message.lines.join("\n"), SECTION));
-    if sections.len() >= BLOCKS {
-        sections.truncate(BLOCKS - 2);
+    sections.extend(pieces(&message.lines.join("\n"), MAX_SECTION_UNITS));
+    if sections.len() >= MAX_BLOCKS {
+        sections.truncate(MAX_BLOCKS - 2);
         sections.push("… and more, which does not fit here".into());
     }
     let mut blocks = vec![json!({ "type": "header", "text": plain(&head) })];
     blocks.extend(sections.iter().map(section));
     json!({
-        "text": cut(&message.text(), TEXT),
+        "text": cut(&message.text(), MAX_TEXT_UNITS),
         "blocks": blocks,
         "parse": "none",
         "link_names": false,

@@ -1,11 +1,12 @@
-//! Any program that takes JSON by HTTP, as [Standard Webhooks](https://www.standardwebhooks.com) says: the receiver can tell who has
-//! sent it, when, and that it has seen it before.
+//! Any program that takes JSON by HTTP, as [Standard Webhooks](https://www.standardwebhooks.com) says: the receiver can check the
+//! sender and the time, and recognise a message that it has seen.
 
 use super::address::Address;
 use super::config::WebhookConfig;
-use super::http::{Client, Read};
-use super::{Failed, HIDDEN, Secret, Sending, Sink, event};
+use super::http::{Client, ReadBody};
+use super::{Failed, Sending, Sink, event};
 use crate::net::trust::Trust;
+use crate::values::{HIDDEN, Secret};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -94,12 +95,12 @@ impl Sink for Webhook {
             let signature = self.key.as_ref().map(|key| key.sign(&id, &now, &json));
             let mut headers = vec![("webhook-id", id), ("webhook-timestamp", now)];
             headers.extend(signature.map(|signature| ("webhook-signature", signature)));
-            self.client.post(&self.address, &headers, json, Read::Head).await.map_err(Failed::from)?.judged(None)
+            self.client.post(&self.address, &headers, json, ReadBody::Never).await.map_err(Failed::from)?.judged(None)
         })
     }
 }
 
-/// What messages are signed with.
+/// Key that messages are signed with.
 #[derive(Clone)]
 pub(crate) struct Key(Hmac<Sha256>);
 

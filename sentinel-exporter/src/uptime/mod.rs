@@ -1,27 +1,23 @@
-//! Uptime checks of a host, by the process that leads: who is due is probed, what was found is written down, then judged and told.
+//! Uptime checks of a host, as its leader process does them: find the checks that are due, record results, write them down.
 //!
 //! ```text
 //! Uptime::next ─► begin ─► probe ─► Uptime::record ─► log ─► alerts, by Uptime::troubled
 //! sentinel-core            probe/   sentinel-core     log    alerting/
 //! ```
 //!
-//! Nothing here waits or probes: [`Probing::next`] says whom to probe, and [`Probing::done`] is told what came of it. [`Round`] is the part
-//! that lives on the exporter's runtime.
+//! Nothing here waits or probes: [`Probing::next`] returns the checks to probe, and [`Probing::done`] takes the result of each.
+//! `thread/probe_duties.rs` runs the probes.
+//!
+//! - `probing`: the checks, when each is due, and what follows from a result
+//! - `result_log`: the log on disk that keeps 90 days of results
 
 #[cfg(unix)]
-mod log;
-mod options;
-#[cfg(unix)]
-mod round;
+mod result_log;
 #[cfg(all(test, unix))]
 mod tests;
 
-pub use options::UptimeOptions;
 #[cfg(unix)]
-pub(crate) use round::{Found, Round};
-
-#[cfg(unix)]
-pub(crate) use probing::{Plan, Probing};
+pub(crate) use probing::{CheckPlan, Probing};
 
 #[cfg(unix)]
 mod probing;

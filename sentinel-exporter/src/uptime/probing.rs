@@ -1,31 +1,31 @@
-//! What the leader of a service on a host does about uptime checks.
+//! The uptime checks of a service on a host, in its leader process.
 
-use super::log::Log;
+use super::result_log::ResultLog;
 use crate::config::Config;
+use crate::host_dir::{Place, StoreError};
 use crate::probe::Prober;
-use crate::rollup::{Place, StoreError};
 use sentinel_core::ConfigError;
 use sentinel_core::alert::{Facts, State};
 use sentinel_core::uptime::{After, Check, CheckResult, Checks, Uptime, UptimeReport};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// How often what is known of all checks together is written down: whoever resumes knows the time by it.
+/// Interval in ms at which the state of all checks together is written: the next leader takes the time from it.
 const SHARED_EVERY_MS: i64 = 60_000;
-/// A clock that was set back by less is waited for: see `Uptime`.
+/// The core waits for a clock that was set back by less than this, in ms; see `Uptime`.
 const SET_BACK_MS: i64 = 60_000;
 
-/// What is to be checked, and how: made of a configuration.
+/// The checks and their prober, made from a configuration.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct CheckPlan {
     pub(crate) service: String,
     pub(crate) checks: Checks,
     pub(crate) prober: Prober,
     pub(crate) at_once: usize,
 }
 
-impl Plan {
-    /// Of what is configured; `None` where there is nothing to check.
+impl CheckPlan {
+    /// The plan of a configuration; `None` where there is nothing to check.
     pub(crate) fn of(config: &Config) -> Result<Option<Self>, ConfigError> {
         let Some((service, options)) = config.service.as_deref().zip(config.uptime.as_ref()) else { return Ok(None) };
         let made = options.made();
@@ -35,41 +35,41 @@ impl Plan {
     }
 }
 
-/// The checks, when each is due, and the log of what was found.
+/// The checks, when each is due, and the log of results.
 #[derive(Debug)]
 pub(crate) struct Probing {
     service: String,
     uptime: Uptime,
-    log: Log,
+    log: ResultLog,
     /// When each is due, Unix ms; `None` while it is paused.
     checks: HashMap<Arc<str>, Option<i64>>,
-    /// Who is due when, Unix ms.
+    /// Checks by the time when they are due, Unix ms.
     due: BTreeSet<(i64, Arc<str>)>,
     now_ms: i64,
     shared_ms: i64,
 }
 
 impl Probing {
-    /// Goes on where whoever led before has stopped.
-    pub(crate) fn open(place: &Place, plan: &Plan, now_ms: i64) -> Result<Self, StoreError> {
+    /// Goes on where the last leader has stopped.
+    pub(crate) fn open(place: &Place, plan: &CheckPlan, now_ms: i64) -> Result<Self, StoreError> {
         let mut uptime = Uptime::default();
-        // Nothing is known of them yet, so nothing follows.
+        // No result is known yet, so nothing follows from it.
         let _ = uptime.configure(plan.checks.clone(), now_ms);
-        let log = Log::open(place, &mut uptime)?;
+        let log = ResultLog::open(place, &mut uptime)?;
         let (checks, due, service) = (HashMap::new(), BTreeSet::new(), plan.service.clone());
         let mut probing = Self { service, uptime, log, checks, due, now_ms, shared_ms: i64::MIN };
         probing.arrange(&plan.checks, now_ms);
-        // What cannot be written now is with what comes next.
+        // What cannot be written now is written with the next results.
         let _ = probing.write(now_ms);
         Ok(probing)
     }
 
-    /// Other checks.
+    /// Takes other checks.
     ///
     /// # Errors
-    /// It could not be written down.
-    pub(crate) fn configure(&mut self, plan: &Plan, now_ms: i64) -> Result<(), StoreError> {
-        // What follows from it is in what is written now, without those that are gone.
+    /// The log could not be written.
+    pub(crate) fn configure(&mut self, plan: &CheckPlan, now_ms: i64) -> Result<(), StoreError> {
+        // The log is made anew below: it has the changes that follow, and not the checks that are gone.
         let _ = self.uptime.configure(plan.checks.clone(), now_ms);
         self.arrange(&plan.checks, now_ms);
         self.log.renew(&self.uptime)
@@ -83,7 +83,7 @@ impl Probing {
         }
     }
 
-    /// When it is due, as it stands now.
+    /// Computes when a check is due.
     fn plan(&mut self, name: &str, now_ms: i64) {
         let Some((name, _)) = self.checks.get_key_value(name) else { return };
         let name = Arc::clone(name);
@@ -96,11 +96,11 @@ impl Probing {
         }
     }
 
-    /// Whom to probe now, `room` at most; each is to be followed by [`Probing::done`].
+    /// The checks to probe now, at most `room`; each is to be followed by [`Probing::done`].
     pub(crate) fn next(&mut self, now_ms: i64, room: usize) -> Vec<Check> {
         if now_ms < self.now_ms.saturating_sub(SET_BACK_MS) {
             self.uptime.tick(now_ms);
-            // What was found in a future that is not coming is gone from the log as well.
+            // The clock was set back: results after the new time are removed from the log as well.
             let _ = self.log.renew(&self.uptime);
             let names: Vec<Arc<str>> = self.checks.keys().cloned().collect();
             names.iter().for_each(|name| self.plan(name, now_ms));
@@ -117,17 +117,17 @@ impl Probing {
         next
     }
 
-    /// When somebody is due next, Unix ms.
+    /// When a check is due next, Unix ms.
     pub(crate) fn wakes_ms(&self) -> Option<i64> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Whether this is what is checked now.
+    /// Whether the check is still configured as it was when the probe began.
     pub(crate) fn is_current(&self, check: &Check) -> bool {
         self.uptime.check(&check.name) == Some(check)
     }
 
-    /// What a probe found; it is on disk after the next [`Probing::write`].
+    /// Records the result of a probe; it is on disk after the next [`Probing::write`].
     pub(crate) fn done(&mut self, name: &str, now_ms: i64, result: CheckResult, expires_ms: Option<i64>) -> After {
         let after = self.uptime.record(name, now_ms, result, expires_ms);
         if let Some(stored) = after.stored {
@@ -139,24 +139,24 @@ impl Probing {
         after
     }
 
-    /// Notes what else follows, in this order: a log is read in it.
+    /// Notes further changes in this order, in which the log is read back.
     fn note(&mut self, after: &After) {
         if let Some(since_ms) = after.disowned_ms {
             self.log.disown(since_ms);
         }
         for change in &after.changes {
             match &change.check {
-                // Whoever leads next says the same of it.
+                // The next leader then reports the same state.
                 Some(check) => self.log.state(check, &self.uptime),
                 None => self.log.shared(&self.uptime),
             }
         }
     }
 
-    /// Writes what was found.
+    /// Writes the results.
     ///
     /// # Errors
-    /// It could not be written: it is with what comes next.
+    /// The log could not be written: the results are written with the next ones.
     pub(crate) fn write(&mut self, now_ms: i64) -> Result<(), StoreError> {
         if now_ms.abs_diff(self.shared_ms) >= SHARED_EVERY_MS as u64 {
             self.shared_ms = now_ms;
@@ -165,18 +165,18 @@ impl Probing {
         self.log.write(&self.uptime, now_ms)
     }
 
-    /// Adds what alerts are judged by.
+    /// Adds the facts about targets that alerts are judged by.
     pub(crate) fn facts(&self, facts: Facts, state: &State) -> Facts {
         let followed: BTreeSet<&str> = state.targets().collect();
         facts.with_targets(self.uptime.troubled(&followed), self.uptime.network().down_since_ms())
     }
 
-    /// Whether it is still this process that writes.
+    /// Whether this process still holds the log.
     pub(crate) fn is_held(&mut self) -> bool {
         self.log.is_held()
     }
 
-    /// Bytes that whoever led before has left half written.
+    /// Bytes that the last leader has left half written.
     pub(crate) fn torn(&self) -> u64 {
         self.log.torn()
     }
@@ -188,14 +188,14 @@ impl Probing {
         report
     }
 
-    /// What the one that leads has written down.
+    /// The report as the leader has written it down.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub(crate) fn read(place: &Place, plan: &Plan, now_ms: i64) -> Result<UptimeReport, StoreError> {
+    /// The log cannot be read.
+    pub(crate) fn read(place: &Place, plan: &CheckPlan, now_ms: i64) -> Result<UptimeReport, StoreError> {
         let mut uptime = Uptime::default();
         let _ = uptime.configure(plan.checks.clone(), now_ms);
-        Log::read(place, &mut uptime)?;
+        ResultLog::read(place, &mut uptime)?;
         let mut report = uptime.report(now_ms);
         report.service.clone_from(&plan.service);
         Ok(report)

@@ -1,9 +1,9 @@
 //! Leaders that are killed, disks that are full, logs that grow: what was found is known again, and nothing else.
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test fails by panicking; figures are kept by the test runner
 
-use super::{Plan, Probing, UptimeOptions};
-use crate::config::Config;
-use crate::rollup::{Place, StoreError};
+use super::{CheckPlan, Probing};
+use crate::config::{Config, UptimeOptions};
+use crate::host_dir::{Place, StoreError};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sentinel_core::uptime::{Cause, CheckResult, CheckStatus, Checks, History, Status, Uptime};
@@ -18,16 +18,16 @@ fn place(dir: &Path) -> Place {
     Place::new(Some(dir), "shop").unwrap()
 }
 
-fn plan(names: &[&str]) -> Plan {
+fn plan(names: &[&str]) -> CheckPlan {
     let mut uptime = UptimeOptions::default();
     uptime
         .add(&names.iter().map(|name| format!("{name}=https://{name}.example/")).collect::<Vec<_>>().join(","))
         .unwrap();
     let config = Config { service: Some("shop".into()), uptime: Some(uptime), ..Config::default() };
-    Plan::of(&config).unwrap().unwrap()
+    CheckPlan::of(&config).unwrap().unwrap()
 }
 
-fn named(count: usize) -> Plan {
+fn named(count: usize) -> CheckPlan {
     let names: Vec<String> = (0..count).map(|i| format!("c{i}")).collect();
     plan(&names.iter().map(String::as_str).collect::<Vec<_>>())
 }

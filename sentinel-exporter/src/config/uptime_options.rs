@@ -1,0 +1,141 @@
+//! Which targets are probed, and how: the table `[uptime]`.
+
+use super::parse;
+use crate::probe::{Allow, ProbeOptions, Prober};
+use crate::values::Secret;
+use sentinel_core::ConfigError;
+use sentinel_core::uptime::{Check, Checks, Target};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+const AT_ONCE: RangeInclusive<usize> = 1..=4_096;
+
+/// Options of uptime checks. In `sentinel.toml` they are the table `[uptime]`; see [`Check`] for what each check takes. A header's value
+/// may stand elsewhere: `{ env = "TOKEN" }`, `{ file = "/run/secrets/token" }`.
+///
+/// ```
+/// use sentinel_exporter::Config;
+///
+/// let config = Config::from_toml(r#"
+///     [exporter]
+///     service = "checkout"
+///     [uptime]
+///     allow = ["private"]
+///     [[uptime.checks]]
+///     name = "shop"
+///     target = "https://shop.example/health"
+///     timeout = "2m"
+/// "#);
+/// assert_eq!(config.unwrap_err().to_string(), "uptime.checks[0].timeout: 2m is not allowed; allowed: 10ms to 1m");
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct UptimeOptions {
+    /// Where probes may go besides to public addresses: `loopback`, `private`, and ranges. Default nowhere.
+    pub allow: Allow,
+    /// A PEM file of at most 1 MiB with issuers that are believed besides Mozilla's list.
+    pub ca_file: Option<PathBuf>,
+    /// Probes at a time: 1 to 4,096, and no more than a quarter of the file descriptors that this process may have. Default 1,024.
+    pub at_once: usize,
+    /// The checks: at most 10,000, each by a name of its own.
+    #[serde(deserialize_with = "checks")]
+    pub checks: Vec<Check>,
+}
+
+impl Default for UptimeOptions {
+    fn default() -> Self {
+        Self { allow: Allow::default(), ca_file: None, at_once: 1_024, checks: Vec::new() }
+    }
+}
+
+impl UptimeOptions {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the option, as `checks[1].interval`.
+    ///
+    /// ```
+    /// use sentinel_exporter::UptimeOptions;
+    ///
+    /// let options: UptimeOptions = serde_json::from_str(r#"{"at_once": 0}"#)?;
+    /// assert_eq!(options.validated().unwrap_err().to_string(), "at_once: 0 is not allowed; allowed: 1 to 4096");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        self.made()?;
+        Ok(self)
+    }
+
+    /// What they are worked with.
+    pub(crate) fn made(&self) -> Result<(Checks, Prober), ConfigError> {
+        if !AT_ONCE.contains(&self.at_once) {
+            let allowed = format!("{} to {}", AT_ONCE.start(), AT_ONCE.end());
+            return Err(ConfigError::new("at_once", self.at_once.to_string(), allowed));
+        }
+        let checks = Checks::new(self.checks.clone())?;
+        let probes = ProbeOptions { allow: self.allow.clone(), ca_file: self.ca_file.clone() };
+        Ok((checks, Prober::new(&probes)?))
+    }
+
+    /// Adds the checks of a list, as a variable of the environment holds it: URLs, each perhaps with a name before it
+    /// (`shop=https://shop.example/health`), between commas or spaces. Without one, the host is the name.
+    pub(crate) fn add(&mut self, list: &str) -> Result<(), ConfigError> {
+        let configured: BTreeSet<String> = self.checks.iter().map(|check| check.name.clone()).collect();
+        let entries = list.split([',', ' ', '\t', '\n']).filter(|entry| !entry.is_empty());
+        for (at, entry) in entries.enumerate() {
+            // What is before the scheme: a query may have such a sign too.
+            let named = entry.split_once('=').filter(|(name, _)| !name.contains(':'));
+            let (name, url) = named.map_or((None, entry), |(name, url)| (Some(name), url));
+            let wrong = |value: String, allowed: String| {
+                ConfigError::new("checks", format!("entry {}: {value}", at + 1), allowed)
+            };
+            let target = Target::new(url).map_err(|error| wrong(error.value, error.allowed))?;
+            let name = name.map_or_else(|| target.host().to_owned(), Into::into);
+            // One that is configured under that name is what holds; two of the list would hide one of them.
+            if configured.contains(&name) {
+                continue;
+            }
+            if self.checks.iter().any(|other| other.name == name) {
+                return Err(wrong(format!("{name:?}"), "a name that no other has: shop=https://shop.example/".into()));
+            }
+            self.checks.push(Check::new(name, target));
+        }
+        Ok(())
+    }
+}
+
+/// Each check from what was written, with the values of headers that stand elsewhere.
+fn checks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Check>, D::Error> {
+    struct Given(Check);
+
+    impl<'de> Deserialize<'de> for Given {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let mut given = Value::deserialize(deserializer)?;
+            if let Some(Value::Object(headers)) = given.get_mut("headers") {
+                for value in headers.values_mut().filter(|value| value.is_object()) {
+                    let secret: Secret = serde_json::from_value(value.take())
+                        .map_err(|error| D::Error::custom(parse::below("headers", &error.to_string())))?;
+                    *value = Value::String(secret.reveal().into());
+                }
+            }
+            serde_path_to_error::deserialize(given).map(Self).map_err(|error| {
+                let path = error.path().to_string();
+                D::Error::custom(parse::below(shown(&path), &error.inner().to_string()))
+            })
+        }
+    }
+
+    Ok(Vec::<Given>::deserialize(deserializer)?.into_iter().map(|Given(check)| check).collect())
+}
+
+/// A path without the keys that somebody chose: one may be a secret in the wrong place.
+fn shown(path: &str) -> &str {
+    ["headers", "expect.json"]
+        .into_iter()
+        .find(|own| path.strip_prefix(own).is_some_and(|rest| rest.starts_with('.')))
+        .unwrap_or(path)
+}
