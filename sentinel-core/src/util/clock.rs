@@ -88,7 +88,7 @@ impl Clock {
     pub(crate) fn sync(&self) -> i64 {
         if let Source::System { ahead } = &self.0 {
             let (wall, now_ms) = (wall_ms(), self.now_ms());
-            if wall > now_ms || wall < now_ms - WALL_SET_BACK_MS {
+            if wall > now_ms || wall < now_ms - SET_BACK_MS {
                 ahead.store(wall - monotonic_ms(), Ordering::Relaxed);
             }
         }

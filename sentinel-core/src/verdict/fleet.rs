@@ -225,7 +225,7 @@ impl Fleet {
         self.endpoints.learn_tails(rows.into_iter());
     }
 
-    /// Bytes of memory.
+    /// Approximate bytes of memory of all counts and baselines.
     pub(crate) fn weight(&self) -> usize {
         self.tenants.weight() + self.endpoints.weight()
     }

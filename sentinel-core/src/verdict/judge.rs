@@ -64,9 +64,9 @@ const MIN_PHI_WEIGHT: f64 = 20.0;
 /// is exempt.
 const MIN_LEARNED_S: f64 = 60.0;
 
+/// Judge of one side.
 // Each flag is a separate fact of the rules. One state machine would have to multiply them out.
 #[allow(clippy::struct_excessive_bools)]
-/// Judge of one side.
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub(crate) side: Side,

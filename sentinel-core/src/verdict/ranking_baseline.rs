@@ -96,7 +96,7 @@ pub(crate) fn weights_above(bucket: u16) -> [f64; HALVES] {
     })
 }
 
-/// A tenant's decayed latency histogram.
+/// Latency histogram that is normal for a tenant, decayed.
 #[derive(Debug)]
 pub(crate) struct NormalLatency {
     histogram: [f64; HALVES],
