@@ -1,11 +1,13 @@
 //! Lengths of the judged windows and of the ring, and the rate at which older counts decay.
 
-/// Age in ms at which the latencies of a slot enter the tail histograms (at most the ring's length). A slowdown is judged, and its
-/// slots tainted, before its latencies could raise the thresholds that it is measured by.
+/// Age in ms at which the latencies of a slot enter the tail histograms (at most the ring's length). A slowdown is
+/// judged, and its slots tainted, before its latencies could raise the thresholds that it is measured by.
 const TAIL_AGE_MS: i64 = 60_000;
-/// Half-life, seconds, of the counts that have left the ring: recent hours define what is normal, and yesterday's traffic fades.
+/// Half-life, seconds, of the counts that have left the ring: recent hours define what is normal, and yesterday's
+/// traffic fades.
 const HALF_LIFE_S: f64 = 3_600.0;
-/// Judged windows, seconds. Several of them: a long window sees weak incidents, a short one recovers quickly (600 s alone need 565 s).
+/// Judged windows, seconds. Several of them: a long window sees weak incidents, a short one recovers quickly (600 s
+/// alone need 565 s).
 const WINDOWS_S: [i64; 5] = [30, 60, 120, 300, 600];
 
 /// Judged windows, ring and decay for one slot length.
@@ -13,7 +15,8 @@ const WINDOWS_S: [i64; 5] = [30, 60, 120, 300, 600];
 pub(crate) struct Horizon {
     /// Length of a slot, ms.
     pub(crate) slot_ms: i64,
-    /// Closed slots of each window, shortest first. Window 0, one slot, is not judged: it tells whether an incident still goes on.
+    /// Closed slots of each window, shortest first. Window 0, one slot, is not judged: it tells whether an incident
+    /// still goes on.
     pub(crate) windows: Vec<usize>,
     /// Closed slots that are kept undecayed: as many as the longest window has.
     pub(crate) ring: usize,
@@ -24,7 +27,8 @@ pub(crate) struct Horizon {
 }
 
 impl Horizon {
-    /// Horizon for slots of `slot_ms` in a sentinel that keeps `slots` of them. Windows that are no whole number of slots are left out.
+    /// Horizon for slots of `slot_ms` in a sentinel that keeps `slots` of them. Windows that are no whole number of
+    /// slots are left out.
     pub(crate) fn new(slot_ms: i64, slots: i64) -> Self {
         let fits = |s: &&i64| *s * 1_000 % slot_ms == 0 && *s * 1_000 / slot_ms <= slots;
         let mut windows = vec![1];

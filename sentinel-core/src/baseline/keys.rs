@@ -27,8 +27,8 @@ pub(super) struct OpenPart {
     pub(super) rows: Vec<(u32, KeyCounts)>,
 }
 
-/// Counts of all tenants, or of all endpoints. Each key has an index `i`; index 0 is the rest, every key that has no row of its
-/// own. A window is named by its index `w` in `Horizon::windows`.
+/// Counts of all tenants, or of all endpoints. Each key has an index `i`; index 0 is the rest, every key that has no
+/// row of its own. A window is named by its index `w` in `Horizon::windows`.
 #[derive(Debug)]
 pub(crate) struct Keys<L: Lookup> {
     pub(super) horizon: Horizon,
@@ -43,7 +43,8 @@ pub(crate) struct Keys<L: Lookup> {
     pub(super) in_open: Vec<u32>,
     /// Counts of the open slot by source, as they will enter the ring.
     pub(super) open_parts: Vec<OpenPart>,
-    /// Closed slots, oldest first, each with the counts of its sources: a newer snapshot takes back just those of its source.
+    /// Closed slots, oldest first, each with the counts of its sources: a newer snapshot takes back just those of its
+    /// source.
     pub(super) ring: VecDeque<Vec<SourceCounts>>,
     pub(super) learned: BySide<SideBaseline>,
     pub(super) tails: LatencyTails,
@@ -146,7 +147,8 @@ impl<L: Lookup> Keys<L> {
         self.in_open.iter().map(|&i| (i, self.open[i as usize]))
     }
 
-    /// Baseline of a key for window `w`: decayed counts, and untainted slots of the ring that are older than the window.
+    /// Baseline of a key for window `w`: decayed counts, and untainted slots of the ring that are older than the
+    /// window.
     pub(crate) fn base(&self, side: Side, w: usize, i: u32) -> Observed<f64> {
         let learned = &self.learned[side];
         learned.old[i as usize].plus(learned.older[w][i as usize].exact())
@@ -178,8 +180,8 @@ impl<L: Lookup> Keys<L> {
         self.open_parts.push(OpenPart { source, rows });
     }
 
-    /// Amends a closed slot, `back` slots before the newest closed one, with `rows` of one source. `tainted` tells whether that slot is
-    /// tainted; slots older than the ring are left as they are.
+    /// Amends a closed slot, `back` slots before the newest closed one, with `rows` of one source. `tainted` tells
+    /// whether that slot is tainted; slots older than the ring are left as they are.
     pub(crate) fn amend(
         &mut self,
         back: usize,
@@ -221,8 +223,9 @@ impl<L: Lookup> Keys<L> {
         }
     }
 
-    /// Closes the open slot: every window moves on by one slot, and the oldest slot leaves the ring into the decayed counts unless it is
-    /// tainted. `tainted` has a flag for each slot of the ring, oldest first, the closing slot last.
+    /// Closes the open slot: every window moves on by one slot, and the oldest slot leaves the ring into the decayed
+    /// counts unless it is tainted. `tainted` has a flag for each slot of the ring, oldest first, the closing slot
+    /// last.
     pub(crate) fn close(&mut self, tainted: BySide<&VecDeque<bool>>) {
         for counts in &mut self.closed {
             for &i in &self.in_open {
@@ -284,13 +287,14 @@ impl<L: Lookup> Keys<L> {
         (self.tails.epoch > 0 && sum_in_lanes(&self.tails.fleet) >= 1.0).then_some(&self.tails.fleet)
     }
 
-    /// Decayed histogram of a key, mixed with `PSEUDO_REQUESTS` requests of the fleet; `None` before thresholds are known.
+    /// Decayed histogram of a key, mixed with `PSEUDO_REQUESTS` requests of the fleet; `None` before thresholds are
+    /// known.
     pub(crate) fn tail(&self, i: u32) -> Option<[f64; HALVES]> {
         (self.tails.epoch > 0).then(|| self.tails.mixed_with_prior(i as usize, self.horizon.decay))
     }
 
-    /// Share of a key's histogram, 0 to 1, with half octaves weighted by `weights`; `None` for a key without a history. The decay is
-    /// one power, not step by step: a ranking does not need the reference's rounding.
+    /// Share of a key's histogram, 0 to 1, with half octaves weighted by `weights`; `None` for a key without a history.
+    /// The decay is one power, not step by step: a ranking does not need the reference's rounding.
     pub(crate) fn tail_share(&self, i: u32, weights: &[f64; HALVES]) -> Option<f64> {
         let (tails, tail) = (&self.tails, &self.tails.keys[i as usize]);
         if tails.epoch == 0 || tail.halves == 0 {

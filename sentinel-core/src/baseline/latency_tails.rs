@@ -1,4 +1,5 @@
-//! Latencies that are unusual for a key: its decayed histogram, and the tail threshold that 5 % of the histogram exceeds.
+//! Latencies that are unusual for a key: its decayed histogram, and the tail threshold that 5 % of the histogram
+//! exceeds.
 //!
 //! ```text
 //!   requests
@@ -11,26 +12,29 @@
 //!                      + 20 requests distributed as the fleet's (the prior)
 //! ```
 //!
-//! The latency judge counts a request as bad when it lies in a half octave above its key's threshold, and expects 5 % of them.
+//! The latency judge counts a request as bad when it lies in a half octave above its key's threshold, and expects 5 %
+//! of them.
 //!
-//! **Invariants.** `counts` of a key are right as of close `decayed_at`; a reader multiplies by `decay` once for each close since. All
-//! keys compute their threshold as of the same close, `epoch`, so it does not matter when within a slot a threshold is asked for.
-//! Thresholds exist once the fleet has 100 learned requests; before that no latency is unusual.
+//! **Invariants.** `counts` of a key are right as of close `decayed_at`; a reader multiplies by `decay` once for each
+//! close since. All keys compute their threshold as of the same close, `epoch`, so it does not matter when within a
+//! slot a threshold is asked for. Thresholds exist once the fleet has 100 learned requests; before that no latency is
+//! unusual.
 //!
-//! **Why a threshold for each key, and not the fleet's 95th percentile?** A fast tenant that becomes three times slower may still be
-//! below the fleet's percentile: a third of such slowdowns were missed with it.
+//! **Why a threshold for each key, and not the fleet's 95th percentile?** A fast tenant that becomes three times slower
+//! may still be below the fleet's percentile: a third of such slowdowns were missed with it.
 //!
-//! **Why lazily?** Most tenants are quiet in most slots. A key's histogram decays when it is touched, and its threshold is computed
-//! when it is asked for and remembered for the epoch.
+//! **Why lazily?** Most tenants are quiet in most slots. A key's histogram decays when it is touched, and its threshold
+//! is computed when it is asked for and remembered for the epoch.
 //!
-//! **Why step by step?** `count * decay * decay` and `count * decay.powi(2)` round differently. Shares that lie on 5 % exactly must
-//! round as in the reference of the rules, which decays every histogram at every close.
+//! **Why step by step?** `count * decay * decay` and `count * decay.powi(2)` round differently. Shares that lie on 5 %
+//! exactly must round as in the reference of the rules, which decays every histogram at every close.
 
 use crate::slot::histogram::{HALVES, HalfCell, LatencyCell, half_of};
 
 /// Expected share of requests above a tail threshold: the normal rate of the latency judge.
 pub(crate) const TAIL_SHARE: f64 = 0.05;
-/// Requests at the fleet's average that each key's own history is mixed with, so that a short history is judged by the fleet's.
+/// Requests at the fleet's average that each key's own history is mixed with, so that a short history is judged by the
+/// fleet's.
 pub(crate) const PSEUDO_REQUESTS: f64 = 20.0;
 /// Learned requests of the fleet from which on thresholds are set. With fewer, 5 % is less than five requests.
 const MIN_FLEET_REQUESTS: f64 = 100.0;
@@ -182,7 +186,8 @@ pub(crate) fn dot(a: &[f64; HALVES], b: &[f64; HALVES]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Decays a count by `steps` closes: step by step, as a decay at each close would round it, and by a power beyond 1,000 steps.
+/// Decays a count by `steps` closes: step by step, as a decay at each close would round it, and by a power beyond 1,000
+/// steps.
 fn decayed(count: f64, decay: f64, steps: u64) -> f64 {
     if steps > 1_000 { count * decay.powf(steps as f64) } else { (0..steps).fold(count, |count, _| count * decay) }
 }

@@ -1,7 +1,7 @@
 //! Lookup from a key to the index of its counts: tenants by their number in the dictionary, endpoints by their name.
 //!
-//! Rows of a block come in rising order of the tenants' numbers, so pages of words indexed by number are read almost in sequence;
-//! a hash table would miss the cache for each row.
+//! Rows of a block come in rising order of the tenants' numbers, so pages of words indexed by number are read almost in
+//! sequence; a hash table would miss the cache for each row.
 
 use crate::block::dictionary::Number;
 use ahash::RandomState;

@@ -1,4 +1,5 @@
-//! Normal traffic: counts of each tenant and endpoint by window and by slot, and the baselines that a window is compared with.
+//! Normal traffic: counts of each tenant and endpoint by window and by slot, and the baselines that a window is
+//! compared with.
 //!
 //! ```text
 //! time ─►                                                                      now
@@ -13,25 +14,27 @@
 //!  baseline of window 120 s  =  decayed counts  +  s60 … s13, tainted slots left out
 //! ```
 //!
-//! For each key, [`Keys`] holds one sum for each window (`closed`), one for the open slot (`open`), and for each side one sum for
-//! each window of the untainted ring slots that are older than it (`older`) and the decayed counts beyond the ring (`old`). A close
+//! For each key, [`Keys`] holds one sum for each window (`closed`), one for the open slot (`open`), and for each side
+//! one sum for each window of the untainted ring slots that are older than it (`older`) and the decayed counts beyond
+//! the ring (`old`). A close
 //!
 //! 1. multiplies `old` by the decay and adds the open slot to `closed` of every window;
-//! 2. moves, for each window, the slot that has just left it from `closed` to `older`, or drops it from the baseline when tainted;
+//! 2. moves, for each window, the slot that has just left it from `closed` to `older`, or drops it from the baseline
+//!    when tainted;
 //! 3. moves the slot that leaves the ring from `older` to `old`.
 //!
-//! **Invariant**: a window's counts and its baseline share no slot, and a tainted slot is in no baseline of its side. So the baseline
-//! never contains the incident that is being judged. The test `windows_and_baselines_equal_sums_over_a_list_of_slots` checks both
-//! against plain sums.
+//! **Invariant**: a window's counts and its baseline share no slot, and a tainted slot is in no baseline of its side.
+//! So the baseline never contains the incident that is being judged. The test
+//! `windows_and_baselines_equal_sums_over_a_list_of_slots` checks both against plain sums.
 //!
-//! **Why not one moving average?** The judged incident would be part of it: an incident that starts early would become normal while it
-//! is being judged. **Why not sum over the ring at each judgement?** A judgement each second would read 60 slots of all tenants; each
-//! close adds one slot and takes one away. Sums are `u32` and wrap, so a newer snapshot of a source can take back exactly the counts
-//! of the older one. That is also why the ring keeps counts by source instead of reading the window's blocks again: a block may have
-//! been pruned since, and tail thresholds move.
+//! **Why not one moving average?** The judged incident would be part of it: an incident that starts early would become
+//! normal while it is being judged. **Why not sum over the ring at each judgement?** A judgement each second would read
+//! 60 slots of all tenants; each close adds one slot and takes one away. Sums are `u32` and wrap, so a newer snapshot
+//! of a source can take back exactly the counts of the older one. That is also why the ring keeps counts by source
+//! instead of reading the window's blocks again: a block may have been pruned since, and tail thresholds move.
 //!
-//! Errors and latency have baselines of their own (`side`), because an incident of errors does not taint the latencies. All keys
-//! without a row, and those dropped for memory (`shrink`), share index 0, [`REST`].
+//! Errors and latency have baselines of their own (`side`), because an incident of errors does not taint the latencies.
+//! All keys without a row, and those dropped for memory (`shrink`), share index 0, [`REST`].
 //!
 //! | file | content |
 //! |---|---|

@@ -6,11 +6,12 @@ use super::slot_counts::SourceCounts;
 use super::{Keys, REST};
 
 impl<L: Lookup> Keys<L> {
-    /// When there are more than `most` keys, keeps the heaviest `most / 2` and adds the others to the rest. Halving makes shrinking
-    /// rare. Keys rank by errors, then by slow requests, then by requests, the baseline included; those in `keep` rank first.
+    /// When there are more than `most` keys, keeps the heaviest `most / 2` and adds the others to the rest. Halving
+    /// makes shrinking rare. Keys rank by errors, then by slow requests, then by requests, the baseline included; those
+    /// in `keep` rank first.
     ///
-    /// Returns the new index of each old one (`REST` for a dropped key), or `None` when nothing changed. `on_drop` is called for
-    /// each dropped key.
+    /// Returns the new index of each old one (`REST` for a dropped key), or `None` when nothing changed. `on_drop` is
+    /// called for each dropped key.
     pub(crate) fn shrink(&mut self, most: usize, keep: &[u32], mut on_drop: impl FnMut(&L::Key)) -> Option<Vec<u32>> {
         if self.len() <= most {
             return None;

@@ -4,8 +4,8 @@ use super::side::Side;
 use crate::slot::weights::Counts;
 use crate::util::leb::{LebReader, put};
 
-/// Counts of a key in one slot or several. A request is slow here when it exceeds the key's own tail threshold, not the fleet's slow
-/// line. Differences may wrap below zero; adding all of them up gives the right sum again.
+/// Counts of a key in one slot or several. A request is slow here when it exceeds the key's own tail threshold, not the
+/// fleet's slow line. Differences may wrap below zero; adding all of them up gives the right sum again.
 pub(crate) type KeyCounts = Counts<u32>;
 
 impl KeyCounts {
@@ -60,8 +60,8 @@ impl Observed<f64> {
     }
 }
 
-/// Counts that one source has in a slot, by key, in rising order of the keys. The window keeps them by source, so that a newer
-/// snapshot of a source takes back exactly the counts of the older one.
+/// Counts that one source has in a slot, by key, in rising order of the keys. The window keeps them by source, so that
+/// a newer snapshot of a source takes back exactly the counts of the older one.
 ///
 /// ```text
 /// key difference << 1 | has bad ones   requests   [errors   slow]     each one LEB128

@@ -1,7 +1,8 @@
-//! The baseline as it travels to another process, so that a recycled worker starts with the normal rates of the worker before it.
+//! The baseline as it travels to another process, so that a recycled worker starts with the normal rates of the worker
+//! before it.
 //!
-//! A baseline covers the time before the judges' ring of slots. The slots of the ring travel as blocks: a process that takes in both
-//! judges these slots again, one by one, and then has the same baseline as the sender.
+//! A baseline covers the time before the judges' ring of slots. The slots of the ring travel as blocks: a process that
+//! takes in both judges these slots again, one by one, and then has the same baseline as the sender.
 
 use crate::baseline::Past;
 use crate::baseline::side::BySide;

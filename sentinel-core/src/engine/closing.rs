@@ -8,9 +8,9 @@
 //!  block's slot > judges' slot   first close the slots in between, which are empty here
 //! ```
 //!
-//! A slot is judged as of its end while it is still the judges' open slot: a query at time T has seen all events before T, so at
-//! a boundary the open slot is the full slot that ends there. A process that nobody ticks closes its slots later, in order and
-//! with the same times, so it has the same baseline as one that ticks every second.
+//! A slot is judged as of its end while it is still the judges' open slot: a query at time T has seen all events before
+//! T, so at a boundary the open slot is the full slot that ends there. A process that nobody ticks closes its slots
+//! later, in order and with the same times, so it has the same baseline as one that ticks every second.
 
 use super::sealing::merged;
 use super::{Closed, Engine, NO_STRIPE};
@@ -23,13 +23,14 @@ use crate::util::sync::Ordering;
 use crate::verdict::fleet::Fleet;
 use std::collections::BTreeMap;
 
-/// A clock that falls back by more than this restarts the engine; after a smaller step time stands still until the clock has
-/// caught up. `util::clock` follows the system's clock back only in steps of more than 60 s and keeps running through smaller
-/// ones, so every step that it does follow exceeds these 30 s.
+/// A clock that falls back by more than this restarts the engine; after a smaller step time stands still until the
+/// clock has caught up. `util::clock` follows the system's clock back only in steps of more than 60 s and keeps running
+/// through smaller ones, so every step that it does follow exceeds these 30 s.
 const RESTART_BACK_MS: i64 = 30_000;
 
 impl Engine {
-    /// Seals what the stripes hold, judges and closes every slot that ended, then judges the open slot when that is due.
+    /// Seals what the stripes hold, judges and closes every slot that ended, then judges the open slot when that is
+    /// due.
     pub(super) fn advance(&self, closed: &mut Closed, now_ms: i64) {
         let grid = self.shared.grid;
         if now_ms < closed.now_ms.saturating_sub(RESTART_BACK_MS) {
@@ -70,8 +71,8 @@ impl Engine {
         self.sealing_stripe.store(NO_STRIPE, Ordering::Relaxed);
     }
 
-    /// Restarts after the clock was set back. The counted requests lie in the future of the new time, so they all expire, and
-    /// the judges start without a baseline.
+    /// Restarts after the clock was set back. The counted requests lie in the future of the new time, so they all
+    /// expire, and the judges start without a baseline.
     fn begin_again(&self, closed: &mut Closed, now: i64) {
         for stripe in &self.stripes {
             closed.window.expired += stripe.lock().begin_again(now);
@@ -87,8 +88,8 @@ impl Engine {
 }
 
 impl Closed {
-    /// Takes sealed slots in, oldest first, and closes every slot before the open one. Returns true when a block came in or a
-    /// slot closed: then the slow line may have changed.
+    /// Takes sealed slots in, oldest first, and closes every slot before the open one. Returns true when a block came
+    /// in or a slot closed: then the slow line may have changed.
     fn take_in(&mut self, blocks: BTreeMap<i64, Packed>, grid: Grid) -> bool {
         let mut moved = !blocks.is_empty();
         for (slot, block) in blocks {
@@ -125,8 +126,8 @@ impl Closed {
         });
     }
 
-    /// Closes the slots before `slot`, for which this process has no requests. When a silence outlasts the judges' memory, they
-    /// skip it in closed form.
+    /// Closes the slots before `slot`, for which this process has no requests. When a silence outlasts the judges'
+    /// memory, they skip it in closed form.
     fn close_until(&mut self, slot: i64, grid: Grid) {
         while let Some(fleet) = &mut self.fleet
             && fleet.slot() < slot

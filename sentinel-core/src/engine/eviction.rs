@@ -5,13 +5,14 @@ use crate::block::packed::Packed;
 use crate::block::seal::Sealing;
 use crate::verdict::fleet::Fleet;
 
-/// Windows' worth of sealed parts that wait for the judges when nobody ticks or asks; older parts are dropped unjudged. Within two
-/// windows a process that nobody ticks has the same baseline as one that ticks.
+/// Windows' worth of sealed parts that wait for the judges when nobody ticks or asks; older parts are dropped unjudged.
+/// Within two windows a process that nobody ticks has the same baseline as one that ticks.
 const BACKLOG_WINDOWS: i64 = 2;
 
 impl Closed {
-    /// Drops the oldest parts when nobody ticks or asks and parts pile up. Parts older than the backlog, and parts beyond 15/16 of
-    /// the window's budget, give back their rows a few at a time; memory beyond the whole budget is freed at once.
+    /// Drops the oldest parts when nobody ticks or asks and parts pile up. Parts older than the backlog, and parts
+    /// beyond 15/16 of the window's budget, give back their rows a few at a time; memory beyond the whole budget is
+    /// freed at once.
     pub(super) fn drop_oldest_parts(&mut self, newest: i64) {
         let oldest = self.window.oldest(newest, BACKLOG_WINDOWS);
         let soon = self.window.budget() / 16 * 15;

@@ -1,7 +1,7 @@
 //! Requests in flight in this process.
 //!
-//! A request that hangs emits no event. The guard that `start` returns notes the request here until it ends, so that a report can
-//! show it meanwhile. Threads note their requests in eight slabs, each behind a lock of its own.
+//! A request that hangs emits no event. The guard that `start` returns notes the request here until it ends, so that a
+//! report can show it meanwhile. Threads note their requests in eight slabs, each behind a lock of its own.
 
 use crate::event::tenant;
 use crate::slot::thread_stripe;
@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Most requests that are followed at the same time. Further requests are recorded when they end, are invisible until then, and
-/// are counted in [`Flights::unseen`].
+/// Most requests that are followed at the same time. Further requests are recorded when they end, are invisible until
+/// then, and are counted in [`Flights::unseen`].
 const MAX_FLIGHTS: usize = 65_536;
 /// Bytes budgeted for a request in flight: its entry, its tenant's id, and the copy that a report makes.
 const FLIGHT_BYTES: usize = 512;

@@ -1,8 +1,8 @@
 //! Exchange with other processes: blocks, requests in flight and baselines, in both directions.
 //!
-//! Another process's block is cumulative: a newer block of the same source and slot replaces the older one, so a repeated delivery
-//! cannot count twice. Blocks of slots that the judges have closed amend their counts at once; blocks of the open slot are
-//! counted at each judgement.
+//! Another process's block is cumulative: a newer block of the same source and slot replaces the older one, so a
+//! repeated delivery cannot count twice. Blocks of slots that the judges have closed amend their counts at once; blocks
+//! of the open slot are counted at each judgement.
 
 use super::{Closed, Engine};
 use crate::baseline::Amendment;
@@ -23,8 +23,8 @@ impl Engine {
     /// Takes in another source's block of one slot; a newer block replaces an older one of the same source and slot.
     ///
     /// # Errors
-    /// The block covers no slot of this grid, comes from this very process, lies outside the window, or does not fit into the
-    /// budget.
+    /// The block covers no slot of this grid, comes from this very process, lies outside the window, or does not fit
+    /// into the budget.
     pub(crate) fn merge(&self, block: Block) -> Result<(), MergeError> {
         let grid = self.shared.grid;
         let (from_ms, to_ms, source) = (block.summary.from_ms, block.summary.to_ms, block.summary.source);
@@ -40,8 +40,8 @@ impl Engine {
         let closed = &mut *closed;
         let now_ms = self.clock.sync();
         if grid.slot_of(now_ms) != closed.slot {
-            // Nobody may tick here, and still old blocks must leave as new ones come. Before the judges have started nothing is
-            // judged: a tick starts them, after all blocks of a first collection have been merged.
+            // Nobody may tick here, and still old blocks must leave as new ones come. Before the judges have started
+            // nothing is judged: a tick starts them, after all blocks of a first collection have been merged.
             if closed.fleet.is_some() {
                 self.advance(closed, now_ms);
             } else {
@@ -113,8 +113,8 @@ impl Engine {
         closed.fleet.as_ref().map(|fleet| fleet.baseline(tenants, &closed.ids))
     }
 
-    /// Keeps another process's baseline for the start of the judges. Returns false when the judges have started already, or when
-    /// the baseline does not fit: another slot length, a future time, or older than two windows.
+    /// Keeps another process's baseline for the start of the judges. Returns false when the judges have started
+    /// already, or when the baseline does not fit: another slot length, a future time, or older than two windows.
     pub(crate) fn inherit(&self, baseline: Baseline) -> bool {
         let mut closed = self.closed();
         let (grid, now_ms) = (self.shared.grid, self.clock.now_ms());

@@ -1,4 +1,5 @@
-//! Requests in flight, as they travel to other processes. Blocks cannot carry them: a request that hangs is in no block.
+//! Requests in flight, as they travel to other processes. Blocks cannot carry them: a request that hangs is in no
+//! block.
 
 use crate::engine::flights::InFlight;
 use crate::event::tenant::MAX_ID;

@@ -10,23 +10,27 @@
 //!                                │    rows)
 //! ```
 //!
-//! A request locks one stripe for some tens of nanoseconds, counts, and returns. The core has no thread, so *the caller moves
-//! time*: a tick, a query and a rollup run [`Engine::advance`], and so does a merge in a new slot. In this order it
+//! A request locks one stripe for some tens of nanoseconds, counts, and returns. The core has no thread, so *the caller
+//! moves time*: a tick, a query and a rollup run [`Engine::advance`], and so does a merge in a new slot. In this order
+//! it
 //!
-//! 1. seals the tables of all stripes, the open slot's included (`sealing`); a stripe's lock is held for a pointer swap only;
-//! 2. closes every slot that ended, oldest first: judges it as of its end, then adds it to the baselines and the window (`closing`);
-//! 3. drops blocks older than the window, and judges the open slot when half a second has passed since the last judgement.
+//! 1. seals the tables of all stripes, the open slot's included (`sealing`); a stripe's lock is held for a pointer swap
+//!    only;
+//! 2. closes every slot that ended, oldest first: judges it as of its end, then adds it to the baselines and the window
+//!    (`closing`);
+//! 3. drops blocks older than the window, and judges the open slot when half a second has passed since the last
+//!    judgement.
 //!
-//! When nobody ticks or asks, filled tables pile up behind the stripes. Then each request seals a few tenants of them (`helping`),
-//! so that no single request pays for a whole slot, and `eviction` keeps the result within the budget.
+//! When nobody ticks or asks, filled tables pile up behind the stripes. Then each request seals a few tenants of them
+//! (`helping`), so that no single request pays for a whole slot, and `eviction` keeps the result within the budget.
 //!
-//! **Invariant**: each accepted request is in exactly one place (a stripe's table, the table being sealed, a part, a block of the
-//! window) or counted as expired, and it changes place only under the lock on `closed`. So `accepted = in the window + expired`
-//! holds whenever that lock is held (`Engine::stats_of`).
+//! **Invariant**: each accepted request is in exactly one place (a stripe's table, the table being sealed, a part, a
+//! block of the window) or counted as expired, and it changes place only under the lock on `closed`. So `accepted = in
+//! the window + expired` holds whenever that lock is held (`Engine::stats_of`).
 //!
-//! **Why a query swaps tables instead of copying them.** Sealing the open table under its stripe's lock made requests wait for
-//! milliseconds. A query takes the table away, puts the spare one in its place and seals without that lock; the open slot is the
-//! merge of the parts that the ticks and queries so far have taken.
+//! **Why a query swaps tables instead of copying them.** Sealing the open table under its stripe's lock made requests
+//! wait for milliseconds. A query takes the table away, puts the spare one in its place and seals without that lock;
+//! the open slot is the merge of the parts that the ticks and queries so far have taken.
 //!
 //! | file | content |
 //! |---|---|
@@ -38,8 +42,8 @@
 //! | `flights` | the requests in flight of this process |
 //! | `in_flight_wire` | the bytes in which requests in flight travel between processes |
 //!
-//! A late event goes to a table of its own in its stripe (`slot/stripe.rs`), is sealed like any other, and reaches its old slot in
-//! `closing` (`Closed::take_in`): the slot's block is merged with it and the judges' counts are amended.
+//! A late event goes to a table of its own in its stripe (`slot/stripe.rs`), is sealed like any other, and reaches its
+//! old slot in `closing` (`Closed::take_in`): the slot's block is merged with it and the judges' counts are amended.
 
 mod closing;
 mod eviction;
@@ -92,11 +96,11 @@ pub(crate) struct Engine {
     stripes: Box<[CachePadded<Lock<Stripe>>]>,
     /// For each stripe: requests that still pass before one tries to help again, 0 to `helping::BACKOFF_REQUESTS`.
     backoff: Box<[CachePadded<AtomicUsize>]>,
-    /// Index of the stripe whose table is being sealed, or `NO_STRIPE`. Only requests of that stripe help, so that threads on
-    /// other stripes do not compete for the lock on `closed`.
+    /// Index of the stripe whose table is being sealed, or `NO_STRIPE`. Only requests of that stripe help, so that
+    /// threads on other stripes do not compete for the lock on `closed`.
     sealing_stripe: CachePadded<AtomicUsize>,
-    /// Everything behind the stripes. The lock is not one of `parking_lot`: all its locks share one wait table, and a forked
-    /// child would inherit the parent's waiters.
+    /// Everything behind the stripes. The lock is not one of `parking_lot`: all its locks share one wait table, and a
+    /// forked child would inherit the parent's waiters.
     closed: Mutex<Closed>,
     pub(crate) flights: Flights,
     pub(crate) adapter_failures: AtomicUsize,
@@ -138,8 +142,9 @@ struct SealedPart {
     block: Packed,
 }
 
-// The budget is divided once, here: 3 sixteenths for the stripes' tables, 9 for the window, 2 for the judges, 1 for requests in
-// flight. One sixteenth stays free, and together with unused parts of the other shares it holds short-lived memory.
+// The budget is divided once, here: 3 sixteenths for the stripes' tables, 9 for the window, 2 for the judges, 1 for
+// requests in flight. One sixteenth stays free, and together with unused parts of the other shares it holds short-lived
+// memory.
 /// Number of equal parts that the budget is divided into.
 const BUDGET_SHARES: usize = 16;
 /// Share of the stripes' tables; `config` chooses the places of a table so that the tables fit.
@@ -148,8 +153,8 @@ pub(crate) const TABLE_SHARE: usize = 3;
 const WINDOW_SHARE: usize = 9;
 /// Share of the requests in flight.
 const FLIGHT_SHARE: usize = 1;
-/// Bytes that one tick needs for a moment whatever the budget: a slot's rows twice, and a report. They come out of the window's
-/// share, so the window's limit is `WINDOW_SHARE` sixteenths minus 448 KiB.
+/// Bytes that one tick needs for a moment whatever the budget: a slot's rows twice, and a report. The window's share
+/// provides them, so the window's limit is `WINDOW_SHARE` sixteenths minus 448 KiB.
 const TICK_BYTES: usize = 448 << 10;
 /// Share of the judges: counts and baselines of tenants and endpoints.
 const JUDGE_SHARE: usize = 2;
@@ -163,8 +168,9 @@ impl Engine {
         // A loom model must behave the same in every run.
         #[cfg(sentinel_loom)]
         let hasher = RandomState::with_seeds(1, 2, 3, 4);
-        // The hasher's random keys make the id differ between processes, and `generation` makes it differ after each fork.
-        // Two children of one parent in different containers may share keys and process number: the time tells them apart.
+        // The hasher's random keys make the id differ between processes, and `generation` makes it differ after each
+        // fork. Two children of one parent in different containers may share keys and process number: the time tells
+        // them apart.
         let source = hasher.hash_one((generation, std::process::id(), std::time::Instant::now()));
         let share = |share: usize| config.budget / BUDGET_SHARES * share;
         let settings = FleetSettings {
@@ -265,14 +271,15 @@ impl Engine {
         let waiting = stripe.record(event, attribution, || self.clock.now_ms());
         drop(stripe);
         let sealing_stripe = self.sealing_stripe.load(Ordering::Relaxed);
-        // While another stripe's requests seal, this stripe's requests would only compete with them for the lock. Two waiting
-        // tables mean that those requests have stopped coming.
+        // While another stripe's requests seal, this stripe's requests would only compete with them for the lock. Two
+        // waiting tables mean that those requests have stopped coming.
         if sealing_stripe == home || waiting > 0 && (sealing_stripe == NO_STRIPE || waiting > 1) {
             self.help(home, waiting);
         }
     }
 
-    /// Locks this thread's stripe, or any free one when it is taken. Returns the index of this thread's stripe either way.
+    /// Locks this thread's stripe, or any free one when it is taken. Returns the index of this thread's stripe either
+    /// way.
     #[inline]
     fn stripe(&self) -> (usize, LockGuard<'_, Stripe>) {
         let home = thread_stripe::of_thread(self.stripes.len());
@@ -291,8 +298,8 @@ impl Engine {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Locks everything behind the stripes and moves it to the current time. The clock is read under the lock, so that a thread
-    /// that was delayed while waiting does not bring an old time.
+    /// Locks everything behind the stripes and moves it to the current time. The clock is read under the lock, so that
+    /// a thread that was delayed while waiting does not bring an old time.
     pub(crate) fn advanced(&self) -> MutexGuard<'_, Closed> {
         let mut closed = self.closed();
         self.advance(&mut closed, self.clock.sync());
@@ -317,8 +324,8 @@ impl Engine {
         self.stats_of(&self.closed())
     }
 
-    /// Sums the ledger. A table moves to the window only under the lock on `closed`, which the caller holds, so the ledger
-    /// balances at any moment.
+    /// Sums the ledger. A table moves to the window only under the lock on `closed`, which the caller holds, so the
+    /// ledger balances at any moment.
     pub(crate) fn stats_of(&self, closed: &Closed) -> Stats {
         let mut stats = closed.ledger();
         stats.flights_unseen = self.flights.unseen();

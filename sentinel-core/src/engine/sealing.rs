@@ -25,7 +25,8 @@ impl Engine {
         closed.parts.push_back(SealedPart { slot, block });
     }
 
-    /// Seals the tables of all stripes, the open slot's included. A stripe's lock is held only while its table is swapped.
+    /// Seals the tables of all stripes, the open slot's included. A stripe's lock is held only while its table is
+    /// swapped.
     pub(super) fn collect(&self, closed: &mut Closed) {
         self.finish(closed);
         loop {
@@ -76,7 +77,8 @@ impl Closed {
     }
 }
 
-/// Merges the parts of a slot into one block. A block of more than six times `places` tenants is pruned by the table's own rule.
+/// Merges the parts of a slot into one block. A block of more than six times `places` tenants is pruned by the table's
+/// own rule.
 pub(super) fn merged(mut parts: Vec<Packed>, places: usize, ids: &mut Dictionary) -> Packed {
     let mut block = if parts.len() > 1 {
         let line = parts.last().map_or(0, |part| part.summary.slow_above);

@@ -1,8 +1,8 @@
 //! Turns blocks into the judges' counts, and limits the tenants that have counts of their own.
 //!
-//! A tenant gets a key of its own when it first appears in a block. When the judges' memory runs out, the lightest tenants lose theirs
-//! and their counts join the rest. For a window after that only an eighth of the budget admits newcomers in each slot; otherwise tenants
-//! that come once would push out tenants that come again, slot after slot.
+//! A tenant gets a key of its own when it first appears in a block. When the judges' memory runs out, the lightest
+//! tenants lose theirs and their counts join the rest. For a window after that only an eighth of the budget admits
+//! newcomers in each slot; otherwise tenants that come once would push out tenants that come again, slot after slot.
 
 use super::fleet::Fleet;
 use crate::baseline::REST;
@@ -13,15 +13,15 @@ use crate::block::summary::MAX_ENDPOINTS;
 use crate::slot::histogram::{HALVES, HalfCell, count_above_of, last_bucket_of};
 use crate::slot::weights::Counts;
 
-/// Most requests of a key that are counted in a slot: more than a process can handle in ten seconds, and small enough that the slots of a
-/// window add up in 32 bits.
+/// Most requests of a key that are counted in a slot: more than a process can handle in ten seconds, and small enough
+/// that the slots of a window add up in 32 bits.
 const MAX_SLOT_COUNT: u64 = 1 << 25;
 
 /// Bytes that a tenant's key takes at least, as long as it is in no slot.
 const KEY_BYTES: usize = 600;
 
-/// Bytes of the judges' budget above which the lightest tenants are dropped: a quarter stays free for newcomers, since a tenant with
-/// errors must be counted by its own key as soon as it appears.
+/// Bytes of the judges' budget above which the lightest tenants are dropped: a quarter stays free for newcomers, since
+/// a tenant with errors must be counted by its own key as soon as it appears.
 fn crowded_bytes(budget: usize) -> usize {
     budget / 4 * 3
 }
@@ -78,9 +78,9 @@ impl Fleet {
         (tenants, endpoints)
     }
 
-    /// Gives keys to the block's tenants that have none. When there is room for some only, tenants with errors come first, then those
-    /// with slow requests; the others count as part of the rest meanwhile. Keys are added in the order of the ids, so that sums over keys
-    /// are the same in every process.
+    /// Gives keys to the block's tenants that have none. When there is room for some only, tenants with errors come
+    /// first, then those with slow requests; the others count as part of the rest meanwhile. Keys are added in the
+    /// order of the ids, so that sums over keys are the same in every process.
     pub(super) fn admit(&mut self, block: &Packed, ids: &mut Dictionary) {
         let unknown = block.rows.iter().filter(|row| self.tenants.find(&row.number).is_none());
         let mut unknown: Vec<(KeyCounts, Number)> =
@@ -103,7 +103,8 @@ impl Fleet {
             });
             unknown.truncate(room);
         }
-        // The first eight bytes of the ids decide almost always; comparing them as one word saves the dictionary's look-up.
+        // The first eight bytes of the ids decide almost always; comparing them as one word saves the dictionary's
+        // look-up.
         let beginning =
             |id: &[u8]| id.iter().take(8).enumerate().fold(0, |word, (i, &b)| word | u64::from(b) << (56 - 8 * i));
         let mut unknown: Vec<(u64, Number)> =
@@ -115,7 +116,8 @@ impl Fleet {
         }
     }
 
-    /// Drops the lightest tenants and endpoints when there are too many. Those that a verdict names keep their keys.
+    /// Drops the lightest tenants and endpoints when there are too many. A tenant or endpoint that a verdict
+    /// names keeps its key.
     pub(super) fn shrink(&mut self, ids: &mut Dictionary) {
         let mut keep: Vec<u32> = self.errors.named().chain(self.latency.named()).collect();
         keep.extend(self.unattributed(ids));
@@ -132,7 +134,8 @@ impl Fleet {
         }
     }
 
-    /// Number of tenants above which keys are dropped: one less than there are when the judges take more than three quarters of their budget.
+    /// Number of tenants above which keys are dropped: one less than there are when the judges take more than three
+    /// quarters of their budget.
     fn most_tenants(&self) -> usize {
         let crowded = self.weight() > crowded_bytes(self.settings.budget);
         if crowded && self.tenants.len() > 64 { self.tenants.len() - 1 } else { usize::MAX }

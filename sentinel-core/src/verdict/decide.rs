@@ -1,11 +1,12 @@
 //! Decides one window on one side: one tenant, a few, one endpoint, everyone, unclear, or quiet.
 //!
-//! **Inputs.** For each tenant and endpoint: requests `n` and bad requests `e` of the window, and its baseline. The baseline gives the
-//! rate `p`, drawn towards the fleet's normal rate `p0` by 20 requests, and so the expected bad requests `x = n·p`. On the latency
-//! side `p` is 5 % by construction of the tail thresholds. The gate compares with `n·max(p, p0)` instead, so that a clean past makes no
-//! tenant suspect of a rate that is normal for the fleet.
+//! **Inputs.** For each tenant and endpoint: requests `n` and bad requests `e` of the window, and its baseline. The
+//! baseline gives the rate `p`, drawn towards the fleet's normal rate `p0` by 20 requests, and so the expected bad
+//! requests `x = n·p`. On the latency side `p` is 5 % by construction of the tail thresholds. The gate compares with
+//! `n·max(p, p0)` instead, so that a clean past makes no tenant suspect of a rate that is normal for the fleet.
 //!
-//! **Order of the tests** (constants in `rules`; K = active tenants, φ = overdispersion of the fleet, E and X = sums over all):
+//! **Order of the tests** (constants in `rules`; K = active tenants, φ = overdispersion of the fleet, E and X = sums
+//! over all):
 //!
 //! ```text
 //!  fewer than 5 bad requests in all ────────────────────────────────────────────► quiet
@@ -23,14 +24,15 @@
 //!  without the 5 tenants of the largest excess (1 of few tenants) still an excess ► everyone, else unclear
 //! ```
 //!
-//! A group *explains* the errors when the excess is concentrated in it, the rest is normal, and little excess is left (`rules::explains`).
-//! **Invariant**: `unattributed`, `other` and the rest never become suspects; their errors count in the sums.
+//! A group *explains* the errors when the excess is concentrated in it, the rest is normal, and little excess is left
+//! (`rules::explains`). **Invariant**: `unattributed`, `other` and the rest never become suspects; their errors count
+//! in the sums.
 //!
-//! **Why not a fixed threshold, such as 5 % errors?** For one tenant 5 % is normal and for another an incident, and three errors of
-//! four requests are 75 %. **Why not a z-test?** Expectations are often far below one error, where the normal approximation calls a
-//! single error highly significant. The log-likelihood ratio of a Poisson count is usable there, and its gate grows by 2 ln K
-//! because K tenants are tested each second. **Why not "twice its share of the traffic"?** A tenant with half of the traffic could
-//! never be named.
+//! **Why not a fixed threshold, such as 5 % errors?** For one tenant 5 % is normal and for another an incident, and
+//! three errors of four requests are 75 %. **Why not a z-test?** Expectations are often far below one error, where the
+//! normal approximation calls a single error highly significant. The log-likelihood ratio of a Poisson count is usable
+//! there, and its gate grows by 2 ln K because K tenants are tested each second. **Why not "twice its share of the
+//! traffic"?** A tenant with half of the traffic could never be named.
 
 use super::learning::Learning;
 use super::rules::{
@@ -128,16 +130,16 @@ impl JudgedWindow<'_> {
 
     /// Rate of bad requests in a tenant's baseline, drawn towards the fleet's normal rate by twenty requests.
     pub(crate) fn own_rate(&self, i: u32) -> f64 {
-        // The rest is many tenants without a history, and each of them would have the fleet's rate. The rest's own past would
-        // mislead: tenants without errors join it first.
+        // The rest is many tenants without a history, and each of them would have the fleet's rate. The rest's own past
+        // would mislead: tenants without errors join it first.
         if i == REST {
             return self.learning.p0;
         }
         self.shrunk_rate(self.inputs.tenants.base(self.side, self.w, i))
     }
 
-    /// Bad requests expected of a tenant with `n` requests. Both expectations are capped, so that a surge of a chronic failer counts
-    /// as new.
+    /// Bad requests expected of a tenant with `n` requests. Both expectations are capped, so that a surge of a chronic
+    /// failer counts as new.
     pub(crate) fn expected(&self, i: u32, n: f64) -> ExpectedBad {
         if self.side == Side::Latency {
             return ExpectedBad { x: n * TAIL_SHARE, gate: n * TAIL_SHARE };
@@ -255,7 +257,8 @@ impl JudgedWindow<'_> {
         Finding { kind, group: all, excess_share, ..found }
     }
 
-    /// Sums without the tenants of the largest excess: five of them, or one where there are fewer than `FEW_TENANTS` tenants.
+    /// Sums without the tenants of the largest excess: five of them, or one where there are fewer than `FEW_TENANTS`
+    /// tenants.
     fn without_largest(&self, all: Comparison) -> Comparison {
         let keys = self.inputs.tenants;
         let id = |i: u32| self.inputs.ids.id(*keys.key(i));
@@ -273,8 +276,8 @@ impl JudgedWindow<'_> {
         active.iter().take(left_out).fold(all, |rest, (_, own)| rest.minus(*own))
     }
 
-    /// The endpoint with the largest excess, when it explains the bad requests and fails for at least three tenants. All sums are
-    /// over endpoints here: a latency that is unusual for its tenant may be usual for its endpoint.
+    /// The endpoint with the largest excess, when it explains the bad requests and fails for at least three tenants.
+    /// All sums are over endpoints here: a latency that is unusual for its tenant may be usual for its endpoint.
     fn failing_endpoint(&self, gate: f64) -> Option<FailingEndpoint> {
         let keys = self.inputs.endpoints;
         let mut all = Comparison::default();
@@ -307,8 +310,8 @@ impl JudgedWindow<'_> {
         (witnesses.len() >= ENDPOINT_TENANTS).then_some(FailingEndpoint { endpoint: i, own, all, share })
     }
 
-    /// The endpoint with most of the culprit's errors and not most of its traffic. An attribute: another endpoint does not make
-    /// another verdict.
+    /// The endpoint with most of the culprit's errors and not most of its traffic. An attribute: another endpoint does
+    /// not make another verdict.
     fn endpoint_of_tenant(&self, tenant: u32) -> Option<u32> {
         let number = *self.inputs.tenants.key(tenant);
         let mut cells: Vec<(&Arc<str>, u64, u64)> = Vec::new();

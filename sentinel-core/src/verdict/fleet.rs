@@ -12,12 +12,12 @@
 //!  a long silence:       skip_to(slot)         ─► the same as closing empty slots, in closed form
 //! ```
 //!
-//! **Invariants.** `slot` is the open slot, and all slots before it are closed in the baselines. The last evaluation of a slot is the one
-//! at its end. Keys are visited in the order of their indexes, and new keys are added in the order of their ids, so that sums of
-//! floating-point numbers are the same in every process with the same blocks.
+//! **Invariants.** `slot` is the open slot, and all slots before it are closed in the baselines. The last evaluation of
+//! a slot is the one at its end. Keys are visited in the order of their indexes, and new keys are added in the order of
+//! their ids, so that sums of floating-point numbers are the same in every process with the same blocks.
 //!
-//! **Why count blocks again, instead of requests as they come?** Blocks of other processes arrive as cumulative snapshots. Counting
-//! blocks treats the own process and the others alike, and `record` stays free of it.
+//! **Why count blocks again, instead of requests as they come?** Blocks of other processes arrive as cumulative
+//! snapshots. Counting blocks treats the own process and the others alike, and `record` stays free of it.
 
 use super::counting::Admitted;
 use super::decide::DecisionInputs;
@@ -181,7 +181,8 @@ impl Fleet {
         }
     }
 
-    /// Closes the open slot, whose block is not in the window yet, and learns the latencies of the slot that became a minute old.
+    /// Closes the open slot, whose block is not in the window yet, and learns the latencies of the slot that became a
+    /// minute old.
     pub(crate) fn close(&mut self, window: &Window, open: &[&Packed], ids: &mut Dictionary) {
         let (tenants, endpoints, slot) = (&self.tenants, &self.endpoints, self.slot);
         let inputs = DecisionInputs { tenants, endpoints, unattributed: None, window, ids, slot, open };
@@ -225,7 +226,7 @@ impl Fleet {
         self.endpoints.learn_tails(rows.into_iter());
     }
 
-    /// Bytes of memory.
+    /// Approximate bytes of memory of all counts and baselines.
     pub(crate) fn weight(&self) -> usize {
         self.tenants.weight() + self.endpoints.weight()
     }
@@ -241,7 +242,8 @@ impl Fleet {
         self.evaluated_ms = self.evaluated_ms.max(self.settings.grid.start_of(slot));
     }
 
-    /// Number of empty closed slots after which neither the ring nor a latency that is still to be learned holds a request.
+    /// Number of empty closed slots after which neither the ring nor a latency that is still to be learned holds a
+    /// request.
     pub(crate) fn memory(&self) -> i64 {
         self.horizon.ring as i64 + self.horizon.tail_age() as i64 + 2
     }

@@ -6,8 +6,8 @@
 //!  receiver  ─ inherited ──────┤ closes the slots of the ring again, from the blocks that it receives
 //! ```
 //!
-//! The receiver decays the inherited counts once for each slot of the ring that it closes again. The sender therefore multiplies
-//! them by the inverse of that decay.
+//! The receiver decays the inherited counts once for each slot of the ring that it closes again. The sender therefore
+//! multiplies them by the inverse of that decay.
 
 use super::fleet::{Fleet, FleetSettings};
 use crate::baseline::side::BySide;
@@ -18,8 +18,8 @@ use crate::block::summary::MAX_ENDPOINTS;
 use std::sync::Arc;
 
 impl Fleet {
-    /// Begins with the baseline of another process, at slot `slot` or where the baseline ends, whichever is later. At most half of the
-    /// judges' budget goes to the inherited tenants.
+    /// Begins with the baseline of another process, at slot `slot` or where the baseline ends, whichever is later. At
+    /// most half of the judges' budget goes to the inherited tenants.
     pub(crate) fn with_baseline(settings: FleetSettings, slot: i64, baseline: &Baseline, ids: &mut Dictionary) -> Self {
         let grid = settings.grid;
         let until = grid.slot_of(baseline.until_ms);

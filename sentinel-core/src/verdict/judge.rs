@@ -1,4 +1,5 @@
-//! Combines the windows of one side into one verdict over time: entering, staying and leaving it, and what may be learned meanwhile.
+//! Combines the windows of one side into one verdict over time: entering, staying and leaving it, and what may be
+//! learned meanwhile.
 //!
 //! ```text
 //!  time ─►            │   slot    │   slot    │   slot    │   slot    │   slot    │
@@ -11,22 +12,26 @@
 //!                                                           │  each is as long as the quiet time
 //! ```
 //!
-//! - **One verdict of five windows**: the shortest window with a definite verdict wins. A longer one replaces it when it names the
-//!   same tenants and more. `unclear` counts only when no window is definite.
-//! - **NOW** (`keeps_up`): a finding counts only while its culprits keep up their excess in every shorter window. A long window remembers
-//!   an incident for minutes after its end.
-//! - **Hysteresis** (`show`): a candidate is shown when it has lasted: 1 s for a cause, 4 s for quiet, 9 s for `unclear`, in stream time.
-//! - **Latch**: when a verdict was cleared because the culprits stopped, a window longer than 30 s is not used until as much time has
-//!   passed as it is long. It still contains the incident and would name it again at the first new error.
-//! - **Taint** (`taint_open_slot`): slots of an incident stay out of the baseline. One tainted second taints its slot, and a tainted
-//!   incident stays tainted until quiet or for two hours. A tenant that always failed like this is not tainted: one without a history,
-//!   or with a baseline of more than a third of its present rate. Then the errors are learned, and the tenant becomes a chronic failer.
+//! - **One verdict of five windows**: the shortest window with a definite verdict wins. A longer one replaces it when
+//!   it names the same tenants and more. `unclear` counts only when no window is definite.
+//! - **NOW** (`keeps_up`): a finding counts only while its culprits keep up their excess in every shorter window. A
+//!   long window remembers an incident for minutes after its end.
+//! - **Hysteresis** (`show`): a candidate is shown when it has lasted: 1 s for a cause, 4 s for quiet, 9 s for
+//!   `unclear`, in stream time.
+//! - **Latch**: when a verdict was cleared because the culprits stopped, a window longer than 30 s is not used until as
+//!   much time has passed as it is long. Such a window still contains the incident and would name it again at the first
+//!   new error.
+//! - **Taint** (`taint_open_slot`): slots of an incident stay out of the baseline. One tainted second taints its slot,
+//!   and a tainted incident stays tainted until quiet or for two hours. A tenant that always failed like this is not
+//!   tainted: one without a history, or with a baseline of more than a third of its present rate. Then the errors are
+//!   learned, and the tenant becomes a chronic failer.
 //!
-//! **Invariant**: `tainted` has a flag for each slot of the baseline's ring, oldest first, and time comes in through `EvaluationTime` only:
-//! the same blocks judged at the same times give the same verdicts, on a live clock and in a replay.
+//! **Invariant**: `tainted` has a flag for each slot of the baseline's ring, oldest first, and time comes in through
+//! `EvaluationTime` only: the same blocks judged at the same times give the same verdicts, on a live clock and in a
+//! replay.
 //!
-//! **Why hysteresis in seconds and not in evaluations?** A process that nobody ticks evaluates at the ends of slots only; counting calls
-//! would make it wait for several slots.
+//! **Why hysteresis in seconds and not in evaluations?** A process that nobody ticks evaluates at the ends of slots
+//! only; counting calls would make it wait for several slots.
 
 use super::decide::{DecisionInputs, JudgedWindow};
 use super::learning::Learning;
@@ -44,9 +49,9 @@ use crate::baseline::{Keys, REST};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Seconds that a candidate must last after it was first seen, to be shown. With an evaluation each second, 1 s asks for a second
-/// look. Quiet waits 4 s, because a culprit with few errors pauses for seconds within an incident. `unclear` waits 9 s, because a
-/// cause is often found meanwhile.
+/// Seconds that a candidate must last after it was first seen, to be shown. With an evaluation each second, 1 s asks
+/// for a second look. Quiet waits 4 s, because a culprit with few errors pauses for seconds within an incident;
+/// `unclear` waits 9 s, because a cause is often found meanwhile. The measured times to quiet contain these waits.
 fn hold_s(kind: Kind) -> f64 {
     match kind {
         Kind::Quiet => 4.0,
@@ -56,17 +61,18 @@ fn hold_s(kind: Kind) -> f64 {
 }
 /// Factor by which earlier slots lose weight in the overdispersion with each new slot.
 const PHI_DECAY: f64 = 0.99;
-/// Most that one slot's Pearson statistic, (observed − expected)² / expected, adds: one extreme slot must not hide the next incident.
+/// Most that one slot's Pearson statistic, (observed − expected)² / expected, adds: one extreme slot must not hide the
+/// next incident.
 const PHI_CAP: f64 = 9.0;
 /// Weight, in slots, from which on the overdispersion is used; until then it is 1.
 const MIN_PHI_WEIGHT: f64 = 20.0;
-/// Seconds that must be learned outside a window before it is judged: as many as it is long, at most these. The shortest judged window
-/// is exempt.
+/// Seconds that must be learned outside a window before it is judged: as many as it is long, at most these. The
+/// shortest judged window is exempt.
 const MIN_LEARNED_S: f64 = 60.0;
 
+/// Judge of one side.
 // Each flag is a separate fact of the rules. One state machine would have to multiply them out.
 #[allow(clippy::struct_excessive_bools)]
-/// Judge of one side.
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub(crate) side: Side,
@@ -92,7 +98,7 @@ pub(crate) struct Judge {
     /// Stream time at which it was first shown, seconds since the first slot.
     pub(crate) shown_since_s: f64,
     /// The finding that may be shown next.
-    candidate: Option<Candidate>,
+    candidate: Option<HeldFinding>,
     /// Stream time at which the incident was first evaluated as shown; `None` while quiet.
     incident_since_s: Option<f64>,
     /// Each culprit of this incident had a history of working well. Stays true until quiet.
@@ -107,7 +113,7 @@ pub(crate) struct Judge {
 
 /// A finding that waits to be shown.
 #[derive(Debug)]
-struct Candidate {
+struct HeldFinding {
     kind: Kind,
     tenants: Vec<u32>,
     /// Stream time at which it was first seen.
@@ -163,7 +169,8 @@ impl Judge {
         JudgedWindow { inputs, side: self.side, w, learning: &self.learning[w], phi: self.phi, span_s }
     }
 
-    /// Judges all windows, shows a finding that has lasted long enough, and taints the open slot while an incident is shown.
+    /// Judges all windows, shows a finding that has lasted long enough, and taints the open slot while an incident is
+    /// shown.
     pub(crate) fn evaluate(&mut self, inputs: DecisionInputs<'_>, at: EvaluationTime) {
         let found = self.combine(inputs, at);
         self.show(found, at.now_s);
@@ -208,8 +215,9 @@ impl Judge {
         best
     }
 
-    /// The rule NOW: whether each culprit (or the endpoint, or the fleet) keeps up its excess in all of these shorter windows. With λ
-    /// bad requests expected there from the excess, and o observed, G tests the lack: 2·(o·ln(o/λ) − (o − λ)) for o < λ.
+    /// The rule NOW: whether each culprit (or the endpoint, or the fleet) keeps up its excess in all of these shorter
+    /// windows. With λ bad requests expected there from the excess, and o observed, G tests the lack: 2·(o·ln(o/λ) − (o
+    /// − λ)) for o < λ.
     fn keeps_up(&self, inputs: DecisionInputs<'_>, found: &Finding, at: EvaluationTime, shorter: Range<usize>) -> bool {
         let subjects: Vec<Option<u32>> =
             if found.tenants.is_empty() { vec![None] } else { found.tenants.iter().copied().map(Some).collect() };
@@ -226,7 +234,8 @@ impl Judge {
         })
     }
 
-    /// Bad requests beyond the expected ones in a window: those of a tenant, of the finding's endpoint, or of the fleet.
+    /// Bad requests beyond the expected ones in a window: those of a tenant, of the finding's endpoint, or of the
+    /// fleet.
     fn excess(judged: &JudgedWindow<'_>, found: &Finding, tenant: Option<u32>) -> f64 {
         let of = |i| {
             let Observed { requests: n, bad: e } = judged.tenant(i);
@@ -256,14 +265,15 @@ impl Judge {
             })
     }
 
-    /// Hysteresis and latch: shows a finding once it has lasted. Another endpoint beside the same tenant does not restart the wait.
+    /// Hysteresis and latch: shows a finding once it has lasted. Another endpoint beside the same tenant does not
+    /// restart the wait.
     fn show(&mut self, found: Finding, now_s: f64) {
         let same = found.is_same_as(&self.shown);
-        let waits = |candidate: &Candidate| candidate.kind == found.kind && candidate.tenants == found.tenants;
+        let waits = |candidate: &HeldFinding| candidate.kind == found.kind && candidate.tenants == found.tenants;
         if !same && !self.candidate.as_ref().is_some_and(waits) {
-            self.candidate = Some(Candidate { kind: found.kind, tenants: found.tenants.clone(), since_s: now_s });
+            self.candidate = Some(HeldFinding { kind: found.kind, tenants: found.tenants.clone(), since_s: now_s });
         }
-        let lasted = |candidate: &Candidate| now_s - candidate.since_s >= hold_s(found.kind) - 1e-6;
+        let lasted = |candidate: &HeldFinding| now_s - candidate.since_s >= hold_s(found.kind) - 1e-6;
         if same || self.candidate.as_ref().is_some_and(lasted) {
             if !same {
                 self.shown_since_s = now_s;
@@ -275,9 +285,9 @@ impl Judge {
         }
     }
 
-    /// Keeps the open slot out of the baseline while an incident is shown. A tenant verdict on errors taints only when each culprit
-    /// has a history of at most a third of its present rate; otherwise the tenant always failed like this, and that is learned. Once an
-    /// incident taints, it does so until quiet.
+    /// Keeps the open slot out of the baseline while an incident is shown. A tenant verdict on errors taints only when
+    /// each culprit has a history of at most a third of its present rate; otherwise the tenant always failed like this,
+    /// and that is learned. Once an incident taints, it does so until quiet.
     fn taint_open_slot(&mut self, inputs: DecisionInputs<'_>, at: EvaluationTime) {
         if self.shown.kind == Kind::Quiet {
             (self.incident_since_s, self.culprits_had_history) = (None, false);
@@ -299,8 +309,9 @@ impl Judge {
         self.open_tainted |= self.shown.tenants.is_empty() || known || self.culprits_had_history;
     }
 
-    /// Before the open slot closes: learns the overdispersion of its bad requests, unless `learn_phi` is false because an inherited
-    /// baseline contains it. Then adds the slot's tainted flag and returns the flags of the ring, the closing slot last.
+    /// Before the open slot closes: learns the overdispersion of its bad requests, unless `learn_phi` is false because
+    /// an inherited baseline contains it. Then adds the slot's tainted flag and returns the flags of the ring, the
+    /// closing slot last.
     pub(crate) fn before_close(&mut self, inputs: DecisionInputs<'_>, learn_phi: bool) -> &VecDeque<bool> {
         if !self.open_tainted {
             if learn_phi && self.learned_s >= COLD_S {
@@ -332,7 +343,8 @@ impl Judge {
         &self.tainted
     }
 
-    /// After the slot is closed: drops the flag of the slot that left the ring, and computes the normal rate for each window.
+    /// After the slot is closed: drops the flag of the slot that left the ring, and computes the normal rate for each
+    /// window.
     pub(crate) fn after_close(&mut self, tenants: &Keys<ByNumber>) {
         let learned = self.tainted.len() > self.horizon.ring && self.tainted.pop_front() == Some(false);
         self.decayed_s = self.decayed_s * self.horizon.decay + if learned { self.horizon.slot_s() } else { 0.0 };
@@ -367,8 +379,8 @@ impl Judge {
         self.update_learning(tenants);
     }
 
-    /// Computes normal rate and learned time for each window. The fleet's rate is computed twice: chronic failers by the first
-    /// value are left out of the second.
+    /// Computes normal rate and learned time for each window. The fleet's rate is computed twice: chronic failers by
+    /// the first value are left out of the second.
     pub(crate) fn update_learning(&mut self, tenants: &Keys<ByNumber>) {
         let clean = |slots: &mut dyn Iterator<Item = &bool>| {
             slots.filter(|tainted| !**tainted).count() as f64 * self.horizon.slot_s()

@@ -126,7 +126,8 @@ pub struct Verdict {
     pub kind: Kind,
     /// Ids of the culprits, largest excess first; empty unless tenants are to blame.
     pub tenants: Vec<String>,
-    /// Failing endpoint: the one of `one_endpoint`, or the one where a single culprit has most of its errors and not most of its traffic.
+    /// Failing endpoint: the one of `one_endpoint`, or the one where a single culprit has most of its errors and not
+    /// most of its traffic.
     pub endpoint: Option<String>,
     /// Length of the judged window, milliseconds.
     pub window_ms: Option<u64>,

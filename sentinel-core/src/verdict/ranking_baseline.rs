@@ -16,7 +16,8 @@ impl Fleet {
         RankingBaseline { fleet: self, w: (1..last).find(fits).unwrap_or(last), window_s: window_ms as f64 / 1_000.0 }
     }
 
-    /// Function from a tenant and its requests in `window_ms` to the expected errors, and whether the tenant is a chronic failer.
+    /// Function from a tenant and its requests in `window_ms` to the expected errors, and whether the tenant is a
+    /// chronic failer.
     pub(crate) fn expectations<'a>(
         &'a self,
         window_ms: i64,
@@ -71,8 +72,8 @@ impl RankingBaseline<'_> {
         self.fleet.tenants.find(&number).is_some_and(|i| found.kind != Kind::Quiet && found.culprits.contains(&i))
     }
 
-    /// Share of a tenant's requests, 0 to 1, that is normally above the bucket of `weights` (see [`weights_above`]); `None` without a
-    /// history.
+    /// Share of a tenant's requests, 0 to 1, that is normally above the bucket of `weights` (see [`weights_above`]);
+    /// `None` without a history.
     pub(crate) fn normal_share(&self, number: Number, weights: &[f64; HALVES]) -> Option<f64> {
         self.fleet.tenants.tail_share(self.fleet.tenants.find(&number)?, weights)
     }
@@ -96,7 +97,7 @@ pub(crate) fn weights_above(bucket: u16) -> [f64; HALVES] {
     })
 }
 
-/// A tenant's decayed latency histogram.
+/// Latency histogram that is normal for a tenant, decayed.
 #[derive(Debug)]
 pub(crate) struct NormalLatency {
     histogram: [f64; HALVES],

@@ -1,65 +1,73 @@
 //! Constants of the decision, and the two tests that it rests on.
 //!
-//! **G** is the log-likelihood ratio of a Poisson count: `e` observed against `x` expected bad requests (Wilks; 0 without an excess),
+//! **G** is the log-likelihood ratio of a Poisson count: `e` observed against `x` expected bad requests (Wilks; 0
+//! without an excess),
 //!
 //! ```text
 //! G(e, x) = 2·(e·ln(e/x) − (e − x))
 //! ```
 //!
-//! **Concentration** is the log-likelihood ratio of the Poisson scan statistic (Kulldorff 1997). It compares how the excess `D = dS + dR`
-//! divides between a group S and the rest R with how the requests divide, where `q` is the group's share of the requests:
+//! **Concentration** is the log-likelihood ratio of the Poisson scan statistic (Kulldorff 1997). The test compares how
+//! the excess `D = dS + dR` divides between a group S and the rest R with how the requests divide, where `q` is the
+//! group's share of the requests:
 //!
 //! ```text
 //! 2·(dS·ln(dS / (D·q)) + dR·ln(dR / (D·(1 − q))))
 //! ```
 //!
-//! The values were tuned on made incidents and real recordings, and checked on streams that the tuning had not seen. The reference of the
-//! rules uses the same ones, and its verdicts are compared second by second.
+//! The values were tuned on made incidents and real recordings, and checked on streams that the tuning had not seen.
+//! The reference of the rules uses the same ones, and its verdicts are compared second by second.
 
 /// Normal error rate of the fleet: (errors + 1) / (requests + 200), 0.5 % before anything is known.
 pub(crate) const PRIOR_ERRORS: f64 = 1.0;
 pub(crate) const PRIOR_REQUESTS: f64 = 200.0;
 /// Lowest normal rate of the fleet. Below it, a single error in a large fleet would be far beyond the expectation.
 pub(crate) const MIN_RATE: f64 = 1e-4;
-/// A tenant with at least 5 errors in its baseline, at 5 times the fleet's normal rate or more, is a chronic failer. With fewer errors
-/// the rate is not known well enough to call it chronic.
+/// A tenant with at least 5 errors in its baseline, at 5 times the fleet's normal rate or more, is a chronic failer.
+/// With fewer errors the rate is not known well enough to call it chronic.
 pub(crate) const CHRONIC_ERRORS: f64 = 5.0;
 pub(crate) const CHRONIC_RATIO: f64 = 5.0;
-/// Expected errors are at most 1.5 times the tenant's baseline errors a second: a chronic failer whose volume surges is new.
+/// Expected errors are at most 1.5 times the tenant's baseline errors a second: a chronic failer whose volume surges is
+/// new.
 pub(crate) const SURGE_FACTOR: f64 = 1.5;
 /// Decayed untainted seconds from which on the errors a second are known well enough for that cap.
 pub(crate) const SURGE_AFTER_S: f64 = 60.0;
-/// Gate on G for a culprit and for the fleet's excess. A verdict is tested every second: 8 gave a false alarm a day, and 25 lost 20
-/// percentage points of the incidents at low traffic.
+/// Gate on G for a culprit and for the fleet's excess. A verdict is tested every second: 8 gave a false alarm a day,
+/// and 25 lost 20 percentage points of the incidents at low traffic.
 pub(crate) const GATE: f64 = 18.0;
 /// Rise of the culprit's gate for each natural logarithm of the number of active tenants, since each of them is tested.
 pub(crate) const GATE_PER_LOG_K: f64 = 2.0;
-/// Gate on G for the excess of the other tenants, for `everyone`. They are tested once, after the fleet's gate has been passed.
+/// Gate on G for the excess of the other tenants, for `everyone`: one test, made after the fleet's gate has been
+/// passed.
 pub(crate) const GATE_REST: f64 = 9.0;
-/// Gate for "it has stopped": too few bad requests in a shorter window. With none seen at λ expected ones a second, an end is
-/// recognised after 5/λ s. A lower gate would switch the verdict off and on within an incident.
+/// Gate for "it has stopped": too few bad requests in a shorter window. With none seen at λ expected ones a second, an
+/// end is recognised after 5/λ s. A lower gate would switch the verdict off and on within an incident.
 pub(crate) const GATE_NOW: f64 = 10.0;
-/// Gate on the concentration of the excess in a group. A log-likelihood ratio instead of "twice its share of the traffic": such a
-/// ratio could never name a tenant that has half of the traffic.
+/// Gate on the concentration of the excess in a group. A log-likelihood ratio instead of "twice its share of the
+/// traffic": such a ratio could never name a tenant that has half of the traffic.
 const CONCENTRATION_GATE: f64 = 16.0;
 /// Bad requests of a culprit, and of a window, at least: with fewer, one unlucky request decides.
 pub(crate) const MIN_ERRORS: f64 = 5.0;
-/// A culprit has at least 3 times its expected bad requests. At high volume G alone would accuse a tenant for a small rise.
+/// A culprit has at least 3 times its expected bad requests. At high volume G alone would accuse a tenant for a small
+/// rise.
 pub(crate) const MIN_RATIO: f64 = 3.0;
 /// An excess of the fleet needs at least this many bad requests,
 pub(crate) const FLEET_ERRORS: f64 = 10.0;
-/// and this many times the expected ones. The ratio is lower than a culprit's, because a sum over all tenants varies less.
+/// and this many times the expected ones. The ratio is lower than a culprit's, because a sum over all tenants varies
+/// less.
 pub(crate) const FLEET_RATIO: f64 = 1.5;
-/// Without the culprits, the rest may have up to 1.5 times its expected bad requests (plus noise and one): above it, the rest is part of
-/// the incident and the culprits do not explain it.
+/// Without the culprits, the rest may have up to 1.5 times its expected bad requests (plus noise and one): above it,
+/// the rest is part of the incident and the culprits do not explain it.
 pub(crate) const REST_RATIO: f64 = 1.5;
-/// Culprits explain at least two thirds of the excess; with less, a reader who acts on them would still see most of the incident.
+/// Culprits explain at least two thirds of the excess; with less, a reader who acts on them would still see most of the
+/// incident.
 const MIN_EXPLAINED_SHARE: f64 = 0.67;
 /// Most tenants that a verdict names. More than five failing tenants are a failing service.
 pub(crate) const MAX_CULPRITS: usize = 5;
 /// An endpoint is to blame only when it fails for at least this many tenants; with fewer, the tenants may be the cause.
 pub(crate) const ENDPOINT_TENANTS: usize = 3;
-/// Below this many tenants, `everyone` is tested without the top one instead of the top five, which would leave too few.
+/// Below this many tenants, `everyone` is tested without the top one instead of the top five, which would leave too
+/// few.
 pub(crate) const FEW_TENANTS: usize = 12;
 /// Until this many untainted seconds are learned, an error rate below 20 % of all requests may be normal here.
 pub(crate) const COLD_S: f64 = 120.0;
@@ -70,7 +78,8 @@ pub(crate) const TAINT_AFTER_S: f64 = 60.0;
 pub(crate) const TAINT_MAX_S: f64 = 7_200.0;
 /// Baseline requests from which on a tenant has a history. A tenant without one may always have failed like this.
 pub(crate) const MIN_HISTORY_REQUESTS: f64 = 5.0;
-/// A verdict on one tenant names an endpoint that has at least 80 % of the tenant's errors and less than 70 % of its traffic.
+/// A verdict on one tenant names an endpoint that has at least 80 % of the tenant's errors and less than 70 % of its
+/// traffic.
 pub(crate) const ENDPOINT_ERRORS: f64 = 0.8;
 pub(crate) const ENDPOINT_TRAFFIC: f64 = 0.7;
 
@@ -106,8 +115,8 @@ impl Comparison {
     }
 }
 
-/// Tests whether a group explains the bad requests of all: the excess is concentrated in the group, the rest is normal, and at most a
-/// third of the excess is left unexplained. Returns the group's share of the excess, 0 to 1, or `None`.
+/// Tests whether a group explains the bad requests of all: the excess is concentrated in the group, the rest is normal,
+/// and at most a third of the excess is left unexplained. Returns the group's share of the excess, 0 to 1, or `None`.
 ///
 /// `phi` is the overdispersion of the fleet; two standard deviations of the rest, `2·√(φ·x)`, count as noise.
 pub(crate) fn explains(group: Comparison, all: Comparison, phi: f64) -> Option<f64> {

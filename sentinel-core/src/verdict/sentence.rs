@@ -74,8 +74,8 @@ fn without(verdict: &Verdict) -> Option<String> {
 }
 
 impl fmt::Display for Verdict {
-    /// `ONE TENANT  tenant_acme causes 68% of all 5xx (204 of 300, last 2 minutes, since 14:03:10, still active)`, and on a second
-    /// line the rate without the culprit.
+    /// `ONE TENANT  tenant_acme causes 68% of all 5xx (204 of 300, last 2 minutes, since 14:03:10, still active)`, and
+    /// on a second line the rate without the culprit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_verdict(f, self, "")
     }
