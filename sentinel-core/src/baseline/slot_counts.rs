@@ -2,7 +2,7 @@
 
 use super::side::Side;
 use crate::slot::weights::Counts;
-use crate::util::leb::{LebReader, put};
+use crate::util::wire::{TrustedReader, put};
 
 /// Counts of a key in one slot or several. A request is slow here when it exceeds the key's own tail threshold, not the fleet's slow
 /// line. Differences may wrap below zero; adding all of them up gives the right sum again.
@@ -101,17 +101,17 @@ impl SourceCounts {
 
     /// Counts by key, in rising order of the keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, KeyCounts)> + '_ {
-        let (mut reader, mut i) = (LebReader(&self.bytes), 0);
+        let (mut reader, mut i) = (TrustedReader(&self.bytes), 0);
         std::iter::from_fn(move || {
             if reader.0.is_empty() {
                 return None;
             }
-            let packed = reader.get();
+            let packed = reader.number();
             i += (packed >> 1) as u32;
-            let mut counts = KeyCounts { requests: reader.get() as u32, ..KeyCounts::default() };
+            let mut counts = KeyCounts { requests: reader.number() as u32, ..KeyCounts::default() };
             if packed & 1 != 0 {
-                counts.errors = reader.get() as u32;
-                counts.slow = reader.get() as u32;
+                counts.errors = reader.number() as u32;
+                counts.slow = reader.number() as u32;
             }
             Some((i, counts))
         })

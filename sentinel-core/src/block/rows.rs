@@ -8,7 +8,7 @@ use crate::block::dictionary::Number;
 use crate::slot::entry::EndpointCell;
 use crate::slot::histogram::LatencyCell;
 use crate::slot::weights::Counts;
-use crate::util::leb::{LebReader, put};
+use crate::util::wire::{TrustedReader, put, unzigzag, zigzag};
 
 const ERRORS: u8 = 1;
 const SLOW: u8 = 2;
@@ -86,18 +86,18 @@ impl Rows {
 
     /// In the order they were packed in: of their numbers, once sorted.
     pub(crate) fn iter(&self) -> RowIter<'_> {
-        RowIter { reader: LebReader(&self.bytes), number: 0 }
+        RowIter { reader: TrustedReader(&self.bytes), number: 0 }
     }
 
     /// The numbers of the tenants.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
-        let (mut reader, mut number) = (LebReader(&self.bytes), 0_u32);
+        let (mut reader, mut number) = (TrustedReader(&self.bytes), 0_u32);
         std::iter::from_fn(move || {
             if reader.0.is_empty() {
                 return None;
             }
-            number = step(number, reader.get());
-            let len = reader.get() as usize;
+            number = step(number, reader.number());
+            let len = reader.number() as usize;
             reader.take(len);
             Some(number)
         })
@@ -106,7 +106,7 @@ impl Rows {
     /// The number of the row at a cursor, which moves on behind it.
     pub(crate) fn number_at(&self, cursor: &mut RowCursor) -> Option<Number> {
         let rest = self.bytes.get(cursor.at..).unwrap_or_default();
-        let mut iter = RowIter { reader: LebReader(rest), number: cursor.number };
+        let mut iter = RowIter { reader: TrustedReader(rest), number: cursor.number };
         let (number, _) = iter.skip_one()?;
         *cursor = RowCursor { at: self.bytes.len() - iter.reader.0.len(), number };
         Some(number)
@@ -116,7 +116,7 @@ impl Rows {
     pub(crate) fn find(&self, number: Number) -> Option<PackedRow<'_>> {
         let at = self.listed.partition_point(|row| row.before < number).saturating_sub(1);
         let &ListedRow { before, start } = self.listed.get(at)?;
-        let mut rows = RowIter { reader: LebReader(self.bytes.get(start as usize..)?), number: before };
+        let mut rows = RowIter { reader: TrustedReader(self.bytes.get(start as usize..)?), number: before };
         loop {
             let (found, payload) = rows.skip_one()?;
             if found >= number {
@@ -148,14 +148,14 @@ impl Rows {
 }
 
 #[inline]
-fn step(number: Number, zigzag: u64) -> Number {
-    number.wrapping_add(((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64)) as u32)
+fn step(number: Number, difference: u64) -> Number {
+    number.wrapping_add(unzigzag(difference) as u32)
 }
 
 /// Reads row after row.
 #[derive(Debug, Clone)]
 pub(crate) struct RowIter<'a> {
-    reader: LebReader<'a>,
+    reader: TrustedReader<'a>,
     number: Number,
 }
 
@@ -165,8 +165,8 @@ impl<'a> RowIter<'a> {
         if self.reader.0.is_empty() {
             return None;
         }
-        self.number = step(self.number, self.reader.get());
-        let len = self.reader.get() as usize;
+        self.number = step(self.number, self.reader.number());
+        let len = self.reader.number() as usize;
         Some((self.number, self.reader.take(len)))
     }
 }
@@ -183,23 +183,23 @@ impl<'a> Iterator for RowIter<'a> {
 impl<'a> PackedRow<'a> {
     #[inline]
     fn read(number: Number, payload: &'a [u8]) -> Self {
-        let mut reader = LebReader(payload);
+        let mut reader = TrustedReader(payload);
         let flags = reader.byte();
         let mut sums = RowSums { endpoints_cut: flags & CUT != 0, coarse: flags & COARSE != 0, ..RowSums::default() };
-        sums.counts.requests = reader.get();
+        sums.counts.requests = reader.number();
         if flags & ERRORS != 0 {
-            sums.counts.errors = reader.get();
+            sums.counts.errors = reader.number();
         }
         if flags & SLOW != 0 {
-            sums.counts.slow = reader.get();
+            sums.counts.slow = reader.number();
         }
         if flags & BOUNDS != 0 {
-            sums.bound = Counts::from_fn(|_| reader.get());
+            sums.bound = Counts::from_fn(|_| reader.number());
         }
         let has_latency = flags & LATENCY != 0;
         if has_latency {
-            sums.latency_sum_us = reader.get();
-            sums.latency_max_us = if flags & SINGLE != 0 { sums.latency_sum_us as u32 } else { reader.get() as u32 };
+            sums.latency_sum_us = reader.number();
+            sums.latency_max_us = if flags & SINGLE != 0 { sums.latency_sum_us as u32 } else { reader.number() as u32 };
         }
         Self { number, sums, has_latency, cells: reader.0, payload }
     }
@@ -213,8 +213,8 @@ impl<'a> PackedRow<'a> {
 
     /// The endpoints, by their place in the block's list; the histogram follows them.
     pub(crate) fn endpoints(&self) -> Endpoints<'a> {
-        let mut reader = LebReader(self.cells);
-        let left = reader.get();
+        let mut reader = TrustedReader(self.cells);
+        let left = reader.number();
         Endpoints { reader, left, endpoint: 0, has_latency: self.has_latency }
     }
 }
@@ -222,7 +222,7 @@ impl<'a> PackedRow<'a> {
 /// Reads the endpoints of a row.
 #[derive(Debug)]
 pub(crate) struct Endpoints<'a> {
-    reader: LebReader<'a>,
+    reader: TrustedReader<'a>,
     left: u64,
     endpoint: u64,
     has_latency: bool,
@@ -234,10 +234,10 @@ impl Iterator for Endpoints<'_> {
     #[inline]
     fn next(&mut self) -> Option<EndpointCell> {
         self.left = self.left.checked_sub(1)?;
-        let packed = self.reader.get();
+        let packed = self.reader.number();
         self.endpoint += packed >> 2;
-        let requests = if packed & 1 != 0 { self.reader.get() as u32 } else { 1 };
-        let errors = if packed & 2 != 0 { self.reader.get() as u32 } else { 0 };
+        let requests = if packed & 1 != 0 { self.reader.number() as u32 } else { 1 };
+        let errors = if packed & 2 != 0 { self.reader.number() as u32 } else { 0 };
         Some(EndpointCell { endpoint: self.endpoint as u16, requests, errors })
     }
 }
@@ -246,12 +246,12 @@ impl<'a> Endpoints<'a> {
     /// The histogram, once all endpoints have been read.
     pub(crate) fn latency(self) -> impl Iterator<Item = LatencyCell> + use<'a> {
         let mut reader = self.reader;
-        let (mut left, mut bucket) = (if self.has_latency { reader.get() } else { 0 }, 0_u64);
+        let (mut left, mut bucket) = (if self.has_latency { reader.number() } else { 0 }, 0_u64);
         std::iter::from_fn(move || {
             left = left.checked_sub(1)?;
-            let packed = reader.get();
+            let packed = reader.number();
             bucket += packed >> 1;
-            let count = if packed & 1 != 0 { reader.get() as u32 } else { 1 };
+            let count = if packed & 1 != 0 { reader.number() as u32 } else { 1 };
             Some(LatencyCell { bucket: bucket as u16, count })
         })
     }
@@ -276,7 +276,7 @@ impl Packer {
         }
         self.rows.len += 1;
         let difference = number.wrapping_sub(self.last) as i32;
-        put(&mut self.rows.bytes, u64::from(((difference << 1) ^ (difference >> 31)) as u32));
+        put(&mut self.rows.bytes, zigzag(i64::from(difference)));
         self.last = number;
     }
 
