@@ -133,29 +133,32 @@ impl Sealing {
             prints
         };
         let row = &mut self.summary.endpoints[usize::from(self.places[i])];
-        let halves = tally.halves.iter().zip(0..).filter(|(count, _)| **count > 0);
-        row.halves = halves.map(|(&count, half)| HalfCell { half, count }).collect();
+        let halves = tally.halves.iter().enumerate().filter(|(_, count)| **count > 0);
+        row.halves = halves.map(|(half, &count)| HalfCell { half: half as u8, count }).collect();
         (row.failing, row.lagging) = (prints(&tally.failing), prints(&tally.lagging));
     }
 
     /// The place of the entry that becomes the next row.
     fn next_row(&mut self) -> Option<EntryPlace> {
-        while self.next.sub < Table::SUBTABLES {
-            if self.next.at == 0 {
-                self.table.settle(self.next.sub);
+        let EntryPlace { mut sub, mut at } = self.next;
+        while sub < Table::SUBTABLES {
+            if at == 0 {
+                self.table.settle(sub);
             }
-            if self.next.at < self.table.entries_of(self.next.sub) {
+            if at < self.table.entries_of(sub) {
+                self.next = EntryPlace { sub, at };
                 return Some(self.next);
             }
-            self.next = EntryPlace { sub: self.next.sub + 1, at: 0 };
+            (sub, at) = (sub + 1, 0);
         }
+        self.next = EntryPlace { sub, at };
         None
     }
 
     /// Says how many steps it was; `None` = there was none left.
     fn seal_row(&mut self, ids: &mut Dictionary) -> Option<usize> {
         let EntryPlace { sub, at } = self.next_row()?;
-        self.next.at += 1;
+        self.next = EntryPlace { sub, at: at + 1 };
         let view = self.table.entry(sub, at);
         self.listed.add_sums(&view);
         self.latency.clear();

@@ -74,11 +74,11 @@ impl SubTable {
         sample: &KnownSample<'_>,
         bucket: u16,
         places: usize,
-        overflow: &mut Overflow<'_>,
+        Overflow { tail, reserved }: Overflow<'_>,
     ) -> Option<usize> {
         let at = match self.find(sample.tenant) {
             Some(at) => at,
-            None => self.insert(sample.tenant, places, overflow),
+            None => self.insert(sample.tenant.id, sample.tenant.hash, places, Overflow { tail, reserved }),
         };
         self.entries[at].add_known(sample.endpoint, bucket, sample.latency_us, &mut self.pool).then_some(at)
     }
@@ -99,11 +99,11 @@ impl SubTable {
         bucket: Option<u16>,
         slow: bool,
         places: usize,
-        overflow: &mut Overflow<'_>,
+        Overflow { tail, reserved }: Overflow<'_>,
     ) -> bool {
         let at = match self.find(sample.tenant) {
             Some(at) => at,
-            None => self.insert(sample.tenant, places, overflow),
+            None => self.insert(sample.tenant.id, sample.tenant.hash, places, Overflow { tail, reserved }),
         };
         let Self { entries, pool, .. } = self;
         let entry = &mut entries[at];
@@ -111,16 +111,14 @@ impl SubTable {
         if sample.error | slow {
             entry.counts.mark(sample.error, slow);
         }
-        entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, overflow.reserved);
+        entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, reserved);
         if let Some(us) = sample.latency_us {
             entry.add_time(us);
         }
-        bucket.is_none_or(|bucket| entry.add_latency(bucket, pool, overflow.reserved))
+        bucket.is_none_or(|bucket| entry.add_latency(bucket, pool, reserved))
     }
 
-    fn insert(&mut self, tenant: HashedId<'_>, places: usize, overflow: &mut Overflow<'_>) -> usize {
-        let HashedId { id, hash } = tenant;
-        let Overflow { tail, reserved } = overflow;
+    fn insert(&mut self, id: &[u8], hash: u64, places: usize, Overflow { tail, reserved }: Overflow<'_>) -> usize {
         let most = 2 * WEIGHTS * places;
         if self.entries.len() == self.entries.capacity() && self.entries.len() < most {
             self.grow(most, reserved);

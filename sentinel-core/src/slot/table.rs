@@ -140,8 +140,8 @@ impl Table {
             return false;
         };
         let sub = sub_of(hash);
-        let mut overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
-        let Some(at) = self.subtables[sub].add_known(sample, bucket, self.places, &mut overflow) else {
+        let overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
+        let Some(at) = self.subtables[sub].add_known(sample, bucket, self.places, overflow) else {
             return false;
         };
         tally.add(half);
@@ -174,8 +174,8 @@ impl Table {
             tally.counts.add_request();
         }
         tally.mark(hash, sample.error, slow, lagging);
-        let mut overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
-        let placed = self.subtables[sub_of(hash)].add(sample, bucket, slow, self.places, &mut overflow);
+        let overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
+        let placed = self.subtables[sub_of(hash)].add(sample, bucket, slow, self.places, overflow);
         if let Some(bucket) = bucket
             && !placed
         {
