@@ -1,4 +1,24 @@
-//! Counts of one slot and source, as the judges keep them: packed into some five bytes a tenant.
+//! Counts of one source in one slot, as the judges keep them: some five bytes for a tenant.
+//!
+//! ```text
+//! ring:          slot 1 │ slot 2 │ … │ slot N          one SourceCounts for each source of a slot
+//!                           │
+//! SourceCounts:  source │ row │ row │ row │ …           keys rise
+//!                                │
+//! row:           (key − key before) × 2 + bad │ requests │ errors, slow (only if bad = 1)        LEB128
+//! ```
+//!
+//! The judges keep running sums over each of their windows. When a slot leaves a window its counts are subtracted, and when a
+//! source sends a newer snapshot of a slot, or late events of it come, only that source's counts are replaced. So each slot must be
+//! remembered as it was, by source, for the whole ring.
+//!
+//! Invariant: a window's sum is the sum of the slots in it. `u32` arithmetic wraps on purpose: an intermediate difference may be
+//! below 0, and the sum of all additions and subtractions is right again. That needs every subtraction to take exactly
+//! what was added, which is why a key has one row, and why rows are never rounded or cut.
+//!
+//! A row of numbers (key, requests, errors, slow) would take 16 bytes. Rows are only read from first to last, so nothing is lost
+//! by packing them: most tenants neither fail nor are slow, so that a row is one byte for the key and one or two for the
+//! requests.
 
 use super::side::Side;
 use crate::slot::weights::Counts;

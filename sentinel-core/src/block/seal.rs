@@ -1,4 +1,4 @@
-//! Sealing: a table that nobody records into any more becomes a block, in steps as small as one likes.
+//! Sealing: a table that no request records into any more becomes a block, in small steps.
 //!
 //! A request that helps does a few steps; a tick or a query does all that are left.
 
@@ -13,19 +13,22 @@ use crate::slot::histogram::{HalfCell, LatencyCell, cells_of, coarsen};
 use crate::slot::table::{MAX_WITNESSES, Table};
 use std::sync::Arc;
 
+/// A table of which a part is packed already.
 #[derive(Debug)]
 pub(crate) struct Sealing {
     pub(crate) slot: i64,
-    /// Whose table it was.
+    /// The stripe that filled the table.
     pub(crate) stripe: usize,
     table: Box<Table>,
     summary: BlockSummary,
-    /// Endpoints with traffic, by name; and where in that list each endpoint of this process is.
+    /// Endpoints with traffic that are not sealed yet, in the order of their names.
     endpoints: Vec<u16>,
+    /// For each endpoint of this process, its place among those with traffic.
     places: Vec<u16>,
+    /// The entry that becomes the next row.
     next: EntryPlace,
     packer: Packer,
-    /// The rows so far, together.
+    /// The sum of the rows so far.
     listed: Box<Aggregate>,
     coarse: bool,
     latency: Vec<LatencyCell>,
@@ -103,12 +106,12 @@ impl Sealing {
         self.table.requests()
     }
 
-    /// Does up to `steps` steps: an endpoint or a tenant each; one with a histogram in pages is worth two. Says whether that
-    /// was all.
+    /// Does up to `steps` steps. An endpoint or a tenant is one, a tenant with a histogram in pages two. Returns whether the
+    /// table is done.
     pub(crate) fn advance(&mut self, steps: usize, ids: &mut Dictionary) -> bool {
         let mut left = steps;
         while left > 0 {
-            // From the last to the first: while there are some, they are what is done.
+            // Endpoints come first, from the last to the first.
             if let Some(i) = self.endpoints.pop() {
                 self.seal_endpoint(usize::from(i));
                 left -= 1;
@@ -126,7 +129,7 @@ impl Sealing {
         let tally = &table.endpoints[i];
         let prints = |hashes: &[u64; MAX_WITNESSES]| {
             let seen = hashes.iter().filter(|hash| **hash != 0);
-            // A witness that has left the table since has no id any more; its hash might count it twice.
+            // A witness that has left the table has no id any more; its hash in place of a fingerprint might count it twice.
             let mut prints: Vec<u64> = seen.filter_map(|&hash| table.id_of(hash).map(fingerprint)).collect();
             prints.sort_unstable();
             prints.dedup();
@@ -138,7 +141,7 @@ impl Sealing {
         (row.failing, row.lagging) = (prints(&tally.failing), prints(&tally.lagging));
     }
 
-    /// The place of the entry that becomes the next row.
+    /// Moves to the next entry; `None` when there is none left.
     fn next_row(&mut self) -> Option<EntryPlace> {
         let EntryPlace { mut sub, mut at } = self.next;
         while sub < Table::SUBTABLES {
@@ -155,7 +158,7 @@ impl Sealing {
         None
     }
 
-    /// Says how many steps it was; `None` = there was none left.
+    /// Packs the next entry and returns the steps that it was; `None` when there is none left.
     fn seal_row(&mut self, ids: &mut Dictionary) -> Option<usize> {
         let EntryPlace { sub, at } = self.next_row()?;
         self.next = EntryPlace { sub, at: at + 1 };
@@ -185,7 +188,7 @@ impl Sealing {
         Some(if view.is_spread() { 2 } else { 1 })
     }
 
-    /// All of it, and the table to be used again. The rows are not sorted yet.
+    /// Does all steps that are left. Returns the block, its rows not sorted yet, and the table to be used again.
     pub(crate) fn finish(mut self, ids: &mut Dictionary) -> (Packed, Box<Table>) {
         while !self.advance(1_024, ids) {}
         let Self { table, mut summary, packer, listed: mut whole, coarse, .. } = self;
@@ -197,7 +200,7 @@ impl Sealing {
         (Packed { summary, rows: packer.finish(), coarse }, table)
     }
 
-    /// Bytes of what it has made so far.
+    /// Bytes of the block so far.
     pub(crate) fn weight(&self) -> usize {
         self.packer.weight() + self.summary.weight() + size_of::<Aggregate>()
     }
