@@ -1,8 +1,28 @@
-//! Counts of one slot and source, as the judges keep them: packed into some five bytes a tenant.
+//! Counts of one source in one slot, as the judges keep them: some five bytes for a tenant.
+//!
+//! ```text
+//! ring:          slot 1 │ slot 2 │ … │ slot N          one SourceCounts for each source of a slot
+//!                           │
+//! SourceCounts:  source │ row │ row │ row │ …           keys rise
+//!                                │
+//! row:           (key − key before) × 2 + bad │ requests │ errors, slow (only if bad = 1)        LEB128
+//! ```
+//!
+//! The judges keep running sums over each of their windows. When a slot leaves a window its counts are subtracted, and when a
+//! source sends a newer snapshot of a slot, or late events of it come, only that source's counts are replaced. So each slot must be
+//! remembered as it was, by source, for the whole ring.
+//!
+//! Invariant: a window's sum is the sum of the slots in it. `u32` arithmetic wraps on purpose: an intermediate difference may be
+//! below 0, and the sum of all additions and subtractions is right again. That needs every subtraction to take exactly
+//! what was added, which is why a key has one row, and why rows are never rounded or cut.
+//!
+//! A row of numbers (key, requests, errors, slow) would take 16 bytes. Rows are only read from first to last, so nothing is lost
+//! by packing them: most tenants neither fail nor are slow, so that a row is one byte for the key and one or two for the
+//! requests.
 
 use super::side::Side;
 use crate::slot::weights::Counts;
-use crate::util::leb::{LebReader, put};
+use crate::util::wire::{TrustedReader, put};
 
 /// Counts of a key in one slot or several. A request is slow here when it exceeds the key's own tail threshold, not the
 /// fleet's slow line. Differences may wrap below zero; adding all of them up gives the right sum again.
@@ -101,17 +121,17 @@ impl SourceCounts {
 
     /// Counts by key, in rising order of the keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, KeyCounts)> + '_ {
-        let (mut reader, mut i) = (LebReader(&self.bytes), 0);
+        let (mut reader, mut i) = (TrustedReader(&self.bytes), 0);
         std::iter::from_fn(move || {
             if reader.0.is_empty() {
                 return None;
             }
-            let packed = reader.get();
+            let packed = reader.number();
             i += (packed >> 1) as u32;
-            let mut counts = KeyCounts { requests: reader.get() as u32, ..KeyCounts::default() };
+            let mut counts = KeyCounts { requests: reader.number() as u32, ..KeyCounts::default() };
             if packed & 1 != 0 {
-                counts.errors = reader.get() as u32;
-                counts.slow = reader.get() as u32;
+                counts.errors = reader.number() as u32;
+                counts.slow = reader.number() as u32;
             }
             Some((i, counts))
         })

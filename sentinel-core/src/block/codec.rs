@@ -1,8 +1,8 @@
-//! The wire form of a block: versioned, checksummed, and total — any bytes give a block or an error value.
+//! The wire form of a block: versioned, checksummed, and total. Any bytes give a block or an error value.
 //!
 //! `"SNTB"`, the version, then the fields as unsigned LEB128 numbers (times zig-zagged) and length-prefixed bytes, then the
-//! CRC-32 of all before it, little-endian. Sorted things travel as differences. Sums are checked: what is decoded is a block
-//! that this library could have made.
+//! CRC-32 of all before it, little-endian. Sorted values travel as differences. Sums are checked: a decoded block is one that
+//! this library could have made.
 
 use crate::block::Block;
 use crate::block::rows::RowSums;
@@ -17,6 +17,7 @@ use crate::util::error::DecodeError;
 use crate::util::wire::{MAX_COUNT, Reader, Writer, invalid};
 
 const BLOCK_MAGIC: [u8; 4] = *b"SNTB";
+/// Version of the wire form.
 const BLOCK_VERSION: u8 = 1;
 
 impl Block {

@@ -1,23 +1,26 @@
 //! The dictionary: each tenant id that the window or the judges know is stored once, and called by a number.
 //!
-//! A number lives as long as something uses it: a row of a block, a key of the judges. It is split into shards by hash, so that
-//! growing one is a short pause.
+//! A number lives as long as something uses it: a row of a block, or a key of the judges. The dictionary is split into shards by
+//! hash, so that growing one is a short pause.
 
 use crate::slot::stripe::hash as hash_id;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-/// What an id is called; given again once nobody uses it.
+/// Number of an id. Once nothing uses it, another id may get it.
 pub(crate) type Number = u32;
-/// Nobody's number.
+/// A number that no id has.
 pub(crate) const NOBODY: Number = Number::MAX;
 
 const SHARDS: usize = 64;
-/// Text of ids is stored in pieces that are a multiple of this.
+/// Bytes: the text of an id takes a multiple of this.
 const GRAIN: usize = 8;
+/// Sizes that the text of an id may have, beside none.
 const CLASSES: usize = crate::event::tenant::MAX_ID / GRAIN;
+/// Bytes of a chunk of text.
 const CHUNK: usize = 8 << 10;
 
+/// Ids by number, and numbers by id.
 #[derive(Debug)]
 pub(crate) struct Dictionary {
     shards: Vec<Shard>,
@@ -25,31 +28,36 @@ pub(crate) struct Dictionary {
     len: usize,
 }
 
+/// Ids whose hashes share six bits. A number is the place of an entry × 64 + the shard.
 #[derive(Debug, Default)]
 struct Shard {
+    /// Places of entries, by the hash of the id.
     index: HashTable<u32>,
     entries: Vec<IdEntry>,
+    /// Places of entries that are free.
     free: Vec<u32>,
     text: Text,
     /// Bytes of text that are in use.
     live: usize,
 }
 
+/// One id.
 #[derive(Debug, Clone, Copy)]
 struct IdEntry {
-    /// Piece of text.
+    /// Place of the text, in units of eight bytes.
     at: u32,
     /// Rows and keys that use it; 0 = free.
     uses: u32,
     len: u8,
 }
 
-/// Chunks of pieces; a piece that is given back serves the next id of its size.
+/// The texts of a shard's ids, in chunks. A text that is given back leaves its place to the next one of its size.
 #[derive(Debug, Default)]
 struct Text {
     chunks: Vec<Box<[u8]>>,
     /// Bytes used of the last chunk.
     used: usize,
+    /// Places that are free, by their size in units of eight bytes.
     free: [Vec<u32>; CLASSES + 1],
 }
 
@@ -112,12 +120,12 @@ impl Dictionary {
         Self { shards: (0..SHARDS).map(|_| Shard::default()).collect(), hasher, len: 0 }
     }
 
-    /// Ids in it.
+    /// The number of ids.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// The number of an id whose hash is known, used once more; a new one if it has none.
+    /// The number of an id whose hash is known, or a new one; one more use of it.
     pub(crate) fn intern_hashed(&mut self, id: &[u8], hash: u64) -> Number {
         let s = shard_of(hash);
         let shard = &mut self.shards[s];
@@ -145,7 +153,7 @@ impl Dictionary {
         at * SHARDS as u32 + s as u32
     }
 
-    /// The number of an id, used once more.
+    /// The number of an id, or a new one; one more use of it.
     pub(crate) fn intern(&mut self, id: &[u8]) -> Number {
         self.intern_hashed(id, hash_id(&self.hasher, id))
     }
@@ -158,23 +166,23 @@ impl Dictionary {
         shard.index.find(hash, |&at| shard.id(at) == id).map(|at| at * SHARDS as u32 + s as u32)
     }
 
-    /// The id behind a number; empty for nobody's.
+    /// The id behind a number; empty when no id has it.
     pub(crate) fn id(&self, number: Number) -> &[u8] {
         let (at, shard) = (number / SHARDS as u32, &self.shards[number as usize % SHARDS]);
         if (at as usize) < shard.entries.len() { shard.id(at) } else { &[] }
     }
 
-    /// One more uses a number.
+    /// Adds a use of a number.
     pub(crate) fn retain(&mut self, number: Number) {
         let uses = &mut self.shards[number as usize % SHARDS].entries[number as usize / SHARDS].uses;
         *uses = uses.saturating_add(1);
     }
 
-    /// One less uses it. The last one takes the id along.
+    /// Ends a use of a number. The last one removes the id.
     pub(crate) fn release(&mut self, number: Number) {
         let (at, shard) = (number / SHARDS as u32, &mut self.shards[number as usize % SHARDS]);
         let entry = &mut shard.entries[at as usize];
-        // What was used 2³² times stays for good: it is not known how often it has been given back.
+        // A number that was used 2³² times stays for good: how often it has been given back is not known.
         if entry.uses == u32::MAX {
             return;
         }
@@ -193,7 +201,7 @@ impl Dictionary {
         }
     }
 
-    /// Gives memory back where most of the text is of ids that have gone.
+    /// Gives memory back where most of the text is of ids that have been removed.
     pub(crate) fn tidy(&mut self) {
         for shard in &mut self.shards {
             let held: usize = shard.text.chunks.iter().map(|chunk| chunk.len()).sum();
@@ -220,7 +228,7 @@ mod tests {
     use std::collections::HashMap;
 
     proptest! {
-        /// Against a map of ids to how often they are used.
+        /// Compared with a map of ids to their uses.
         #[test]
         fn numbers_live_as_long_as_they_are_used(steps in prop::collection::vec((any::<bool>(), 0..200_u16), 0..2_000)) {
             let mut dictionary = Dictionary::new(RandomState::new());

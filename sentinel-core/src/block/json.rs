@@ -23,7 +23,7 @@ impl Serialize for Block {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let summary = &self.summary;
         let mut out = serializer.serialize_struct("Block", 10)?;
-        // Beyond 2^53 JSON's readers round.
+        // As text: many readers of JSON round numbers beyond 2^53.
         out.serialize_field("source", &format!("{:016x}", summary.source))?;
         out.serialize_field("from_ms", &summary.from_ms)?;
         out.serialize_field("to_ms", &summary.to_ms)?;
@@ -46,7 +46,7 @@ fn ms(us: u64) -> f64 {
     us as f64 / 1_000.0
 }
 
-/// Tenants without a row.
+/// Requests of tenants without a row.
 #[derive(Serialize)]
 struct TailCounts {
     requests: u64,

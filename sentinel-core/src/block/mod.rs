@@ -1,7 +1,17 @@
 //! A block: a closed slot, immutable, sorted, and the one unit of everything after it.
 //!
-//! The window is a merge of blocks, another process is more blocks, a late event is one more small block. This is the form in
-//! which processes exchange them, with the ids spelled out; the window keeps it `packed`.
+//! The window is a merge of blocks, another process is more blocks, a late event is one more small block. [`Block`] is the form
+//! that processes exchange, with the ids spelled out; the window keeps blocks `packed`.
+//!
+//! - `packed`: a block in the window: merging, pruning, coarsening
+//! - `rows`: the packed rows of a block
+//! - `summary`: a block without its rows: totals, bounds, latencies, endpoints
+//! - `dictionary`: ids by number
+//! - `seal`: from a filled table to a block, in small steps
+//! - `codec`: the wire form
+//! - `json`: the form for other systems
+//! - `published`: the blocks that a process has published
+//! - `release_queue`: blocks that have left, whose numbers are given back step by step
 
 pub(crate) mod codec;
 pub(crate) mod dictionary;
@@ -25,8 +35,9 @@ use std::ops::Range;
 pub(crate) struct BlockRow {
     pub(crate) id: TenantId,
     pub(crate) sums: RowSums,
-    /// Where its cells are among those of the block.
+    /// The tenant's cells among `latency_cells` of the block.
     latency: Range<u32>,
+    /// The tenant's cells among `endpoint_cells` of the block.
     endpoints: Range<u32>,
 }
 
@@ -99,7 +110,7 @@ impl Block {
         self.summary.source
     }
 
-    /// Requests in it, the tail included.
+    /// Requests in the block, the tail included.
     ///
     /// ```
     /// # use sentinel_core::{Event, Sentinel};
@@ -116,12 +127,12 @@ impl Block {
         &self.latency_cells[row.latency.start as usize..row.latency.end as usize]
     }
 
-    /// Cells of a tenant's endpoints; `endpoint` is a place in the head's list.
+    /// Cells of a tenant's endpoints; `endpoint` is a place in the summary's list.
     pub(crate) fn endpoints_of(&self, row: &BlockRow) -> &[EndpointCell] {
         &self.endpoint_cells[row.endpoints.start as usize..row.endpoints.end as usize]
     }
 
-    /// Appends a row; its id must be above those before it.
+    /// Appends a row; its id must be above the ids before it.
     pub(crate) fn push(&mut self, id: TenantId, sums: RowSums, latency: &[LatencyCell], endpoints: &[EndpointCell]) {
         let (a, b) = (self.latency_cells.len() as u32, self.endpoint_cells.len() as u32);
         self.latency_cells.extend_from_slice(latency);

@@ -1,8 +1,29 @@
 //! A block as the window keeps it: its tenants called by their numbers, its rows packed.
 //!
-//! Blocks add up: counts, and bounds, for who is absent from a block may have been there up to its `offset`. (Agarwal et al.,
-//! TODS 2013.) Each row uses its number in the dictionary: whoever makes a block takes them, whoever lets go of it gives them
-//! back.
+//! ```text
+//! Packed = summary: totals = rows + tail, offset, latencies, endpoints
+//!        + rows:    number ─► counts, bound, latencies, endpoints       in the order of the numbers
+//!
+//! merge          a: 3  7  9           offset a = 2    3 ─► counts a + b,  bound of a + bound of b
+//!                b: 3     9  12       offset b = 1    7 ─► counts a,      bound of a + 1
+//!                                                    12 ─► counts b,      2          + bound of b
+//!                                    offset = 2 + 1 = 3: the most that a tenant without a row can have
+//! ```
+//!
+//! Invariant, for each weight: `count ≤ true ≤ count + bound` for a tenant with a row, `true ≤ offset` for one without, and rows
+//! and tail add up to the totals. Merging keeps it, in any order and grouping (Agarwal et al., TODS 2013): a tenant that is
+//! absent from a block may have had up to that block's offset there, so this is added to its bound. Exact blocks have offset 0,
+//! and so has their merge.
+//!
+//! Slow requests are special: each slot has its own line. A merge counts them anew against one line, from the
+//! histograms; a coarse bucket that the line cuts may be slow or not, and widens the bound.
+//!
+//! Each row holds one use of its number in the dictionary. Every function that makes a block takes those uses, and
+//! [`Packed::release`] gives them back: a `Drop` could not, since it has no dictionary.
+//!
+//! A hash map from tenant to sums would be the obvious merge. But rows are sorted already, so that a merge of sorted streams
+//! needs no map and no memory beside its result, and copies a row that only one block has as the
+//! bytes it is. Blocks stay apart in the window, since each leaves it on its own.
 
 use crate::block::dictionary::{Dictionary, Number};
 use crate::block::rows::{PackedRow, Packer, RowIter, RowSums, Rows};
@@ -14,11 +35,12 @@ use crate::slot::histogram::{LatencyCell, coarsen, count_above_of};
 use crate::slot::weights::{Counts, WEIGHTS, Weight, raised};
 use std::iter::Peekable;
 
+/// A block whose tenants are called by their numbers.
 #[derive(Debug)]
 pub(crate) struct Packed {
     pub(crate) summary: BlockSummary,
     pub(crate) rows: Rows,
-    /// All its histograms have 8 buckets to a power of two.
+    /// All histograms of its rows have 8 buckets to a power of two, not 16.
     pub(crate) coarse: bool,
 }
 
@@ -28,12 +50,12 @@ impl Packed {
         Self { rows: self.rows.sorted(), ..self }
     }
 
-    /// Requests in it, the tail included.
+    /// Requests in the block, the tail included.
     pub(crate) fn requests(&self) -> u64 {
         self.summary.totals.requests
     }
 
-    /// From another process's block.
+    /// Packs another process's block.
     pub(crate) fn from_block(block: Block, ids: &mut Dictionary) -> Self {
         let mut rows: Vec<(Number, &BlockRow)> =
             block.rows.iter().map(|row| (ids.intern(row.id.as_bytes()), row)).collect();
@@ -46,7 +68,7 @@ impl Packed {
         Self { summary: block.summary, rows: packer.finish(), coarse }
     }
 
-    /// With the ids spelled out, for another process.
+    /// Spells the ids out, for another process.
     pub(crate) fn to_block(&self, ids: &Dictionary) -> Block {
         let mut rows: Vec<(&[u8], PackedRow<'_>)> = self.rows.iter().map(|row| (ids.id(row.number), row)).collect();
         rows.sort_unstable_by_key(|(id, _)| *id);
@@ -78,7 +100,7 @@ impl Packed {
                 places,
             })
             .collect();
-        // A row that only one block has stays as it is, where nothing about it changes.
+        // Where nothing about them changes, rows that only one block has are copied.
         let plain =
             summary.offset == Counts::default() && blocks.iter().all(|block| block.summary.slow_above == slow_above);
         let mut packer = Packer::with_capacity(blocks.iter().map(|block| block.rows.weight()).sum());
@@ -110,8 +132,8 @@ impl Packed {
         Self { summary, rows: packer.finish(), coarse: blocks.iter().all(|block| block.coarse) }
     }
 
-    /// At most `places` tenants for each weight, by the table's own rule: offsets rise, and who lies within all of them
-    /// joins the tail. `None` when there are few enough.
+    /// Keeps at most `places` tenants for each weight, by the table's own rule: offsets rise, and a tenant within all of them joins
+    /// the tail. `None` when there are few enough.
     pub(crate) fn pruned(&self, places: usize, ids: &mut Dictionary) -> Option<Self> {
         if places == 0 || self.rows.len() <= places * WEIGHTS {
             return None;
@@ -131,9 +153,9 @@ impl Packed {
         Some(Self { summary, rows: packer.finish(), coarse: self.coarse })
     }
 
-    /// The `tenants` who matter most, for another process: a third of the places each for those with most errors, slow requests and
-    /// requests, what is left for who has any of these. Of equals, the first by their ids: counts of ten seconds are small, and
-    /// who lies on the line must not take all others along, as in [`Packed::pruned`]. `None` when there are few enough.
+    /// Keeps the `tenants` that matter most, for another process: a third of them by errors, a third by slow requests, the others by
+    /// requests. Of equals the first by their ids stay: counts of ten seconds are small, and [`Packed::pruned`] would
+    /// let go of all that are equal at the line. `None` when there are few enough.
     pub(crate) fn heaviest(&self, tenants: usize, ids: &mut Dictionary) -> Option<Self> {
         if self.rows.len() <= tenants {
             return None;
@@ -143,7 +165,7 @@ impl Packed {
         let mut keeps = vec![false; rows.len()];
         let mut kept = 0;
         let mut order: Vec<usize> = (0..rows.len()).collect();
-        // Errors, slow requests, requests; then by all of these in turn.
+        // Ties are broken by errors, slow requests and requests in turn.
         let third = tenants / WEIGHTS;
         for (by, until) in [(Weight::Errors, third), (Weight::Slow, 2 * third), (Weight::Requests, tenants)] {
             let key = |i: usize| (upper[i][by], upper[i].errors, upper[i].slow, upper[i].requests);
@@ -171,7 +193,7 @@ impl Packed {
         Some(Self { summary, rows: packer.finish(), coarse: self.coarse })
     }
 
-    /// With histograms of 8 buckets to a power of two; `None` when they are that already.
+    /// Makes the histograms coarse: 8 buckets to a power of two. `None` when they are that already.
     pub(crate) fn coarsened(&self, ids: &mut Dictionary) -> Option<Self> {
         if self.coarse {
             return None;
@@ -190,7 +212,7 @@ impl Packed {
         Some(Self { summary: self.summary.clone(), rows: packer.finish(), coarse: true })
     }
 
-    /// Lets go of it.
+    /// Drops the block and gives its numbers back.
     pub(crate) fn release(self, ids: &mut Dictionary) {
         self.rows.numbers().for_each(|number| ids.release(number));
     }
@@ -201,13 +223,14 @@ impl Packed {
     }
 }
 
-/// One of the blocks that are merged.
+/// One of the blocks that a merge reads.
 struct MergeInput<'a> {
     rows: Peekable<RowIter<'a>>,
     recount: Recount,
     offset: Counts<u64>,
-    /// Where its endpoints are now, and whether that is elsewhere.
+    /// Places of its endpoints in the merged block.
     places: Vec<u16>,
+    /// Some endpoint has another place than before.
     moved: bool,
 }
 
@@ -216,13 +239,13 @@ struct MergeInput<'a> {
 struct Union {
     sums: RowSums,
     latency: Vec<LatencyCell>,
-    /// What `latency` becomes next.
+    /// The sum of `latency` and a row's histogram, while it is made.
     joined: Vec<LatencyCell>,
     endpoints: Vec<EndpointCell>,
 }
 
 impl Union {
-    /// Of a tenant that may have had `offset` in all blocks.
+    /// Begins with a tenant that may have had `offset` in all blocks together.
     fn begin(&mut self, offset: Counts<u64>) {
         self.sums = RowSums { bound: offset, ..RowSums::default() };
         self.latency.clear();
@@ -233,7 +256,7 @@ impl Union {
         let (sums, own) = (&mut self.sums, &row.sums);
         let counts = part.recount.counts(own.counts, || count_above_of(row.latency(), line));
         sums.counts = sums.counts.saturating_add(counts);
-        // Present here: its own bound instead of what an absent tenant may have.
+        // The tenant is present here: its own bound replaces the offset.
         let (absent, present) = (part.recount.bound(part.offset), part.recount.bound(own.bound));
         sums.bound = sums.bound.zip(absent, u64::saturating_sub).saturating_add(present);
         sums.bound.slow = sums.bound.slow.saturating_add(part.recount.unsure(row, line));

@@ -1,9 +1,9 @@
-//! What a process publishes for others: the blocks that have changed since it last did, and nothing twice.
+//! The blocks that a process has published for others, so that it publishes each change once.
 
 use crate::block::packed::Packed;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What of a sentinel's blocks has been published; whoever publishes keeps it. A forked child's blocks are all new.
+/// The blocks of a sentinel that have been published; the publisher keeps this value. A forked child's blocks are all new.
 ///
 /// ```
 /// use sentinel_core::{Clock, Event, Published, Sentinel};
@@ -18,12 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Default)]
 pub struct Published {
     source: u64,
-    /// Requests of each slot, by its start. They only grow.
+    /// Requests of each slot, by its start in Unix ms; counts only grow.
     requests: BTreeMap<i64, u64>,
 }
 
 impl Published {
-    /// Forgets what was published, so that all of it comes again: after it has been lost.
+    /// Forgets the published blocks, so that all of them come again: for when they have been lost.
     ///
     /// ```
     /// # use sentinel_core::{Clock, Event, Published, Sentinel};
@@ -39,7 +39,7 @@ impl Published {
         self.requests.clear();
     }
 
-    /// There are these slots now, by their starts. Of others, such as those of a time that was taken back, nothing is remembered.
+    /// Forgets all slots but these (starts in Unix ms): others have left the window, or lie in a time that was taken back.
     pub(crate) fn begin(&mut self, source: u64, slots: &BTreeSet<i64>) {
         if self.source != source {
             *self = Self { source, ..Self::default() };
@@ -47,7 +47,7 @@ impl Published {
         self.requests.retain(|slot, _| slots.contains(slot));
     }
 
-    /// Has it changed since it was last seen?
+    /// Whether a block has changed since this was last asked.
     pub(crate) fn is_new(&mut self, block: &Packed) -> bool {
         self.requests.insert(block.summary.from_ms, block.requests()) != Some(block.requests())
     }

@@ -1,10 +1,11 @@
-//! Blocks that have left while nobody ticked or asked: their rows give their numbers back a few at a time.
+//! Blocks that have left without a tick or a query: requests give the numbers of their rows back, a few each.
 
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
 use crate::block::rows::RowCursor;
 use std::collections::VecDeque;
 
+/// Blocks that wait to give their numbers back, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct ReleaseQueue {
     blocks: VecDeque<Packed>,
@@ -53,7 +54,7 @@ impl ReleaseQueue {
         }
     }
 
-    /// The first one, to be let go of at once.
+    /// Takes the first block, to be released at once.
     pub(crate) fn take(&mut self) -> Option<PartlyReleased> {
         Some(PartlyReleased { block: self.blocks.pop_front()?, released: std::mem::take(&mut self.released) })
     }

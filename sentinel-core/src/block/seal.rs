@@ -1,4 +1,4 @@
-//! Sealing: a table that nobody records into any more becomes a block, in steps as small as one likes.
+//! Sealing: a table that no request records into any more becomes a block, in small steps.
 //!
 //! A request that helps does a few steps; a tick or a query does all that are left.
 
@@ -13,19 +13,22 @@ use crate::slot::histogram::{HalfCell, LatencyCell, cells_of, coarsen};
 use crate::slot::table::{MAX_WITNESSES, Table};
 use std::sync::Arc;
 
+/// A table of which a part is packed already.
 #[derive(Debug)]
 pub(crate) struct Sealing {
     pub(crate) slot: i64,
-    /// Whose table it was.
+    /// The stripe that filled the table.
     pub(crate) stripe: usize,
     table: Box<Table>,
     summary: BlockSummary,
-    /// Endpoints with traffic, by name; and where in that list each endpoint of this process is.
+    /// Endpoints with traffic that are not sealed yet, in the order of their names.
     endpoints: Vec<u16>,
+    /// For each endpoint of this process, its place among those with traffic.
     places: Vec<u16>,
+    /// The entry that becomes the next row.
     next: EntryPlace,
     packer: Packer,
-    /// The rows so far, together.
+    /// The sum of the rows so far.
     listed: Box<Aggregate>,
     coarse: bool,
     latency: Vec<LatencyCell>,
@@ -103,12 +106,12 @@ impl Sealing {
         self.table.requests()
     }
 
-    /// Does up to `steps` steps: an endpoint or a tenant each; one with a histogram in pages is worth two. Says whether that
-    /// was all.
+    /// Does up to `steps` steps. An endpoint or a tenant is one, a tenant with a histogram in pages two. Returns whether the
+    /// table is done.
     pub(crate) fn advance(&mut self, steps: usize, ids: &mut Dictionary) -> bool {
         let mut left = steps;
         while left > 0 {
-            // From the last to the first: while there are some, they are what is done.
+            // Endpoints come first, from the last to the first.
             if let Some(i) = self.endpoints.pop() {
                 self.seal_endpoint(usize::from(i));
                 left -= 1;
@@ -126,36 +129,39 @@ impl Sealing {
         let tally = &table.endpoints[i];
         let prints = |hashes: &[u64; MAX_WITNESSES]| {
             let seen = hashes.iter().filter(|hash| **hash != 0);
-            // A witness that has left the table since has no id any more; its hash might count it twice.
+            // A witness that has left the table has no id any more; its hash in place of a fingerprint might count it twice.
             let mut prints: Vec<u64> = seen.filter_map(|&hash| table.id_of(hash).map(fingerprint)).collect();
             prints.sort_unstable();
             prints.dedup();
             prints
         };
         let row = &mut self.summary.endpoints[usize::from(self.places[i])];
-        let halves = tally.halves.iter().zip(0..).filter(|(count, _)| **count > 0);
-        row.halves = halves.map(|(&count, half)| HalfCell { half, count }).collect();
+        let halves = tally.halves.iter().enumerate().filter(|(_, count)| **count > 0);
+        row.halves = halves.map(|(half, &count)| HalfCell { half: half as u8, count }).collect();
         (row.failing, row.lagging) = (prints(&tally.failing), prints(&tally.lagging));
     }
 
-    /// The place of the entry that becomes the next row.
+    /// Moves to the next entry; `None` when there is none left.
     fn next_row(&mut self) -> Option<EntryPlace> {
-        while self.next.sub < Table::SUBTABLES {
-            if self.next.at == 0 {
-                self.table.settle(self.next.sub);
+        let EntryPlace { mut sub, mut at } = self.next;
+        while sub < Table::SUBTABLES {
+            if at == 0 {
+                self.table.settle(sub);
             }
-            if self.next.at < self.table.entries_of(self.next.sub) {
+            if at < self.table.entries_of(sub) {
+                self.next = EntryPlace { sub, at };
                 return Some(self.next);
             }
-            self.next = EntryPlace { sub: self.next.sub + 1, at: 0 };
+            (sub, at) = (sub + 1, 0);
         }
+        self.next = EntryPlace { sub, at };
         None
     }
 
-    /// Says how many steps it was; `None` = there was none left.
+    /// Packs the next entry and returns the steps that it was; `None` when there is none left.
     fn seal_row(&mut self, ids: &mut Dictionary) -> Option<usize> {
         let EntryPlace { sub, at } = self.next_row()?;
-        self.next.at += 1;
+        self.next = EntryPlace { sub, at: at + 1 };
         let view = self.table.entry(sub, at);
         self.listed.add_sums(&view);
         self.latency.clear();
@@ -182,7 +188,7 @@ impl Sealing {
         Some(if view.is_spread() { 2 } else { 1 })
     }
 
-    /// All of it, and the table to be used again. The rows are not sorted yet.
+    /// Does all steps that are left. Returns the block, its rows not sorted yet, and the table to be used again.
     pub(crate) fn finish(mut self, ids: &mut Dictionary) -> (Packed, Box<Table>) {
         while !self.advance(1_024, ids) {}
         let Self { table, mut summary, packer, listed: mut whole, coarse, .. } = self;
@@ -194,7 +200,7 @@ impl Sealing {
         (Packed { summary, rows: packer.finish(), coarse }, table)
     }
 
-    /// Bytes of what it has made so far.
+    /// Bytes of the block so far.
     pub(crate) fn weight(&self) -> usize {
         self.packer.weight() + self.summary.weight() + size_of::<Aggregate>()
     }

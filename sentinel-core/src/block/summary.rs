@@ -1,4 +1,4 @@
-//! What a block says beside its rows: whole counts, everybody's latencies, endpoints; and what each amounts to when blocks add up.
+//! A block without its rows: totals, bounds, latencies, endpoints; and the sum of several of them.
 
 use crate::block::rows::PackedRow;
 use crate::event::endpoint::OTHER;
@@ -18,36 +18,43 @@ pub(crate) struct EndpointRow {
     pub(crate) counts: Counts<u64>,
     /// Latencies, in halves of an octave, sorted.
     pub(crate) halves: Vec<HalfCell>,
-    /// Fingerprints of up to three tenants that failed here, and that were slow here; sorted.
+    /// Fingerprints of up to three tenants that failed here, sorted.
     pub(crate) failing: Vec<u64>,
+    /// Fingerprints of up to three tenants that were unusually slow here, sorted.
     pub(crate) lagging: Vec<u64>,
 }
 
 /// A block without its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BlockSummary {
+    /// Id of the process that counted it.
     pub(crate) source: u64,
+    /// Start of its time, Unix ms.
     pub(crate) from_ms: i64,
+    /// End of its time (exclusive), Unix ms.
     pub(crate) to_ms: i64,
     /// Requests in buckets above this one are slow.
     pub(crate) slow_above: u16,
+    /// Requests whose client went away.
     pub(crate) aborted: u64,
+    /// Sum of all latencies, µs.
     pub(crate) latency_sum_us: u64,
+    /// Longest latency, µs.
     pub(crate) latency_max_us: u32,
-    /// Requests, errors and slow requests of everybody, the tail included.
+    /// Counts of all tenants, the tail included.
     pub(crate) totals: Counts<u64>,
-    /// Those of tenants that have no row.
+    /// Counts of tenants that have no row.
     pub(crate) tail: Counts<u64>,
-    /// What a tenant without a row may have at most.
+    /// The most that a tenant without a row can have.
     pub(crate) offset: Counts<u64>,
-    /// Latencies of everybody, the tail included.
+    /// Latencies of all tenants, the tail included.
     pub(crate) latency: Vec<LatencyCell>,
     /// Sorted by name.
     pub(crate) endpoints: Vec<EndpointRow>,
 }
 
 impl BlockSummary {
-    /// Of nothing.
+    /// An empty summary: no requests, no endpoints.
     pub(crate) fn empty(source: u64, from_ms: i64, to_ms: i64) -> Self {
         Self {
             source,
@@ -65,8 +72,8 @@ impl BlockSummary {
         }
     }
 
-    /// The sum of heads, in any order and grouping, without their endpoints. Slow requests are recounted against `slow_above`;
-    /// those of the tail are known once the rows are ([`BlockSummary::settle`]).
+    /// The sum of summaries, in any order and grouping, without their endpoints. Slow requests are recounted against `slow_above`;
+    /// the tail's are known once the rows are ([`BlockSummary::settle`]).
     pub(crate) fn merge<'a>(summaries: impl Iterator<Item = &'a Self> + Clone, slow_above: u16) -> Self {
         let source = summaries.clone().next().map_or(0, |summary| summary.source);
         let from_ms = summaries.clone().map(|summary| summary.from_ms).min().unwrap_or(0);
@@ -88,13 +95,14 @@ impl BlockSummary {
         out
     }
 
-    /// What the rows hold of the slow requests, the tail does not. (Recounted above the line, they may exceed the whole.)
+    /// Sets the slow requests of the tail: the total less the rows'. (Recounted against another line, rows may have more than the
+    /// total.)
     pub(crate) fn settle(&mut self, listed_slow: u64) {
         self.totals.slow = self.totals.slow.max(listed_slow);
         self.tail.slow = self.totals.slow - listed_slow;
     }
 
-    /// Unites the endpoints of heads; says for each of them where its endpoints went.
+    /// Unites the endpoints of summaries; returns for each summary the new places of its endpoints.
     pub(crate) fn merge_endpoints(&mut self, summaries: &[&Self]) -> Vec<Vec<u16>> {
         let mut names: Vec<&Arc<str>> =
             summaries.iter().flat_map(|summary| summary.endpoints.iter().map(|row| &row.name)).collect();
@@ -164,12 +172,12 @@ impl BlockSummary {
     }
 }
 
-/// How the slow requests of a block are counted against another line.
+/// Counts the slow requests of a block against another line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recount {
     /// The line is not the block's own.
     other: bool,
-    /// A stricter line only lowers what may be missing; for a looser one any missing request may be slow.
+    /// The line is below the block's own: any request that may be missing may be slow. A line above it only lowers the bound.
     looser: bool,
     tail: Counts<u64>,
 }
@@ -184,13 +192,13 @@ impl Recount {
         Self { other, looser: line < summary.slow_above, tail }
     }
 
-    /// Counts, with those that are slow against the line.
+    /// The counts, with the requests that are slow by the line.
     #[inline]
     pub(crate) fn counts(&self, counts: Counts<u64>, slow: impl FnOnce() -> u64) -> Counts<u64> {
         if self.other { Counts { slow: slow(), ..counts } } else { counts }
     }
 
-    /// Requests of a row that may be slow against the line or not: a coarse bucket may lie on both sides of it.
+    /// Requests of a row that may be slow by the line or not: a coarse bucket may lie on both sides of it.
     pub(crate) fn unsure(&self, row: &PackedRow<'_>, line: u16) -> u64 {
         if self.other && row.sums.coarse && line.is_multiple_of(2) {
             row.latency().filter(|cell| cell.bucket == line && line >= 16).map(|cell| u64::from(cell.count)).sum()
@@ -204,7 +212,7 @@ impl Recount {
     }
 }
 
-/// Empty, and any bucket extends it to itself alone.
+/// The range of no bucket; the first bucket that is added makes it a range of one.
 const NOTHING_USED: Range<usize> = Range { start: BUCKETS, end: 0 };
 
 /// A dense histogram that is filled and emptied over and over.

@@ -1,14 +1,18 @@
-//! Requests of several tenants, lumped together: what is left of those who have left a table, and the whole of a slot.
+//! The sum of several tenants: the tail of a table keeps one of the tenants that have left it, sealing one of the rows so far.
 
 use crate::slot::entry::EntryView;
 use crate::slot::histogram::{BUCKETS, LatencyCell};
 use crate::slot::weights::Counts;
 
+/// Counts and latencies of several tenants together.
 #[derive(Debug, Clone)]
 pub(crate) struct Aggregate {
     pub(crate) counts: Counts<u64>,
+    /// Requests by latency bucket.
     pub(crate) latency: [u32; BUCKETS],
+    /// Sum of all latencies, µs.
     pub(crate) latency_sum_us: u64,
+    /// Longest latency, µs.
     pub(crate) latency_max_us: u32,
 }
 
@@ -32,7 +36,7 @@ impl Aggregate {
         self.latency_max_us = self.latency_max_us.max(tenant.latency_max_us());
     }
 
-    /// Adds another lump.
+    /// Adds another aggregate.
     pub(crate) fn join(&mut self, other: &Self) {
         self.counts = self.counts.zip(other.counts, |sum, count| sum + count);
         self.latency_sum_us = self.latency_sum_us.saturating_add(other.latency_sum_us);

@@ -1,47 +1,78 @@
 //! One tenant in a table: three cache lines, and pages from a pool once its requests fall into many buckets or endpoints.
+//!
+//! ```text
+//! Entry: 192 bytes                                                  Pool: pages of 16 words (64 bytes)
+//! ┌ line 1 ┬ hash, latency sum, counts, maximum, flags, id[0..29]
+//! ├ line 2 ┼ id[29..37], base (bounds of the counts)
+//! │        ├ more_endpoints ─────────────────────────────────────► next page │ 5 × (endpoint + 1, requests, errors) ─► …
+//! │        ├ latency, inline: 8 buckets │ 8 counts
+//! │        │ latency, spread: 15 page numbers, one an octave ────► counts of the 16 buckets of an octave
+//! │        │                  the 16th page number ──────────────► page numbers of the other octaves ─► counts
+//! └ line 3 ┴ 7 × (endpoint + 1, requests, errors)
+//! ```
+//!
+//! A request compares the hash and the id first: for an id of up to 29 bytes that is one cache line. The eight histogram cells
+//! hold a bucket each. When a ninth bucket comes, or a count outgrows 16 bits, the histogram *spreads*: the same 32 bytes become the
+//! numbers of pages, and a bucket is found by one load. The octaves from 128 µs to 4.2 s, where latencies of services lie, are named
+//! in the entry; a further page names the others.
+//!
+//! Invariants: a page belongs to one entry or to the free list, and page 0 is never used, so that 0 means "none". A bucket, and an
+//! endpoint, has at most one cell. Counts saturate. A latency without a cell (memory was refused) is in the table's tail instead.
+//! When cells run out, an endpoint that fails displaces one that does not: errors are complete up to 37 failing endpoints (as long
+//! as pages are granted); beyond that `endpoints_cut` is set.
+//!
+//! A dense histogram would be 1.9 kB for a tenant with one request; a hash map of cells would allocate inside a request, lie
+//! anywhere in memory, and could not be budgeted. An entry owns no heap memory: a purge moves it by copying 192 bytes. As a rule
+//! the cell of an endpoint or a bucket follows from its number. Nothing foretells which of four endpoints comes next, so a search
+//! that may end at any cell would be a mispredicted branch for each request.
 
 use crate::event::endpoint::EndpointId;
 use crate::slot::histogram::{BUCKETS, LatencyCell};
+use crate::slot::pool::{PAGE_WORDS, Pool};
 use crate::slot::weights::Counts;
 use crate::util::budget::Reserved;
 
-const PAGE_WORDS: usize = 16;
-type Page = [u32; PAGE_WORDS];
 /// Pages of endpoint cells that a tenant may have: 7 + 6 × 5 = 37 endpoints a slot.
 const MAX_ENDPOINT_PAGES: usize = 6;
+/// Longest id that an entry holds itself, in bytes: a UUID in hex and dashes, and one more.
 pub(crate) const INLINE_ID: usize = 37;
+/// Buckets of the histogram that an entry holds itself.
 const INLINE_CELLS: usize = 8;
+/// Endpoints that an entry holds itself.
 const INLINE_ENDPOINTS: usize = 7;
-/// A page of the histogram holds an octave of sixteen buckets. An entry names the pages of fifteen octaves itself, those of 128 µs to
-/// 4.2 s; a further page, which it names last, names those of the others.
+/// Octaves of the histogram: each has 16 buckets and a page of its own.
 const OCTAVES: usize = BUCKETS / 16;
+/// First octave whose page the entry names itself; the octave begins at 128 µs.
 const FIRST_OCTAVE: usize = 4;
+/// Octaves whose pages the entry names itself; the last one ends at 4.2 s.
 const DIRECT: usize = 15;
-/// A pool's pages have numbers of 16 bits.
-const MAX_PAGES: usize = if cfg!(test) { 1 << 10 } else { 1 << 16 };
 
-/// What a request compares first is in the first cache line, as long as the id is not longer than half of it.
+/// A tenant's counts in a slot of a stripe; see the module for the layout.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Entry {
     pub(crate) hash: u64,
+    /// Sum of all latencies, µs.
     pub(crate) latency_sum_us: u64,
     pub(crate) counts: Counts<u32>,
+    /// Longest latency, µs.
     pub(crate) latency_max_us: u32,
+    /// Bytes of the id: 0 to 128.
     pub(crate) id_len: u8,
     /// An error found no endpoint cell.
     pub(crate) endpoints_cut: bool,
-    /// The histogram is in pages.
+    /// The histogram has pages; `latency` holds their numbers.
     is_spread: bool,
-    /// The id itself, or where a longer one lies in the arena.
+    /// The id, or for a longer one the place of its first byte in the arena (four bytes, little-endian).
     pub(crate) id: [u8; INLINE_ID],
+    /// Bound of each count: the tenant may have had that many more before this entry began.
     pub(crate) base: Counts<u32>,
-    /// The first page of further endpoint cells; 0 = none.
+    /// First page of further endpoint cells; 0 = none.
     more_endpoints: u32,
-    /// The histogram: eight buckets and the counts of each (0 = free); once spread, the pages of the direct octaves and the page that
-    /// names the others; 0 = none.
+    /// Eight buckets and their counts (0 = free). Once spread: page numbers of the direct octaves, then that of the page that
+    /// names the pages of the others; 0 = none.
     latency: [[u16; INLINE_CELLS]; 2],
-    /// Endpoint + 1, so that 0 is free.
+    /// Endpoint + 1; 0 = free.
     endpoint_at: [u16; INLINE_ENDPOINTS],
     requests_at: [u32; INLINE_ENDPOINTS],
     errors_at: [u32; INLINE_ENDPOINTS],
@@ -50,7 +81,7 @@ pub(crate) struct Entry {
 const _: () = assert!(size_of::<Entry>() == 192);
 const _: () = assert!(DIRECT < 2 * INLINE_CELLS && OCTAVES - DIRECT <= PAGE_WORDS);
 
-/// Where an octave's page is named: directly, or in the page of the others.
+/// The place of the number of an octave's page: in the entry, or in the page that names the others.
 #[derive(Debug, Clone, Copy)]
 enum Named {
     Directly(usize),
@@ -74,62 +105,6 @@ pub(crate) struct EndpointCell {
     pub(crate) errors: u32,
 }
 
-/// Fixed pages of sixteen words, taken and given back. Page 0 is never used.
-#[derive(Debug, Default)]
-pub(crate) struct Pool {
-    pages: Vec<Page>,
-    free: Vec<u32>,
-}
-
-impl Pool {
-    /// Makes sure that so many pages can be taken.
-    fn has(&mut self, pages: usize, reserved: &mut Reserved) -> bool {
-        let used = self.pages.len().max(1);
-        let left = self.free.len() + self.pages.capacity().saturating_sub(used);
-        self.free.len() + MAX_PAGES.saturating_sub(used) >= pages
-            && (left >= pages || self.grow(pages - left, reserved))
-    }
-
-    /// By a quarter: a copy of a quarter of a megabyte at a time is the longest that a request waits here.
-    #[cold]
-    fn grow(&mut self, least: usize, reserved: &mut Reserved) -> bool {
-        let more = (self.pages.capacity() / 4).clamp(8, 4_096).max(least + 1);
-        let more = more.min(MAX_PAGES.saturating_sub(self.pages.capacity()).max(least));
-        let granted = reserved.grow(more * (size_of::<Page>() + size_of::<u32>()));
-        if granted {
-            self.pages.reserve_exact(self.pages.capacity() - self.pages.len() + more);
-        }
-        granted
-    }
-
-    /// A page of zeros, unless memory for it is refused.
-    fn take(&mut self, reserved: &mut Reserved) -> Option<u32> {
-        if let Some(page) = self.free.pop() {
-            self.pages[page as usize] = [0; PAGE_WORDS];
-            return Some(page);
-        }
-        if self.pages.len() >= MAX_PAGES || self.pages.len().max(1) >= self.pages.capacity() && !self.grow(1, reserved)
-        {
-            return None;
-        }
-        if self.pages.is_empty() {
-            self.pages.push([0; PAGE_WORDS]);
-        }
-        self.pages.push([0; PAGE_WORDS]);
-        Some(self.pages.len() as u32 - 1)
-    }
-
-    /// Bytes of pages that have been taken.
-    pub(crate) fn used_bytes(&self) -> usize {
-        self.pages.len() * size_of::<Page>()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.pages.clear();
-        self.free.clear();
-    }
-}
-
 impl Entry {
     pub(crate) fn new(hash: u64, base: Counts<u32>, id: [u8; INLINE_ID], id_len: u8) -> Self {
         Self {
@@ -150,13 +125,14 @@ impl Entry {
         }
     }
 
-    /// The most that the truth can be of each weight.
+    /// The most that each true count can be.
     #[inline]
     pub(crate) fn upper(&self) -> Counts<u32> {
         self.counts.zip(self.base, u32::saturating_add)
     }
 
-    /// Counts a request that succeeded, if it needs no page but one that is there; else nothing.
+    /// Counts a request, if its cells are there or free in the entry or in a page that the entry has; else does nothing and returns
+    /// `false`. An error is added by [`Entry::add_known_error`].
     #[inline]
     pub(crate) fn add_known(&mut self, endpoint: EndpointId, bucket: u16, us: u32, pool: &mut Pool) -> bool {
         let Some(place) = self.endpoint_place(endpoint) else {
@@ -192,14 +168,14 @@ impl Entry {
         true
     }
 
-    /// An error at an endpoint whose request has just been counted in a cell of the entry.
+    /// Adds an error at an endpoint whose request [`Entry::add_known`] has just counted.
     pub(crate) fn add_known_error(&mut self, endpoint: EndpointId) {
         if let Some(place) = self.endpoint_place(endpoint) {
             self.errors_at[place] = self.errors_at[place].saturating_add(1);
         }
     }
 
-    /// The place of an endpoint, or a free one for it. It is the one that its number says, as a rule.
+    /// The inline cell of an endpoint, or a free one for it: as a rule the one that the endpoint's number says.
     #[inline]
     fn endpoint_place(&self, endpoint: EndpointId) -> Option<usize> {
         let fits = |place: usize| self.endpoint_at[place] == endpoint + 1 || self.endpoint_at[place] == 0;
@@ -235,9 +211,9 @@ impl Entry {
         self.add_to_page(bucket, 1, pool, reserved)
     }
 
-    /// From inline cells to pages.
+    /// Moves the histogram from inline cells to pages, and counts a latency there.
     fn spread(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
-        // A page for each cell and for the names of others: all are there before anything moves.
+        // A page for each cell, one for the new bucket and one that names others: all are there before anything moves.
         if !pool.has(INLINE_CELLS + 2, reserved) {
             return false;
         }
@@ -316,7 +292,7 @@ impl Entry {
     }
 
     fn add_to_more_endpoints(&mut self, endpoint: EndpointId, error: u32, pool: &mut Pool, reserved: &mut Reserved) {
-        // A page is the next one's number and five cells: endpoint + 1 (0 = free), requests, errors. They fill in their order.
+        // A page is the number of the next one and five cells: endpoint + 1 (0 = free), requests, errors. Cells fill in order.
         let name = u32::from(endpoint) + 1;
         let (mut page, mut pages, mut free) = (self.more_endpoints, 0, None);
         while page != 0 {
@@ -349,7 +325,7 @@ impl Entry {
         }
     }
 
-    /// An endpoint that fails takes the place of one that does not; when all fail, its errors have no cell.
+    /// Gives a failing endpoint the cell of one that does not fail; when all fail, its errors have no cell.
     fn replace_endpoint(&mut self, endpoint: EndpointId, pool: &mut Pool) {
         if let Some(i) = (0..INLINE_ENDPOINTS).find(|&i| self.errors_at[i] == 0) {
             (self.endpoint_at[i], self.requests_at[i], self.errors_at[i]) = (endpoint + 1, 1, 1);
@@ -367,7 +343,7 @@ impl Entry {
         self.endpoints_cut = true;
     }
 
-    /// Gives its pages back.
+    /// Gives all pages back to the pool.
     #[inline]
     pub(crate) fn free_pages(&mut self, pool: &mut Pool) {
         if std::mem::take(&mut self.is_spread) {
@@ -386,7 +362,7 @@ impl Entry {
     }
 }
 
-/// An entry, to be read.
+/// An entry with the arena and the pool that it needs to be read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryView<'a> {
     pub(crate) entry: &'a Entry,
@@ -430,7 +406,7 @@ impl<'a> EntryView<'a> {
         self.entry.latency_max_us
     }
 
-    /// Its histogram is in pages.
+    /// The histogram has pages.
     pub(crate) fn is_spread(&self) -> bool {
         self.entry.is_spread
     }
@@ -461,7 +437,7 @@ impl<'a> EntryView<'a> {
         for octave in 0..OCTAVES {
             let page = self.entry.page(named(octave), self.pool);
             if page != 0 {
-                // Those in use, gathered without a branch: which they are, nothing foretells.
+                // Cells in use are gathered without a branch: nothing foretells which they are.
                 let (mut cells, mut len) = ([LatencyCell { bucket: 0, count: 0 }; PAGE_WORDS], 0);
                 for (i, &count) in self.pool.pages[page].iter().enumerate() {
                     cells[len % PAGE_WORDS] = LatencyCell { bucket: (octave * PAGE_WORDS + i) as u16, count };
@@ -497,6 +473,7 @@ impl<'a> EntryView<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::pool::MAX_PAGES;
     use crate::util::budget::Budget;
 
     #[test]
@@ -537,7 +514,7 @@ mod tests {
         let placed = (0..29_u16).filter(|octave| entry.add_latency(octave * 16, &mut pool, &mut reserved)).count();
         assert!((9..29).contains(&placed), "{placed}");
         assert!((11 * 68..=16 * 68).contains(&budget.used()));
-        // What is refused changes nothing that is there.
+        // A refused page changes no cell that is there.
         let mut cells = Vec::new();
         EntryView { entry: &entry, arena: &[], pool: &pool }.latency(&mut cells);
         assert_eq!(cells.len(), placed);
@@ -552,7 +529,7 @@ mod tests {
 
     #[test]
     fn pages_have_numbers_of_their_own() {
-        // More tenants than numbers: who gets none keeps what it has, and no memory is reserved for what cannot be had.
+        // More tenants than page numbers: a tenant that gets no page keeps its cells, and no memory is reserved in vain.
         let budget = Budget::new(1 << 30);
         let (mut pool, mut reserved) = (Pool::default(), Reserved::nothing(&budget));
         let mut entries: Vec<Entry> = (0..100).map(|i| Entry::new(i, Counts::default(), [0; INLINE_ID], 0)).collect();

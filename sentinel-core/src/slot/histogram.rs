@@ -10,16 +10,18 @@ pub(crate) const HALVES: usize = 64;
 /// A threshold that nothing is above.
 pub(crate) const NOTHING_ABOVE: u16 = BUCKETS as u16;
 
-/// How many requests fell into a bucket.
+/// Requests in one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LatencyCell {
+    /// 0 to 463; a coarse bucket is called by the first of its two.
     pub(crate) bucket: u16,
     pub(crate) count: u32,
 }
 
-/// How many requests fell into a half of an octave.
+/// Requests in one half of an octave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HalfCell {
+    /// 0 to 63.
     pub(crate) half: u8,
     pub(crate) count: u32,
 }
@@ -40,8 +42,8 @@ pub(crate) const fn lower_us(bucket: u16) -> u64 {
     if group == 0 { step } else { (16 + step) << (group - 1) }
 }
 
-/// The middle of a bucket, in microseconds: what a percentile in it is shown as. It is the harmonic one, 2·low·high / (low + high), whose
-/// relative error is the same at both ends: 1/33. A coarse bucket is `wide` ones.
+/// The middle of a bucket, in microseconds, which a report shows for a percentile in the bucket. The harmonic middle,
+/// 2·low·high / (low + high), has the same relative error at both ends: 1/33. `wide` is 2 for a coarse bucket, else 1.
 pub(crate) fn middle_us(bucket: u16, wide: u16) -> f64 {
     if bucket < 16 {
         return f64::from(bucket);
@@ -50,7 +52,7 @@ pub(crate) fn middle_us(bucket: u16, wide: u16) -> f64 {
     2.0 * low as f64 * high as f64 / (low + high) as f64
 }
 
-/// The half octave of a bucket; 0 µs counts as 1 µs. From a table: it is asked for every request.
+/// The half octave of a bucket; 0 µs counts as 1 µs. A table answers: every request asks.
 #[inline]
 pub(crate) fn half_of(bucket: u16) -> u8 {
     const HALF: [u8; BUCKETS] = {
@@ -95,7 +97,7 @@ pub(crate) fn count_above_of(cells: impl Iterator<Item = LatencyCell>, bucket: u
     cells.filter(|cell| cell.bucket > bucket).map(|cell| u64::from(cell.count)).sum()
 }
 
-/// Joins buckets two by two: 8 to a power of two, each named by the first of its two. Those below 16 µs stay.
+/// Joins buckets two by two: 8 to a power of two, each called by the first of its two. Buckets below 16 µs stay.
 pub(crate) fn coarsen(cells: &mut Vec<LatencyCell>) {
     for cell in cells.iter_mut().filter(|cell| cell.bucket >= 16) {
         cell.bucket &= !1;
@@ -167,7 +169,7 @@ mod tests {
             assert_eq!((cells.len(), cells[0].count), (1, count));
             let [Some(p50)] = percentiles(&cells, true, u32::MAX, [50.0]) else { panic!("no percentile") };
             assert!((p50 * 1_000.0 - f64::from(us)).abs() <= 0.063 * f64::from(us), "{p50} ms for {us} µs");
-            // They lie within one half.
+            // Both buckets lie within one half.
             assert_eq!(half_of(cells[0].bucket), half_of(bucket_of(us)));
         }
         let mut small: Vec<_> = (0..16).map(|bucket| LatencyCell { bucket, count: 1 }).collect();

@@ -1,19 +1,23 @@
-//! Where a tenant's entry is, by its hash: one word a place, a tag and a position, at most a third full.
+//! The index of a sub-table: it finds a tenant's entry by the hash of the id. Open addressing, at most a third full.
 //!
-//! A request waits for a chain of loads here, each for the one before: one word and the entry make it as short as it can be.
-//! Entries only leave all at once, so there is nothing to delete.
+//! A request waits here for a chain of loads, each of which needs the one before. One word (tag and position) and then the entry
+//! is the shortest chain there can be. Entries only leave all at once, so nothing is ever deleted.
 
-/// A place: 16 bits of the hash, then the position + 1; 0 = free.
+/// 16 bits of the hash (the tag), then the position + 1; 0 = free.
 type IndexWord = u32;
 
+/// Positions by hash.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
+    /// A power of two of them, or none.
     words: Vec<IndexWord>,
+    /// Words in use.
     len: usize,
 }
 
 /// Positions are below this.
 pub(crate) const MAX_POSITIONS: usize = 0xffff;
+/// Words of the smallest index.
 const FIRST_WORDS: usize = 64;
 
 #[inline]
@@ -22,13 +26,13 @@ fn tag(hash: u64) -> IndexWord {
 }
 
 impl Index {
-    /// The position with this hash that `is_it`.
+    /// The position with this hash for which `is_it` holds.
     #[inline]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         // Out of bounds only while there is nothing at all.
         let word = *self.words.get(hash as usize & self.words.len().wrapping_sub(1))?;
         let position = (word & 0xffff) as usize;
-        // The first place is the right one, as a rule.
+        // As a rule the first word is the right one.
         if word & 0xffff_0000 == tag(hash) && position > 0 && is_it(position - 1) {
             return Some(position - 1);
         }
@@ -52,7 +56,7 @@ impl Index {
         }
     }
 
-    /// Adds a position that is not there yet; `hash_of` are the hashes of those that are.
+    /// Adds a position that is not there yet; `hash_of` gives the hashes of the positions that are.
     pub(crate) fn insert(&mut self, hash: u64, position: usize, hash_of: impl Fn(usize) -> u64) {
         if (self.len + 1) * 3 > self.words.len() {
             self.grow(hash_of);

@@ -1,4 +1,4 @@
-//! The ledger: what was offered, what became of it, and what is known of the sentinel itself.
+//! The ledger: how many events were offered, what became of each, and how the sentinel itself fares.
 
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ pub struct Stats {
     pub blocks_pruned: u64,
 }
 
-/// Why events were not counted.
+/// Events that were not counted, by reason.
 ///
 /// ```
 /// let stats = sentinel_core::Sentinel::builder().build()?.stats();
@@ -65,7 +65,7 @@ pub struct Dropped {
     pub no_memory: u64,
 }
 
-/// What was adjusted in events that were counted.
+/// Adjustments of events that were counted, by reason.
 ///
 /// ```
 /// use sentinel_core::{Event, Latency, Sentinel};
@@ -88,8 +88,8 @@ pub struct Adjusted {
     pub tenant_truncated: u64,
     /// No room for a further endpoint: it counts as `other`.
     pub endpoint_other: u64,
-    /// No memory for a further page of its tenant's histogram: the latency counts for everybody, not in that tenant's
-    /// percentiles.
+    /// No memory for a further page of its tenant's histogram: the latency counts for all tenants together, not
+    /// in that tenant's percentiles.
     pub latency_unplaced: u64,
 }
 
@@ -104,9 +104,9 @@ pub struct Adjusted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Memory {
-    /// In use now, by the sentinel's own account.
+    /// Bytes in use now, by the sentinel's own account.
     pub used: usize,
-    /// What may be in use.
+    /// Bytes that may be in use: the configured budget.
     pub budget: usize,
 }
 

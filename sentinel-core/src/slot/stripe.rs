@@ -1,4 +1,4 @@
-//! A stripe: what one thread's requests touch. Its open slot, its late slots, its counters, behind one lock.
+//! A stripe: the open slot, the late slots and the counters that one thread's requests touch, behind one lock.
 
 use crate::event::endpoint::{EndpointCache, Registry, ResolvedEndpoint};
 use crate::event::{ErrorClasses, Event, Outcome};
@@ -12,16 +12,17 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-/// What all stripes of a sentinel share, and only read.
+/// Parts that all stripes of a sentinel share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) grid: Grid,
-    /// What each status means: bits of [`meaning`].
+    /// Meaning of each status; see [`meaning`].
     pub(crate) statuses: [u8; STATUSES],
+    /// Tenants that a table keeps for each weight, whatever else comes.
     pub(crate) places: usize,
     pub(crate) hasher: RandomState,
     pub(crate) registry: Registry,
-    /// For the tables of all stripes.
+    /// Bytes for the tables of all stripes.
     pub(crate) budget: Arc<Budget>,
 }
 
@@ -31,7 +32,7 @@ const IS_KNOWN: u8 = 1;
 const MEANS_ERROR: u8 = 2;
 const MEANS_ABORTED: u8 = 4;
 
-/// What each status means, where these outcomes count as errors: asked for every request, so looked up.
+/// The meaning of each status, as bits, where `errors` are the outcomes that count as errors. Every request looks its status up.
 pub(crate) fn meaning(errors: ErrorClasses) -> [u8; STATUSES] {
     let flag = |is: bool, flag: u8| if is { flag } else { 0 };
     let of = |outcome: Outcome| {
@@ -40,7 +41,7 @@ pub(crate) fn meaning(errors: ErrorClasses) -> [u8; STATUSES] {
     std::array::from_fn(|status| Outcome::of(status as u16).map_or(0, of))
 }
 
-/// The hash that all tables and the dictionary know an id by.
+/// The hash by which all tables and the dictionary find an id.
 #[inline]
 pub(crate) fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
     let mut state = hasher.build_hasher();
@@ -48,17 +49,17 @@ pub(crate) fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
     state.finish()
 }
 
-/// Late events that a stripe keeps before they wait to be sealed: they may name as many tenants, in as many slots.
+/// Late events that a stripe keeps before they wait to be sealed: each may name another tenant, in another slot.
 const LATE_EVENTS: usize = 8_192;
 
-/// Slots that late events have tables for at once in a stripe.
+/// Slots that a stripe has tables of late events for, at most.
 const LATE_SLOTS: usize = 64;
 
-/// A slot's table and which slot it is.
+/// A table that waits to be sealed.
 #[derive(Debug)]
 pub(crate) struct FilledTable {
     pub(crate) slot: i64,
-    /// Requests in it.
+    /// Requests in the table.
     requests: u64,
     pub(crate) table: Box<Table>,
 }
@@ -79,24 +80,29 @@ pub(crate) struct Attribution<'a> {
     pub(crate) endpoint: Option<ResolvedEndpoint>,
 }
 
+/// The open slot and the late slots of the threads that record here.
 #[derive(Debug)]
 pub(crate) struct Stripe {
-    /// The open slot and its bounds in Unix ms, so that most events need no division.
+    /// The open slot.
     slot: i64,
+    /// Bounds of the open slot, Unix ms: most events need no division.
     from_ms: i64,
     to_ms: i64,
     pub(crate) ledger: Ledger,
     open: Box<Table>,
-    /// Something has been counted in the open slot, whether it is here still or not.
+    /// The open slot has counted a request, in this table or in one that has been taken.
     begun: bool,
+    /// Events in `late`.
     late_events: usize,
     shared: Arc<Shared>,
     endpoints: EndpointCache,
-    /// Closed but not sealed, oldest first.
+    /// Tables of slots that closed but are not sealed yet, oldest first.
     filled: VecDeque<FilledTable>,
-    /// Events for slots that are over, each in a table of its own.
+    /// Tables of late events, one for each slot that is over.
     late: Vec<FilledTable>,
+    /// An empty table, for the next slot.
     spare: Option<Box<Table>>,
+    /// The line of the next slot.
     slow_line: SlowLine,
 }
 
@@ -120,8 +126,8 @@ impl Stripe {
         }
     }
 
-    /// Counts an event, by the boundary rules. The clock is only asked when the event's own time is not in the open slot.
-    /// Says how many tables wait to be sealed here.
+    /// Counts an event, by the boundary rules. The clock is read only when the event's own time is not in the open slot.
+    /// Returns how many tables wait to be sealed here.
     #[inline]
     pub(crate) fn record(
         &mut self,
@@ -132,8 +138,8 @@ impl Stripe {
         self.record_known(event, attribution, &now_ms).unwrap_or_else(|| self.record_any(event, attribution, now_ms))
     }
 
-    /// Counts an event as almost every one is: in the open slot, with a known endpoint and a known latency. `None` = it is not, and
-    /// nothing has been counted.
+    /// Counts an event in the open slot with a known endpoint and a known latency, as almost every event has. `None` = this one has
+    /// not, and nothing has been counted.
     #[inline]
     fn record_known(
         &mut self,
@@ -150,7 +156,7 @@ impl Stripe {
             Some(endpoint) => (!endpoint.is_other).then_some(endpoint.id)?,
             None => self.endpoints.recent(event.endpoint)?,
         };
-        // Last: it may ask the clock.
+        // Last, since it may read the clock.
         if !(self.from_ms..self.to_ms).contains(&event.at.unwrap_or_else(now_ms)) {
             return None;
         }
@@ -230,23 +236,23 @@ impl Stripe {
         self.endpoints.resolve(template, &self.shared.registry)
     }
 
-    /// The slot that an event counts in; `None` when that has left the window.
+    /// The slot that an event counts in; `None` when that slot has left the window.
     fn slot_of(&mut self, at_ms: Option<i64>, now_ms: i64) -> Option<i64> {
         let grid = self.shared.grid;
         let at_ms = at_ms.unwrap_or(now_ms);
         if at_ms > now_ms.saturating_add(grid.slot_ms) {
             self.ledger.adjusted.future += 1;
         }
-        // Up to a slot ahead is another host's clock: it counts now, so that the next look sees it.
+        // A time up to a slot ahead is another host's clock: the event counts now, so that the next look sees it.
         let at_ms = at_ms.min(now_ms);
         let slot = if (self.from_ms..self.to_ms).contains(&at_ms) { self.slot } else { grid.slot_of(at_ms) };
-        // Younger than a window is inside whatever the slots are; only beyond it they decide.
+        // An event younger than the window is inside it, wherever slots begin; only beyond that do slots decide.
         let is_late =
             now_ms.saturating_sub(at_ms) > grid.slots * grid.slot_ms && slot < grid.oldest(grid.slot_of(now_ms));
         (!is_late).then_some(slot)
     }
 
-    /// Opens a newer slot; the one that was open waits to be sealed.
+    /// Opens a newer slot; the table of the one that was open waits to be sealed.
     #[cold]
     pub(crate) fn rotate(&mut self, slot: i64) {
         if slot <= self.slot {
@@ -276,7 +282,7 @@ impl Stripe {
         }
     }
 
-    /// Is there a table for a late event, or may there be one? Not while those that wait to be sealed take all the memory.
+    /// Whether a late event has a table or may get one. Not while tables that wait to be sealed take all the memory.
     #[cold]
     fn has_late_table(&mut self, slot: i64) -> bool {
         let known = self.late.iter().any(|late| late.slot == slot);
@@ -288,7 +294,7 @@ impl Stripe {
         true
     }
 
-    /// The table of a slot that is over.
+    /// The table of late events of a slot.
     #[cold]
     fn late_table(&mut self, slot: i64) -> &mut Table {
         self.late_events += 1;
@@ -301,25 +307,25 @@ impl Stripe {
         &mut self.late[at].table
     }
 
-    /// Late events wait to be sealed, with the others.
+    /// Moves the tables of late events to the end of the queue for sealing.
     fn end_late(&mut self) {
         self.filled.extend(std::mem::take(&mut self.late));
         self.late_events = 0;
     }
 
-    /// The oldest table that waits to be sealed.
+    /// Takes the oldest table that waits to be sealed.
     pub(crate) fn take_filled(&mut self) -> Option<FilledTable> {
         self.filled.pop_front()
     }
 
-    /// All that waits, late events too. What comes meanwhile is for the next time.
+    /// Takes all tables that wait, and the tables of late events.
     pub(crate) fn take_all(&mut self) -> Vec<FilledTable> {
         self.late_events = 0;
         let late = std::mem::take(&mut self.late);
         self.filled.drain(..).chain(late).collect()
     }
 
-    /// What has been counted in the open slot since this was called last. Costs a swap.
+    /// Takes the open slot's table and puts an empty one in its place; `None` when it is empty.
     pub(crate) fn take_open(&mut self) -> Option<FilledTable> {
         if self.open.is_empty() {
             return None;
@@ -329,7 +335,7 @@ impl Stripe {
         Some(FilledTable::new(self.slot, std::mem::replace(&mut self.open, next)))
     }
 
-    /// Forgets everything but the ledger and what is in the window of slot `now`; says how many requests went.
+    /// Forgets everything but the ledger and tables in the window of slot `now`; returns how many requests were forgotten.
     pub(crate) fn begin_again(&mut self, now: i64) -> u64 {
         let before = self.requests();
         let kept = self.shared.grid.oldest(now)..=now;
@@ -340,7 +346,7 @@ impl Stripe {
         before - self.requests()
     }
 
-    /// Requests that are here: accepted, not sealed yet.
+    /// Requests that were accepted and are not sealed yet.
     pub(crate) fn requests(&self) -> u64 {
         let waiting = self.filled.iter().chain(&self.late);
         waiting.map(|part| part.requests).sum::<u64>() + self.open.requests()
@@ -351,7 +357,7 @@ impl Stripe {
         self.slot
     }
 
-    /// A new line for what is slow. The open slot takes it while nothing is in it: a line holds for a whole slot.
+    /// Sets the line of the next slot. The open slot takes it too while it has counted nothing: a line holds for a whole slot.
     pub(crate) fn set_slow_line(&mut self, slow_line: &SlowLine) {
         self.slow_line = slow_line.clone();
         if !self.begun {
@@ -359,7 +365,7 @@ impl Stripe {
         }
     }
 
-    /// Gives an empty table back, so that the next rotation allocates nothing. Says which one there is no use for.
+    /// Gives an empty table back, so that the next rotation allocates nothing. Returns the one that it replaces.
     pub(crate) fn give_back(&mut self, table: Box<Table>) -> Option<Box<Table>> {
         self.spare.replace(table)
     }

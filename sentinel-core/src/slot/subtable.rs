@@ -1,26 +1,32 @@
-//! An eighth of a table: an index over a dense array of entries, and the purge that keeps it bounded.
+//! A sub-table, an eighth of a table: an index over a dense array of entries, and the purge that keeps it bounded.
 
 use crate::event::endpoint::EndpointId;
 use crate::slot::aggregate::Aggregate;
-use crate::slot::entry::{Entry, EntryView, INLINE_ID, Pool, id_in};
+use crate::slot::entry::{Entry, EntryView, INLINE_ID, id_in};
 use crate::slot::index::{self, Index};
+use crate::slot::pool::Pool;
 use crate::slot::sample::{HashedId, KnownSample, Sample};
 use crate::slot::weights::{Counts, WEIGHTS, Weight};
 use crate::util::budget::Reserved;
 use crate::util::bytes::same;
 
-/// Bytes of an entry and of its place in the index.
+/// Bytes of an entry and of its words in the index.
 const ENTRY_AND_INDEX_BYTES: usize = size_of::<Entry>() + 24;
 const _: () = assert!(2 * WEIGHTS * 16_384 / 8 <= index::MAX_POSITIONS);
-/// Entries that a sub-table begins with.
+/// Entries that a sub-table has room for at first.
 const FIRST_ENTRIES: usize = 16;
 
+/// Tenants whose hashes share three bits.
 #[derive(Debug, Default)]
 pub(crate) struct SubTable {
     index: Index,
+    /// In no order.
     pub(crate) entries: Vec<Entry>,
+    /// Pages of the entries.
     pool: Pool,
+    /// Ids that are too long for an entry.
     arena: Vec<u8>,
+    /// The most that a tenant without an entry can have had.
     pub(crate) offset: Counts<u32>,
 }
 
@@ -42,7 +48,7 @@ impl SubTable {
         self.offset = Counts::default();
     }
 
-    /// Bytes that hold something.
+    /// Bytes in use.
     pub(crate) fn used_bytes(&self) -> usize {
         self.entries.len() * ENTRY_AND_INDEX_BYTES + self.pool.used_bytes() + self.arena.len()
     }
@@ -57,7 +63,7 @@ impl SubTable {
         Some(id_in(&self.arena, &self.entries[at]))
     }
 
-    /// Where a tenant's entry is.
+    /// The place of a tenant's entry.
     #[inline]
     fn find(&self, tenant: HashedId<'_>) -> Option<usize> {
         self.index.find(tenant.hash, |at| {
@@ -74,16 +80,16 @@ impl SubTable {
         sample: &KnownSample<'_>,
         bucket: u16,
         places: usize,
-        overflow: &mut Overflow<'_>,
+        Overflow { tail, reserved }: Overflow<'_>,
     ) -> Option<usize> {
         let at = match self.find(sample.tenant) {
             Some(at) => at,
-            None => self.insert(sample.tenant, places, overflow),
+            None => self.insert(sample.tenant.id, sample.tenant.hash, places, Overflow { tail, reserved }),
         };
         self.entries[at].add_known(sample.endpoint, bucket, sample.latency_us, &mut self.pool).then_some(at)
     }
 
-    /// Says what was wrong with a request that `add_known` has counted.
+    /// Counts what was wrong with a request that [`SubTable::add_known`] has counted.
     pub(crate) fn mark(&mut self, at: usize, endpoint: EndpointId, error: bool, slow: bool) {
         let entry = &mut self.entries[at];
         entry.counts.mark(error, slow);
@@ -99,11 +105,11 @@ impl SubTable {
         bucket: Option<u16>,
         slow: bool,
         places: usize,
-        overflow: &mut Overflow<'_>,
+        Overflow { tail, reserved }: Overflow<'_>,
     ) -> bool {
         let at = match self.find(sample.tenant) {
             Some(at) => at,
-            None => self.insert(sample.tenant, places, overflow),
+            None => self.insert(sample.tenant.id, sample.tenant.hash, places, Overflow { tail, reserved }),
         };
         let Self { entries, pool, .. } = self;
         let entry = &mut entries[at];
@@ -111,21 +117,19 @@ impl SubTable {
         if sample.error | slow {
             entry.counts.mark(sample.error, slow);
         }
-        entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, overflow.reserved);
+        entry.add_endpoint(sample.endpoint, u32::from(sample.error), pool, reserved);
         if let Some(us) = sample.latency_us {
             entry.add_time(us);
         }
-        bucket.is_none_or(|bucket| entry.add_latency(bucket, pool, overflow.reserved))
+        bucket.is_none_or(|bucket| entry.add_latency(bucket, pool, reserved))
     }
 
-    fn insert(&mut self, tenant: HashedId<'_>, places: usize, overflow: &mut Overflow<'_>) -> usize {
-        let HashedId { id, hash } = tenant;
-        let Overflow { tail, reserved } = overflow;
+    fn insert(&mut self, id: &[u8], hash: u64, places: usize, Overflow { tail, reserved }: Overflow<'_>) -> usize {
         let most = 2 * WEIGHTS * places;
         if self.entries.len() == self.entries.capacity() && self.entries.len() < most {
             self.grow(most, reserved);
         }
-        // Full, or as full as memory allows: the smaller it is, the fewer places are guaranteed.
+        // Full, or as full as memory allows: a smaller sub-table guarantees fewer places.
         if self.entries.len() >= most || self.entries.len() == self.entries.capacity() {
             self.purge((self.entries.len() / (2 * WEIGHTS)).max(1), tail);
         }
@@ -134,7 +138,7 @@ impl SubTable {
             inline[..id.len()].copy_from_slice(id);
         } else {
             if self.arena.capacity() - self.arena.len() < id.len() {
-                // At most 128 bytes for each entry, which cannot be refused any more.
+                // At most 128 bytes for each entry. The entry has been granted, so they cannot be refused.
                 let before = self.arena.capacity();
                 self.arena.reserve(id.len());
                 reserved.force(self.arena.capacity() - before);
@@ -149,7 +153,7 @@ impl SubTable {
         at
     }
 
-    /// Twice the room, if memory for it is there; less, if only for that; at least `FIRST_ENTRIES` in any case.
+    /// Doubles the room for entries, up to `most`, if the budget grants it. The first entries come in any case.
     #[cold]
     fn grow(&mut self, most: usize, reserved: &mut Reserved) {
         let len = self.entries.len();
@@ -162,8 +166,8 @@ impl SubTable {
         self.entries.reserve_exact(more);
     }
 
-    /// Makes room: raises the offsets so that `places` upper bounds of each weight stay above them, and moves who lies within
-    /// all of them to the tail. Half the entries are free after it.
+    /// Makes room: raises the offset so that at most `places` upper bounds of each weight stay above it, and adds every tenant
+    /// whose bounds all lie within it to the tail. Afterwards at least half of a full sub-table's entries are free.
     #[cold]
     pub(crate) fn purge(&mut self, places: usize, tail: &mut Aggregate) {
         self.offset = raised(&self.entries, self.offset, places);
@@ -204,7 +208,7 @@ impl SubTable {
 
 /// The offsets that leave at most `places` upper bounds above each: the (k+1)-th largest, never lower than before.
 fn raised(entries: &[Entry], offset: Counts<u32>, places: usize) -> Counts<u32> {
-    /// Upper bounds lie close above the offset as a rule: those up to here are counted, not sorted.
+    /// As a rule upper bounds lie close above the offset: distances below this are counted, not sorted.
     const NEAR: usize = 64;
     if entries.len() <= places {
         return offset;

@@ -1,11 +1,29 @@
 //! The bounded table of one slot of one stripe: vector Misra–Gries over requests, errors and slow requests.
 //!
-//! A table must never lose a tenant that matters by *any* of its three weights, whatever ids an attacker invents. It is split
-//! into eight sub-tables by hash, so that a purge touches an eighth of it; each is an index over a dense array of entries.
-//! When a sub-table is full, `offset[m]` rises to the (k+1)-th largest upper bound of weight m, and an entry leaves only when
-//! all its upper bounds are within the offsets, its counts going to the tail. An entry that comes in later starts with
-//! `base[m] = offset[m]`, so that `counts[m] ≤ true ≤ counts[m] + base[m]`, and a tenant that is absent has at most
-//! `offset[m]`. (Misra and Gries 1982; mergeable by Agarwal et al., TODS 2013.)
+//! A table must never lose a tenant that matters by *any* of its three weights, whatever ids an attacker invents.
+//!
+//! ```text
+//! hash of the id ─► sub-table, one of 8
+//!                   ├ index ─► entries   dense, in no order, at most 6 × places
+//!                   ├ pool, arena        further pages of entries, long ids
+//!                   └ offset             requests, errors, slow: the most that an absent tenant can have
+//! endpoint       ─► tally                counts, latencies and witnesses over all tenants
+//!                   tail                 counts of tenants that a purge let go of
+//! ```
+//!
+//! A full sub-table is *purged*. For each weight m, `offset[m]` rises to the (k+1)-th largest upper bound of its entries
+//! (k = `places`), and an entry leaves only when **all** its upper bounds are within the offset; its counts go to the tail. At most
+//! 3 × `places` entries stay, half of what there is room for. An entry that begins later starts with `base = offset`.
+//!
+//! Invariants, which property tests hold against a plain map: for each tenant with an entry and each weight,
+//! `counts[m] ≤ true ≤ counts[m] + base[m]`; a tenant without one has at most `offset[m]`; entries and tail add up to all
+//! requests, errors, slow requests and latencies, exactly; and `offset[m] ≤ total[m] / (k + 1)` for each sub-table (Misra and
+//! Gries 1982; mergeable by Agarwal et al., TODS 2013).
+//!
+//! A plain map has no bound. Count-Min cannot list the tenants, and random ids inflate its counts. LRU and admission filters have no
+//! deterministic bound: a flood of invented ids pushes out the tenant that fails quietly. One offset for all weights would
+//! let a flood of requests that succeed raise the bound of the errors; with one for each it adds nothing to that.
+//! Eight sub-tables make a purge, which a request waits for, an eighth as long.
 
 use crate::slot::aggregate::Aggregate;
 use crate::slot::entry::EntryView;
@@ -16,15 +34,16 @@ use crate::slot::weights::Counts;
 use crate::util::budget::{Budget, Reserved};
 use std::sync::Arc;
 
-/// Distinct tenants that an endpoint must fail for before it, and not they, is to blame.
+/// Witnesses of an endpoint that are kept: it is to blame only when it fails for that many tenants.
 pub(crate) const MAX_WITNESSES: usize = 3;
 
-/// Which latencies are slow, fixed when a slot begins.
+/// The latencies that count as slow, fixed when a slot begins.
 #[derive(Debug, Clone)]
 pub(crate) struct SlowLine {
-    /// Slow for the ranking and the table: buckets above this one.
+    /// For the ranking and the table: latencies in buckets above this one are slow.
     pub(crate) fleet: u16,
-    /// Unusual for its endpoint: halves above this one, by endpoint id; endpoints beyond the list have no line yet.
+    /// For each endpoint, by its number: latencies in halves above this one are unusual there. Endpoints beyond the list have no
+    /// line yet.
     pub(crate) endpoints: Arc<[u8]>,
 }
 
@@ -34,15 +53,18 @@ impl Default for SlowLine {
     }
 }
 
+/// The requests of one slot that one stripe has counted.
 #[derive(Debug)]
 pub(crate) struct Table {
     subtables: [SubTable; Self::SUBTABLES],
+    /// By the endpoint's number in this process.
     pub(crate) endpoints: Vec<EndpointTally>,
+    /// Requests whose client went away.
     pub(crate) aborted: u64,
     pub(crate) slow_line: SlowLine,
-    /// Those of tenants that have left, and latencies that no entry had a cell for.
+    /// Requests of tenants that have left, and latencies that no entry had a cell for.
     pub(crate) tail: Aggregate,
-    /// Places guaranteed for each weight in a sub-table.
+    /// Tenants that a sub-table keeps for each weight, whatever else comes.
     places: usize,
     reserved: Reserved,
 }
@@ -51,11 +73,13 @@ pub(crate) struct Table {
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointTally {
     pub(crate) counts: Counts<u32>,
+    /// Requests by half octave of their latency.
     pub(crate) halves: [u32; HALVES],
-    /// Up to three tenants (hashes) that failed here, and that were unusually slow here; 0 = free.
+    /// Hashes of up to three tenants that failed here; 0 = free.
     pub(crate) failing: [u64; MAX_WITNESSES],
+    /// Hashes of up to three tenants that were unusually slow here; 0 = free.
     pub(crate) lagging: [u64; MAX_WITNESSES],
-    /// Unusually slow: halves above this one.
+    /// Latencies in halves above this one are unusual here.
     line: u8,
 }
 
@@ -78,7 +102,7 @@ impl EndpointTally {
         *count = count.saturating_add(1);
     }
 
-    /// Says what was wrong with it.
+    /// Counts what was wrong with a request that has been counted.
     fn mark(&mut self, hash: u64, error: bool, slow: bool, lagging: bool) {
         self.counts.mark(error, slow);
         if error {
@@ -118,7 +142,7 @@ impl Table {
         self.endpoints.is_empty()
     }
 
-    /// Empty again, its allocations kept.
+    /// Empties the table and keeps its allocations.
     pub(crate) fn reset(&mut self, slow_line: SlowLine) {
         let Self { subtables, endpoints, aborted, slow_line: line, tail, places: _, reserved: _ } = self;
         if !endpoints.is_empty() {
@@ -129,8 +153,8 @@ impl Table {
         (*aborted, *line) = (0, slow_line);
     }
 
-    /// Counts a request whose latency is known, if it needs no page of memory but its tenant's entry. Almost every request is
-    /// like that; for any other it does nothing and says `false`, and [`Table::add`] is there.
+    /// Counts a request whose latency is known, if it needs no further page of memory. Almost every request is like that; for any
+    /// other this does nothing and returns `false`, and the caller takes [`Table::add`].
     #[inline]
     pub(crate) fn add_known(&mut self, sample: &KnownSample<'_>) -> bool {
         let KnownSample { tenant: HashedId { hash, .. }, endpoint, error, aborted, latency_us } = *sample;
@@ -140,8 +164,8 @@ impl Table {
             return false;
         };
         let sub = sub_of(hash);
-        let mut overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
-        let Some(at) = self.subtables[sub].add_known(sample, bucket, self.places, &mut overflow) else {
+        let overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
+        let Some(at) = self.subtables[sub].add_known(sample, bucket, self.places, overflow) else {
             return false;
         };
         tally.add(half);
@@ -154,8 +178,8 @@ impl Table {
         true
     }
 
-    /// Counts one request. `false` when no memory was left for its latency's page: that is in the
-    /// whole, not in its tenant's histogram.
+    /// Counts one request. `false` when no memory was left for its latency's page: then the tail has the latency, not the tenant's
+    /// histogram.
     pub(crate) fn add(&mut self, sample: &Sample<'_>) -> bool {
         let hash = sample.tenant.hash;
         let bucket = sample.latency_us.map(bucket_of);
@@ -174,8 +198,8 @@ impl Table {
             tally.counts.add_request();
         }
         tally.mark(hash, sample.error, slow, lagging);
-        let mut overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
-        let placed = self.subtables[sub_of(hash)].add(sample, bucket, slow, self.places, &mut overflow);
+        let overflow = Overflow { tail: &mut self.tail, reserved: &mut self.reserved };
+        let placed = self.subtables[sub_of(hash)].add(sample, bucket, slow, self.places, overflow);
         if let Some(bucket) = bucket
             && !placed
         {
@@ -193,12 +217,12 @@ impl Table {
         self.reserved.force((self.endpoints.capacity() - before) * size_of::<EndpointTally>());
     }
 
-    /// Requests, those of tenants that have left too.
+    /// Requests, including the tail.
     pub(crate) fn requests(&self) -> u64 {
         self.endpoints.iter().map(|tally| u64::from(tally.counts.requests)).sum()
     }
 
-    /// The largest true count of each weight that an absent tenant can have.
+    /// The most that a tenant without an entry can have had, of each weight.
     pub(crate) fn offsets(&self) -> Counts<u64> {
         let offsets = self.subtables.iter().map(|sub| sub.offset.map(u64::from));
         offsets.fold(Counts::default(), |most, offset| most.zip(offset, u64::max))
@@ -214,8 +238,8 @@ impl Table {
         self.subtables[sub].view(at)
     }
 
-    /// A sub-table that could not hold everybody is purged once more before it is sealed: who came in since the last time is
-    /// no more than who has left, and would only fill the block.
+    /// Purges a sub-table that has purged before once more, before it is sealed: a tenant that came in since is no heavier than
+    /// the tenants that have left, and would only fill the block.
     pub(crate) fn settle(&mut self, sub: usize) {
         let sub = &mut self.subtables[sub];
         if sub.offset != Counts::default() {
@@ -223,7 +247,7 @@ impl Table {
         }
     }
 
-    /// Was it filled well, or is it small? Else it is given back, and the next one grows anew.
+    /// Whether the table is small, or at least an eighth of its memory is in use. Any other is freed, and the next one grows anew.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         const SMALL: usize = 256 << 10;
         let used: usize = self.subtables.iter().map(SubTable::used_bytes).sum();
@@ -236,7 +260,7 @@ impl Table {
     }
 }
 
-/// Which sub-table a hash belongs to.
+/// The sub-table that a hash belongs to.
 #[inline]
 fn sub_of(hash: u64) -> usize {
     (hash >> 40) as usize % Table::SUBTABLES
@@ -283,7 +307,7 @@ mod tests {
             let id = if tenant % 3 == 0 { format!("{tenant:0>100}") } else { tenant.to_string() }.into_bytes();
             let tenant = HashedId { id: &id, hash: hasher.hash_one(&id[..]) };
             let known = KnownSample { tenant, endpoint, error, aborted: false, latency_us: us };
-            // Both ways, as requests take them: the short one where it can, and sometimes the general one all the same.
+            // As requests do: the short way where it can be taken, and sometimes the general one all the same.
             if us % 7 == 0 || !table.add_known(&known) {
                 table.add(&any(&known));
             }
@@ -374,7 +398,7 @@ mod tests {
     }
 
     proptest! {
-        /// Memory for one page in many: what has no cell is in the whole, once.
+        /// With memory for few pages, a latency without a cell is in the whole, once.
         #[test]
         fn what_has_no_memory_is_in_the_whole(events in prop::collection::vec(event(200), 0..3_000), room in 0..40_000_usize) {
             let (hasher, budget) = (RandomState::new(), Budget::new(room));
@@ -437,7 +461,7 @@ mod tests {
 
     #[test]
     fn many_endpoints_keep_those_that_fail() {
-        // 60 endpoints that work, then 20 that fail: those are all there, and exact.
+        // 60 endpoints that work, then 20 that fail: the failing ones are all there, and exact.
         let works = (0..60).flat_map(|endpoint| [(1, endpoint, false, 10); 3]);
         let fails = (100..120).flat_map(|endpoint| [(1, endpoint, true, 10); 2]);
         let (table, _) = fill(8, &works.chain(fails).collect::<Vec<_>>());
@@ -445,7 +469,7 @@ mod tests {
         let own = read(&view);
         assert!((100..120).all(|endpoint| own.endpoints[&endpoint].1 == 2), "{own:?}");
         assert!(!view.endpoints_cut());
-        // 40 that fail do not fit: said so.
+        // 40 that fail do not fit, and the entry says so.
         let (table, _) = fill(8, &(0..40).map(|endpoint| (1, endpoint, true, 10)).collect::<Vec<_>>());
         assert!(rows(&table).next().expect("one tenant").endpoints_cut());
     }

@@ -1,32 +1,32 @@
-//! Which stripe a thread records into: its own while no more threads than stripes have ever come, else that of the processor it
-//! runs on, so that a stripe stays in one processor's cache.
+//! The choice of a stripe: a thread has its own while no more threads than stripes have ever recorded, else it takes that of the
+//! processor it runs on, so that a stripe stays in one processor's cache.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Threads that have come so far.
+/// Threads that have recorded so far.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
-/// Requests after which a thread looks anew where it belongs.
+/// Requests after which a thread chooses its stripe anew.
 const LOOK: u32 = 64;
 
 thread_local! {
-    /// The number of this thread, in the order they came.
+    /// Number of this thread, in the order of their first requests.
     static ORDINAL: Cell<Option<usize>> = const { Cell::new(None) };
     static HOME: Cell<Home> = const { Cell::new(Home { stripe: 0, left: 0 }) };
 }
 
-/// Where a thread records.
+/// The stripe that a thread records into.
 #[derive(Debug, Clone, Copy)]
 struct Home {
     stripe: u32,
-    /// Requests until the thread looks again.
+    /// Requests until the thread chooses again.
     left: u32,
 }
 
-/// The stripe of this thread, of `stripes`, which is a power of two.
+/// The stripe of this thread: below `stripes`, which is a power of two.
 #[inline]
 pub(crate) fn of_thread(stripes: usize) -> usize {
-    // While a thread's locals are torn down it knows nothing: any stripe will do.
+    // While a thread's locals are torn down any stripe will do.
     let home = HOME.try_with(|known| {
         let Home { stripe, left } = known.get();
         if left == 0 {

@@ -8,7 +8,6 @@ pub(crate) mod duration;
 pub(crate) mod error;
 pub mod fork;
 pub(crate) mod grid;
-pub(crate) mod leb;
 pub(crate) mod lock;
 pub mod panics;
 pub(crate) mod sync;

@@ -1,6 +1,11 @@
-//! What every wire form is written in: unsigned LEB128 numbers, length-prefixed bytes, and a CRC-32 of all before it at the end.
+//! Numbers in few bytes (LEB128), and the wire forms that are made of them.
+//!
+//! A wire form is a magic, a version, the fields as numbers and length-prefixed bytes, and a CRC-32 of all before it at the end.
+//! [`Reader`] reads what another process wrote, and checks everything. [`TrustedReader`] reads rows that this process has packed in
+//! memory, many of them for each question: it checks nothing, and past the end everything is 0.
 
 use crate::util::error::DecodeError;
+use std::convert::Infallible;
 
 /// Bytes of the checksum at the end.
 const CHECKSUM: usize = 4;
@@ -9,6 +14,76 @@ pub(crate) const MAX_COUNT: u64 = 1 << 53;
 
 pub(crate) fn invalid(field: &'static str, value: u64, allowed: &'static str) -> DecodeError {
     DecodeError::Invalid { field, value, allowed }
+}
+
+/// Appends a number: 7 bits a byte, the lowest first; the high bit says that another byte follows.
+#[inline]
+pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Reads what [`put`] wrote. `next` gives a byte, or the reason why there is none; it is told the byte's shift and the number so far.
+#[inline]
+fn number<E>(mut next: impl FnMut(u32, u64) -> Result<u8, E>) -> Result<u64, E> {
+    let first = next(0, 0)?;
+    if first < 0x80 {
+        return Ok(u64::from(first));
+    }
+    let (mut value, mut shift) = (u64::from(first & 0x7f), 7);
+    loop {
+        let byte = next(shift, value)?;
+        value |= u64::from(byte & 0x7f) << (shift & 63);
+        if byte < 0x80 {
+            return Ok(value);
+        }
+        shift += 7;
+    }
+}
+
+/// A signed number as an unsigned one: 0, -1, 1, -2 become 0, 1, 2, 3.
+#[inline]
+pub(crate) const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// The signed number that [`zigzag`] was given.
+#[inline]
+pub(crate) const fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+/// Reads what this process has packed; past the end everything is 0.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TrustedReader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> TrustedReader<'a> {
+    #[inline]
+    pub(crate) fn byte(&mut self) -> u8 {
+        match self.0.split_first() {
+            Some((&first, rest)) => {
+                self.0 = rest;
+                first
+            }
+            None => 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn number(&mut self) -> u64 {
+        let Ok(value) = number(|_, _| Ok::<_, Infallible>(self.byte()));
+        value
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self, len: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
 }
 
 /// Writes one thing: what it is and in which version, its fields, the checksum.
@@ -30,16 +105,12 @@ impl Writer {
         self.0
     }
 
-    pub(crate) fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
+    pub(crate) fn number(&mut self, value: u64) {
+        put(&mut self.0, value);
     }
 
     pub(crate) fn signed(&mut self, value: i64) {
-        self.number(((value << 1) ^ (value >> 63)) as u64);
+        self.number(zigzag(value));
     }
 
     pub(crate) fn numbers<const N: usize>(&mut self, values: [u64; N]) {
@@ -96,8 +167,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn signed(&mut self) -> Result<i64, DecodeError> {
-        let zigzag = self.number()?;
-        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+        Ok(unzigzag(self.number()?))
     }
 
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
@@ -119,18 +189,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn number(&mut self) -> Result<u64, DecodeError> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(invalid("number", value, "at most 64 bits"))
+        number(|shift, value| match self.array()? {
+            [byte] if shift == 63 && byte > 1 => Err(invalid("number", value, "at most 64 bits")),
+            [byte] => Ok(byte),
+        })
     }
 
     pub(crate) fn at_most(
@@ -160,5 +222,33 @@ impl<'a> Reader<'a> {
     pub(crate) fn text(&mut self, field: &'static str, most: usize) -> Result<&'a [u8], DecodeError> {
         let len = self.at_most(field, most as u64, "a length within the limit")? as usize;
         self.take(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Both readers read the same, and only the foreign one minds what [`put`] cannot have written.
+        #[test]
+        fn both_readers_read_what_is_put(value in prop_oneof![0..300_u64, any::<u64>(), Just(u64::MAX)], signed in any::<i64>()) {
+            let mut bytes = Vec::new();
+            put(&mut bytes, value);
+            put(&mut bytes, zigzag(signed));
+            let (mut trusted, mut foreign) = (TrustedReader(&bytes), Reader { bytes: &bytes, at: 0 });
+            prop_assert_eq!((trusted.number(), unzigzag(trusted.number())), (value, signed));
+            prop_assert_eq!((foreign.number(), foreign.signed()), (Ok(value), Ok(signed)));
+            prop_assert_eq!((trusted.0.len(), trusted.number(), foreign.at), (0, 0, bytes.len()));
+            prop_assert_eq!(foreign.number(), Err(DecodeError::Truncated { at: bytes.len() }));
+        }
+    }
+
+    #[test]
+    fn more_than_64_bits_are_no_number() {
+        let bytes = [[0xff; 9].as_slice(), &[2]].concat();
+        let known = (1 << 63) - 1;
+        assert_eq!(Reader { bytes: &bytes, at: 0 }.number(), Err(invalid("number", known, "at most 64 bits")));
     }
 }

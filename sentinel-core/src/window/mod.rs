@@ -1,4 +1,8 @@
-//! The window: the blocks of the last N slots, this process's and those of others, and what they amount to.
+//! The window: the blocks of the last N slots, of this process and of others, and views of their sums.
+//!
+//! - this file: which blocks are in the window, and which shrink or leave when memory is short
+//! - `sums`: each tenant's counts over blocks, enough to rank by
+//! - `tenant_detail`: everything about one tenant, for the few that a report lists
 
 pub(crate) mod sums;
 pub(crate) mod tenant_detail;
@@ -10,7 +14,7 @@ use crate::util::grid::Grid;
 use crate::window::sums::View;
 use std::collections::BTreeMap;
 
-/// The slot that a block is of, and the process that counted it.
+/// A block's slot, and the id of the process that counted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct BlockKey {
     slot: i64,
@@ -36,36 +40,38 @@ struct PartView {
     view: View,
 }
 
-/// Bytes that an id takes beside the dictionary: its place in the views.
+/// Bytes that an id takes in the views.
 const ID_BYTES: usize = 40;
-/// And in it.
+/// Bytes that an id takes in the dictionary.
 const DICTIONARY_BYTES: usize = 48;
 
+/// The blocks of the last N slots.
 #[derive(Debug)]
 pub(crate) struct Window {
     grid: Grid,
-    /// This process's own source id.
+    /// Id of this process.
     source: u64,
     blocks: BTreeMap<BlockKey, Packed>,
-    /// Own requests that have left.
+    /// Requests of this process that have left the window.
     pub(crate) expired: u64,
-    /// Bytes that the blocks, their ids and the views may take; beyond it blocks coarsen, then lose tenants.
+    /// Bytes that the blocks, their ids and the views may take; beyond it blocks become coarse, then lose tenants.
     budget: usize,
+    /// Bytes of the blocks.
     weight: usize,
-    /// Of it, blocks of other sources.
+    /// Bytes of the blocks of other sources, with their ids.
     foreign_weight: usize,
-    /// The slot that was open when last told.
+    /// The newest slot that [`Window::expire`] was told of.
     open: i64,
-    /// Over all blocks, once somebody has asked.
+    /// The view of all blocks, once a report has asked for it.
     whole: Option<View>,
-    /// Over the blocks since a slot, as long as none has come or gone.
+    /// The view of the blocks since a slot, as long as none is added or removed.
     part: Option<PartView>,
     pub(crate) squeezed: Squeezed,
-    /// Changes with the blocks.
+    /// Changes whenever a block is added or removed.
     version: u64,
 }
 
-/// How often memory was too short for a block as it was.
+/// Times that memory was too short for a block as it was.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Squeezed {
     pub(crate) coarsened: u64,
@@ -94,17 +100,17 @@ impl Window {
         self.budget
     }
 
-    /// Another one whenever a block has come or gone.
+    /// Changes whenever a block is added or removed; cached answers compare it.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
-    /// Bytes that it takes, and the ids.
+    /// Bytes of the blocks, of the dictionary, and of the ids in the views.
     pub(crate) fn weight(&self, ids: &Dictionary) -> usize {
         self.weight + ids.weight() + ids.len() * ID_BYTES
     }
 
-    /// Others' blocks take more than half of what there is, and that is all in use.
+    /// Whether the budget is used up, and more than half of it by blocks of other sources.
     pub(crate) fn is_full_of_others(&mut self, ids: &mut Dictionary) -> bool {
         self.squeeze(ids);
         self.weight(ids) > self.budget && self.foreign_weight > self.budget / 2
@@ -114,7 +120,7 @@ impl Window {
         self.blocks.contains_key(&BlockKey { slot, source })
     }
 
-    /// Lets go of the oldest block.
+    /// Removes the oldest block; `false` when there is none.
     pub(crate) fn expire_oldest(&mut self, ids: &mut Dictionary) -> bool {
         let Some((&key, block)) = self.blocks.first_key_value() else {
             return false;
@@ -124,15 +130,15 @@ impl Window {
         true
     }
 
-    /// Is there room for another source's block? Not when others have so many that pruning their tenants cannot make them
-    /// fit, unless it takes the place of one that weighs as much.
+    /// Whether there is room for another source's block. Not when other sources have so many that pruning their tenants cannot
+    /// make them fit, unless the block replaces one that weighs as much.
     pub(crate) fn has_room(&mut self, slot: i64, block: &Packed, ids: &mut Dictionary) -> bool {
         let is_full = self.is_full_of_others(ids);
         let known = self.blocks.get(&BlockKey { slot, source: block.summary.source });
         !is_full || known.is_some_and(|known| block.weight() <= known.weight())
     }
 
-    /// Lets go of everything; own requests have expired.
+    /// Removes all blocks; requests of this process count as expired.
     pub(crate) fn clear(&mut self) {
         self.expired += self.own().map(Packed::requests).sum::<u64>();
         self.blocks.clear();
@@ -141,7 +147,7 @@ impl Window {
         (self.whole, self.part) = (None, None);
     }
 
-    /// Adds what this process counted; a slot that has a block already gets the sum of both.
+    /// Adds a block of this process; a slot that has one already gets the sum of both.
     pub(crate) fn insert(&mut self, slot: i64, block: Packed, ids: &mut Dictionary) {
         let key = BlockKey { slot, source: self.source };
         let block = match self.blocks.get(&key) {
@@ -155,8 +161,8 @@ impl Window {
         self.put(key, block, ids);
     }
 
-    /// Puts another source's block in place of its older snapshot of that slot. Counts only grow: a snapshot with fewer
-    /// requests is an older one that comes late, and is not taken.
+    /// Puts another source's block in place of that source's older snapshot of the slot. Counts only grow: a snapshot with fewer
+    /// requests is an older one that comes late, and is dropped.
     pub(crate) fn replace(&mut self, slot: i64, block: Packed, ids: &mut Dictionary) {
         if self.is_newer(slot, &block) {
             self.put(BlockKey { slot, source: block.summary.source }, block, ids);
@@ -165,13 +171,13 @@ impl Window {
         }
     }
 
-    /// Would another source's block be taken?
+    /// Whether another source's block is at least as new as the one that is known.
     pub(crate) fn is_newer(&self, slot: i64, block: &Packed) -> bool {
         let known = self.blocks.get(&BlockKey { slot, source: block.summary.source });
         known.is_none_or(|known| known.requests() <= block.requests())
     }
 
-    /// The oldest slot of so many windows before `newest`.
+    /// The oldest slot of `windows` windows that end with `newest`.
     pub(crate) fn oldest(&self, newest: i64, windows: i64) -> i64 {
         newest.saturating_sub(self.grid.slots.saturating_mul(windows))
     }
@@ -181,7 +187,7 @@ impl Window {
         self.squeeze(ids);
     }
 
-    /// Puts a block in place of the one with its key, or removes that: all that is known of the blocks follows. The old block gives
+    /// Puts a block in place of the one with its key, or removes that one. Weights, version and views follow; the old block gives
     /// its numbers back.
     fn swap(&mut self, key: BlockKey, block: Option<Packed>, ids: &mut Dictionary) {
         self.part = None;
@@ -203,7 +209,7 @@ impl Window {
         if let Some(whole) = &mut self.whole {
             whole.apply(block, comes);
         }
-        // Each tenant of another source may be one that nobody else knows.
+        // Each tenant of another source may be one that only this source has.
         let weight = block.weight();
         let with_ids = weight + block.rows.len() * (ID_BYTES + DICTIONARY_BYTES);
         let foreign = if source == self.source { 0 } else { with_ids };
@@ -214,18 +220,18 @@ impl Window {
         }
     }
 
-    /// Over budget, blocks get coarse histograms, the largest first; then the largest lose the tenants that weigh least, by
-    /// halves, until it fits: those of other sources as long as they take more than half, so that nobody else's blocks push
-    /// out one's own. What the judges have not seen yet is left whole: who is cut first has no errors, which would look like
-    /// a rise to them.
+    /// Over budget, the largest blocks get coarse histograms; then the largest lose the tenants that weigh least, by halves, until
+    /// all fit. Blocks of other sources shrink first as long as they take more than half, so that they do not push out this
+    /// process's own. Blocks that the judges have not seen yet stay whole: tenants without errors are cut first, which would look
+    /// like a rise of the error rate.
     fn squeeze(&mut self, ids: &mut Dictionary) {
         while self.weight(ids) > self.budget {
             let foreign = self.foreign_weight > self.budget / 2;
             let seen = self.blocks.range(..BlockKey::first_of(self.open));
             let side = seen.filter(|(key, _)| (key.source != self.source) == foreign);
-            // Those that are not coarse yet come first.
+            // Blocks that are not coarse yet come first.
             let largest = side.max_by_key(|(_, block)| (!block.coarse, block.rows.weight()));
-            // Where one's own have nothing to give, those of others have; never the other way round.
+            // Once this process's blocks have nothing left to give, other sources' blocks shrink; never the other way round.
             let others = self.blocks.range(..BlockKey::first_of(self.open));
             let others = others.filter(|(key, _)| key.source != self.source && !foreign);
             let largest = largest.filter(|(_, block)| !block.coarse || block.rows.len() >= 2 * WEIGHTS);
@@ -246,7 +252,7 @@ impl Window {
         }
     }
 
-    /// Lets go of what is older than the window of the open slot.
+    /// Removes the blocks that are older than the window of the open slot.
     pub(crate) fn expire(&mut self, open: i64, ids: &mut Dictionary) {
         while let Some((&key, block)) = self.blocks.first_key_value()
             && key.slot < self.grid.oldest(open)
@@ -274,17 +280,17 @@ impl Window {
         self.blocks.range(BlockKey::first_of(first)..).map(|(_, block)| block)
     }
 
-    /// Own blocks, oldest first.
+    /// Blocks of this process, oldest first.
     pub(crate) fn own(&self) -> impl Iterator<Item = &Packed> {
         self.blocks.iter().filter(|(key, _)| key.source == self.source).map(|(_, block)| block)
     }
 
-    /// Blocks of others.
+    /// Blocks of other sources.
     pub(crate) fn foreign(&self) -> impl Iterator<Item = &Packed> {
         self.blocks.iter().filter(|(key, _)| key.source != self.source).map(|(_, block)| block)
     }
 
-    /// Brings the view of everything since a slot up to date; [`Window::view`] reads it.
+    /// Brings the view of all blocks since slot `first` up to date; [`Window::view`] reads it.
     pub(crate) fn look(&mut self, first: i64, line: u16) {
         let of = |blocks: &mut dyn Iterator<Item = &Packed>| {
             let mut view = View::new(line);
@@ -300,14 +306,14 @@ impl Window {
         }
     }
 
-    /// Forgets the view of a part, where it is too large to be kept beside the one of the whole.
+    /// Forgets the view of a part of the window when it does not fit into the budget.
     pub(crate) fn looked(&mut self, ids: &Dictionary) {
         if self.part.as_ref().is_some_and(|part| self.weight(ids) + part.view.weight() > self.budget) {
             self.part = None;
         }
     }
 
-    /// The view of everything since a slot, as [`Window::look`] has left it.
+    /// The view of all blocks since slot `first`, as [`Window::look`] has left it.
     pub(crate) fn view(&self, first: i64) -> Option<&View> {
         if self.is_whole(first) { self.whole.as_ref() } else { self.part.as_ref().map(|part| &part.view) }
     }

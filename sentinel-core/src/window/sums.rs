@@ -1,5 +1,5 @@
-//! What the blocks of a window amount to for each tenant: enough to rank by. It is kept up as blocks come and go; what a report
-//! shows of the few it lists is gathered from the blocks.
+//! Each tenant's sums over the blocks of a window: enough to rank by. A view follows the blocks that are added and removed;
+//! `tenant_detail` gathers the rest for the few tenants that a report lists.
 
 use crate::block::dictionary::Number;
 use crate::block::packed::Packed;
@@ -11,11 +11,12 @@ use crate::slot::weights::Counts;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TenantSum {
     pub(crate) counts: Counts<u64>,
+    /// Sum of all latencies, µs.
     pub(crate) latency_sum_us: u64,
 }
 
 impl TenantSum {
-    /// Differences wrap: a sum of them is right again.
+    /// Adds, or subtracts. A difference may wrap: a sum of differences is right again.
     fn apply(&mut self, other: &Self, comes: bool) {
         let op = if comes { u64::wrapping_add } else { u64::wrapping_sub };
         self.counts = self.counts.zip(other.counts, op);
@@ -28,15 +29,16 @@ impl TenantSum {
     }
 }
 
-/// Sums by number.
+/// The sums of tenants over some blocks, by number.
 #[derive(Debug)]
 pub(crate) struct View {
     /// Requests in buckets above this one are slow.
     line: u16,
+    /// By number, for a view that follows the window.
     sums: Vec<TenantSum>,
-    /// Instead, for a part of the window that is looked at once: in the order of the numbers.
+    /// In the order of the numbers, for a view of a part of the window, which does not follow.
     pairs: Vec<(Number, TenantSum)>,
-    /// Slow requests of everybody.
+    /// Slow requests of all tenants.
     pub(crate) slow: u64,
 }
 
@@ -45,7 +47,7 @@ impl View {
         Self { line, sums: Vec::new(), pairs: Vec::new(), slow: 0 }
     }
 
-    /// Over blocks that are looked at once.
+    /// A view of blocks that does not follow them.
     pub(crate) fn of<'a>(blocks: impl Iterator<Item = &'a Packed> + Clone, line: u16) -> Self {
         let rows = blocks.clone().map(|block| block.rows.len()).sum();
         let mut pairs = Vec::with_capacity(rows);
@@ -67,13 +69,13 @@ impl View {
         self.line
     }
 
-    /// A block comes, or goes.
+    /// Adds a block (`comes`), or subtracts it.
     pub(crate) fn apply(&mut self, block: &Packed, comes: bool) {
         let mut all = TenantSum::default();
         for (number, sum) in sums_of(block, self.line) {
             let at = number as usize;
             if at >= self.sums.len() {
-                // Numbers come in no order: room for some more at once.
+                // Numbers come in no order: makes room for some more at once.
                 let len = at + at / 8 + 64;
                 self.sums.reserve_exact(len - self.sums.len());
                 self.sums.resize(len, TenantSum::default());
@@ -97,7 +99,7 @@ impl View {
     }
 }
 
-/// What each tenant of a block has, slow requests counted against `line`; in the order of their numbers.
+/// The sums of a block's tenants in the order of their numbers, slow requests counted against `line`.
 pub(crate) fn sums_of(block: &Packed, line: u16) -> impl Iterator<Item = (Number, TenantSum)> + '_ {
     let recount = Recount::new(&block.summary, line);
     block.rows.iter().map(move |row| {
@@ -106,7 +108,7 @@ pub(crate) fn sums_of(block: &Packed, line: u16) -> impl Iterator<Item = (Number
     })
 }
 
-/// Two streams in the order of numbers as one; who is in both is added up.
+/// Unites two streams that are in the order of the numbers; a tenant of both is added up.
 pub(crate) fn united<'a>(
     a: impl Iterator<Item = (Number, TenantSum)> + 'a,
     b: impl Iterator<Item = (Number, TenantSum)> + 'a,

@@ -1,4 +1,4 @@
-//! All that the blocks of a window say of one tenant: what a report shows of the few that it lists.
+//! Everything that the blocks of a window say about one tenant, for the few that a report lists.
 
 use crate::block::dictionary::Number;
 use crate::block::packed::Packed;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(crate) struct TenantDetail {
     pub(crate) sums: RowSums,
+    /// In the order of the buckets.
     pub(crate) latency: Vec<LatencyCell>,
     /// Sorted by name.
     pub(crate) endpoints: Vec<EndpointDetail>,
@@ -26,13 +27,14 @@ pub(crate) struct EndpointDetail {
 }
 
 impl TenantDetail {
-    /// Adds up a tenant's rows, slow requests counted against `line`. Who is absent from a block may have had its offset there.
+    /// Adds up a tenant's rows, slow requests counted against `line`. A tenant that is absent from a block may have had the
+    /// block's offset there.
     pub(crate) fn of<'a>(number: Number, blocks: impl Iterator<Item = &'a Packed>, line: u16) -> Self {
         let nothing = Self { sums: RowSums::default(), latency: Vec::new(), endpoints: Vec::new() };
         nothing.and(number, blocks, line)
     }
 
-    /// The same with further blocks.
+    /// Adds the tenant's rows in further blocks.
     pub(crate) fn and<'a>(mut self, number: Number, blocks: impl Iterator<Item = &'a Packed>, line: u16) -> Self {
         let Self { sums, latency, endpoints } = &mut self;
         let mut cells = Cells::default();
@@ -77,7 +79,7 @@ impl TenantDetail {
     }
 }
 
-/// The details of the tenants that were asked for lately, over closed blocks; good as long as no block comes or goes.
+/// Details over closed blocks of the tenants that were asked for lately; good as long as no block is added or removed.
 #[derive(Debug, Default)]
 pub(crate) struct TenantDetailCache {
     of: DetailKey,
@@ -99,12 +101,12 @@ pub(crate) struct DetailKey {
 const MAX_CACHED_TENANTS: usize = 128;
 
 impl TenantDetailCache {
-    /// Empty, unless it holds just these blocks.
+    /// The cache, emptied unless it is for these blocks.
     pub(crate) fn for_blocks(self, of: DetailKey) -> Self {
         if self.of == of { self } else { Self { of, rows: HashMap::new() } }
     }
 
-    /// A tenant's row, gathered if it is not here.
+    /// A tenant's detail, gathered if the cache does not have it.
     pub(crate) fn row(&mut self, number: Number, gather: impl FnOnce() -> TenantDetail) -> TenantDetail {
         if let Some(known) = self.rows.get(&number) {
             return known.clone();
