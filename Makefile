@@ -44,6 +44,8 @@ MUTANTS_VERSION := 27.1.0
 MUTATED := slot/table slot/weights slot/subtable slot/entry block/rows block/packed block/seal window/mod window/sums
 DEMO    := target/replay
 EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples --example
+# The examples of one feature, with nothing that only the others need.
+BUILD_DEMO := $(CARGO) build $(LOCKED) --profile demo --package sentinel-examples --no-default-features --features
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -55,26 +57,28 @@ help: ## Explain the targets
 	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), FUZZ_SECONDS=%s (fuzz),\n  LOOM_PREEMPTIONS=%s (loom), SHARD=%s (mutants), LOCKED=--locked (as in CI)\n' \
 		'$(SEEDS)' '$(SOAK_SEEDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(SHARD)'
 
-demo: ## A live service in which one tenant starts to fail, for 20 s, and the answer (the first build takes some minutes)
+demo: ## A live service in which one tenant starts to fail, for 20 s, and the answer (the first build takes a minute)
+	@printf 'Builds an axum service with Sentinel in it (a minute on two cores, the first time), runs it for 20 seconds while one of its\ntenants starts to fail, and prints which one.\n'
 	@tools/setup cargo
-	@printf '\n== Building (release) ==\n'
-	$(CARGO) build $(LOCKED) --release --package sentinel-examples --example axum_incident
+	@printf '\n== Building ==\n'
+	$(BUILD_DEMO) services --example axum_incident
 	@printf '\n== An axum service, and its clients; after 6 seconds half of what one tenant asks begins to fail ==\n'
-	$(EXAMPLE) axum_incident -- --seconds 20
+	target/demo/examples/axum_incident --seconds 20
 
-replay: ## Make a stream in which one tenant starts to fail, replay it, print the answer (a minute or two)
+replay: ## Make a stream in which one tenant starts to fail, replay it, print the answer (a minute, the first time)
+	@printf 'Builds the replay (a minute on two cores, the first time), makes a stream of 390,000 requests in which one tenant starts to\nfail, replays it and prints which one (ten seconds).\n'
 	@tools/setup cargo python
-	@printf '\n== Building (release) ==\n'
-	$(CARGO) build $(LOCKED) --release --package sentinel-examples --example incidents --example replay
+	@printf '\n== Building ==\n'
+	$(BUILD_DEMO) streams --example incidents --example replay
 	@mkdir -p $(DEMO)
 	@printf '\n== 1. A stream of 1,000 tenants at 200 requests a second; after 15 minutes one of them begins to fail ==\n'
-	$(EXAMPLE) incidents -- --emit one_ep@1000x200 --seed 1 --truth $(DEMO)/truth.json > $(DEMO)/events.jsonl
+	target/demo/examples/incidents --emit one_ep@1000x200 --seed 1 --truth $(DEMO)/truth.json > $(DEMO)/events.jsonl
 	@printf 'Lines like this one, in %s:\n  %s\n' '$(DEMO)/events.jsonl' "$$(head -n 1 $(DEMO)/events.jsonl)"
 	@printf 'What was made to happen: %s\n' "$$(python3 -B tools/truth.py $(DEMO)/truth.json)"
 	@printf '\n== 2. The same stream, looked at once a second: a line when the verdict changes ==\n'
-	$(EXAMPLE) replay -- --every 1s $(DEMO)/events.jsonl
+	target/demo/examples/replay --every 1s $(DEMO)/events.jsonl
 	@printf '\n== 3. The report as of the middle of the incident ==\n'
-	$(EXAMPLE) replay -- --at "$$(python3 -B tools/truth.py --middle $(DEMO)/truth.json)" $(DEMO)/events.jsonl
+	target/demo/examples/replay --at "$$(python3 -B tools/truth.py --middle $(DEMO)/truth.json)" $(DEMO)/events.jsonl
 
 # The Rust workspace is built first, with both cores; from there on what builds goes on beside what waits, in two lanes. What a step
 # prints comes as one, when it is over.

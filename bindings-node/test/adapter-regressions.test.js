@@ -74,7 +74,7 @@ describe('a tenant that is never known', { concurrency: 4 }, () => {
     const began = Date.now()
     await recorded(s, count)
     const took = Date.now() - began
-    assert.ok(took > 3_000 && took < 15_000, `${took} ms`)
+    assert.ok(took > 3_000 && took < 60_000, `${took} ms`)
     assert.deepEqual([s.tenant('').requests, s.stats().adapterFailures], [count, count])
     // The latency is that of the answer, without the wait for the tenant.
     assert.ok(s.tenant('').p99Ms < 2_500, `${s.tenant('').p99Ms} ms`)
@@ -106,7 +106,9 @@ describe('a tenant that is never known', { concurrency: 4 }, () => {
       app.use(sentinel(new Sentinel(), { tenant: () => new Promise(() => {}) }))
       app.get('/ok', (c) => c.text('ok'))
       await app.request('/ok')
-      process.on('exit', () => console.log(process.uptime() < 4))`
+      const answered = performance.now()
+      // Held up, it would end when the tenant is given up, 5 s after the request.
+      process.on('exit', () => console.log(performance.now() - answered < 4_000))`
     const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { cwd: import.meta.dirname, encoding: 'utf8' })
     assert.equal(stdout, 'true\n')
   })
@@ -175,7 +177,7 @@ test('methods of node:http that another package replaces still work, before and 
       Object.getPrototypeOf(http.ServerResponse.prototype).emit = function () { told += arguments[0] === 'close' && this instanceof http.ServerResponse; return emit.apply(this, arguments) }`, '1 0\n']
   ]) {
     const given = ['--input-type=module', '-e', program(before, after)]
-    const { stdout, stderr } = spawnSync(process.execPath, given, { cwd: import.meta.dirname, encoding: 'utf8', timeout: 20_000 })
+    const { stdout, stderr } = spawnSync(process.execPath, given, { cwd: import.meta.dirname, encoding: 'utf8', timeout: 60_000 })
     assert.equal(stdout, said, stderr)
   }
 })

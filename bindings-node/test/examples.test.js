@@ -21,7 +21,7 @@ async function freePort() {
 }
 
 for (const framework of ['express', 'fastify']) {
-  test(`the ${framework} example names who fails`, { timeout: 90_000 }, async (t) => {
+  test(`the ${framework} example names who fails`, { timeout: 240_000 }, async (t) => {
     // The dependencies of the example are those of the tests.
     const folder = await mkdtemp(join(tmpdir(), 'example-'))
     await cp(join(HERE, '../examples/traffic.js'), join(folder, 'traffic.js'))

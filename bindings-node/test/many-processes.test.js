@@ -11,7 +11,7 @@ import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Sentinel } from 'tenant-sentinel'
 
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 60_000
 
 function place(t) {
   const dir = mkdtempSync(join(tmpdir(), 'sentinel-'))

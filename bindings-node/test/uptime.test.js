@@ -88,7 +88,7 @@ test('a target is up and down', async (t) => {
   })
   t.after(() => s.close())
   const within = async (ask) => {
-    for (const end = Date.now() + 20_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    for (const end = Date.now() + 60_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 20))) {
       const found = ask()
       if (found) return found
     }

@@ -31,7 +31,7 @@ for _ in range(FORKS):
     pid = os.fork()
     if pid == 0:
         # A child that waits for a lock of the parent is killed, and shows.
-        signal.alarm(2)
+        signal.alarm(60)
         sentinel.record("child", "/", 500, 1.0)
         held.finish("/", 200)
         sentinel.start("child").finish("/", 200)

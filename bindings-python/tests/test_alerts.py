@@ -186,12 +186,10 @@ def test_other_threads_run_meanwhile(place, receiver):
         thread = threading.Thread(target=lambda: results.append(sentinel.test_alert(timeout=9)))
         thread.start()
         within(lambda: receiver.messages)
-        turns, end = 0, time.monotonic() + 0.3
-        while time.monotonic() < end:
-            turns += 1
+        for _ in range(100):
             sentinel.record("acme", "/", 200, 1.0)
             time.sleep(0.001)
-        assert turns > 30
+        # Whoever held the interpreter until the test was over would have let none of these run before.
         assert not results
         receiver.answers.set()
         thread.join()
@@ -262,10 +260,11 @@ def test_an_exit_does_not_wait_for_a_test(place, receiver):
     with subprocess.Popen(command, text=True, **pipes) as process:
         within(lambda: receiver.messages)
         began = time.monotonic()
-        out, err = process.communicate("\n", timeout=20)
+        out, err = process.communicate("\n", timeout=60)
         assert (process.returncode, out) == (0, ""), err
         assert "Fatal" not in err
-        assert time.monotonic() - began < 3.5
+        # The test itself gives up after 9.5 s, and so would an exit that waits for it.
+        assert time.monotonic() - began < 9
 
 
 def test_without_configuration_there_is_nothing_to_say(place):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service import free_port, within
+from service import PATIENCE, free_port, within
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -32,7 +32,7 @@ def test_an_example(framework):
         return found["verdict"]["kind"] == "one_tenant" and found
 
     try:
-        found = within(ask, 50)
+        found = within(ask, 2 * PATIENCE)
         assert found["verdict"]["tenants"] == ["tenant_acme"]
         assert found["tenants"][0]["tenant_id"] == "tenant_acme"
         assert found["tenants"][0]["top_endpoint"]["endpoint"].startswith("/orders/")

@@ -60,7 +60,7 @@ def test_many_forks_under_load():
 
 def test_exits_under_load():
     for _ in range(EXITS):
-        done = subprocess.run([sys.executable, HERE / "exits.py"], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([sys.executable, HERE / "exits.py"], capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -130,10 +130,10 @@ def test_workers_forked_from_a_loaded_app(command):
                 asked += 1
             return all_tell()
 
-        within(ask, 60)
+        within(ask)
         # Once more for all of them, now that nothing is added.
         seen.clear()
-        within(all_tell, 60)
+        within(all_tell)
         lazy = "--lazy-apps" in command
         assert sum(found["stats"]["offered"] for found in seen.values()) == asked + (4_000 if lazy else 0)
         assert all((found["parents"] is not None) == lazy for found in seen.values())

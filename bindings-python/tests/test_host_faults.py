@@ -158,8 +158,7 @@ def answers_for_itself(sentinel, note, requests, again=lambda: None):
 
 
 def answers_for_all(sentinel, other, requests):
-    # The next time that it publishes is at most two seconds away.
-    within(lambda: answers(sentinel) == answers(other) == ("host", requests), 10)
+    within(lambda: answers(sentinel) == answers(other) == ("host", requests))
     assert sentinel.report()["scope_note"] is None
 
 

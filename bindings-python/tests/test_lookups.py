@@ -15,7 +15,7 @@ import pytest
 
 import tenant_sentinel
 from inside import Host, answers, connect, get, rows, totals, uvicorn_of
-from service import within
+from service import PATIENCE, within
 from tenant_sentinel import Sentinel, _tenant, asgi, wsgi
 
 HERE = Path(__file__).parent
@@ -31,6 +31,15 @@ def sentinel():
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(_tenant, "LOOKUP_TIMEOUT", 0.4)
+
+
+# Seconds after which a function is given up. An answer that waits for it takes as long; one that does not takes milliseconds.
+GIVEN_UP = 2.0
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    monkeypatch.setattr(_tenant, "PATIENCE", GIVEN_UP)
 
 
 async def never(request):
@@ -52,6 +61,11 @@ async def slow(request):
     return "acme"
 
 
+async def slower(request):
+    await asyncio.sleep(1)
+    return "acme"
+
+
 async def fails(scope, receive, send):
     raise ValueError("the host's own")
 
@@ -65,24 +79,25 @@ async def accepts(scope, receive, send):
 
 
 @pytest.mark.parametrize("app", [answers, fails])
-def test_no_answer_waits_for_an_async_function(sentinel, impatient, app):
+def test_no_answer_waits_for_an_async_function(sentinel, patient, app):
     with uvicorn_of(asgi.SentinelMiddleware(app, sentinel, tenant=never)) as port:
-        took, answer = get(port)
+        began = time.perf_counter()
+        answer = get(port)
+        assert time.perf_counter() - began < GIVEN_UP
         assert answer.split()[1] == (b"200" if app is answers else b"500")
-        assert took < 0.3
         within(lambda: totals(sentinel)[0])
     assert rows(sentinel) == {"unattributed": (1, int(app is fails))}
     assert sentinel.stats()["adapter_failures"] == 1
 
 
-def test_no_websocket_waits_for_an_async_function(sentinel, impatient):
+def test_no_websocket_waits_for_an_async_function(sentinel, patient):
     with uvicorn_of(asgi.SentinelMiddleware(accepts, sentinel, tenant=never)) as port, connect(port) as connection:
         began = time.perf_counter()
         connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n" + UPGRADE + b"\r\n")
         answer = b""
         while b"hello" not in answer:
             answer += connection.recv(65_536)
-        assert time.perf_counter() - began < 0.3
+        assert time.perf_counter() - began < GIVEN_UP
         within(lambda: totals(sentinel)[0])
     assert rows(sentinel) == {"unattributed": (1, 0)}
 
@@ -130,7 +145,7 @@ def test_nothing_that_comes_out_of_a_function_leaves(sentinel, error, later, kin
 
 async def settled(host, sentinel, requests=1, **scope):
     await host.ask(**scope)
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while totals(sentinel)[0] < requests and time.monotonic() < end:
         await asyncio.sleep(0.01)
 
@@ -157,11 +172,11 @@ def serves(environ, start_response):
 
 
 def sluggish(request):
-    time.sleep(0.2)
+    time.sleep(1)
     return "acme"
 
 
-@pytest.mark.parametrize("tenant", [slow, sluggish])
+@pytest.mark.parametrize("tenant", [slower, sluggish])
 @pytest.mark.parametrize("kind", ["asgi", "wsgi", "flask"])
 def test_the_latency_ends_with_the_last_byte(sentinel, tenant, kind):
     if kind == "asgi":
@@ -172,7 +187,8 @@ def test_the_latency_ends_with_the_last_byte(sentinel, tenant, kind):
         app = flask_app(sentinel, tenant)
         app.test_client().get("/").close()
     assert rows(sentinel) == {"acme": (1, 0)}
-    assert sentinel.tenant("acme")["p99_ms"] < 150
+    # The function takes a second.
+    assert sentinel.tenant("acme")["p99_ms"] < 900
 
 
 def flask_app(sentinel, tenant=None, times=1):
@@ -191,7 +207,7 @@ def flask_app(sentinel, tenant=None, times=1):
 def test_a_wsgi_answer_waits_for_an_async_function_so_long_only(sentinel, impatient):
     began = time.perf_counter()
     assert flask_app(sentinel, never).test_client().get("/").data == b"ok"
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < PATIENCE
     assert rows(sentinel) == {"unattributed": (1, 0)}
     assert sentinel.stats()["adapter_failures"] == 1
 
@@ -351,7 +367,7 @@ def test_what_is_said_reaches_every_sentinel(sentinel):
 
 def test_a_logging_handler_that_records_is_counted_and_nothing_hangs():
     # In a process of its own: two that wait for each other would have all of this one wait.
-    done = subprocess.run([sys.executable, "-B", HERE / "logs.py"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-B", HERE / "logs.py"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     emitted, counted, failures = json.loads(done.stdout)
     # Four threads, each number that they give; and what the adapters and the framework had to say.

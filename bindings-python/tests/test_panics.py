@@ -127,7 +127,7 @@ def test_after_a_few_nothing_is_tried_any_more(capfd):
 def test_a_process_ends_as_it_should_whatever_fails_at_its_exit(entry, panics, published, tmp_path):
     tmp_path.chmod(0o700)
     child = [sys.executable, "-B", Path(__file__).parent / "drains.py", tmp_path, entry]
-    done = subprocess.run(child, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(child, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "0\n")
     # The messages of the panics, and nothing of the interpreter's.
     assert done.stderr.count("panicked at") == done.stderr.count("asked for by a test") == panics

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release --example axum_incident                  # goes on until Ctrl-C
-//! cargo run --release --example axum_incident -- --seconds 20  # what `make demo` does
+//! cargo run --release --example axum_incident -- --seconds 20  # what `make demo` does, which builds it with another profile
 //! ```
 //!
 //! It is Sentinel in a service, line by line: [`service::app`] is all that a service of one's own needs.

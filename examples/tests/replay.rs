@@ -16,6 +16,8 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
+/// A run that takes so long goes through every slot of decades.
+const NO_END: Duration = Duration::from_mins(1);
 /// 2023-11-14T22:13:20Z.
 const START: i64 = 1_700_000_000_000;
 
@@ -493,7 +495,7 @@ fn a_moment_outside_the_stream_is_answered_too() {
         assert_eq!(requests(&report), count, "{report}");
         assert_eq!(report["as_of"].to_string(), *at);
         assert_eq!(report["verdict"]["kind"], "quiet");
-        assert!(begun.elapsed() < Duration::from_secs(20), "{at} took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < NO_END, "{at} took {:?}", begun.elapsed());
     }
     // All of them at once, with two long silences to get over.
     let ran = run(&["--json", "--at", &moments[0], "--at", &moments[1], "--at", &far, "-"], &events);
@@ -504,7 +506,7 @@ fn a_moment_outside_the_stream_is_answered_too() {
     let sparse: Vec<String> = (0..30).map(|i| line(&format!("year{i}"), 200, START + i * 365 * 86_400_000)).collect();
     let begun = Instant::now();
     let report = run(&["--json", "-"], &text(&sparse)).report();
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < NO_END, "{:?}", begun.elapsed());
     assert_eq!(requests(&report), 1);
     assert!(row(&report, "year29").is_some(), "{report}");
 }

@@ -17,20 +17,22 @@ const EVENTS: usize = 200_000;
 /// Each thread has a tenant of its own, and they share these.
 const SHARED: usize = 40;
 const SLOT_MS: i64 = 10_000;
+/// A test that takes so long has no end; each takes seconds.
+const NO_END: Duration = Duration::from_mins(1);
 
 fn sentinel() -> Sentinel {
     Sentinel::builder().stripes(2).clock(Clock::manual(START)).build().unwrap()
 }
 
-/// Fails the test when `act` takes longer than 30 s: then somebody waits for somebody who waits.
-fn within_30_s(act: impl FnOnce() + Send + 'static) {
+/// Fails the test when `act` has no end: then one thread waits for another that waits for it.
+fn has_an_end(act: impl FnOnce() + Send + 'static) {
     let (done, waiting) = mpsc::channel();
     let worker = thread::spawn(move || {
         act();
         let _ = done.send(());
     });
-    match waiting.recv_timeout(Duration::from_secs(30)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("not done after 30 s: a deadlock"),
+    match waiting.recv_timeout(NO_END) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("not done after {NO_END:?}: a deadlock"),
         // Done, or it has panicked, which is the better message.
         _ => worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
     }
@@ -159,7 +161,7 @@ fn record_and_look(sentinel: &Sentinel, mut beat: impl FnMut(u64) + Send) {
 
 #[test]
 fn eight_threads_in_one_slot_lose_nothing() {
-    within_30_s(|| {
+    has_an_end(|| {
         let sentinel = sentinel();
         record_and_look(&sentinel, |i| {
             // Within the slot.
@@ -180,7 +182,7 @@ fn moved_from_outside() -> (Sentinel, Sentinel) {
 
 #[test]
 fn slots_that_change_beside_the_looks_hide_nothing() {
-    within_30_s(|| {
+    has_an_end(|| {
         let (sentinel, metronome) = moved_from_outside();
         record_and_look(&sentinel, |i| {
             // Six hundred closed slots stay in the window.
@@ -193,7 +195,7 @@ fn slots_that_change_beside_the_looks_hide_nothing() {
 
 #[test]
 fn a_slot_that_ends_during_a_look_stays_in_sight() {
-    within_30_s(|| {
+    has_an_end(|| {
         let (sentinel, metronome) = moved_from_outside();
         let ticking = &AtomicBool::new(true);
         thread::scope(|scope| {
@@ -231,7 +233,7 @@ fn a_slot_that_ends_during_a_look_stays_in_sight() {
 #[test]
 fn exported_blocks_hold_everything_while_slots_change() {
     // A reader that takes a worker's snapshots never sees less than before either.
-    within_30_s(|| {
+    has_an_end(|| {
         let (there, metronome) = moved_from_outside();
         let here = Sentinel::builder().slot(Duration::from_secs(1)).clock(Clock::manual(START)).build().unwrap();
         let recording = &AtomicBool::new(true);
@@ -290,7 +292,7 @@ thread_local! {
 
 #[test]
 fn a_thread_may_record_while_it_is_torn_down() {
-    within_30_s(|| {
+    has_an_end(|| {
         let sentinel = sentinel();
         for round in 0..50 {
             // Some have recorded before, for some it is the first time.

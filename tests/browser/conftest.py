@@ -57,7 +57,7 @@ class Page:
 
     def __init__(self, browser, base, **options):
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "timezone_id": "Asia/Tokyo", **options})
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)
         self.tab = self.context.new_page()
         self.base, self.said, self.asked = base, [], []
         self.tab.on("console", lambda message: self.said.append(message.text))
@@ -75,7 +75,7 @@ class Page:
         return self.tab.inner_text(selector)
 
     def shows(self, selector, text):
-        self.tab.locator(selector, has_text=text).first.wait_for(timeout=10_000)
+        self.tab.locator(selector, has_text=text).first.wait_for(timeout=60_000)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def test_the_document_is_true(base, tmp_path):
 def answer(base, head):
     """The status, the headers and the body of what is sent as it stands."""
     host, port = base.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         try:
             connection.sendall(head + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):

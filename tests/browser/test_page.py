@@ -322,7 +322,7 @@ def test_it_says_when_it_cannot_refresh_and_recovers(page, chromium):
         page.shows("#trouble", re.compile(r"Cannot refresh: the service cannot be reached. What is shown is \d+ s old."))
         assert "ONE TENANT" in page.text("#kind")
         with served(address.removeprefix("http://")):
-            page.tab.locator("#trouble").wait_for(state="hidden", timeout=20_000)
+            page.tab.locator("#trouble").wait_for(state="hidden", timeout=60_000)
 
 
 HTML = {"content_type": "text/html", "body": "<p>please sign in</p>"}

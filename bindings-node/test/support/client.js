@@ -1,7 +1,7 @@
 // A client over a bare socket, so that headers and closes are exactly what a test says.
 import net from 'node:net'
 
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 
 /** Connects and sends a request; the socket. */
 export function send(port, method, target, headers = {}, connection = 'close') {

@@ -112,7 +112,7 @@ def says_in_pool():
 @app.websocket("/socket")
 async def socket(websocket: WebSocket):
     await websocket.accept()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(2)
     await websocket.close()
 
 

@@ -114,7 +114,7 @@ def says_in_pool() -> str:
 @websocket("/socket")
 async def socket(socket: WebSocket) -> None:
     await socket.accept()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(2)
     await socket.close()
 
 

@@ -85,7 +85,7 @@ def says_in_pool(request):
 
 async def socket(websocket):
     await websocket.accept()
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(2)
     await websocket.close()
 
 

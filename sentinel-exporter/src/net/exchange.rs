@@ -1,6 +1,7 @@
 //! One request by HTTP/1.1 on a connection of its own, and its answer. Nothing is decompressed, what is read has caps, no redirect is followed here.
 
 use super::fault::Fault;
+use super::paced::Paced;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::Builder;
@@ -14,6 +15,9 @@ const HEAD: usize = 32 << 10;
 const HEADERS: usize = 100;
 /// Bytes of an answer's body.
 const BODY: usize = 64 << 10;
+/// Bytes of everything that the server sends: also what a body is wrapped in, and any number of first answers (1xx), which the
+/// library passes over.
+const MOST: usize = 1 << 20;
 
 /// Sends a request and hands its answer over when its head is there, which must be by then. Whoever drops this closes the connection: no task stays behind.
 pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>>>(
@@ -24,7 +28,8 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>>>(
 ) -> Result<T, Fault> {
     let mut builder = Builder::new();
     builder.max_buf_size(HEAD).max_headers(HEADERS);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let stream = TokioIo::new(Paced::new(stream, by, MOST));
+    let (mut sender, connection) = builder.handshake(stream).await?;
     let talk = async {
         let response = timeout_at(by, sender.send_request(request)).await.map_err(|_| Fault::TimedOut)??;
         read(response).await
@@ -54,4 +59,33 @@ pub(crate) async fn take(mut body: Incoming, into: &mut Vec<u8>) -> Result<(), F
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::paced::flood::{Flood, far, polled};
+    use super::*;
+
+    /// The result of a request to a server that says this for ever, and how often the thread was given back before.
+    fn asked(text: &'static str) -> (Result<usize, Fault>, usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _inside = runtime.enter();
+        let (mut body, request) = (Vec::new(), Request::new(Full::new(Bytes::new())));
+        let talk = exchange(Flood::answering(text), request, far(), async |response| {
+            take(response.into_body(), &mut body).await
+        });
+        let (result, given_back) = polled(talk);
+        (result.map(|()| body.len()), given_back)
+    }
+
+    #[test]
+    fn whoever_floods_is_left_after_a_bounded_number_of_reads() {
+        // Neither an answer nor an end of it: only the cap of all ends it.
+        let (result, given_back) = asked("HTTP/1.1 100 Continue\r\n\r\n");
+        assert_eq!(result, Err(Fault::TooLarge));
+        assert!(given_back >= MOST / (2 << 10), "{given_back}");
+        // A head, and a body, without an end.
+        assert_eq!(asked("HTTP/1.1 200 OK\r\nx-").0, Err(Fault::BadAnswer));
+        assert_eq!(asked("HTTP/1.1 200 OK\r\n\r\n").0, Err(Fault::TooLarge));
+    }
 }

@@ -9,5 +9,6 @@
 pub(crate) mod dial;
 pub(crate) mod exchange;
 pub(crate) mod fault;
+pub(crate) mod paced;
 pub(crate) mod stream;
 pub(crate) mod trust;

@@ -4,6 +4,7 @@ use super::Failed;
 use super::email_config::Encryption;
 use crate::net::dial::{dial, secure};
 use crate::net::fault::{self, Fault};
+use crate::net::paced::Paced;
 use crate::net::stream::Stream;
 use crate::net::trust::Trust;
 use lettre::address::Envelope;
@@ -21,9 +22,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Bytes that a server may say in one conversation, and before it is encrypted.
+/// Bytes that a server may say in one conversation.
 const MOST: usize = 128 << 10;
-const MOST_PLAIN: usize = 16 << 10;
+/// Bytes that it may say in one reply, and before it is encrypted. The library parses a reply of many lines again from its beginning
+/// with each line: a long one would take seconds.
+const MOST_REPLY: usize = 16 << 10;
 /// A server that does not say goodbye is left.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -87,7 +90,7 @@ impl Server {
                 (secure(stream, &self.host, self.trust.config(), by).await?, &b"220 now encrypted\r\n"[..])
             }
         };
-        let stream = Box::new(Bounded { stream, greeting, left: MOST });
+        let stream = Box::new(Bounded { stream: Paced::new(stream, by, MOST), greeting, left: MOST_REPLY });
         let us = ClientId::default();
         let greeted = AsyncSmtpConnection::connect_with_transport(stream, &us).await;
         let mut connection = greeted.map_err(|error| Asked::Greeting.failed(&error))?;
@@ -123,7 +126,7 @@ impl Server {
 
 /// The part of the conversation that anybody on the way can read and change: nothing but what leads to an encrypted one.
 async fn ask_for_tls(stream: &mut TcpStream) -> Result<(), Failed> {
-    let mut left = MOST_PLAIN;
+    let mut left = MOST_REPLY;
     let (code, _) = reply(stream, &mut left).await?;
     if code != 220 {
         return Err(Failed::Later { why: format!("{code} for the greeting"), after: None });
@@ -169,22 +172,23 @@ async fn reply(stream: &mut TcpStream, left: &mut usize) -> Result<(u16, Vec<u8>
     }
 }
 
-/// A connection that is read up to a limit; the library reads a line until it ends.
+/// A connection of which each reply is read up to a limit; the library reads a line until it ends.
 #[derive(Debug)]
-struct Bounded {
-    stream: Stream,
+struct Bounded<S> {
+    stream: Paced<S>,
     /// Read before it.
     greeting: &'static [u8],
+    /// Bytes that may still be read of this reply.
     left: usize,
 }
 
-impl AsyncTokioStream for Bounded {
+impl AsyncTokioStream for Bounded<Stream> {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.tcp().peer_addr()
+        self.stream.get_ref().tcp().peer_addr()
     }
 }
 
-impl AsyncRead for Bounded {
+impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.greeting.is_empty() {
             let (now, later) = self.greeting.split_at(self.greeting.len().min(buf.remaining()));
@@ -200,8 +204,10 @@ impl AsyncRead for Bounded {
     }
 }
 
-impl AsyncWrite for Bounded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Another question, another reply.
+        self.left = MOST_REPLY;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -211,5 +217,35 @@ impl AsyncWrite for Bounded {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::paced::flood::{Flood, far, polled};
+
+    impl AsyncTokioStream for Bounded<Flood> {
+        fn peer_addr(&self) -> io::Result<SocketAddr> {
+            Ok(SocketAddr::from(([127, 0, 0, 1], 25)))
+        }
+    }
+
+    fn greeted(text: &'static str, by: Instant) -> (Fault, usize) {
+        let bounded = Bounded { stream: Paced::new(Flood::new(text), by, MOST), greeting: b"", left: MOST_REPLY };
+        let us = ClientId::default();
+        let (greeted, given_back) = polled(AsyncSmtpConnection::connect_with_transport(Box::new(bounded), &us));
+        let Err(error) = greeted else { panic!("greeted by {text:?}") };
+        (fault::source(&error).map_or(Fault::BadAnswer, Fault::from), given_back)
+    }
+
+    /// A reply that does not end, of lines as short as they can be and of one long line: the thread is given back with every 2 KiB,
+    /// and the reply is left at its cap.
+    #[test]
+    fn a_server_that_floods_neither_keeps_the_thread_nor_is_read_to_the_end() {
+        for text in ["220-\r\n", "x"] {
+            assert_eq!(greeted(text, far()), (Fault::TooLarge, MOST_REPLY >> 11), "{text:?}");
+            assert_eq!(greeted(text, Instant::now()), (Fault::TimedOut, 0), "{text:?}");
+        }
     }
 }
