@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use indicatif::ProgressBar;
-use sentinel_core::{By, Kind, Query, Report, Sentinel, Verdict};
+use sentinel_core::{By, Kind, Query, Report, Sentinel, Verdict, civil};
 
 use crate::timeline::Look;
 
@@ -101,20 +101,10 @@ pub(crate) struct Utc(pub(crate) i64);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
-        // Howard Hinnant's civil_from_days: years that begin in March, in eras of 400 years.
-        let shifted = days + 719_468;
-        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = (shifted_month + 2) % 12 + 1;
-        let year = era * 400 + year_of_era + i64::from(month <= 2);
-        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        if ms % 1_000 != 0 {
-            write!(f, ".{:03}", ms % 1_000)?;
+        write!(f, "{}T{}", civil::date(self.0), civil::clock(self.0))?;
+        match self.0.rem_euclid(1_000) {
+            0 => {}
+            ms => write!(f, ".{ms:03}")?,
         }
         f.write_str("Z")
     }

@@ -87,6 +87,8 @@ pub use sentinel::guard::Guard;
 pub use sentinel::handle::Handle;
 pub use sentinel::wider::{Answer, Sharing, Unavailable, Wider};
 pub use slot::stats::{Adjusted, Dropped, Memory, Stats};
+#[doc(hidden)] // for the exporter and the examples
+pub use util::civil;
 pub use util::clock::Clock;
 pub use util::error::{ConfigError, DecodeError, MergeError};
 pub use util::units::{parse_duration, parse_size};

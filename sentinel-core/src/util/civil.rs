@@ -17,17 +17,18 @@ const DAYS_OF_ERA: i64 = 146_097;
 
 /// A date of the proleptic Gregorian calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CivilDate {
-    pub(crate) year: i64,
+pub struct CivilDate {
+    /// The year 0 is 1 BC.
+    pub year: i64,
     /// 1 to 12.
-    pub(crate) month: i64,
+    pub month: i64,
     /// 1 to 31.
-    pub(crate) day: i64,
+    pub day: i64,
 }
 
 impl CivilDate {
     /// The date that lies `days` after 1 January 1970.
-    pub(crate) fn after_1970(days: i64) -> Self {
+    pub fn after_1970(days: i64) -> Self {
         let days = days + DAYS_BEFORE_1970;
         let (era, day_of_era) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -39,7 +40,7 @@ impl CivilDate {
     }
 
     /// Days from 1 January 1970 to this date, negative before it.
-    pub(crate) fn days_since_1970(self) -> i64 {
+    pub fn days_since_1970(self) -> i64 {
         let Self { year, month, day } = self;
         let year = if month <= 2 { year - 1 } else { year };
         let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -62,13 +63,13 @@ impl CivilDate {
 }
 
 /// The day in UTC: `2026-11-22`.
-pub(crate) fn date(ms: i64) -> String {
+pub fn date(ms: i64) -> String {
     let CivilDate { year, month, day } = CivilDate::after_1970(ms.div_euclid(DAY_MS));
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// The time of day in UTC: `14:03:10`.
-pub(crate) fn clock(ms: i64) -> String {
+pub fn clock(ms: i64) -> String {
     let seconds = ms.div_euclid(1_000).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }

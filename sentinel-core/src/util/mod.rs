@@ -2,7 +2,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod bytes;
-pub(crate) mod civil;
+pub mod civil;
 pub(crate) mod clock;
 pub(crate) mod duration;
 pub(crate) mod error;

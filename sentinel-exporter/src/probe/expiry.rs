@@ -1,6 +1,8 @@
 //! The date when a certificate expires. Only that field is read here, and only for a reminder; `rustls` decides whether a
 //! certificate is believed, and does not give the date of one that it accepts.
 
+use sentinel_core::civil::CivilDate;
+
 /// The end of a certificate's validity, Unix ms; `None` of what is not a certificate.
 pub(super) fn expires_ms(certificate: &[u8]) -> Option<i64> {
     let (inner, _) = element(certificate, SEQUENCE)?;
@@ -61,12 +63,8 @@ fn unix(year: i64, rest: &[u8]) -> Option<i64> {
     };
     let (month, day) = (field(0, 1..=12)?, field(2, 1..=31)?);
     let (hour, minute, second) = (field(4, 0..=23)?, field(6, 0..=59)?, field(8, 0..=59)?);
-    // Years begin in March, so that the leap day is the last one.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days =
-        year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (month * 153 + 2) / 5 + day - 1;
-    // 719,468 days from March 1st of year 0 to 1970.
-    Some((days - 719_468) * 86_400 + hour * 3_600 + minute * 60 + second)
+    let days = CivilDate { year, month, day }.days_since_1970();
+    Some(days * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::Failed;
 use sentinel_core::alert::Notice;
+use sentinel_core::civil;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -39,23 +40,7 @@ pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
 /// Unix ms as `2023-11-14T22:13:20.000Z`, from the year 0 to 9999.
 fn rfc3339(ms: i64) -> String {
     let ms = ms.clamp(-62_167_219_200_000, 253_402_300_799_999);
-    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    // Years that begin in March, so that a leap day is the last of its year; eras of 400 years all have the same days.
-    let from_march = days + 719_468;
-    let (era, day) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let (seconds, ms) = (of_day / 1_000, of_day % 1_000);
-    format!(
-        "{:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}.{ms:03}Z",
-        era * 400 + year + carry,
-        seconds / 3_600,
-        seconds / 60 % 60,
-        seconds % 60
-    )
+    format!("{}T{}.{:03}Z", civil::date(ms), civil::clock(ms), ms.rem_euclid(1_000))
 }
 
 #[cfg(test)]
