@@ -198,6 +198,47 @@ fn every_field_of_a_report_is_told_of() {
     assert_eq!(known.difference(&told).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
+/// The words of all source files below a directory.
+fn words(dir: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !["target", "node_modules", "corpus"].contains(&name.as_str()) && !name.starts_with('.') {
+            words(&path, found);
+        } else if ["rs", "py", "cjs", "cts", "js", "toml"].iter().any(|end| name.ends_with(&format!(".{end}"))) {
+            let text = fs::read_to_string(&path).unwrap();
+            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            found.extend(text.split(|c| !is_word(c)).filter(|word| is_constant(word)).map(String::from));
+        }
+    }
+}
+
+fn is_constant(name: &str) -> bool {
+    name.contains('_') && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// A page of the design that names a constant leads a reader to it: renaming one means renaming it there.
+#[test]
+fn every_constant_of_the_design_is_in_the_code() {
+    let mut known = BTreeSet::new();
+    for folder in
+        ["sentinel-core", "sentinel-exporter", "sentinel-tower", "bindings-python", "bindings-node", "examples"]
+    {
+        words(&root().join(folder), &mut known);
+    }
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    known.extend(makefile.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map(String::from));
+    let mut named = 0;
+    for entry in fs::read_dir(root().join("docs/design")).unwrap() {
+        let path = entry.unwrap().path();
+        for name in code(&fs::read_to_string(&path).unwrap()).into_iter().filter(|name| is_constant(name)) {
+            assert!(known.contains(&name), "{} names {name}, which is nowhere in the code", path.display());
+            named += 1;
+        }
+    }
+    assert!(named > 50, "{named} constants in docs/design");
+}
+
 /// A heading as GitHub makes it an anchor.
 fn anchor(heading: &str) -> String {
     let plain = heading.trim_start_matches('#').trim().to_lowercase();
