@@ -4,7 +4,7 @@ use super::{Closed, Engine, SealedPart};
 use crate::block::dictionary::Dictionary;
 use crate::block::packed::Packed;
 use crate::block::seal::{Sealing, SealingInput};
-use crate::slot::stripe::FilledTable;
+use crate::slot::late_events::FilledTable;
 use crate::slot::table::SlowLine;
 use crate::slot::weights::WEIGHTS;
 

@@ -27,7 +27,8 @@
 //! that may end at any cell would be a mispredicted branch for each request.
 
 use crate::event::endpoint::EndpointId;
-use crate::slot::histogram::{BUCKETS, LatencyCell};
+use crate::slot::histogram::LatencyCell;
+use crate::slot::latency_pages::{DIRECT, Named, OCTAVES, named};
 use crate::slot::pool::{PAGE_WORDS, Pool};
 use crate::slot::weights::Counts;
 use crate::util::budget::Reserved;
@@ -37,16 +38,9 @@ const MAX_ENDPOINT_PAGES: usize = 6;
 /// Longest id that an entry holds itself, in bytes: a UUID in hex and dashes, and one more.
 pub(crate) const INLINE_ID: usize = 37;
 /// Buckets of the histogram that an entry holds itself.
-const INLINE_CELLS: usize = 8;
+pub(super) const INLINE_CELLS: usize = 8;
 /// Endpoints that an entry holds itself.
 const INLINE_ENDPOINTS: usize = 7;
-/// Octaves of the histogram: each has 16 buckets and a page of its own.
-const OCTAVES: usize = BUCKETS / 16;
-/// First octave whose page the entry names itself; the octave begins at 128 µs.
-const FIRST_OCTAVE: usize = 4;
-/// Octaves whose pages the entry names itself; the last one ends at 4.2 s.
-const DIRECT: usize = 15;
-
 /// A tenant's counts in a slot of a stripe; see the module for the layout.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -62,7 +56,7 @@ pub(crate) struct Entry {
     /// An error found no endpoint cell.
     pub(crate) endpoints_cut: bool,
     /// The histogram has pages; `latency` holds their numbers.
-    is_spread: bool,
+    pub(super) is_spread: bool,
     /// The id, or for a longer one the place of its first byte in the arena (four bytes, little-endian).
     pub(crate) id: [u8; INLINE_ID],
     /// Bound of each count: the tenant may have had that many more before this entry began.
@@ -71,7 +65,7 @@ pub(crate) struct Entry {
     more_endpoints: u32,
     /// Eight buckets and their counts (0 = free). Once spread: page numbers of the direct octaves, then that of the page that
     /// names the pages of the others; 0 = none.
-    latency: [[u16; INLINE_CELLS]; 2],
+    pub(super) latency: [[u16; INLINE_CELLS]; 2],
     /// Endpoint + 1; 0 = free.
     endpoint_at: [u16; INLINE_ENDPOINTS],
     requests_at: [u32; INLINE_ENDPOINTS],
@@ -79,23 +73,6 @@ pub(crate) struct Entry {
 }
 
 const _: () = assert!(size_of::<Entry>() == 192);
-const _: () = assert!(DIRECT < 2 * INLINE_CELLS && OCTAVES - DIRECT <= PAGE_WORDS);
-
-/// The place of the number of an octave's page: in the entry, or in the page that names the others.
-#[derive(Debug, Clone, Copy)]
-enum Named {
-    Directly(usize),
-    Further(usize),
-}
-
-#[inline]
-fn named(octave: usize) -> Named {
-    match octave.checked_sub(FIRST_OCTAVE) {
-        None => Named::Further(octave),
-        Some(direct) if direct < DIRECT => Named::Directly(direct),
-        Some(_) => Named::Further(octave - DIRECT),
-    }
-}
 
 /// A tenant's requests and errors at one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +162,7 @@ impl Entry {
 
     /// The inline cell of a bucket, or a free one for it.
     #[inline]
-    fn cell_place(&self, bucket: u16) -> Option<usize> {
+    pub(super) fn cell_place(&self, bucket: u16) -> Option<usize> {
         let [buckets, counts] = &self.latency;
         let places = (usize::from(bucket)..).take(INLINE_CELLS).map(|place| place % INLINE_CELLS);
         places.into_iter().find(|&place| buckets[place] == bucket || counts[place] == 0)
@@ -195,90 +172,6 @@ impl Entry {
     pub(crate) fn add_time(&mut self, us: u32) {
         self.latency_sum_us += u64::from(us);
         self.latency_max_us = self.latency_max_us.max(us);
-    }
-
-    /// Counts a latency in the histogram. `false` when there is no memory for a further page.
-    pub(crate) fn add_latency(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
-        if !self.is_spread {
-            let cell = self.cell_place(bucket);
-            let [buckets, counts] = &mut self.latency;
-            let Some(cell) = cell.filter(|&cell| counts[cell] < u16::MAX) else {
-                return self.spread(bucket, pool, reserved);
-            };
-            (buckets[cell], counts[cell]) = (bucket, counts[cell] + 1);
-            return true;
-        }
-        self.add_to_page(bucket, 1, pool, reserved)
-    }
-
-    /// Moves the histogram from inline cells to pages, and counts a latency there.
-    fn spread(&mut self, bucket: u16, pool: &mut Pool, reserved: &mut Reserved) -> bool {
-        // A page for each cell, one for the new bucket and one that names others: all are there before anything moves.
-        if !pool.has(INLINE_CELLS + 2, reserved) {
-            return false;
-        }
-        let [buckets, counts] = std::mem::take(&mut self.latency);
-        self.is_spread = true;
-        let mut all = self.add_to_page(bucket, 1, pool, reserved);
-        for (bucket, count) in buckets.into_iter().zip(counts) {
-            if count > 0 {
-                all &= self.add_to_page(bucket, u32::from(count), pool, reserved);
-            }
-        }
-        all
-    }
-
-    fn add_to_page(&mut self, bucket: u16, count: u32, pool: &mut Pool, reserved: &mut Reserved) -> bool {
-        let named = named(usize::from(bucket) / 16);
-        let mut page = self.page(named, pool);
-        if page == 0 {
-            let Some(new) = self.new_page(named, pool, reserved) else {
-                return false;
-            };
-            page = new;
-        }
-        let cell = &mut pool.pages[page][usize::from(bucket) % 16];
-        *cell = cell.saturating_add(count);
-        true
-    }
-
-    #[inline]
-    fn named_page(&self, at: usize) -> u16 {
-        self.latency.as_flattened()[at]
-    }
-
-    fn name_page(&mut self, at: usize, page: u32) {
-        self.latency.as_flattened_mut()[at] = page as u16;
-    }
-
-    /// The page of an octave; 0 = none.
-    fn page(&self, named: Named, pool: &Pool) -> usize {
-        match named {
-            Named::Directly(at) => usize::from(self.named_page(at)),
-            Named::Further(at) => match self.named_page(DIRECT) {
-                0 => 0,
-                further => pool.pages[usize::from(further)][at] as usize,
-            },
-        }
-    }
-
-    #[cold]
-    fn new_page(&mut self, named: Named, pool: &mut Pool, reserved: &mut Reserved) -> Option<usize> {
-        let at = match named {
-            Named::Directly(at) => {
-                let page = pool.take(reserved)?;
-                self.name_page(at, page);
-                return Some(page as usize);
-            }
-            Named::Further(at) => at,
-        };
-        if self.named_page(DIRECT) == 0 {
-            let further = pool.take(reserved)?;
-            self.name_page(DIRECT, further);
-        }
-        let page = pool.take(reserved)?;
-        pool.pages[usize::from(self.named_page(DIRECT))][at] = page;
-        Some(page as usize)
     }
 
     pub(crate) fn add_endpoint(&mut self, endpoint: EndpointId, error: u32, pool: &mut Pool, reserved: &mut Reserved) {

@@ -1,12 +1,14 @@
 //! Ten seconds of traffic, bounded: the stripes that requests write to, and the tables in them.
 //!
-//! - `stripe`: the open slot, late slots and counters behind one lock; the boundary rules of an event
+//! - `stripe`: the open slot, late events and counters behind one lock; the boundary rules of an event
+//! - `late_events`: tables for events whose slot is over
 //! - `thread_stripe`: the stripe that a thread records into (`thread_stripe_loom`: the same for the model checker)
 //! - `sample`: one request on its way into a table
 //! - `table`: the bounded table of a slot, with its error bound; counts by endpoint
 //! - `subtable`: an eighth of a table, and the purge
 //! - `index`: from the hash of an id to an entry
 //! - `entry`: one tenant's counts, histogram and endpoints
+//! - `latency_pages`: the tenant's histogram once it outgrows its entry
 //! - `pool`: pages of memory for entries that need more than three cache lines
 //! - `aggregate`: the sum of several tenants
 //! - `histogram`: latency buckets, halves of an octave, percentiles
@@ -17,6 +19,8 @@ pub(crate) mod aggregate;
 pub(crate) mod entry;
 pub(crate) mod histogram;
 pub(crate) mod index;
+pub(crate) mod late_events;
+pub(crate) mod latency_pages;
 pub(crate) mod pool;
 pub(crate) mod sample;
 pub(crate) mod stats;

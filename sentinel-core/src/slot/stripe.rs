@@ -2,6 +2,7 @@
 
 use crate::event::endpoint::{EndpointCache, Registry, ResolvedEndpoint};
 use crate::event::{ErrorClasses, Event, Outcome};
+use crate::slot::late_events::{FilledTable, LateEvents};
 use crate::slot::sample::{HashedId, KnownSample, Sample};
 use crate::slot::stats::Ledger;
 use crate::slot::table::{SlowLine, Table};
@@ -49,27 +50,6 @@ pub(crate) fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
     state.finish()
 }
 
-/// Late events that a stripe keeps before they wait to be sealed: each may name another tenant, in another slot.
-const LATE_EVENTS: usize = 8_192;
-
-/// Slots that a stripe has tables of late events for, at most.
-const LATE_SLOTS: usize = 64;
-
-/// A table that waits to be sealed.
-#[derive(Debug)]
-pub(crate) struct FilledTable {
-    pub(crate) slot: i64,
-    /// Requests in the table.
-    requests: u64,
-    pub(crate) table: Box<Table>,
-}
-
-impl FilledTable {
-    fn new(slot: i64, table: Box<Table>) -> Self {
-        Self { slot, requests: table.requests(), table }
-    }
-}
-
 /// The tenant and the endpoint that a request counts for, after the boundary rules.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attribution<'a> {
@@ -92,14 +72,12 @@ pub(crate) struct Stripe {
     open: Box<Table>,
     /// The open slot has counted a request, in this table or in one that has been taken.
     begun: bool,
-    /// Events in `late`.
-    late_events: usize,
     shared: Arc<Shared>,
     endpoints: EndpointCache,
     /// Tables of slots that closed but are not sealed yet, oldest first.
     filled: VecDeque<FilledTable>,
-    /// Tables of late events, one for each slot that is over.
-    late: Vec<FilledTable>,
+    /// Late events, whose slots are over.
+    late: LateEvents,
     /// An empty table, for the next slot.
     spare: Option<Box<Table>>,
     /// The line of the next slot.
@@ -116,10 +94,9 @@ impl Stripe {
             ledger: Ledger::default(),
             open,
             begun: false,
-            late_events: 0,
             endpoints: EndpointCache::new(shared.hasher.clone()),
             filled: VecDeque::new(),
-            late: Vec::new(),
+            late: LateEvents::default(),
             spare: None,
             slow_line: SlowLine::default(),
             shared,
@@ -187,7 +164,7 @@ impl Stripe {
                 slot
             }
         };
-        if slot < self.slot && !self.has_late_table(slot) {
+        if slot < self.slot && !self.has_room_for_late(slot) {
             self.ledger.dropped.no_memory += 1;
             return self.filled.len();
         }
@@ -214,7 +191,8 @@ impl Stripe {
             self.begun = true;
             &mut self.open
         } else {
-            self.late_table(slot)
+            let (shared, line) = (&self.shared, &self.slow_line);
+            self.late.table(slot, || Box::new(Table::new(shared.places, line.clone(), &shared.budget)))
         };
         if !table.add(&sample) {
             self.ledger.adjusted.latency_unplaced += 1;
@@ -282,35 +260,15 @@ impl Stripe {
         }
     }
 
-    /// Whether a late event has a table or may get one. Not while tables that wait to be sealed take all the memory.
+    /// Whether a late event may be counted; where it may not, the tables of late events wait to be sealed from now on.
     #[cold]
-    fn has_late_table(&mut self, slot: i64) -> bool {
-        let known = self.late.iter().any(|late| late.slot == slot);
-        let full = self.shared.budget.is_full();
-        if self.late_events >= LATE_EVENTS || !known && (full || self.late.len() >= LATE_SLOTS) {
-            self.end_late();
-            return !full;
+    fn has_room_for_late(&mut self, slot: i64) -> bool {
+        let memory_is_full = self.shared.budget.is_full();
+        if self.late.has_room(slot, memory_is_full) {
+            return true;
         }
-        true
-    }
-
-    /// The table of late events of a slot.
-    #[cold]
-    fn late_table(&mut self, slot: i64) -> &mut Table {
-        self.late_events += 1;
-        let at = self.late.partition_point(|late| late.slot < slot);
-        if self.late.get(at).is_none_or(|late| late.slot != slot) {
-            let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
-            self.late.insert(at, FilledTable::new(slot, table));
-        }
-        self.late[at].requests += 1;
-        &mut self.late[at].table
-    }
-
-    /// Moves the tables of late events to the end of the queue for sealing.
-    fn end_late(&mut self) {
-        self.filled.extend(std::mem::take(&mut self.late));
-        self.late_events = 0;
+        self.filled.extend(self.late.take());
+        !memory_is_full
     }
 
     /// Takes the oldest table that waits to be sealed.
@@ -320,9 +278,7 @@ impl Stripe {
 
     /// Takes all tables that wait, and the tables of late events.
     pub(crate) fn take_all(&mut self) -> Vec<FilledTable> {
-        self.late_events = 0;
-        let late = std::mem::take(&mut self.late);
-        self.filled.drain(..).chain(late).collect()
+        self.filled.drain(..).chain(self.late.take()).collect()
     }
 
     /// Takes the open slot's table and puts an empty one in its place; `None` when it is empty.
@@ -339,7 +295,7 @@ impl Stripe {
     pub(crate) fn begin_again(&mut self, now: i64) -> u64 {
         let before = self.requests();
         let kept = self.shared.grid.oldest(now)..=now;
-        self.end_late();
+        self.filled.extend(self.late.take());
         self.filled.retain(|part| kept.contains(&part.slot));
         self.open.reset(self.slow_line.clone());
         (self.slot, self.from_ms, self.to_ms, self.begun) = (i64::MIN, 0, 0, false);
@@ -348,8 +304,8 @@ impl Stripe {
 
     /// Requests that were accepted and are not sealed yet.
     pub(crate) fn requests(&self) -> u64 {
-        let waiting = self.filled.iter().chain(&self.late);
-        waiting.map(|part| part.requests).sum::<u64>() + self.open.requests()
+        let filled = self.filled.iter().map(|part| part.requests).sum::<u64>();
+        filled + self.late.requests() + self.open.requests()
     }
 
     /// The slot that is open.
