@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn the_thread_is_given_back_between_two_reads_and_all_have_a_cap() {
         let mut paced = Paced::new(Flood::new("x"), far(), 10 * CHUNK + 1);
-        let (mut taken, mut room) = (Vec::new(), [0; 10 * CHUNK]);
+        let (mut taken, mut room) = (Vec::new(), vec![0; 10 * CHUNK]);
         let ((), given_back) = polled(async {
             while let Ok(length) = paced.read(&mut room).await {
                 taken.push(length);
