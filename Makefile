@@ -44,6 +44,8 @@ MUTANTS_VERSION := 27.1.0
 MUTATED := slot/table slot/weights slot/subtable slot/entry block/rows block/packed block/seal window/mod window/sums
 DEMO    := target/replay
 EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples --example
+# The examples that have tests inside; of the others no test program is built.
+TESTED_EXAMPLES := $(patsubst examples/%,--example %,$(shell grep -rl --include='*.rs' '#\[test\]' examples | grep -o '^examples/[a-z_]*' | grep -v '^examples/tests$$' | sort -u))
 # The examples of one feature, with nothing that only the others need.
 BUILD_DEMO := $(CARGO) build $(LOCKED) --profile demo --package sentinel-examples --no-default-features --features
 
@@ -101,7 +103,7 @@ test-rust: $(VENV)/installed
 	@printf '\n== Unit, integration and documentation tests ==\n'
 	SENTINEL_TEST_ALL=1 $(CARGO) test $(LOCKED) --workspace
 	@printf '\n== Tests inside the examples ==\n'
-	$(CARGO) test $(LOCKED) --workspace --examples
+	$(CARGO) test $(LOCKED) --workspace $(TESTED_EXAMPLES)
 
 test-browser: $(VENV)/installed
 	@tools/setup cargo browser
@@ -114,14 +116,14 @@ test-reference: $(VENV)/installed
 	@printf '\n== Tests of the comparison with the reference ==\n'
 	$(PYTHON) tests/reference/test_compare.py
 	@printf '\n== Comparison with the reference, second by second: the slice of CI ==\n'
-	$(CARGO) build $(LOCKED) --profile quick --package sentinel-examples --example follow
-	$(PYTHON) tests/reference/compare.py --slice ci --follow target/quick/examples/follow
+	$(CARGO) build $(LOCKED) --workspace --example follow
+	$(PYTHON) tests/reference/compare.py --slice ci --follow target/debug/examples/follow
 
 test-incidents:
 	@tools/setup cargo
 	@printf '\n== Made incidents against the targets: the slice of CI ==\n'
-	$(CARGO) build $(LOCKED) --profile quick --package sentinel-examples --example incidents
-	target/quick/examples/incidents --slice ci
+	$(CARGO) build $(LOCKED) --workspace --example incidents
+	target/debug/examples/incidents --slice ci
 
 # The tests run against the wheel as it would be installed, built with the profile that is published, from the source distribution: that has the
 # lock file without what only the rest of the workspace needs, which --locked would not allow. Its files are of now: with the fixed
