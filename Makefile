@@ -41,7 +41,7 @@ FUZZ_TARGETS := admin alerts codec merge replay_lines rollup_file uptime
 MUTANTS := target/tools/bin/cargo-mutants
 MUTANTS_VERSION := 27.1.0
 # Where a count or a bound is made or kept, and what is concluded from them.
-MUTATED := {slot,subtable,entry,rows,packed,window,view,seal}.rs
+MUTATED := slot/table slot/weights slot/subtable slot/entry block/rows block/packed block/seal window/mod window/sums
 DEMO    := target/replay
 EXAMPLE := $(CARGO) run $(LOCKED) --quiet --release --package sentinel-examples --example
 
@@ -210,7 +210,7 @@ loom: ## Model-check recording against rotation and queries: every order, up to 
 # with 2 when there are some. Only the fast tests run, so what is missed here may be caught by `make test`.
 mutants: $(MUTANTS) ## Break the core in small ways and see whether a test notices: SHARD=0/12 of them (some hours)
 	@tools/setup cargo
-	$(MUTANTS) mutants --package tenant-sentinel-core --file 'sentinel-core/src/$(MUTATED)' \
+	$(MUTANTS) mutants --package tenant-sentinel-core $(MUTATED:%=--file sentinel-core/src/%.rs) \
 		--file 'sentinel-core/src/verdict/*.rs' --sharding round-robin --shard $(SHARD) --timeout 120 --output target \
 		-- --lib --test merge --test oracle --test verdicts
 
@@ -221,7 +221,9 @@ fmt: $(PY)/installed ## Format the code
 	$(CARGO) fmt --all
 	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet bindings-python examples
 
-lint: $(PY)/installed ## Check the format; clippy, rustdoc and ruff without a warning
+lint: $(PY)/installed ## Check that imports go downward, the format; clippy, rustdoc and ruff without a warning
+	tools/rooms
+	python3 -B tests/tools/test_rooms.py --quiet
 	$(CARGO) fmt --all --check
 	$(PY)/bin/ruff check --config bindings-python/pyproject.toml --quiet bindings-python examples
 	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet --check bindings-python examples

@@ -1,6 +1,6 @@
 'use strict'
 
-const { Sentinel } = require('./sentinel.cjs')
-const { setTenant } = require('./watch.cjs')
+const { Sentinel } = require('./core/sentinel.cjs')
+const { setTenant } = require('./adapters/watch.cjs')
 
 module.exports = { Sentinel, setTenant }

@@ -1,4 +1,4 @@
-// The addon and its batches are one for ESM and CommonJS alike.
+// ESM and CommonJS share one instance of the addon and of its batches.
 import cjs from './index.cjs'
 
 export const { Sentinel, setTenant } = cjs

@@ -1,4 +1,4 @@
-//! The admin view, for whatever serves it.
+//! The admin view, for any server that mounts it.
 
 use crate::panics::guarded;
 use napi::bindgen_prelude::Buffer;
@@ -10,12 +10,12 @@ pub struct NativeAdmin {
     admin: sentinel_core::admin::Admin,
 }
 
-/// What to answer.
+/// An answer of the admin view.
 #[napi(object)]
 pub struct NativeAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// Name, value, name, value, without a length.
+    /// Name, value, name, value; without `content-length`.
     pub headers: Vec<String>,
     /// The body.
     pub body: Buffer,
@@ -28,9 +28,9 @@ impl NativeAdmin {
 }
 
 #[napi]
-#[allow(clippy::needless_pass_by_value)] // what napi hands over is owned
+#[allow(clippy::needless_pass_by_value)] // napi hands over owned values
 impl NativeAdmin {
-    /// Answers a request: path and query still percent-encoded.
+    /// Answers a request; path and query are still percent-encoded.
     #[napi(catch_unwind)]
     pub fn respond(&self, method: String, path: String, query: String, authorization: Option<&[u8]>) -> NativeAnswer {
         let request = sentinel_core::admin::Request { method: &method, path: &path, query: &query, authorization };

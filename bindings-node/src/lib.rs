@@ -1,8 +1,12 @@
-//! The native part of the Node package `tenant-sentinel`: what the core does, for the facade in `lib/`.
+//! The native part of the Node package `tenant-sentinel`, called by the JavaScript in `lib/core`.
 //!
-//! `native` is what the facade calls, `batch` the events that it hands over, `admin` what adapters mount, `options` what the
-//! constructor and the queries take, `shared` how worker threads share one sentinel, `testing` what takes seconds, `panics` sees to
-//! it that nothing of this takes the host down.
+//! - `native`: the class that a `Sentinel` of JavaScript calls
+//! - `batch`: events that JavaScript hands over many at a time
+//! - `admin`: the admin view that adapters mount
+//! - `options`: options of the constructor and of queries, from text
+//! - `shared`: one sentinel for several worker threads
+//! - `test_alert`: test messages to alert sinks, on a thread of their own
+//! - `panics`: keeps a defect of this package from ending the application
 
 mod admin;
 mod batch;
@@ -10,4 +14,4 @@ mod native;
 mod options;
 mod panics;
 mod shared;
-mod testing;
+mod test_alert;

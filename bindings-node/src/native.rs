@@ -1,11 +1,14 @@
-//! What the facade calls.
+//! The class that a `Sentinel` of JavaScript calls, one for each thread that holds it.
+//!
+//! Every entry catches panics: a defect costs the call, is counted as `adapter_failures`, and never reaches the application. Answers
+//! to queries go to JavaScript as JSON.
 
 use crate::admin::NativeAdmin;
-use crate::batch::Events;
+use crate::batch::BatchEvents;
 use crate::options;
 use crate::panics::{guarded, internal_error};
-use crate::shared::Shared;
-use crate::testing::{self, Done};
+use crate::shared::SharedSentinel;
+use crate::test_alert::{self, TestAlertCallback};
 use napi_derive::napi;
 use sentinel_core::uptime::UptimeReport;
 use sentinel_core::{ConfigError, Event, Guard, Latency, Unavailable};
@@ -14,35 +17,36 @@ use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Numbers that endpoints get, at most: what the word of an event has room for.
-const MOST_ENDPOINTS: usize = 4_096;
+/// Numbers for endpoints, at most: a record of a batch has 12 bits for one.
+const MAX_ENDPOINTS: usize = 4_096;
 
-/// A sentinel, as one thread of Node holds it.
+/// A sentinel that one thread of Node holds.
 #[napi]
 pub struct Native {
-    shared: Arc<Shared>,
-    /// By number; 0 is no route.
+    shared: Arc<SharedSentinel>,
+    /// Templates by their numbers; number 0 is no route.
     endpoints: Mutex<Vec<String>>,
-    /// Requests in flight that are told of, by number.
+    /// Requests in flight that JavaScript has told of, by number.
     flights: Mutex<Flights>,
 }
 
 #[derive(Default)]
 struct Flights {
     guards: Vec<Option<Guard>>,
+    /// Numbers that can be used again.
     free: Vec<u32>,
 }
 
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Native {
-    fn of(shared: Arc<Shared>) -> Self {
+    fn of(shared: Arc<SharedSentinel>) -> Self {
         Self { shared, endpoints: Mutex::new(vec![String::new()]), flights: Mutex::default() }
     }
 
-    /// Runs an entry's work; a panic in it is counted, and makes nothing of it.
+    /// Runs an entry's work; a panic in it is counted, and the result is `None`.
     fn guarded<T>(&self, entry: &str, work: impl FnOnce() -> T) -> Option<T> {
         let done = guarded(entry, work);
         if done.is_none() {
@@ -56,17 +60,30 @@ impl Native {
         let _ = guarded("", || self.shared.core.adapter_failed());
     }
 
-    /// What is asked for, as JSON.
-    fn asked<T: Serialize>(&self, entry: &str, ask: impl FnOnce() -> T) -> napi::Result<String> {
+    /// The answer to a query, as JSON.
+    fn query<T: Serialize>(&self, entry: &str, ask: impl FnOnce() -> T) -> napi::Result<String> {
         let json = self.guarded(entry, || serde_json::to_string(&ask()));
         json.and_then(Result::ok).ok_or_else(internal_error)
+    }
+
+    /// The answer to a query of the exporter, as JSON; an error with the reason when the exporter cannot answer now.
+    fn query_if_available<T: Serialize>(
+        &self,
+        entry: &str,
+        ask: impl FnOnce() -> Result<T, Unavailable>,
+    ) -> napi::Result<String> {
+        match self.guarded(entry, || ask().map(|answer| serde_json::to_string(&answer))) {
+            Some(Ok(Ok(json))) => Ok(json),
+            Some(Err(Unavailable(reason))) => Err(napi::Error::from_reason(reason)),
+            _ => Err(internal_error()),
+        }
     }
 }
 
 #[napi]
-#[allow(clippy::needless_pass_by_value)] // what napi hands over is owned
+#[allow(clippy::needless_pass_by_value)] // napi hands over owned values
 impl Native {
-    /// With these options, name and value in turn; the environment's for all others.
+    /// Makes a sentinel with these options, as name, value, name, value; the environment sets all others.
     #[napi(constructor, catch_unwind)]
     pub fn new(given: Vec<String>) -> napi::Result<Self> {
         let built = guarded("new", || {
@@ -76,8 +93,8 @@ impl Native {
             for pair in given.chunks_exact(2) {
                 if pair[0] == "admin_token" {
                     token = Some(pair[1].clone());
-                } else if !options::set_up(&mut setup, &pair[0], &pair[1]) {
-                    builder = options::set(builder, &pair[0], &pair[1])?;
+                } else if !options::set_exporter_option(&mut setup, &pair[0], &pair[1]) {
+                    builder = options::set_option(builder, &pair[0], &pair[1])?;
                 }
             }
             let core = builder.build()?;
@@ -85,49 +102,49 @@ impl Native {
             if let Some(token) = &token {
                 core.admin().token(token)?;
             }
-            Ok::<_, ConfigError>(Shared::new(core, exporter, token))
+            Ok::<_, ConfigError>(SharedSentinel::new(core, exporter, token))
         });
-        built.ok_or_else(internal_error)?.map(Self::of).map_err(options::refused)
+        built.ok_or_else(internal_error)?.map(Self::of).map_err(options::config_error)
     }
 
-    /// The one with this key, which another thread holds.
+    /// Finds the sentinel that another thread holds, by its key.
     #[napi(factory, catch_unwind)]
     pub fn attach(key: u32) -> napi::Result<Self> {
         let error =
             || ConfigError::new("handle", key.to_string(), "a handle of a sentinel that this process still holds");
-        Shared::find(key).map(Self::of).ok_or_else(|| options::refused(error()))
+        SharedSentinel::find(key).map(Self::of).ok_or_else(|| options::config_error(error()))
     }
 
-    /// By which other threads find it.
+    /// The key by which other threads find this sentinel.
     #[napi(getter, catch_unwind)]
     pub fn key(&self) -> u32 {
         self.shared.key
     }
 
-    /// The number of an endpoint in events; nothing when there are too many.
+    /// Numbers a template for the records of batches; `undefined` when all numbers are taken.
     #[napi(catch_unwind)]
     pub fn endpoint(&self, template: String) -> Option<u32> {
-        let mut endpoints = held(&self.endpoints);
-        (endpoints.len() < MOST_ENDPOINTS).then(|| {
+        let mut endpoints = lock(&self.endpoints);
+        (endpoints.len() < MAX_ENDPOINTS).then(|| {
             endpoints.push(template);
             (endpoints.len() - 1) as u32
         })
     }
 
-    /// Records the first `count` events of a batch; those without a time of their own ended at `began`, or now. Returns how many
-    /// were lost to defects.
+    /// Records the first `count` events of a batch. An event without a time of its own ended at `default_at` (Unix milliseconds), or
+    /// now. Returns how many events were lost to defects.
     #[napi(catch_unwind)]
-    pub fn flush(&self, memory: &[u8], capacity: u32, count: u32, began: Option<f64>) -> u32 {
-        let mut events = Events::new(memory, capacity as usize, count as usize);
-        let endpoints = held(&self.endpoints);
-        // One look at the clock for all.
-        let began = began.map_or_else(|| self.shared.core.now_ms(), |ms| ms as i64);
+    pub fn flush(&self, memory: &[u8], capacity: u32, count: u32, default_at: Option<f64>) -> u32 {
+        let mut events = BatchEvents::new(memory, capacity as usize, count as usize);
+        let endpoints = lock(&self.endpoints);
+        // The clock is read once for all events.
+        let default_at = default_at.map_or_else(|| self.shared.core.now_ms(), |ms| ms as i64);
         let mut recorded = 0;
         loop {
-            // Once for all of them: one that panics costs itself, and the others go on.
+            // One guard for all events: an event that panics is lost, and the loop goes on behind it.
             let all = guarded("flush", || {
-                for read in events.by_ref() {
-                    self.shared.core.record(read.event(&endpoints, began));
+                for event in events.by_ref() {
+                    self.shared.core.record(event.event(&endpoints, default_at));
                     recorded += 1;
                 }
             });
@@ -135,14 +152,14 @@ impl Native {
                 return count - recorded;
             }
             self.count_failure();
-            // There were too many: nothing is tried any more.
+            // After too many panics, `guarded` runs nothing any more: the rest is lost.
             if guarded("", || ()).is_none() {
                 return count - recorded;
             }
         }
     }
 
-    /// Records one event that no batch has room for. False: lost to a defect.
+    /// Records one event that is not part of a batch. Returns `false` when it was lost to a defect.
     #[napi(catch_unwind)]
     pub fn record(&self, tenant: &[u8], endpoint: String, status: u16, latency: Option<f64>, at: Option<f64>) -> bool {
         let recorded = self.guarded("record", || {
@@ -153,11 +170,11 @@ impl Native {
         recorded.is_some()
     }
 
-    /// Shows a request as in flight, until it is no longer.
+    /// Shows a request as in flight until [`Native::end_flight`]; returns its number.
     #[napi(catch_unwind)]
-    pub fn take_off(&self, tenant: &[u8]) -> u32 {
-        let guard = self.guarded("take_off", || self.shared.core.start_as(tenant));
-        let mut flights = held(&self.flights);
+    pub fn start_flight(&self, tenant: &[u8]) -> u32 {
+        let guard = self.guarded("start_flight", || self.shared.core.start_as(tenant));
+        let mut flights = lock(&self.flights);
         if let Some(number) = flights.free.pop() {
             flights.guards[number as usize] = guard;
             return number;
@@ -166,21 +183,21 @@ impl Native {
         (flights.guards.len() - 1) as u32
     }
 
-    /// Says whose it is.
+    /// Changes the tenant of a request in flight.
     #[napi(catch_unwind)]
-    pub fn rename(&self, number: u32, tenant: &[u8]) {
-        self.guarded("rename", || {
-            if let Some(Some(guard)) = held(&self.flights).guards.get_mut(number as usize) {
+    pub fn set_flight_tenant(&self, number: u32, tenant: &[u8]) {
+        self.guarded("set_flight_tenant", || {
+            if let Some(Some(guard)) = lock(&self.flights).guards.get_mut(number as usize) {
                 guard.tenant(tenant);
             }
         });
     }
 
-    /// It is in flight no longer; the facade records it.
+    /// Ends a request in flight without recording it: JavaScript does that.
     #[napi(catch_unwind)]
-    pub fn land(&self, number: u32) {
-        self.guarded("land", || {
-            let mut flights = held(&self.flights);
+    pub fn end_flight(&self, number: u32) {
+        self.guarded("end_flight", || {
+            let mut flights = lock(&self.flights);
             if let Some(guard) = flights.guards.get_mut(number as usize).and_then(Option::take) {
                 guard.discard();
             }
@@ -188,13 +205,13 @@ impl Native {
         });
     }
 
-    /// Something of the facade's or of an adapter's failed.
+    /// Counts a failure in the JavaScript of this package or of an adapter.
     #[napi(catch_unwind)]
     pub fn adapter_failed(&self) {
         self.count_failure();
     }
 
-    /// Who is worst, and the verdicts, as JSON.
+    /// The report: the ranking and the verdicts, as JSON.
     #[napi(catch_unwind)]
     pub fn report(
         &self,
@@ -205,11 +222,11 @@ impl Native {
         scope: Option<String>,
     ) -> napi::Result<String> {
         let query = options::query(by.as_deref(), limit.as_deref(), window.as_deref(), series, scope.as_deref());
-        let query = query.map_err(options::refused)?;
-        self.asked("report", || self.shared.core.report(query))
+        let query = query.map_err(options::config_error)?;
+        self.query("report", || self.shared.core.report(query))
     }
 
-    /// The report as people read it.
+    /// The report as text.
     #[napi(catch_unwind)]
     pub fn text(
         &self,
@@ -219,113 +236,107 @@ impl Native {
         scope: Option<String>,
     ) -> napi::Result<String> {
         let query = options::query(by.as_deref(), limit.as_deref(), window.as_deref(), false, scope.as_deref());
-        let query = query.map_err(options::refused)?;
+        let query = query.map_err(options::config_error)?;
         self.guarded("text", || self.shared.core.report(query).to_string()).ok_or_else(internal_error)
     }
 
     /// The verdict on errors, as JSON.
     #[napi(catch_unwind)]
     pub fn verdict(&self) -> napi::Result<String> {
-        self.asked("verdict", || self.shared.core.verdict())
+        self.query("verdict", || self.shared.core.verdict())
     }
 
     /// The verdict on latency, as JSON.
     #[napi(catch_unwind)]
     pub fn latency_verdict(&self) -> napi::Result<String> {
-        self.asked("latency_verdict", || self.shared.core.latency_verdict())
+        self.query("latency_verdict", || self.shared.core.latency_verdict())
     }
 
-    /// One tenant in detail as JSON, `null` when it is not in the window.
+    /// One tenant in detail, as JSON; `null` when it is not in the window.
     #[napi(catch_unwind)]
     pub fn tenant(&self, id: &[u8], window: Option<String>, scope: Option<String>) -> napi::Result<String> {
-        let window = options::window(window.as_deref()).map_err(options::refused)?;
-        let scope = options::scope(scope.as_deref()).map_err(options::refused)?;
-        self.asked("tenant", || self.shared.core.tenant_within(scope, id, window))
+        let window = options::window(window.as_deref()).map_err(options::config_error)?;
+        let scope = options::scope(scope.as_deref()).map_err(options::config_error)?;
+        self.query("tenant", || self.shared.core.tenant_within(scope, id, window))
     }
 
-    /// The ledger, as JSON.
+    /// The counters of the sentinel, as JSON.
     #[napi(catch_unwind)]
     pub fn stats(&self) -> napi::Result<String> {
-        self.asked("stats", || self.shared.core.stats())
+        self.query("stats", || self.shared.core.stats())
     }
 
-    /// Memory used, and the budget, as JSON.
+    /// Memory in use and the budget, in bytes, as JSON.
     #[napi(catch_unwind)]
     pub fn memory(&self) -> napi::Result<String> {
-        self.asked("memory", || self.shared.core.memory())
+        self.query("memory", || self.shared.core.memory())
     }
 
-    /// Starts the thread that shares with other processes, where that is configured.
+    /// Starts the exporter's thread, where sharing with other processes is configured.
     #[napi(catch_unwind)]
     pub fn start_exporter(&self) {
         self.guarded("start_exporter", || self.shared.exporter.as_ref().map(Exporter::start));
     }
 
-    /// Makes what was counted readable to other processes; whether that was done.
+    /// Publishes the counts to other processes now; returns whether that was done.
     #[napi(catch_unwind)]
     pub fn publish(&self) -> bool {
         self.guarded("publish", || self.shared.exporter.as_ref().is_some_and(Exporter::publish)).unwrap_or(false)
     }
 
-    /// Publishes what is left and shares no more; waits for that, a second at most.
+    /// Publishes the last counts and ends sharing; waits a second at most.
     #[napi(catch_unwind)]
     pub fn close_exporter(&self) {
         const WITHIN: Duration = Duration::from_secs(1);
         self.guarded("close_exporter", || self.shared.exporter.as_ref().map(|exporter| exporter.close(WITHIN)));
     }
 
-    /// Whether something is shared with other processes.
+    /// Whether sharing with other processes is configured.
     #[napi(catch_unwind)]
     pub fn shares(&self) -> bool {
         self.shared.exporter.is_some()
     }
 
-    /// How sharing goes, as JSON; `null` where nothing is shared.
+    /// The state of sharing, as JSON; `null` where nothing is shared.
     #[napi(catch_unwind)]
     pub fn sharing(&self) -> napi::Result<String> {
-        self.asked("sharing", || self.shared.core.sharing())
+        self.query("sharing", || self.shared.core.sharing())
     }
 
-    /// What there is to know about alerts, as JSON; `null` where none are configured.
+    /// The state of alerts, as JSON; `null` where none are configured.
     #[napi(catch_unwind)]
     pub fn alerts(&self) -> napi::Result<String> {
-        let told = self.guarded("alerts", || self.shared.core.alerts().map(|told| serde_json::to_string(&told)));
-        match told {
-            Some(Ok(Ok(json))) => Ok(json),
-            Some(Err(Unavailable(reason))) => Err(napi::Error::from_reason(reason)),
-            _ => Err(internal_error()),
-        }
+        self.query_if_available("alerts", || self.shared.core.alerts())
     }
 
-    /// Where uptime checks stand, as JSON; `null` where none are configured.
+    /// The state of uptime checks, as JSON; `null` where none are configured.
     #[napi(catch_unwind)]
     pub fn uptime(&self, series: bool) -> napi::Result<String> {
-        let told = self.guarded("uptime", || {
-            let told = self.shared.core.uptime();
-            let told = told.map(|report| if series { report } else { report.map(UptimeReport::without_days) });
-            told.map(|report| serde_json::to_string(&report))
-        });
-        match told {
-            Some(Ok(Ok(json))) => Ok(json),
-            Some(Err(Unavailable(reason))) => Err(napi::Error::from_reason(reason)),
-            _ => Err(internal_error()),
-        }
+        self.query_if_available("uptime", || {
+            let report = self.shared.core.uptime()?;
+            Ok(if series { report } else { report.map(UptimeReport::without_days) })
+        })
     }
 
-    /// Sends an alert that is about nothing, and tells later how that went with each sink, as JSON.
+    /// Sends a test message to the sink with this name, or to all sinks; calls `done` with the result of each sink, as JSON.
     #[napi(catch_unwind)]
-    pub fn test_alert(&self, sink: Option<String>, timeout: Option<String>, done: Done) -> napi::Result<()> {
-        let within = options::timeout(timeout.as_deref()).map_err(options::refused)?;
-        testing::start(Arc::clone(&self.shared), sink, within, done)
+    pub fn test_alert(
+        &self,
+        sink: Option<String>,
+        timeout: Option<String>,
+        done: TestAlertCallback,
+    ) -> napi::Result<()> {
+        let within = options::timeout(timeout.as_deref()).map_err(options::config_error)?;
+        test_alert::start(Arc::clone(&self.shared), sink, within, done)
     }
 
-    /// Judges, as of now.
+    /// Evaluates the verdicts as of now.
     #[napi(catch_unwind)]
     pub fn tick(&self) -> napi::Result<()> {
         self.guarded("tick", || self.shared.core.tick(self.shared.core.now_ms())).ok_or_else(internal_error)
     }
 
-    /// The admin view.
+    /// Makes an admin view: `public` answers without a token.
     #[napi(catch_unwind)]
     pub fn admin(&self, public: bool) -> napi::Result<NativeAdmin> {
         let made = self.guarded("admin", || {
@@ -336,14 +347,14 @@ impl Native {
                 None => Ok(admin),
             }
         });
-        made.ok_or_else(internal_error)?.map(NativeAdmin::new).map_err(options::refused)
+        made.ok_or_else(internal_error)?.map(NativeAdmin::new).map_err(options::config_error)
     }
 }
 
 impl Drop for Native {
     fn drop(&mut self) {
-        // What is still in flight is the facade's to record; a finaliser has nobody to tell of a panic.
-        let flights = std::mem::take(&mut *held(&self.flights));
+        // JavaScript records requests that are still in flight. A panic here is not counted: this runs in a finaliser.
+        let flights = std::mem::take(&mut *lock(&self.flights));
         let _ = guarded("drop", || flights.guards.into_iter().flatten().for_each(Guard::discard));
     }
 }

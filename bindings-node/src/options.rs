@@ -1,21 +1,21 @@
-//! What the constructor and the queries take, as text by name, and errors that name the field where that cannot be used.
+//! Options of the constructor and of queries. JavaScript hands each over as a name and a text; an error names the field.
 
 use sentinel_core::{Builder, By, ConfigError, Query, Scope, parse_duration, parse_size};
 use sentinel_exporter::Setup;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Rows that a report lists, at most.
-const MOST_ROWS: usize = 100_000;
+/// Rows that a report lists, at most; a larger limit is lowered to this.
+const MAX_ROWS: usize = 100_000;
 
-/// An error with its parts, which the facade makes an error of JavaScript's of.
+/// An error whose message is JSON with its parts; `lib/core/errors.cjs` makes a `RangeError` from it.
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
-pub(crate) fn refused(error: ConfigError) -> napi::Error {
+pub(crate) fn config_error(error: ConfigError) -> napi::Error {
     let parts = serde_json::json!({ "field": error.field, "value": error.value, "allowed": error.allowed });
     napi::Error::new(napi::Status::InvalidArg, parts.to_string())
 }
 
-fn named<T>(field: &str, result: Result<T, ConfigError>) -> Result<T, ConfigError> {
+fn for_field<T>(field: &str, result: Result<T, ConfigError>) -> Result<T, ConfigError> {
     result.map_err(|error| ConfigError::new(field, error.value, error.allowed))
 }
 
@@ -23,34 +23,34 @@ fn count(field: &str, text: &str) -> Result<usize, ConfigError> {
     text.parse().map_err(|_| ConfigError::new(field, text, "a whole number"))
 }
 
-/// Sets one option.
-pub(crate) fn set(builder: Builder, field: &str, text: &str) -> Result<Builder, ConfigError> {
+/// Sets one option of the sentinel.
+pub(crate) fn set_option(builder: Builder, field: &str, text: &str) -> Result<Builder, ConfigError> {
     Ok(match field {
-        "window" => builder.window(named(field, parse_duration(text))?),
-        "slot" => builder.slot(named(field, parse_duration(text))?),
-        "budget" => builder.budget(named(field, parse_size(text))?),
-        "errors" => builder.errors(named(field, text.parse())?),
+        "window" => builder.window(for_field(field, parse_duration(text))?),
+        "slot" => builder.slot(for_field(field, parse_duration(text))?),
+        "budget" => builder.budget(for_field(field, parse_size(text))?),
+        "errors" => builder.errors(for_field(field, text.parse())?),
         "places" => builder.places(count(field, text)?),
         "max_endpoints" => builder.max_endpoints(count(field, text)?),
         "stripes" => builder.stripes(count(field, text)?),
-        "slow_after" => builder.slow_after(named(field, parse_duration(text))?),
+        "slow_after" => builder.slow_after(for_field(field, parse_duration(text))?),
         other => return Err(ConfigError::new(other, "an option of this name", "the options that are documented")),
     })
 }
 
-/// A trailing part of the window.
+/// Parses the window of a query.
 pub(crate) fn window(text: Option<&str>) -> Result<Option<Duration>, ConfigError> {
     let Some(text) = text else { return Ok(None) };
-    let window = named("window", parse_duration(text))?;
+    let window = for_field("window", parse_duration(text))?;
     if window.is_zero() { Err(ConfigError::new("window", text, "a duration above 0")) } else { Ok(Some(window)) }
 }
 
-/// Whose events.
+/// Parses the scope of a query.
 pub(crate) fn scope(text: Option<&str>) -> Result<Option<Scope>, ConfigError> {
-    text.map(|text| named("scope", text.parse())).transpose()
+    text.map(|text| for_field("scope", text.parse())).transpose()
 }
 
-/// What a report is asked for.
+/// Parses a query.
 pub(crate) fn query(
     by: Option<&str>,
     limit: Option<&str>,
@@ -60,16 +60,16 @@ pub(crate) fn query(
 ) -> Result<Query, ConfigError> {
     let default = Query::default();
     Ok(Query {
-        by: by.map_or(Ok(default.by), |text| named("by", text.parse::<By>()))?,
-        limit: limit.map_or(Ok(default.limit), |text| count("limit", text))?.min(MOST_ROWS),
+        by: by.map_or(Ok(default.by), |text| for_field("by", text.parse::<By>()))?,
+        limit: limit.map_or(Ok(default.limit), |text| count("limit", text))?.min(MAX_ROWS),
         window: window(within)?,
         series,
         scope: self::scope(scope)?,
     })
 }
 
-/// Sets one option of what shares with other processes, alerts and probes; whether it is one of these.
-pub(crate) fn set_up(setup: &mut Setup, field: &str, text: &str) -> bool {
+/// Sets one option of the exporter; returns `false` for a name that is no option of the exporter.
+pub(crate) fn set_exporter_option(setup: &mut Setup, field: &str, text: &str) -> bool {
     let path = || Some(PathBuf::from(text));
     match field {
         "service" => setup.service = Some(text.into()),
@@ -83,8 +83,8 @@ pub(crate) fn set_up(setup: &mut Setup, field: &str, text: &str) -> bool {
     true
 }
 
-/// How long a test of sinks may take: ten seconds, a minute at most.
+/// Parses the time that a test of sinks may take: 10 s by default; more than a minute is lowered to a minute.
 pub(crate) fn timeout(text: Option<&str>) -> Result<Duration, ConfigError> {
-    let within = text.map_or(Ok(Duration::from_secs(10)), |text| named("timeout", parse_duration(text)))?;
+    let within = text.map_or(Ok(Duration::from_secs(10)), |text| for_field("timeout", parse_duration(text)))?;
     Ok(within.min(Duration::from_mins(1)))
 }

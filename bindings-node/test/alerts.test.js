@@ -295,7 +295,7 @@ test('whatever is given works or is an error that names it', (t) => {
 async function run(t, how) {
   const [dir, to] = [place(t), await receiver(t)]
   to.answers = false
-  const child = spawn(process.execPath, [at('programs/tests-sinks.js'), dir, to.url, how], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [at('programs/sink-test.js'), dir, to.url, how], { stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let err = ''
   child.stdout.on('data', (chunk) => (out += chunk))

@@ -30,7 +30,7 @@ test('an event that goes alone and panics is counted as lost', () => {
   assert.deepEqual([s.stats().offered, s.stats().dropped.internal], [1, 1])
 })
 
-for (const entry of ['take_off', 'rename', 'land']) {
+for (const entry of ['start_flight', 'set_flight_tenant', 'end_flight']) {
   test(`a request in flight survives a panic in ${entry}`, () => {
     const s = new Sentinel()
     failAt(entry)

@@ -6,4 +6,4 @@ FLAGS=(--noEmit --strict --target es2023 --types node --esModuleInterop --noUnch
 npx tsc "${FLAGS[@]}" --module node16 --moduleResolution node16 test/types/consumer.mts test/types/consumer.cts
 npx tsc "${FLAGS[@]}" --module preserve --moduleResolution bundler test/types/consumer.mts
 # Without skipLibCheck: ours only, since what others publish is not ours to mend.
-npx tsc --noEmit --strict --target es2023 --types node --module node16 --moduleResolution node16 lib/index.d.ts lib/index.d.cts lib/adapter.d.cts lib/nest.d.cts lib/http.d.ts
+npx tsc --noEmit --strict --target es2023 --types node --module node16 --moduleResolution node16 lib/index.d.ts lib/index.d.cts lib/adapters/adapter.d.cts lib/adapters/nest.d.cts lib/adapters/http.d.ts

@@ -9,7 +9,7 @@ import test from 'node:test'
 import { inspect } from 'node:util'
 import { Sentinel } from 'tenant-sentinel'
 
-const { nested } = createRequire(import.meta.url)('../lib/nested.cjs')
+const { nestedOptionJson } = createRequire(import.meta.url)('../lib/core/nested-options.cjs')
 const CANARY = 'canary-7f3a'
 const check = { name: 'shop', target: `https://shop.example/${CANARY}` }
 
@@ -35,7 +35,7 @@ test('names of options are those of the file, and keys that are somebody’s own
     ]
   }
   assert.equal(
-    nested('uptime', given),
+    nestedOptionJson('uptime', given),
     '{"checks":[{"name":"shop","target":"https://shop.example/canary-7f3a","interval":"30s","verify_tls":false,' +
       '"headers":{"X-Api-Key":"canary-7f3a","userAgent":"x","constructor":"y"},' +
       '"expect":{"status":["2xx",304],"json":{"/dbReady":true,"":{"aB":[{"cD":null}],"__proto__":{"eF":1}}},"max_latency":0.8},' +
@@ -123,7 +123,7 @@ test('without checks there is nothing to say', (t) => {
 
 test('the types are those of the document', () => {
   const { schemas } = JSON.parse(new Sentinel().admin({ public: true }).respond('GET', '/openapi.json').body).components
-  const declared = readFileSync(new URL('../lib/index.d.cts', import.meta.url), 'utf8')
+  const declared = readFileSync(new URL('../lib/types/uptime.d.cts', import.meta.url), 'utf8')
   const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
   const window = schemas.CheckStanding.properties.windows.items
   for (const [type, schema] of Object.entries({ UptimeReport: schemas.Uptime, CheckStanding: schemas.CheckStanding, CheckResult: schemas.CheckResult, Days: schemas.Days, UptimeWindow: window })) {

@@ -1,14 +1,14 @@
 //! The options, their ranges, and where they come from: code, text, or the environment.
 
-use crate::clock::Clock;
-use crate::error::ConfigError;
 use crate::event::ErrorClasses;
-use crate::histogram::bucket_of;
-use crate::sentinel::Sentinel;
-use crate::stripe::Grid;
+use crate::slot::histogram::bucket_of;
+use crate::util::clock::Clock;
+use crate::util::error::ConfigError;
+use crate::util::grid::Grid;
+use crate::util::units::{parse_duration, parse_size};
 use std::time::Duration;
 
-/// Options of a [`Sentinel`]; each has a default that fits a service with up to some thousand requests a second.
+/// Options of a [`Sentinel`](crate::Sentinel); each has a default that fits a service with up to some thousand requests a second.
 ///
 /// ```
 /// use sentinel_core::{Builder, Sentinel};
@@ -212,21 +212,6 @@ impl Builder {
         Ok(self)
     }
 
-    /// Validates everything and builds. Starts no thread and opens nothing.
-    ///
-    /// # Errors
-    /// A [`ConfigError`] that names the field, its value and the allowed range.
-    ///
-    /// ```
-    /// # use sentinel_core::Sentinel;
-    /// # use std::time::Duration;
-    /// let error = Sentinel::builder().slot(Duration::ZERO).build().unwrap_err();
-    /// assert_eq!((error.field.as_str(), error.value.as_str()), ("slot", "0 s"));
-    /// ```
-    pub fn build(self) -> Result<Sentinel, ConfigError> {
-        self.validated().map(Sentinel::with)
-    }
-
     pub(crate) fn validated(self) -> Result<Config, ConfigError> {
         let seconds = |duration: Duration| format!("{} s", duration.as_secs_f64());
         if !(1..=60).contains(&self.slot.as_secs()) || self.slot.subsec_nanos() > 0 {
@@ -327,73 +312,6 @@ impl Config {
     }
 }
 
-/// A duration as people write it: `10m`, `90s`, `250ms`, `1h`, or plain seconds.
-///
-/// # Errors
-/// A [`ConfigError`] for anything else.
-///
-/// ```
-/// use sentinel_core::parse_duration;
-/// use std::time::Duration;
-///
-/// assert_eq!(parse_duration("10m")?, Duration::from_secs(600));
-/// assert_eq!(parse_duration("0.5")?, Duration::from_millis(500));
-/// assert!(parse_duration("soon").is_err());
-/// # Ok::<(), sentinel_core::ConfigError>(())
-/// ```
-pub fn parse_duration(text: &str) -> Result<Duration, ConfigError> {
-    let units = [("ms", 0.001), ("us", 1e-6), ("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("", 1.0)];
-    let seconds = scaled(text, &units).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    // Whole microseconds: 0.001 · 250 is not 0.25 in binary.
-    let rounded =
-        seconds.and_then(|duration| Duration::try_from_secs_f64((duration.as_secs_f64() * 1e6).round() / 1e6).ok());
-    rounded
-        .ok_or_else(|| ConfigError::new("duration", format!("{text:?}"), "seconds, or a number with us, ms, s, m or h"))
-}
-
-/// A size as people write it: `64MiB`, `512KiB`, `1GiB`, `8MB`, or plain bytes.
-///
-/// # Errors
-/// A [`ConfigError`] for anything else.
-///
-/// ```
-/// use sentinel_core::parse_size;
-///
-/// assert_eq!(parse_size("64MiB")?, 64 << 20);
-/// assert_eq!(parse_size("65536")?, 65_536);
-/// assert!(parse_size("-1").is_err());
-/// # Ok::<(), sentinel_core::ConfigError>(())
-/// ```
-pub fn parse_size(text: &str) -> Result<usize, ConfigError> {
-    let (ki, k) = (1_024.0_f64, 1_000.0_f64);
-    let units = [
-        ("KiB", ki),
-        ("MiB", ki * ki),
-        ("GiB", ki * ki * ki),
-        ("kB", k),
-        ("KB", k),
-        ("MB", k * k),
-        ("GB", k * k * k),
-        ("B", 1.0),
-        ("", 1.0),
-    ];
-    let bytes = scaled(text, &units).filter(|bytes| *bytes < 2.0_f64.powi(53));
-    bytes.map(|bytes| bytes as usize).ok_or_else(|| {
-        ConfigError::new("size", format!("{text:?}"), "bytes, or a number with KiB, MiB, GiB, kB, MB or GB")
-    })
-}
-
-/// A number that is not negative, times the first unit that fits.
-fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
-    let text = text.trim();
-    let (number, scale) = units.iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
-    let number = number.trim_end();
-    let plain =
-        number.starts_with(|c: char| c.is_ascii_digit()) && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let value = number.parse::<f64>().ok().filter(|_| plain)?;
-    Some(value * scale)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -468,25 +386,5 @@ mod tests {
             assert!(error.value.contains(value), "{error}");
         }
         assert!(Builder::default().variables(one("SENTINEL_WINDOW", "")).is_ok());
-    }
-
-    #[test]
-    fn durations_and_sizes() {
-        for (text, ms) in
-            [("10m", 600_000), ("90s", 90_000), ("250ms", 250), ("1h", 3_600_000), ("600", 600_000), (" 2 s ", 2_000)]
-        {
-            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
-        }
-        for text in ["", "s", "-1", "1d", "1e400", "inf", "nan", "1 2s", "99999999999999999999h"] {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
-        for (text, bytes) in
-            [("64MiB", 64 << 20), ("1GiB", 1 << 30), ("8MB", 8_000_000), ("512 KiB", 512 << 10), ("7", 7), ("7B", 7)]
-        {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "MiB", "-1", "1TiB", "1e3", "99999999999999999999"] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
     }
 }

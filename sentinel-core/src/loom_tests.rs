@@ -2,12 +2,12 @@
 //! preemptions. Loom sees the stripes' locks, the lock behind them, `busy`, `patience` and the manual clock.
 #![allow(clippy::print_stderr)] // how much was tried
 
-use crate::clock::Clock;
 use crate::event::Event;
-use crate::home;
 use crate::report::Query;
 use crate::sentinel::Sentinel;
-use crate::stats::Stats;
+use crate::slot::stats::Stats;
+use crate::slot::thread_stripe;
+use crate::util::clock::Clock;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread::JoinHandle;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl World {
     /// Tenants of the slot that is about to end, in all stripes.
     fn fill(&self, tenants: usize) {
         for i in (0..tenants).rev() {
-            home::set(i);
+            thread_stripe::set(i);
             self.record(&format!("before-{i}"));
         }
     }
@@ -87,7 +87,7 @@ fn balances(stats: &Stats) {
 /// A thread of a model, whose stripe is `home`.
 fn spawn(home: usize, act: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let start = move || {
-        home::set(home);
+        thread_stripe::set(home);
         act();
     };
     loom::thread::Builder::new().stack_size(STACK).spawn(start).expect("a thread")

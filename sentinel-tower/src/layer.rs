@@ -1,5 +1,6 @@
 //! The layer, and what it can be told.
 
+use crate::options::LayerOptions;
 use crate::service::SentinelService;
 use crate::tenant::{Head, TenantFrom};
 use sentinel_core::Sentinel;
@@ -7,9 +8,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use tower_layer::Layer;
-
-/// Names a request's endpoint.
-pub(crate) type NameEndpoint = Arc<dyn Fn(&Head<'_>) -> Option<String> + Send + Sync>;
 
 /// Wraps a service so that a [`Sentinel`] is told of every request it answers. Cheap to clone.
 ///
@@ -25,16 +23,7 @@ pub(crate) type NameEndpoint = Arc<dyn Fn(&Head<'_>) -> Option<String> + Send + 
 /// ```
 #[derive(Clone)]
 pub struct SentinelLayer {
-    pub(crate) options: Arc<Options>,
-}
-
-#[derive(Clone)]
-pub(crate) struct Options {
-    pub(crate) sentinel: Sentinel,
-    pub(crate) tenant: TenantFrom,
-    pub(crate) excluded: HashSet<String>,
-    pub(crate) endpoint: Option<NameEndpoint>,
-    pub(crate) settable: bool,
+    pub(crate) options: Arc<LayerOptions>,
 }
 
 impl fmt::Debug for SentinelLayer {
@@ -58,10 +47,10 @@ impl SentinelLayer {
     /// ```
     pub fn new(sentinel: &Sentinel, tenant: TenantFrom) -> Self {
         let (sentinel, excluded) = (sentinel.clone(), HashSet::new());
-        Self { options: Arc::new(Options { sentinel, tenant, excluded, endpoint: None, settable: false }) }
+        Self { options: Arc::new(LayerOptions { sentinel, tenant, excluded, endpoint: None, settable: false }) }
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut LayerOptions)) -> Self {
         change(Arc::make_mut(&mut self.options));
         self
     }

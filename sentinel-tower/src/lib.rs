@@ -45,6 +45,7 @@ mod admin;
 mod body;
 mod grpc;
 mod layer;
+mod options;
 mod service;
 mod tenant;
 mod watch;
@@ -60,7 +61,13 @@ pub use tenant::{
     tenant_header,
 };
 
-// Here, because what it shows needs axum and a runtime.
+// The documents for users are tested here, because what they show needs axum and a runtime.
 #[cfg(all(doctest, feature = "axum"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/services.md")]
+    struct Services;
+    #[doc = include_str!("../../docs/workers.md")]
+    struct Workers;
+}

@@ -3,7 +3,7 @@
 use crate::admin::NotCounted;
 use crate::body::SentinelBody;
 use crate::grpc;
-use crate::layer::Options;
+use crate::options::LayerOptions;
 use crate::tenant::{CurrentTenant, Found, Head, Lookup, Tenant};
 use crate::watch::{FAILED, Template, Watch};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -30,7 +30,7 @@ use tower_service::Service;
 #[derive(Clone)]
 pub struct SentinelService<S> {
     pub(crate) inner: S,
-    pub(crate) options: Arc<Options>,
+    pub(crate) options: Arc<LayerOptions>,
 }
 
 impl<S: fmt::Debug> fmt::Debug for SentinelService<S> {
@@ -71,7 +71,7 @@ where
     }
 }
 
-impl Options {
+impl LayerOptions {
     fn template(&self, head: &Head<'_>) -> Template {
         if let Some(name) = self.endpoint.as_ref().and_then(|name| self.guarded(|| name(head)).flatten()) {
             return Template::Named(name.into());
@@ -102,7 +102,7 @@ struct Asked {
 
 struct Pending {
     future: Lookup,
-    options: Arc<Options>,
+    options: Arc<LayerOptions>,
 }
 
 pin_project! {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
 const COUNT = Number(process.argv[2])
-const program = new URL('./records.js', import.meta.url)
+const program = new URL('./worker-records.js', import.meta.url)
 let ended = 0
 
 async function cycle(i) {

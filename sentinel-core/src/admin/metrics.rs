@@ -1,7 +1,7 @@
 //! `/metrics`: the fleet's totals and the sentinel's own ledger in the Prometheus text format. Never a series per tenant.
 
 use crate::report::Query;
-use crate::scope::Scope;
+use crate::report::scope::Scope;
 use crate::sentinel::Sentinel;
 use crate::verdict::{Kind, Verdict};
 use std::fmt::Write;

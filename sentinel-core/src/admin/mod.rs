@@ -14,20 +14,20 @@
 //!
 //! Errors are `application/problem+json` (RFC 9457).
 
+mod answer_cache;
 mod metrics;
 mod params;
-mod shelf;
 
-use crate::error::ConfigError;
-use crate::scope::Sharing;
 use crate::sentinel::Sentinel;
-use crate::stats::{Memory, Stats};
+use crate::sentinel::wider::Sharing;
+use crate::slot::stats::{Memory, Stats};
 use crate::uptime::{MAX_CHECKS, UptimeReport};
+use crate::util::error::ConfigError;
+use answer_cache::Shelf;
 use params::{Params, decoded, quoted};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use shelf::Shelf;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use subtle::ConstantTimeEq;
 const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
 /// The page's own script and style by their hashes, its own origin to ask, and nothing else. A test says when they must change.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-Ofyx8B5qhCdnL3InQZhRthjUa3O6iKibezFXXyPRJiM='; style-src 'sha256-bORpj9f5NRyswx6tDIVxmDpsP0tPh4s1m8GoSjrXXqY='; connect-src 'self'; \
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-tqGhZPOM+lGyy7BmAYzqZPBZ7iUNTzk3NoqsxzoLcF0='; style-src 'sha256-bORpj9f5NRyswx6tDIVxmDpsP0tPh4s1m8GoSjrXXqY='; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// For everything that is no page.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";

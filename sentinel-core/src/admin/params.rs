@@ -1,10 +1,11 @@
 //! What a URL says: percent-encoding undone, parameters by name, and an error that names what is not allowed.
 
-use crate::error::ConfigError;
-use crate::rank::By;
+use crate::event::tenant;
 use crate::report::Query;
-use crate::scope::Scope;
-use crate::{config, tenant};
+use crate::report::ranking::By;
+use crate::report::scope::Scope;
+use crate::util::error::ConfigError;
+use crate::util::units;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -105,7 +106,7 @@ impl<'a> Params<'a> {
         };
         // A number by its own value too: a duration is rounded to nanoseconds.
         let beyond = text.parse::<f64>().is_ok_and(|seconds| !(0.001..=whole.as_secs_f64()).contains(&seconds));
-        let window = config::parse_duration(text).ok();
+        let window = units::parse_duration(text).ok();
         let window = window.filter(|window| !beyond && *window >= Duration::from_millis(1) && *window <= whole);
         let allowed = || format!("a duration from 1 ms up to {} s, such as 120 or 2m", whole.as_secs_f64());
         window.map(Some).ok_or_else(|| ConfigError::new("window", quoted(text), allowed()))

@@ -6,11 +6,11 @@ use super::reading::{MAX_ENDPOINT, MAX_NAME, MAX_NOTE, MAX_WITH};
 use super::rule::Rule;
 use super::state::{Alert, Counts, Entry, Evidence, Phase, State, TargetEvidence, Why};
 use super::{LISTED, MAX_KEYS};
-use crate::error::DecodeError;
-use crate::tenant::MAX_ID;
+use crate::event::tenant::MAX_ID;
 use crate::uptime::{Cause, MAX_NAME as MAX_CHECK};
+use crate::util::error::DecodeError;
+use crate::util::wire::{Reader, Writer, invalid};
 use crate::verdict::Kind;
-use crate::wire::{Reader, Writer, invalid};
 
 const MAGIC: [u8; 4] = *b"SNTA";
 const NOTICE: [u8; 4] = *b"SNTN";

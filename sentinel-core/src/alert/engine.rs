@@ -6,11 +6,11 @@ use super::key::{Key, Subject, id_of};
 use super::reading::{Reading, evidence, found, normal_ms, read};
 use super::rule::{Rule, Rules};
 use super::state::{Alert, Entry, Evidence, Phase, State, Transition, Why};
+use super::time::{Time, at_least};
 use super::{FOR_VERDICTS, MAX_KEYS};
-use crate::error::ConfigError;
-use crate::wire::MAX_COUNT;
+use crate::util::error::ConfigError;
+use crate::util::wire::MAX_COUNT;
 use std::cmp::Reverse;
-use std::time::Duration;
 
 /// A look that is older than this (or younger) is none. Also the longest step that counts as observed: beyond it nobody has looked.
 const FRESH_MS: u64 = 120_000;
@@ -49,16 +49,6 @@ pub struct Outcome {
     pub transitions: Vec<Transition>,
     /// What people are to be told now.
     pub notice: Option<Notice>,
-}
-
-/// The moment of a step.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Time {
-    pub(super) now_ms: i64,
-    /// Milliseconds since the step before; 0 when the clock was set back.
-    pub(super) passed: u64,
-    /// Those of them during which somebody has looked.
-    observed: u64,
 }
 
 impl Alerts {
@@ -287,8 +277,4 @@ impl Life<'_> {
 /// The most important first: by rule, then by weight.
 fn importance(key: &Key, weight: u64) -> (super::Rule, Reverse<u64>, &Subject) {
     (key.rule, Reverse(weight), &key.subject)
-}
-
-pub(super) fn at_least(ms: u64, duration: Duration) -> bool {
-    u128::from(ms) >= duration.as_millis()
 }

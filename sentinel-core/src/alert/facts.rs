@@ -1,8 +1,8 @@
 //! What rules are judged on: the verdicts and rows of a look, and how far they can be trusted.
 
+use crate::event::tenant::{UNATTRIBUTED, bounded, id_shown_as};
+use crate::report::scope::Scope;
 use crate::report::{BaselineKind, Report, TenantReport, TenantRow};
-use crate::scope::Scope;
-use crate::tenant::{UNATTRIBUTED, bounded, id_shown_as};
 use crate::uptime::CheckStatus;
 use crate::verdict::{COLD_RATE, Kind, Verdict};
 use std::collections::BTreeMap;

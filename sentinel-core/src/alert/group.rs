@@ -1,10 +1,11 @@
 //! How alerts become notices: what happens together is told together, what goes on is told again, and rarely.
 
 use super::LISTED;
-use super::engine::{Alerts, Time, at_least};
+use super::engine::Alerts;
 use super::key::{AlertId, id_of};
 use super::rule::{Grouping, Rule};
 use super::state::{Alert, Entry, Phase, State};
+use super::time::{Time, at_least};
 use serde::Serialize;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What an alert is about, and what it is known by.
 
 use super::rule::Rule;
-use crate::tenant::{escaped, shown};
+use crate::event::tenant::{escaped, shown};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;

@@ -6,8 +6,9 @@ use super::key::{AlertId, Subject};
 use super::rule::{Rule, Severity};
 use super::state::{Alert, Evidence, Why};
 use super::target_text as targets;
-use crate::tenant::{escaped, shown, visible};
-use crate::text::{clock, grouped, percent, span};
+use crate::event::tenant::{escaped, shown, visible};
+use crate::util::civil::clock;
+use crate::util::units::{grouped, percent, span};
 use crate::verdict::Kind;
 use serde::Serialize;
 

@@ -29,7 +29,6 @@
 //! ```
 
 mod codec;
-pub(crate) mod duration;
 mod engine;
 mod facts;
 mod group;
@@ -40,6 +39,7 @@ mod reading;
 mod rule;
 mod state;
 mod target_text;
+mod time;
 
 pub use engine::{Alerts, Outcome};
 pub use facts::{Accused, Facts, Row};

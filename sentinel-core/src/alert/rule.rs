@@ -1,9 +1,9 @@
 //! The rules: what makes an alert, for how long it must last, and when it is over. Checked once, then trusted.
 
-use super::duration;
-use crate::error::ConfigError;
+use crate::util::duration;
+use crate::util::error::ConfigError;
+use crate::util::wire::MAX_COUNT;
 use crate::verdict::Kind;
-use crate::wire::MAX_COUNT;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -2,7 +2,7 @@
 
 use super::key::{AlertId, Key, Subject};
 use super::rule::Severity;
-use crate::tenant::shown;
+use crate::event::tenant::shown;
 use crate::uptime::Cause;
 use crate::verdict::Kind;
 use serde::{Serialize, Serializer};

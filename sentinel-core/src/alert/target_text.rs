@@ -4,8 +4,8 @@ use super::key::Subject;
 use super::message::lasted;
 use super::rule::Rule;
 use super::state::{Alert, TargetEvidence};
-use crate::text::date;
 use crate::uptime::Cause;
+use crate::util::civil::date;
 
 /// What is the matter, in one line.
 pub(super) fn headline(alert: &Alert, target: &TargetEvidence) -> String {

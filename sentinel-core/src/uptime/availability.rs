@@ -1,11 +1,11 @@
 //! How much of a window a target was up: sums of milliseconds, so that windows add up exactly.
 //!
-//! By design.md: result i covers `[tᵢ, min(tᵢ₊₁, tᵢ + 2·interval))`; the rest is unknown; what lies in a maintenance window is
+//! By docs/design/08-uptime.md: result i covers `[tᵢ, min(tᵢ₊₁, tᵢ + 2·interval))`; the rest is unknown; what lies in a maintenance window is
 //! maintenance, whatever was found there.
 
 use super::maintenance::Spans;
 use super::result::{CheckResult, Outcome};
-use crate::wire::MAX_COUNT;
+use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 
 /// What is known of a target in `[from_ms, to_ms)`. The four parts are the window, to the millisecond.

@@ -7,8 +7,8 @@ use super::network::{HOSTS, WITNESSES};
 use super::result::{Cause, CheckResult, MAX_INTERVAL_MS, Outcome, Packed, outcome_of};
 use super::state::{FLAPS, State, Status};
 use super::{KEPT_HOURS, KEPT_RESULTS};
-use crate::error::DecodeError;
-use crate::wire::{MAX_COUNT, Reader, Writer, invalid};
+use crate::util::error::DecodeError;
+use crate::util::wire::{MAX_COUNT, Reader, Writer, invalid};
 use std::collections::{BTreeSet, VecDeque};
 
 const CHECK: [u8; 4] = *b"SNTU";

@@ -3,7 +3,7 @@
 use super::availability::Availability;
 use super::history::History;
 use super::maintenance::Maintenance;
-use crate::wire::MAX_COUNT;
+use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 
 /// Days that are told of a check: as many as are kept.

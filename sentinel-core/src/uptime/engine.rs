@@ -8,7 +8,7 @@ use super::network::{Network, Verdict, WITNESSES, judge, most_answer};
 use super::result::{Cause, CheckResult, Outcome};
 use super::standing::{CheckStanding, UptimeReport};
 use super::state::{Change, Status, Step, What, millis};
-use crate::wire::MAX_COUNT;
+use crate::util::wire::MAX_COUNT;
 use std::collections::BTreeMap;
 
 /// A clock that is set back by less is waited for.

@@ -2,8 +2,8 @@
 
 use super::result::Cause;
 use super::{MAX_CONDITIONS, MAX_TEXT};
-use crate::alert::duration;
-use crate::error::ConfigError;
+use crate::util::duration;
+use crate::util::error::ConfigError;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::fmt;

@@ -4,7 +4,7 @@ use super::availability::{Availability, Sum, measure};
 use super::maintenance::{Maintenance, Spans};
 use super::result::{Cause, CheckResult, Outcome, Packed};
 use super::{KEPT_HOURS, KEPT_RESULTS};
-use crate::wire::MAX_COUNT;
+use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 use std::collections::VecDeque;
 

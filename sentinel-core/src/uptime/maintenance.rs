@@ -1,8 +1,8 @@
 //! When nobody minds that a target is down: once, or every week, on a clock with a fixed offset from UTC.
 
-use crate::alert::duration;
-use crate::error::ConfigError;
-use crate::wire::MAX_COUNT;
+use crate::util::duration;
+use crate::util::error::ConfigError;
+use crate::util::wire::MAX_COUNT;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;

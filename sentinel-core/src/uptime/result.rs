@@ -1,7 +1,7 @@
 //! What one probe found: the one thing that availability is computed from, and its twenty bytes.
 
-use crate::error::DecodeError;
-use crate::wire::{MAX_COUNT, invalid};
+use crate::util::error::DecodeError;
+use crate::util::wire::{MAX_COUNT, invalid};
 use serde::Serialize;
 use std::fmt;
 

@@ -2,7 +2,7 @@
 
 use super::check::{Check, Confirm};
 use super::result::{Cause, CheckResult, Outcome};
-use crate::wire::MAX_COUNT;
+use crate::util::wire::MAX_COUNT;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! What is probed: a URL, checked once. Its path and query may be passwords, so nothing shows them.
 
-use crate::error::ConfigError;
+use crate::util::error::ConfigError;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;

@@ -1,18 +1,19 @@
 //! DECIDE: the verdict of one window, for errors or for latency.
 
-use super::judge::Learning;
+use super::learning::Learning;
 use super::rules::{
     CHRONIC_ERRORS, CHRONIC_RATIO, COLD_RATE, COLD_S, ENDPOINT_ERRORS, ENDPOINT_TENANTS, ENDPOINT_TRAFFIC, FEW_TENANTS,
     FLEET_ERRORS, FLEET_RATIO, GATE, GATE_PER_LOG_K, GATE_REST, MAX_CULPRITS, MIN_ERRORS, MIN_RATIO, SURGE,
     SURGE_AFTER_S, Sums, explains, log_ratio,
 };
 use super::{Finding, Kind};
-use crate::baseline::{Keys, REST, Side};
-use crate::dictionary::Dictionary;
-use crate::endpoint;
-use crate::lookup::{ByName, ByNumber};
-use crate::packed::Packed;
-use crate::tails::{PSEUDO_REQUESTS, TAIL};
+use crate::baseline::latency_tails::{PSEUDO_REQUESTS, TAIL};
+use crate::baseline::lookup::{ByName, ByNumber};
+use crate::baseline::slot_counts::Side;
+use crate::baseline::{Keys, REST};
+use crate::block::dictionary::Dictionary;
+use crate::block::packed::Packed;
+use crate::event::endpoint;
 use crate::window::Window;
 use std::sync::Arc;
 

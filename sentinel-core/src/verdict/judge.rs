@@ -1,14 +1,17 @@
 //! COMBINE: one verdict of all windows, for one side; what it takes to enter, to stay and to leave it, and what is learned meanwhile.
 
 use super::decide::{Case, Scene};
+use super::learning::Learning;
 use super::rules::{
     CHRONIC_ERRORS, CHRONIC_RATIO, COLD_S, GATE_NOW, HISTORY, MIN_RATE, PRIOR_ERRORS, PRIOR_REQUESTS, REST_RATIO, Sums,
     TAINT_AFTER_S, TAINT_MAX_S,
 };
 use super::{Finding, Kind};
-use crate::baseline::{Horizon, Keys, REST, Side};
-use crate::inheritance::SidePast;
-use crate::lookup::ByNumber;
+use crate::baseline::horizon::Horizon;
+use crate::baseline::lookup::ByNumber;
+use crate::baseline::slot_counts::Side;
+use crate::baseline::wire::SidePast;
+use crate::baseline::{Keys, REST};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -26,18 +29,6 @@ const PHI_CAP: f64 = 9.0;
 const PHI_WEIGHT: f64 = 20.0;
 /// Windows longer than this need as many untainted seconds outside them before they are judged.
 const YOUNG_S: f64 = 60.0;
-
-/// What is known about the time outside a window.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Learning {
-    /// The fleet's normal rate, chronic failers left out.
-    pub(crate) p0: f64,
-    /// Untainted seconds outside the window, as they are and decayed.
-    pub(crate) learned_s: f64,
-    pub(crate) clock_s: f64,
-    /// Untainted seconds ever.
-    pub(crate) learned_total_s: f64,
-}
 
 // Each flag is a separate fact of the rules; a state machine of them would hide which.
 #[allow(clippy::struct_excessive_bools)]

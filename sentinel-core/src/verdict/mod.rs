@@ -5,9 +5,11 @@
 
 mod decide;
 pub(crate) mod fleet;
-mod heir;
+mod handover;
 mod judge;
+mod learning;
 mod rules;
+pub(crate) mod sentence;
 
 pub(crate) use rules::COLD_RATE;
 use rules::Sums;

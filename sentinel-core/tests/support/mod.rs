@@ -330,7 +330,8 @@ impl Oracle {
             By::Requests => |row| [row.n(), row.e(), 0.0],
             By::Load => |row| [row.sum_us() as f64, row.n(), 0.0],
             By::ErrorRate if cold => |row| [wilson_lower(row.e(), row.n(), 0.005), row.e(), row.n()],
-            By::Errors if cold => |row| [f64::from(u8::from(row.errors > 0)), row.e() - 0.005 * row.n(), row.e()],
+            By::Errors if report.tenants.iter().any(|row| row.culprit) => return check_culprits_first(report),
+            By::Errors if cold => |row| [row.e(), row.e() - 0.005 * row.n(), 0.0],
             // At least: more errors of fewer requests never stand behind fewer of more.
             By::ErrorRate => return check_monotone(report),
             _ => return,
@@ -355,6 +356,14 @@ impl Oracle {
 
 /// What a ranking compares, the larger first.
 type Key = fn(&Row) -> [f64; 3];
+
+/// Culprits by their errors beyond the expected ones, then everybody else by the share of all errors.
+fn check_culprits_first(report: &Report) {
+    let key = |row: &TenantRow| if row.culprit { (1.0, row.excess_share) } else { (0.0, row.error_share) };
+    for pair in report.tenants.windows(2) {
+        assert!(key(&pair[0]) >= key(&pair[1]), "{pair:#?}");
+    }
+}
 
 fn check_monotone(report: &Report) {
     for pair in report.tenants.windows(2) {

@@ -1,0 +1,4 @@
+// ESM and CommonJS share one instance of the adapter.
+import cjs from './http.cjs'
+
+export const { sentinel, admin, setTenant, upgrades } = cjs

@@ -1,3 +1,0 @@
-'use strict'
-
-module.exports = require('./hono-with.cjs')(require('hono/route').matchedRoutes)

@@ -1,4 +1,0 @@
-import { matchedRoutes } from 'hono/route'
-import adapterWith from './hono-with.cjs'
-
-export const { sentinel, admin, setTenant, upgrades } = adapterWith(matchedRoutes)

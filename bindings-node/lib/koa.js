@@ -1,4 +1,0 @@
-// The adapter is one for ESM and CommonJS alike.
-import cjs from './koa.cjs'
-
-export const { sentinel, admin, setTenant, upgrades } = cjs

@@ -1,0 +1,22 @@
+//! From checked options to a sentinel.
+
+use super::Sentinel;
+use crate::config::Builder;
+use crate::util::error::ConfigError;
+
+impl Builder {
+    /// Validates everything and builds. Starts no thread and opens nothing.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the field, its value and the allowed range.
+    ///
+    /// ```
+    /// # use sentinel_core::Sentinel;
+    /// # use std::time::Duration;
+    /// let error = Sentinel::builder().slot(Duration::ZERO).build().unwrap_err();
+    /// assert_eq!((error.field.as_str(), error.value.as_str()), ("slot", "0 s"));
+    /// ```
+    pub fn build(self) -> Result<Sentinel, ConfigError> {
+        self.validated().map(Sentinel::with)
+    }
+}

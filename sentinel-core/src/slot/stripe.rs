@@ -1,0 +1,355 @@
+//! A stripe: what one thread's requests touch. Its open slot, its late slots, its counters, behind one lock.
+
+use crate::event::endpoint::{EndpointCache, EndpointId, Registry};
+use crate::event::{ErrorClasses, Event, Outcome};
+use crate::slot::stats::Ledger;
+use crate::slot::table::{SlowLine, Table};
+use crate::slot::weights::Sample;
+use crate::util::budget::Budget;
+use crate::util::grid::Grid;
+use ahash::RandomState;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+/// What all stripes of a sentinel share, and only read.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) grid: Grid,
+    /// What each status means: bits of [`meaning`].
+    pub(crate) statuses: [u8; STATUSES],
+    pub(crate) places: usize,
+    pub(crate) hasher: RandomState,
+    pub(crate) registry: Registry,
+    /// For the tables of all stripes.
+    pub(crate) budget: Arc<Budget>,
+}
+
+/// Statuses are below this.
+const STATUSES: usize = 600;
+const KNOWN: u8 = 1;
+const ERROR: u8 = 2;
+const ABORTED: u8 = 4;
+
+/// What each status means, where these outcomes count as errors: asked for every request, so looked up.
+pub(crate) fn meaning(errors: ErrorClasses) -> [u8; STATUSES] {
+    let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+    let of =
+        |outcome: Outcome| KNOWN | flag(errors.contain(outcome), ERROR) | flag(outcome == Outcome::Aborted, ABORTED);
+    std::array::from_fn(|status| Outcome::of(status as u16).map_or(0, of))
+}
+
+/// The hash that all tables and the dictionary know an id by.
+#[inline]
+pub(crate) fn hash(hasher: &RandomState, id: &[u8]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(id);
+    state.finish()
+}
+
+/// Late events that a stripe keeps before they wait to be sealed: they may name as many tenants, in as many slots.
+const LATE_EVENTS: usize = 8_192;
+
+/// Slots that late events have tables for at once in a stripe.
+const LATE_SLOTS: usize = 64;
+
+/// A slot's table and which slot it is.
+#[derive(Debug)]
+pub(crate) struct Filled {
+    pub(crate) slot: i64,
+    /// Requests in it.
+    requests: u64,
+    pub(crate) table: Box<Table>,
+}
+
+impl Filled {
+    fn new(slot: i64, table: Box<Table>) -> Self {
+        Self { slot, requests: table.requests(), table }
+    }
+}
+
+/// Whose request it is and where it goes, after the boundary rules.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) tenant: &'a [u8],
+    pub(crate) hash: u64,
+    pub(crate) truncated: bool,
+    /// The endpoint's number where it is known already.
+    pub(crate) endpoint: Option<(EndpointId, bool)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Stripe {
+    /// The open slot and its bounds in Unix ms, so that most events need no division.
+    slot: i64,
+    from_ms: i64,
+    to_ms: i64,
+    pub(crate) ledger: Ledger,
+    open: Box<Table>,
+    /// Something has been counted in the open slot, whether it is here still or not.
+    begun: bool,
+    late_events: usize,
+    shared: Arc<Shared>,
+    endpoints: EndpointCache,
+    /// Closed but not sealed, oldest first.
+    filled: VecDeque<Filled>,
+    /// Events for slots that are over, each in a table of its own.
+    late: Vec<Filled>,
+    spare: Option<Box<Table>>,
+    slow_line: SlowLine,
+}
+
+impl Stripe {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let open = Box::new(Table::new(shared.places, SlowLine::default(), &shared.budget));
+        Self {
+            slot: i64::MIN,
+            from_ms: 0,
+            to_ms: 0,
+            ledger: Ledger::default(),
+            open,
+            begun: false,
+            late_events: 0,
+            endpoints: EndpointCache::new(shared.hasher.clone()),
+            filled: VecDeque::new(),
+            late: Vec::new(),
+            spare: None,
+            slow_line: SlowLine::default(),
+            shared,
+        }
+    }
+
+    /// Counts an event, by the boundary rules. The clock is only asked when the event's own time is not in the open slot.
+    /// Says how many tables wait to be sealed here.
+    #[inline]
+    pub(crate) fn record(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> usize {
+        self.record_known(event, subject, &now_ms).unwrap_or_else(|| self.record_any(event, subject, now_ms))
+    }
+
+    /// Counts an event as almost every one is: in the open slot, with a known endpoint and a known latency. `None` = it is not, and
+    /// nothing has been counted.
+    #[inline]
+    fn record_known(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> Option<usize> {
+        let meaning = *self.shared.statuses.get(usize::from(event.status))?;
+        let us = event.latency.plain()?;
+        if meaning == 0 || subject.truncated {
+            return None;
+        }
+        let endpoint = match subject.endpoint {
+            Some((endpoint, other)) => (!other).then_some(endpoint)?,
+            None => self.endpoints.recent(event.endpoint)?,
+        };
+        // Last: it may ask the clock.
+        if !(self.from_ms..self.to_ms).contains(&event.at.unwrap_or_else(now_ms)) {
+            return None;
+        }
+        let marks = (meaning & ERROR != 0, meaning & ABORTED != 0);
+        if !self.open.add_known((subject.tenant, subject.hash), (endpoint, us), marks) {
+            return None;
+        }
+        self.begun = true;
+        self.ledger.accepted += 1;
+        Some(self.filled.len())
+    }
+
+    #[inline(never)]
+    fn record_any(&mut self, event: &Event<'_>, subject: &Subject<'_>, now_ms: impl Fn() -> i64) -> usize {
+        let meaning = self.shared.statuses.get(usize::from(event.status)).copied().unwrap_or(0);
+        if meaning == 0 {
+            self.ledger.dropped.status += 1;
+            return self.filled.len();
+        }
+        let slot = match event.at {
+            // The open slot has begun by now, so its end is not more than a slot ahead.
+            Some(at_ms) if (self.from_ms..self.to_ms).contains(&at_ms) => self.slot,
+            at => {
+                let Some(slot) = self.slot_of(at, now_ms()) else {
+                    self.ledger.dropped.late += 1;
+                    return self.filled.len();
+                };
+                slot
+            }
+        };
+        if slot < self.slot && !self.has_late_table(slot) {
+            self.ledger.dropped.no_memory += 1;
+            return self.filled.len();
+        }
+        self.ledger.accepted += 1;
+        let (endpoint, other) = match subject.endpoint {
+            Some(known) => known,
+            None => self.endpoints.id(event.endpoint, &self.shared.registry),
+        };
+        let plain = event.latency.plain();
+        if plain.is_none() | other | subject.truncated {
+            self.adjusted(event, other, subject.truncated);
+        }
+        let sample = Sample {
+            tenant: subject.tenant,
+            endpoint,
+            error: meaning & ERROR != 0,
+            aborted: meaning & ABORTED != 0,
+            latency_us: plain.or_else(|| event.latency.micros()),
+        };
+        if slot > self.slot {
+            self.rotate(slot);
+        }
+        let table = if slot == self.slot {
+            self.begun = true;
+            &mut self.open
+        } else {
+            self.late_table(slot)
+        };
+        if !table.add(&sample, subject.hash) {
+            self.ledger.adjusted.latency_unplaced += 1;
+        }
+        self.filled.len()
+    }
+
+    #[cold]
+    fn adjusted(&mut self, event: &Event<'_>, other: bool, truncated: bool) {
+        let adjusted = &mut self.ledger.adjusted;
+        adjusted.latency += u64::from(event.latency.is_invalid());
+        adjusted.latency_clamped += u64::from(event.latency.is_clamped());
+        adjusted.tenant_truncated += u64::from(truncated);
+        adjusted.endpoint_other += u64::from(other);
+    }
+
+    /// The number of an endpoint, and whether it has to share `other`.
+    pub(crate) fn endpoint(&mut self, endpoint: &str) -> (EndpointId, bool) {
+        self.endpoints.id(endpoint, &self.shared.registry)
+    }
+
+    /// The slot that an event counts in; `None` when that has left the window.
+    fn slot_of(&mut self, at_ms: Option<i64>, now_ms: i64) -> Option<i64> {
+        let grid = self.shared.grid;
+        let at_ms = at_ms.unwrap_or(now_ms);
+        if at_ms > now_ms.saturating_add(grid.slot_ms) {
+            self.ledger.adjusted.future += 1;
+        }
+        // Up to a slot ahead is another host's clock: it counts now, so that the next look sees it.
+        let at_ms = at_ms.min(now_ms);
+        let slot = if (self.from_ms..self.to_ms).contains(&at_ms) { self.slot } else { grid.slot_of(at_ms) };
+        // Younger than a window is inside whatever the slots are; only beyond it they decide.
+        let is_late =
+            now_ms.saturating_sub(at_ms) > grid.slots * grid.slot_ms && slot < grid.oldest(grid.slot_of(now_ms));
+        (!is_late).then_some(slot)
+    }
+
+    /// Opens a newer slot; the one that was open waits to be sealed.
+    #[cold]
+    pub(crate) fn rotate(&mut self, slot: i64) {
+        if slot <= self.slot {
+            return;
+        }
+        let line = self.slow_line.clone();
+        if self.open.is_empty() {
+            self.open.slow_line = line;
+        } else {
+            let next = self.empty_table(line);
+            let table = std::mem::replace(&mut self.open, next);
+            self.filled.push_back(Filled::new(self.slot, table));
+        }
+        self.begun = false;
+        self.slot = slot;
+        self.from_ms = self.shared.grid.start_of(slot);
+        self.to_ms = self.shared.grid.start_of(slot + 1);
+    }
+
+    fn empty_table(&mut self, line: SlowLine) -> Box<Table> {
+        match self.spare.take() {
+            Some(mut spare) => {
+                spare.slow_line = line;
+                spare
+            }
+            None => Box::new(Table::new(self.shared.places, line, &self.shared.budget)),
+        }
+    }
+
+    /// Is there a table for a late event, or may there be one? Not while those that wait to be sealed take all the memory.
+    #[cold]
+    fn has_late_table(&mut self, slot: i64) -> bool {
+        let known = self.late.iter().any(|late| late.slot == slot);
+        let full = self.shared.budget.is_full();
+        if self.late_events >= LATE_EVENTS || !known && (full || self.late.len() >= LATE_SLOTS) {
+            self.end_late();
+            return !full;
+        }
+        true
+    }
+
+    /// The table of a slot that is over.
+    #[cold]
+    fn late_table(&mut self, slot: i64) -> &mut Table {
+        self.late_events += 1;
+        let at = self.late.partition_point(|late| late.slot < slot);
+        if self.late.get(at).is_none_or(|late| late.slot != slot) {
+            let table = Box::new(Table::new(self.shared.places, self.slow_line.clone(), &self.shared.budget));
+            self.late.insert(at, Filled::new(slot, table));
+        }
+        self.late[at].requests += 1;
+        &mut self.late[at].table
+    }
+
+    /// Late events wait to be sealed, with the others.
+    fn end_late(&mut self) {
+        self.filled.extend(std::mem::take(&mut self.late));
+        self.late_events = 0;
+    }
+
+    /// The oldest table that waits to be sealed.
+    pub(crate) fn take_filled(&mut self) -> Option<Filled> {
+        self.filled.pop_front()
+    }
+
+    /// All that waits, late events too. What comes meanwhile is for the next time.
+    pub(crate) fn take_all(&mut self) -> Vec<Filled> {
+        self.late_events = 0;
+        let late = std::mem::take(&mut self.late);
+        self.filled.drain(..).chain(late).collect()
+    }
+
+    /// What has been counted in the open slot since this was called last. Costs a swap.
+    pub(crate) fn take_open(&mut self) -> Option<Filled> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let line = self.open.slow_line.clone();
+        let next = self.empty_table(line);
+        Some(Filled::new(self.slot, std::mem::replace(&mut self.open, next)))
+    }
+
+    /// Forgets everything but the ledger and what is in the window of slot `now`; says how many requests went.
+    pub(crate) fn begin_again(&mut self, now: i64) -> u64 {
+        let before = self.requests();
+        let kept = self.shared.grid.oldest(now)..=now;
+        self.end_late();
+        self.filled.retain(|part| kept.contains(&part.slot));
+        self.open.reset(self.slow_line.clone());
+        (self.slot, self.from_ms, self.to_ms, self.begun) = (i64::MIN, 0, 0, false);
+        before - self.requests()
+    }
+
+    /// Requests that are here: accepted, not sealed yet.
+    pub(crate) fn requests(&self) -> u64 {
+        let waiting = self.filled.iter().chain(&self.late);
+        waiting.map(|part| part.requests).sum::<u64>() + self.open.requests()
+    }
+
+    /// The slot that is open.
+    pub(crate) fn slot(&self) -> i64 {
+        self.slot
+    }
+
+    /// A new line for what is slow. The open slot takes it while nothing is in it: a line holds for a whole slot.
+    pub(crate) fn set_slow_line(&mut self, slow_line: &SlowLine) {
+        self.slow_line = slow_line.clone();
+        if !self.begun {
+            self.open.slow_line = slow_line.clone();
+        }
+    }
+
+    /// Gives an empty table back, so that the next rotation allocates nothing. Says which one there is no use for.
+    pub(crate) fn give_back(&mut self, table: Box<Table>) -> Option<Box<Table>> {
+        self.spare.replace(table)
+    }
+}

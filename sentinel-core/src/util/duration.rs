@@ -1,0 +1,52 @@
+//! Durations of the rules: `"10m"` or seconds, as everywhere.
+
+use crate::util::units::parse_duration;
+use serde::de::{self, Visitor};
+use serde::{Deserializer, Serializer};
+use std::fmt;
+use std::time::Duration;
+
+/// As it is read back: `4h`, `90s`, `250ms`, `7us`.
+pub(crate) fn written(duration: Duration) -> String {
+    let us = duration.as_micros();
+    let units = [(3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms")];
+    match units.iter().find(|(unit, _)| us > 0 && us.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", us / unit),
+        None if us == 0 => "0s".into(),
+        None => format!("{us}us"),
+    }
+}
+
+pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&written(*duration))
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    struct Given;
+
+    impl Visitor<'_> for Given {
+        type Value = Duration;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a duration: seconds, or text like \"10m\"")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+            parse_duration(text).map_err(E::custom)
+        }
+
+        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {
+            Ok(Duration::from_secs(seconds))
+        }
+
+        fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Duration, E> {
+            self.visit_str(&seconds.to_string())
+        }
+
+        fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Duration, E> {
+            self.visit_str(&seconds.to_string())
+        }
+    }
+
+    deserializer.deserialize_any(Given)
+}
