@@ -15,6 +15,6 @@ mod watch;
 pub use alert_options::AlertOptions;
 pub use options::Config;
 pub use parse::ReadError;
-pub(crate) use parse::table;
+pub(crate) use parse::{alerts, uptime};
 pub use uptime_options::UptimeOptions;
 pub use watch::{Reload, Watch};

@@ -1,13 +1,13 @@
 //! What the exporter is told, by code, `sentinel.toml` or the environment; and what is wrong with it.
 
-use super::alert_options::AlertOptions;
+use super::alert_options::{AlertOptions, AlertTable};
 use super::parse::{self, ReadError};
-use super::uptime_options::UptimeOptions;
+use super::uptime_options::{UptimeOptions, UptimeTable};
 use crate::host_dir::check_service;
 use crate::probe::Allow;
 use crate::sink::flush::Flush;
 use crate::sink::{SinkConfig, SlackConfig, WebhookConfig};
-use crate::values::{Given, Secret};
+use crate::values::{Secret, TextOrNumber};
 use sentinel_core::{ConfigError, parse_duration, parse_size};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -92,12 +92,15 @@ impl Config {
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, ReadError> {
         let parse::Document { exporter, alerts, uptime } = parse::document(text)?;
-        let config = Self { alerts, uptime, ..exporter.config("exporter.")? };
+        let alerts = alerts.map(AlertTable::options).transpose().map_err(|error| error.within("alerts"))?;
+        let uptime = uptime.map(UptimeTable::options).transpose().map_err(|error| error.within("uptime"))?;
+        let exporter = exporter.config().map_err(|error| error.within("exporter"))?;
+        let config = Self { alerts, uptime, ..exporter };
         if let Some(alerts) = config.alerts.clone() {
-            alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
+            alerts.validated().map_err(|error| error.within("alerts"))?;
         }
         if let Some(uptime) = config.uptime.clone() {
-            uptime.validated().map_err(|error| named(&format!("uptime.{}", error.field.clone()), error))?;
+            uptime.validated().map_err(|error| error.within("uptime"))?;
         }
         Ok(config)
     }
@@ -143,7 +146,7 @@ impl Config {
     pub(crate) fn variables(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         for (variable, key) in VARIABLES {
             if let Some(value) = get(variable).filter(|value| !value.is_empty()) {
-                self.set(key, &value).map_err(|error| named(variable, error))?;
+                self.set(key, &value).map_err(|error| error.named(variable))?;
             }
         }
         self.sinks(&get)?.checks(get)
@@ -154,12 +157,12 @@ impl Config {
         let given = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         if let Some(list) = given(CHECKS) {
             let uptime = self.uptime.get_or_insert_default();
-            uptime.add(&list).map_err(|error| named(CHECKS, error))?;
-            uptime.clone().validated().map_err(|error| named(CHECKS, error))?;
+            uptime.add(&list).map_err(|error| error.named(CHECKS))?;
+            uptime.clone().validated().map_err(|error| error.named(CHECKS))?;
         }
         if let Some((list, uptime)) = given(ALLOW).zip(self.uptime.as_mut()) {
             let words = list.split([',', ' ']).filter(|word| !word.is_empty());
-            uptime.allow = Allow::new(words).map_err(|error| named(ALLOW, error))?;
+            uptime.allow = Allow::new(words).map_err(|error| error.named(ALLOW))?;
         }
         Ok(self)
     }
@@ -173,9 +176,10 @@ impl Config {
         });
         for sink in [slack, webhook].into_iter().flatten() {
             let prefix = format!("SENTINEL_{}_", sink.name().to_ascii_uppercase());
-            let sink = sink
-                .validated()
-                .map_err(|error| named(&format!("{prefix}{}", error.field.to_ascii_uppercase()), error))?;
+            let sink = sink.validated().map_err(|error| {
+                let variable = format!("{prefix}{}", error.field.to_ascii_uppercase());
+                error.named(&variable)
+            })?;
             let alerts = self.alerts.get_or_insert_default();
             if alerts.sinks.iter().all(|other| other.name() != sink.name()) {
                 alerts.sinks.push(sink);
@@ -201,7 +205,7 @@ impl Config {
         let needs = [("alerts are", config.alerts.is_some()), ("uptime checks are", config.uptime.is_some())];
         if let Some((what, _)) = needs.iter().find(|(_, given)| *given && config.service.is_none()) {
             let allowed = format!("the name of the service that {what} about");
-            return Err(ConfigError::new("service", "none", allowed));
+            return Err(ConfigError::plain("service", "none", allowed));
         }
         Ok(config)
     }
@@ -217,39 +221,38 @@ impl Config {
             }
         }
         if let Some(alerts) = self.alerts.clone() {
-            alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
+            alerts.validated().map_err(|error| error.within("alerts"))?;
         }
         if let Some(uptime) = self.uptime.clone() {
-            uptime.validated().map_err(|error| named(&format!("uptime.{}", error.field.clone()), error))?;
+            uptime.validated().map_err(|error| error.within("uptime"))?;
         }
         if !EVERY.contains(&self.every) {
-            return Err(ConfigError::new("every", format!("{} s", self.every.as_secs_f64()), "0.5 s to 60 s"));
+            return Err(ConfigError::plain("every", format!("{} s", self.every.as_secs_f64()), "0.5 s to 60 s"));
         }
         if !TENANTS.contains(&self.tenants) {
             let allowed = format!("{} to {}", TENANTS.start(), TENANTS.end());
-            return Err(ConfigError::new("tenants", self.tenants.to_string(), allowed));
+            return Err(ConfigError::plain("tenants", self.tenants.to_string(), allowed));
         }
         if !BUDGET.contains(&(self.budget as u64)) {
             let allowed = format!("{} to {} bytes", BUDGET.start(), BUDGET.end());
-            return Err(ConfigError::new("budget", self.budget.to_string(), allowed));
+            return Err(ConfigError::plain("budget", self.budget.to_string(), allowed));
         }
         Ok(self)
     }
 
     /// One option from its text, wherever that comes from.
     fn set(&mut self, key: &str, text: &str) -> Result<(), ConfigError> {
-        let named = |error| named(key, error);
         let mut next = self.clone();
         match key {
             "service" => next.service = Some(text.into()),
             "dir" => next.dir = Some(text.into()),
             "state_dir" => next.state_dir = Some(text.into()),
-            "every" => next.every = parse_duration(text).map_err(named)?,
+            "every" => next.every = parse_duration(text).map_err(|error| error.named(key))?,
             "tenants" => {
                 let count = text.trim().parse();
                 next.tenants = count.map_err(|_| ConfigError::new(key, format!("{text:?}"), "a whole number"))?;
             }
-            "budget" => next.budget = parse_size(text).map_err(named)?,
+            "budget" => next.budget = parse_size(text).map_err(|error| error.named(key))?,
             _ => next.flush = Some(text.parse()?),
         }
         *self = next.values()?;
@@ -270,33 +273,29 @@ const VARIABLES: [(&str, &str); 7] = [
     ("SENTINEL_EXPORTER_FLUSH", "flush"),
 ];
 
-fn named(field: &str, error: ConfigError) -> ConfigError {
-    ConfigError::new(field, error.value, error.allowed)
-}
-
 /// The table as it is written: each value as the text that it stands for, so that a file and the environment read it in one way.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<Given>,
+    service: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dir: Option<Given>,
+    dir: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    every: Option<Given>,
+    every: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tenants: Option<Given>,
+    tenants: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    budget: Option<Given>,
+    budget: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    flush: Option<Given>,
+    flush: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state_dir: Option<Given>,
+    state_dir: Option<TextOrNumber>,
 }
 
 impl Options {
-    /// The options, checked; `table` is what stands before a key in errors.
-    fn config(self, table: &str) -> Result<Config, ConfigError> {
+    /// The options, checked.
+    fn config(self) -> Result<Config, ConfigError> {
         let Self { service, dir, every, tenants, budget, flush, state_dir } = self;
         let mut config = Config::default();
         for (key, given) in [
@@ -308,8 +307,8 @@ impl Options {
             ("flush", flush),
             ("state_dir", state_dir),
         ] {
-            if let Some(Given(text)) = given {
-                config.set(key, &text).map_err(|error| named(&format!("{table}{key}"), error))?;
+            if let Some(TextOrNumber(text)) = given {
+                config.set(key, &text).map_err(|error| error.named(key))?;
             }
         }
         Ok(config)
@@ -320,7 +319,7 @@ impl TryFrom<Options> for Config {
     type Error = ConfigError;
 
     fn try_from(options: Options) -> Result<Self, ConfigError> {
-        options.config("")
+        options.config()
     }
 }
 
@@ -329,13 +328,13 @@ impl From<Config> for Options {
         // Alerts and uptime checks are tables of their own, with secrets.
         let Config { service, dir, every, tenants, budget, flush, state_dir, alerts: _, uptime: _ } = config;
         Self {
-            service: service.map(Given),
-            dir: dir.map(|dir| Given(dir.display().to_string())),
-            every: Some(Given(format!("{}us", every.as_micros()))),
-            tenants: Some(Given(tenants.to_string())),
-            budget: Some(Given(budget.to_string())),
-            flush: flush.map(|flush| Given(flush.to_string())),
-            state_dir: state_dir.map(|dir| Given(dir.display().to_string())),
+            service: service.map(TextOrNumber),
+            dir: dir.map(|dir| TextOrNumber(dir.display().to_string())),
+            every: Some(TextOrNumber(format!("{}us", every.as_micros()))),
+            tenants: Some(TextOrNumber(tenants.to_string())),
+            budget: Some(TextOrNumber(budget.to_string())),
+            flush: flush.map(|flush| TextOrNumber(flush.to_string())),
+            state_dir: state_dir.map(|dir| TextOrNumber(dir.display().to_string())),
         }
     }
 }

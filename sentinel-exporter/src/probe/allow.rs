@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// Ranges of an allow-list.
-const MOST: usize = 256;
+const MAX_RANGES: usize = 256;
 const ALLOWED: &str =
     r#""loopback", "private", an address or a range as 10.0.0.0/8, in which bits after the prefix are 0"#;
 
@@ -49,8 +49,12 @@ impl Allow {
     pub fn new<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, ConfigError> {
         let mut ranges = Vec::new();
         for (at, text) in texts.into_iter().enumerate() {
-            if at == MOST {
-                return Err(ConfigError::new("allow", format!("more than {MOST}"), format!("at most {MOST}")));
+            if at == MAX_RANGES {
+                return Err(ConfigError::plain(
+                    "allow",
+                    format!("more than {MAX_RANGES}"),
+                    format!("at most {MAX_RANGES}"),
+                ));
             }
             let text = text.as_ref();
             let found = parse(text).ok_or_else(|| {

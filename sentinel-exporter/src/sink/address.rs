@@ -1,6 +1,6 @@
 //! Where a message goes by HTTP. The address may be a password, so nothing here shows it.
 
-use crate::values::{HIDDEN, Secret};
+use crate::values::Secret;
 use hyper::Uri;
 use hyper::http::uri::Scheme;
 use sentinel_core::ConfigError;
@@ -28,7 +28,7 @@ impl Address {
         } else {
             "a URL that begins with https:// (http:// only for this host), without a user"
         };
-        Self::of(url.reveal(), plain).ok_or_else(|| ConfigError::new(field, HIDDEN, allowed))
+        Self::of(url.reveal(), plain).ok_or_else(|| ConfigError::hidden(field, allowed))
     }
 
     fn of(url: &str, plain: bool) -> Option<Self> {
@@ -111,7 +111,7 @@ mod tests {
             "https://host/ca\r\nnary",
         ] {
             let error = Address::parse("url", &Secret::new(url), true).unwrap_err();
-            assert_eq!((error.field.as_str(), error.value.as_str()), ("url", HIDDEN), "{url}");
+            assert_eq!((error.field.as_str(), error.value.as_str()), ("url", "a value that is not shown"), "{url}");
             assert!(!error.to_string().contains("canary"));
         }
     }

@@ -5,9 +5,11 @@ use super::email_config::EmailConfig;
 use super::options::SinkOptions;
 use super::webhook::Key;
 use super::{Email, Sink, Slack, Webhook};
-use crate::values::{HIDDEN, Secret};
+use crate::values::{Raw, Secret, read};
 use sentinel_core::ConfigError;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,8 +30,7 @@ const KEEP: std::ops::RangeInclusive<usize> = 1..=100;
 /// assert!(error.to_string().starts_with("url: a value that is not shown is not allowed; allowed: a URL that begins with https://"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "SinkOptions")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SinkConfig {
     /// `slack`
@@ -42,11 +43,10 @@ pub enum SinkConfig {
     Log(LogConfig),
 }
 
-impl TryFrom<SinkOptions> for SinkConfig {
-    type Error = ConfigError;
-
-    fn try_from(options: SinkOptions) -> Result<Self, ConfigError> {
-        options.config()
+impl<'de> Deserialize<'de> for SinkConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let options: Result<SinkOptions, ConfigError> = read(Raw::deserialize(deserializer)?);
+        options.and_then(SinkOptions::config).map_err(D::Error::custom)
     }
 }
 
@@ -105,7 +105,9 @@ impl SinkConfig {
             #[cfg(unix)]
             Self::Log(config) => Arc::new(super::Log::new(config)?),
             #[cfg(not(unix))]
-            Self::Log(_) => return Err(ConfigError::new("type", "\"log\"", "slack, webhook or email on this system")),
+            Self::Log(_) => {
+                return Err(ConfigError::plain("type", "\"log\"", "slack, webhook or email on this system"));
+            }
         })
     }
 }
@@ -270,14 +272,18 @@ impl LogConfig {
         }
         if !MAX_SIZE.contains(&(self.max_size as u64)) {
             let allowed = format!("{} to {} bytes", MAX_SIZE.start(), MAX_SIZE.end());
-            return Err(ConfigError::new("max_size", self.max_size.to_string(), allowed));
+            return Err(ConfigError::plain("max_size", self.max_size.to_string(), allowed));
         }
         if !KEEP.contains(&self.keep) {
-            let allowed = format!("{} to {}", KEEP.start(), KEEP.end());
-            return Err(ConfigError::new("keep", self.keep.to_string(), allowed));
+            return Err(keep_refused(self.keep));
         }
         Ok(self)
     }
+}
+
+/// The error of a number of files to keep.
+pub(super) fn keep_refused(keep: impl Display) -> ConfigError {
+    ConfigError::plain("keep", keep.to_string(), format!("{} to {}", KEEP.start(), KEEP.end()))
 }
 
 pub(super) fn check_name(name: Option<&str>) -> Result<(), ConfigError> {
@@ -285,8 +291,13 @@ pub(super) fn check_name(name: Option<&str>) -> Result<(), ConfigError> {
     match name {
         Some(name) if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) => {
             // Somebody may have put an address there.
-            let value = if name.len() > 64 || name.contains('/') { HIDDEN.into() } else { format!("{name:?}") };
-            Err(ConfigError::new("name", value, "1 to 64 of A-Z a-z 0-9 . _ -"))
+            let allowed = "1 to 64 of A-Z a-z 0-9 . _ -";
+            let may_be_secret = name.len() > 64 || name.contains('/');
+            Err(if may_be_secret {
+                ConfigError::hidden("name", allowed)
+            } else {
+                ConfigError::new("name", format!("{name:?}"), allowed)
+            })
         }
         _ => Ok(()),
     }

@@ -3,13 +3,15 @@
 use super::address;
 use super::config::{check_file, check_name};
 use super::email::mailbox;
-use crate::values::{HIDDEN, Secret};
+use crate::values::Secret;
 use sentinel_core::ConfigError;
 use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Recipients of a mail.
-const RECIPIENTS: usize = 50;
+const MAX_RECIPIENTS: usize = 50;
+/// Ports that a server may listen at.
+pub(super) const PORTS: &str = "1 to 65535";
 
 /// How the way to a mail server is encrypted.
 ///
@@ -117,25 +119,34 @@ impl EmailConfig {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
         if host.is_empty() || host.len() > 253 || !host.bytes().all(plain) {
             // An address that somebody has put there may have a password in it.
-            let value = if host.contains(['@', '/']) { HIDDEN.into() } else { format!("{host:?}") };
-            return Err(ConfigError::new("host", value, "a host name, or an IP address"));
+            let allowed = "a host name, or an IP address";
+            let may_be_secret = host.contains(['@', '/']);
+            return Err(if may_be_secret {
+                ConfigError::hidden("host", allowed)
+            } else {
+                ConfigError::new("host", format!("{host:?}"), allowed)
+            });
         }
         if self.port == Some(0) {
-            return Err(ConfigError::new("port", "0", "1 to 65535"));
+            return Err(ConfigError::plain("port", "0", PORTS));
         }
         mailbox("from", &self.from)?;
-        if !(1..=RECIPIENTS).contains(&self.to.len()) {
-            return Err(ConfigError::new("to", format!("{} addresses", self.to.len()), format!("1 to {RECIPIENTS}")));
+        if !(1..=MAX_RECIPIENTS).contains(&self.to.len()) {
+            return Err(ConfigError::plain(
+                "to",
+                format!("{} addresses", self.to.len()),
+                format!("1 to {MAX_RECIPIENTS}"),
+            ));
         }
         for (index, to) in self.to.iter().enumerate() {
             mailbox(&format!("to[{index}]"), to)?;
         }
         match (&self.username, &self.password) {
-            (Some(_), None) => return Err(ConfigError::new("password", "none", "one, since there is a username")),
-            (None, Some(_)) => return Err(ConfigError::new("username", "none", "one, since there is a password")),
+            (Some(_), None) => return Err(ConfigError::plain("password", "none", "one, since there is a username")),
+            (None, Some(_)) => return Err(ConfigError::plain("username", "none", "one, since there is a password")),
             (Some(_), Some(_)) if self.encryption == Encryption::None && !address::is_loopback(host) => {
                 let allowed = "starttls or tls, since there is a password and another host";
-                return Err(ConfigError::new("encryption", "\"none\"", allowed));
+                return Err(ConfigError::plain("encryption", "\"none\"", allowed));
             }
             _ => {}
         }

@@ -27,7 +27,7 @@ impl std::str::FromStr for Flush {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match text {
-            "" => Err(ConfigError::new("flush", "\"\"", "stdout, or a path")),
+            "" => Err(ConfigError::plain("flush", "\"\"", "stdout, or a path")),
             "stdout" => Ok(Self::Stdout),
             path => Ok(Self::File(path.into())),
         }

@@ -19,7 +19,7 @@ pub(crate) mod flusher;
 mod http;
 #[cfg(unix)]
 mod log;
-mod options;
+pub(crate) mod options;
 mod slack;
 mod smtp;
 mod webhook;

@@ -6,7 +6,7 @@ use super::config::WebhookConfig;
 use super::http::{Client, ReadBody};
 use super::{Failed, Sending, Sink, event};
 use crate::net::trust::Trust;
-use crate::values::{HIDDEN, Secret};
+use crate::values::Secret;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -111,7 +111,7 @@ impl Key {
             .filter(|bytes| (24..=64).contains(&bytes.len()))
             .and_then(|bytes| Hmac::new_from_slice(&bytes).ok())
             .map(Self)
-            .ok_or_else(|| ConfigError::new("secret", HIDDEN, "whsec_ and 24 to 64 bytes in base64"))
+            .ok_or_else(|| ConfigError::hidden("secret", "whsec_ and 24 to 64 bytes in base64"))
     }
 
     fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
