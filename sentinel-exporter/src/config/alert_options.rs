@@ -2,10 +2,9 @@
 
 use crate::sink::options::SinkOptions;
 use crate::sink::{Sink, SinkConfig};
-use crate::values::{Raw, read};
+use crate::values;
 use sentinel_core::ConfigError;
 use sentinel_core::alert::{Grouping, Rules, Targets, TenantErrors, TenantLatency, TenantShare, Verdicts};
-use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -77,8 +76,7 @@ impl AlertTable {
 
 impl<'de> Deserialize<'de> for AlertOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let table: Result<AlertTable, ConfigError> = read(Raw::deserialize(deserializer)?);
-        table.and_then(AlertTable::options).map_err(D::Error::custom)
+        values::deserialize(deserializer, "alerts", AlertTable::options)
     }
 }
 

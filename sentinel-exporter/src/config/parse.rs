@@ -3,7 +3,7 @@
 use super::alert_options::{AlertOptions, AlertTable};
 use super::options::Options;
 use super::uptime_options::{UptimeOptions, UptimeTable};
-use crate::values::{Raw, read};
+use crate::values::{Raw, or_named, read};
 use sentinel_core::ConfigError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -63,7 +63,7 @@ pub(crate) fn document(text: &str) -> Result<Document, ReadError> {
         let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
         ReadError::Text { line, message: error.message().into() }
     })?;
-    Ok(read(raw)?)
+    Ok(read(raw).map_err(|error| or_named(error, "file"))?)
 }
 
 /// Reads `[alerts]` from JSON. The rules are not in range yet.

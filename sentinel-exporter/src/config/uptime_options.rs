@@ -1,10 +1,9 @@
 //! Which targets are probed, and how: the table `[uptime]`.
 
 use crate::probe::{Allow, ProbeOptions, Prober};
-use crate::values::{Raw, SecretOption, read};
+use crate::values::{self, Raw, SecretOption, read};
 use sentinel_core::ConfigError;
 use sentinel_core::uptime::{Check, Checks, Hidden, Target};
-use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -95,8 +94,7 @@ fn at_once_refused(at_once: impl Display) -> ConfigError {
 
 impl<'de> Deserialize<'de> for UptimeOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let table: Result<UptimeTable, ConfigError> = read(Raw::deserialize(deserializer)?);
-        table.and_then(UptimeTable::options).map_err(D::Error::custom)
+        values::deserialize(deserializer, "uptime", UptimeTable::options)
     }
 }
 

@@ -5,9 +5,8 @@ use super::email_config::EmailConfig;
 use super::options::SinkOptions;
 use super::webhook::Key;
 use super::{Email, Sink, Slack, Webhook};
-use crate::values::{Raw, Secret, read};
+use crate::values::{self, Secret};
 use sentinel_core::ConfigError;
-use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -45,8 +44,7 @@ pub enum SinkConfig {
 
 impl<'de> Deserialize<'de> for SinkConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let options: Result<SinkOptions, ConfigError> = read(Raw::deserialize(deserializer)?);
-        options.and_then(SinkOptions::config).map_err(D::Error::custom)
+        values::deserialize(deserializer, "sink", SinkOptions::config)
     }
 }
 

@@ -11,7 +11,7 @@ mod secret;
 mod text_or_number;
 
 pub(crate) use raw::Raw;
-pub(crate) use read::read;
+pub(crate) use read::{deserialize, or_named, read};
 pub use secret::Secret;
 pub(crate) use secret::SecretOption;
 pub(crate) use text_or_number::TextOrNumber;

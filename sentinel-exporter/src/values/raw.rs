@@ -5,7 +5,10 @@ use serde::{Deserialize, Deserializer};
 use std::fmt;
 
 /// The key under which `toml` hands over a date, as the only one of a table.
-const TOML_DATE: &str = "$__toml_private_datetime";
+pub(super) const TOML_DATE: &str = "$__toml_private_datetime";
+
+/// The name by which a deserializer knows that a raw value is asked for.
+pub(super) const NAME: &str = "$sentinel_raw";
 
 /// A value of TOML or JSON.
 #[derive(Clone, PartialEq)]
@@ -64,6 +67,10 @@ impl<'de> Deserialize<'de> for Raw {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a value")
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+                deserializer.deserialize_any(self)
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<Raw, E> {
@@ -130,6 +137,6 @@ impl<'de> Deserialize<'de> for Raw {
             }
         }
 
-        deserializer.deserialize_any(RawVisitor)
+        deserializer.deserialize_newtype_struct(NAME, RawVisitor)
     }
 }

@@ -10,7 +10,7 @@
 //! [`ReadFailure`] makes a [`ConfigError`] of each call, and the reader of a list or of a table adds its step to the
 //! path: nothing takes an error's text apart. Serde's own error types keep only such a text, so they are not used.
 
-use super::raw::Raw;
+use super::raw::{self, Raw};
 use sentinel_core::ConfigError;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
@@ -28,6 +28,22 @@ const MAX_SHOWN_CHARS: usize = 80;
 /// Reads options. A table's own field is empty, as [`ConfigError::within`] takes it.
 pub(crate) fn read<'de, T: Deserialize<'de>>(raw: Raw) -> Result<T, ConfigError> {
     T::deserialize(RawDeserializer(raw)).map_err(|ReadFailure(error)| error)
+}
+
+/// Reads a table by any deserializer, and makes options of it: `Deserialize` of the public types. `name` is the field of an
+/// error about the table itself.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>, O>(
+    deserializer: D,
+    name: &str,
+    options: impl FnOnce(T) -> Result<O, ConfigError>,
+) -> Result<O, D::Error> {
+    let raw = Raw::deserialize(deserializer)?;
+    read(raw).and_then(options).map_err(|error| D::Error::custom(or_named(error, name)))
+}
+
+/// The error with a name, if it is about the table itself.
+pub(crate) fn or_named(error: ConfigError, name: &str) -> ConfigError {
+    if error.field.is_empty() { error.named(name) } else { error }
 }
 
 /// A [`ConfigError`] for serde.
@@ -113,7 +129,8 @@ impl Error for ReadFailure {
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let allowed = one_of(expected);
-        if is_name(field) { Self::plain(format!("unknown field `{field}`"), allowed) } else { Self::hidden(allowed) }
+        let value = if is_name(field) { format!("unknown field `{field}`") } else { "a key that is not shown".into() };
+        Self::plain(value, allowed)
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -224,7 +241,15 @@ impl<'de> Deserializer<'de> for RawDeserializer {
         if self.0 == Raw::Null { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ReadFailure> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ReadFailure> {
+        if name == raw::NAME && self.0 == Raw::Date {
+            let date = vec![(raw::TOML_DATE.into(), Raw::Null)];
+            return visitor.visit_map(TableReader::new(date, false));
+        }
         visitor.visit_newtype_struct(self)
     }
 
