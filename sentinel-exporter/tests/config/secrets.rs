@@ -127,39 +127,50 @@ fn another_value(choice: usize) -> Value {
     all[choice % all.len()].clone()
 }
 
-/// Changes one of the values in a table or list, at whichever depth.
-fn apply(value: &mut Value, mut place: usize, change: &Change) {
-    let length = match value {
-        Value::Array(items) => items.len(),
-        Value::Table(table) => table.len(),
-        _ => 0,
-    };
-    if length == 0 {
-        return;
-    }
-    let at = place % length;
-    place /= length;
-    let child = match value {
-        Value::Array(items) => &mut items[at],
-        Value::Table(table) => table.iter_mut().nth(at).unwrap().1,
+/// The values below this one, at whichever depth, as the indices that lead there, and whether they are secrets.
+fn places(value: &Value, here: &[usize], found: &mut Vec<(Vec<usize>, bool)>) {
+    let children: Vec<&Value> = match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Table(table) => table.iter().map(|(_, value)| value).collect(),
         _ => return,
     };
-    let is_deeper = child.is_table() || child.is_array();
-    if is_deeper && !place.is_multiple_of(4) {
-        return apply(child, place / 4, change);
+    for (at, child) in children.into_iter().enumerate() {
+        let place = [here, &[at]].concat();
+        found.push((place.clone(), is_secret(child)));
+        places(child, &place, found);
     }
-    let found = child.clone();
-    *child = match change {
+}
+
+fn child(value: &mut Value, at: usize) -> &mut Value {
+    match value {
+        Value::Array(items) => &mut items[at],
+        Value::Table(table) => table.iter_mut().nth(at).unwrap().1,
+        _ => unreachable!("a value without others in it"),
+    }
+}
+
+/// Changes one of the values in a table or list, at whichever depth; among secrets only, if there are any and `of_secret`.
+fn apply(value: &mut Value, place: usize, of_secret: bool, change: &Change) {
+    let mut all = Vec::new();
+    places(value, &[], &mut all);
+    if of_secret && all.iter().any(|(_, is_secret)| *is_secret) {
+        all.retain(|(_, is_secret)| *is_secret);
+    }
+    let chosen = all.get(place % all.len().max(1));
+    let Some((at, above)) = chosen.and_then(|(place, _)| place.split_last()) else { return };
+    let parent = above.iter().fold(value, |value: &mut Value, at| child(value, *at));
+    let found = child(parent, *at).clone();
+    *child(parent, *at) = match change {
         Change::Replace(choice) if is_secret(&found) => another_secret(&found, *choice),
         Change::Replace(choice) => another_value(*choice),
         Change::InList => Value::from(vec![found]),
         Change::InTable => in_table(found),
         Change::Canary => CANARY.into(),
         Change::Rename | Change::Remove => {
-            match value {
-                Value::Array(items) => drop(items.remove(at)),
+            match parent {
+                Value::Array(items) => drop(items.remove(*at)),
                 Value::Table(table) => {
-                    let key = table.keys().nth(at).unwrap().clone();
+                    let key = table.keys().nth(*at).unwrap().clone();
                     let value = table.remove(&key).unwrap();
                     if matches!(change, Change::Rename) {
                         table.insert("urll".into(), value);
@@ -203,13 +214,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_file_shows_no_secret(key_is_good: bool, changes in prop::collection::vec((any::<usize>(), change()), 1..5)) {
+    fn a_file_shows_no_secret(key_is_good: bool, changes in prop::collection::vec((any::<usize>(), any::<bool>(), change()), 1..5)) {
         let mut value = everything();
         if key_is_good {
             value["alerts"]["sinks"][1]["secret"] = "whsec_c2VudGluZWwtZXhhbXBsZS1zaWduaW5nLWtleQ==".into();
         }
-        for (place, change) in &changes {
-            apply(&mut value, *place, change);
+        for (place, of_secret, change) in &changes {
+            apply(&mut value, *place, *of_secret, change);
         }
         let text = toml::to_string(&value).unwrap();
         if let Err(error) = Config::from_toml(&text) {
@@ -221,17 +232,17 @@ proptest! {
     fn a_program_is_shown_no_text(
         texts: bool,
         place: usize,
-        changes in prop::collection::vec((any::<usize>(), change()), 0..5),
+        changes in prop::collection::vec((any::<usize>(), any::<bool>(), change()), 0..5),
     ) {
         let mut value = everything();
         if texts {
             all_texts_are_canaries(&mut value["alerts"]);
             all_texts_are_canaries(&mut value["uptime"]);
         } else {
-            apply(&mut value, place, &Change::Canary);
+            apply(&mut value, place, false, &Change::Canary);
         }
-        for (place, change) in &changes {
-            apply(&mut value, *place, change);
+        for (place, of_secret, change) in &changes {
+            apply(&mut value, *place, *of_secret, change);
         }
         let json = |table: &str| value.get(table).map(|table| serde_json::to_string(table).unwrap());
         let setup = Setup { service: Some("shop".into()), alerts: json("alerts"), uptime: json("uptime"), ..Setup::default() };
