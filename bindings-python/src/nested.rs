@@ -13,8 +13,6 @@ const MOST: usize = 1 << 20;
 /// Bytes of an option's name.
 const LONGEST: usize = 32;
 
-const HIDDEN: &str = "a value that is not shown";
-
 /// What `alerts=` or `uptime=`, which is the `field`, is given, as JSON.
 pub(crate) fn json(field: &str, given: &Bound<'_, PyAny>) -> Result<String, ConfigError> {
     let mut walk = Walk { path: field.into(), left: MOST };
@@ -33,7 +31,7 @@ struct Walk {
 
 impl Walk {
     fn refused(&self, allowed: &str) -> ConfigError {
-        ConfigError::new(&self.path, HIDDEN, allowed)
+        ConfigError::hidden(&self.path, allowed)
     }
 
     fn take(&mut self, cost: usize) -> Result<(), ConfigError> {
