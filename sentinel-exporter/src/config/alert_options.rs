@@ -1,4 +1,4 @@
-//! Which alerts there are, and where people are told: the table `[alerts]`.
+//! The table `[alerts]`: rules, grouping and sinks.
 
 use crate::sink::options::SinkOptions;
 use crate::sink::{Sink, SinkConfig};
@@ -38,15 +38,15 @@ pub struct AlertOptions {
     pub verdict: Verdicts,
     /// Alerts about uptime checks: on by default.
     pub targets: Targets,
-    /// A tenant has many errors: off by default.
+    /// Alerts about a tenant with many errors: off by default.
     pub tenant_errors: Option<TenantErrors>,
-    /// A tenant has a large share of all failures: off by default.
+    /// Alerts about a tenant with a large share of all failures: off by default.
     pub tenant_share: Option<TenantShare>,
-    /// A tenant is much slower than it normally is: off by default.
+    /// Alerts about a tenant that is much slower than it normally is: off by default.
     pub tenant_latency: Option<TenantLatency>,
-    /// How alerts are put together, and how often they are told again.
+    /// Grouping of alerts into messages, and the interval of repeats.
     pub grouping: Grouping,
-    /// Where people are told: 16 at most, each by a name of its own. Without any, alerts are there to be asked for.
+    /// Sinks that tell people: at most 16, each with its own name. Without one, alerts are in reports alone.
     pub sinks: Vec<SinkConfig>,
 }
 
@@ -105,7 +105,7 @@ impl AlertOptions {
         Ok(self)
     }
 
-    /// The sinks, made, after those that code has made.
+    /// Makes the sinks; `made` are those that a program has made, which come first.
     pub(crate) fn sinks(&self, made: &[Arc<dyn Sink>]) -> Result<Vec<Arc<dyn Sink>>, ConfigError> {
         let many = self.sinks.len() + made.len();
         if many > MAX_SINKS {

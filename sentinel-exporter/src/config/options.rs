@@ -1,4 +1,4 @@
-//! What the exporter is told, by code, `sentinel.toml` or the environment; and what is wrong with it.
+//! Options of the exporter, given by a program, `sentinel.toml` or the environment.
 
 use super::alert_options::{AlertOptions, AlertTable};
 use super::parse::{self, ReadError};
@@ -14,11 +14,11 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often it may publish.
+/// Time between two publications of a process.
 const EVERY: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_mins(1);
-/// Rows that it may publish of a slot.
+/// Tenants that a process may publish of a slot.
 const TENANTS: RangeInclusive<usize> = 16..=4_096;
-/// What a view of a host may take, in bytes.
+/// Memory that the view of a host may take, in bytes.
 const BUDGET: RangeInclusive<u64> = 4 << 20..=64 << 30;
 
 /// Options of the exporter. In `sentinel.toml` they are the table `[exporter]`; in the environment they begin with `SENTINEL_`.
@@ -37,21 +37,23 @@ const BUDGET: RangeInclusive<u64> = 4 << 20..=64 << 30;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Options", into = "Options")]
 pub struct Config {
-    /// The name under which the processes of a service meet: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot. Nothing is
-    /// shared without one, which is the default.
+    /// Name that the processes of a service share: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot. Default none:
+    /// the process shares nothing.
     pub service: Option<String>,
-    /// Where they meet, an absolute path. Default: a private directory in memory; see [`Place`](crate::rollup::Place).
+    /// Directory that the processes share, an absolute path. Default: a private directory in memory; see
+    /// [`Place`](crate::rollup::Place).
     pub dir: Option<PathBuf>,
-    /// How often each publishes what it counted: 0.5 s to 60 s. Default 2 s.
+    /// Time between two publications of a process: 0.5 s to 60 s. Default 2 s.
     pub every: Duration,
-    /// Tenants that a process publishes of a slot, those that matter most: 16 to 4,096. Default 512. The others are summed up.
+    /// Tenants that a process publishes of a slot, the most important first: 16 to 4,096. Default 512. The others are summed
+    /// up.
     pub tenants: usize,
-    /// Memory for what the others published, in bytes: 4 MiB to 64 GiB. Default 32 MiB.
+    /// Memory for the blocks of other processes, in bytes: 4 MiB to 64 GiB. Default 32 MiB.
     pub budget: usize,
-    /// Where closed slots are written as JSON lines. Nowhere by default.
+    /// Target of closed slots as JSON lines. Default none.
     pub flush: Option<Flush>,
-    /// Where what must survive a restart is kept: alerts that fire, what is not told yet, and 90 days of uptime checks. An absolute path. Default: `dir`, which
-    /// does not survive a restart of the machine where it is in memory.
+    /// Directory of the state that must survive a restart: firing alerts, untold notices, and 90 days of uptime checks. An
+    /// absolute path. Default: `dir`; if that is in memory, a restart of the machine loses it.
     pub state_dir: Option<PathBuf>,
     /// Alerts: the table `[alerts]` of the file. None by default.
     pub alerts: Option<AlertOptions>,
@@ -76,7 +78,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the text of a `sentinel.toml`. What it does not mention has its default. Durations are text (`"2s"`) or seconds,
+    /// Reads the text of a `sentinel.toml`. An option that the text does not mention has its default. Durations are text (`"2s"`) or seconds,
     /// sizes text (`"32MiB"`) or bytes.
     ///
     /// # Errors
@@ -142,7 +144,7 @@ impl Config {
         self.checks(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    /// `env`, with the variables as an argument.
+    /// As [`env`](Self::env), with the variables as an argument.
     pub(crate) fn variables(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         for (variable, key) in VARIABLES {
             if let Some(value) = get(variable).filter(|value| !value.is_empty()) {
@@ -152,7 +154,7 @@ impl Config {
         self.sinks(&get)?.checks(get)
     }
 
-    /// Checks that the environment names. One that is configured under that name is what holds.
+    /// Adds the checks that the environment names; a configured check of the same name wins.
     pub(crate) fn checks(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let given = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         if let Some(list) = given(CHECKS) {
@@ -167,7 +169,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Sinks that the environment names. One that is configured under that name is what holds.
+    /// Adds the sinks that the environment names; a configured sink of the same name wins.
     fn sinks(mut self, get: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let secret = |name: &str| get(name).filter(|value| !value.is_empty()).map(Secret::new);
         let slack = secret("SENTINEL_SLACK_URL").map(|url| SinkConfig::Slack(SlackConfig::new(url)));
@@ -188,7 +190,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Checks every value, for a `Config` that code has made.
+    /// Checks every value, for a `Config` that a program has made.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -201,7 +203,7 @@ impl Config {
     /// ```
     pub fn validated(self) -> Result<Self, ConfigError> {
         let config = self.values()?;
-        // Otherwise each worker would tell people what it alone has seen.
+        // Otherwise each worker would tell people about the requests that it alone has seen.
         let needs = [("alerts are", config.alerts.is_some()), ("uptime checks are", config.uptime.is_some())];
         if let Some((what, _)) = needs.iter().find(|(_, given)| *given && config.service.is_none()) {
             let allowed = format!("the name of the service that {what} about");
@@ -210,7 +212,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Each value by itself: what one needs of another may still come.
+    /// Checks each value by itself; a value that another one needs may still come.
     fn values(self) -> Result<Self, ConfigError> {
         if let Some(service) = &self.service {
             check_service(service)?;
@@ -240,7 +242,7 @@ impl Config {
         Ok(self)
     }
 
-    /// One option from its text, wherever that comes from.
+    /// Sets one option from its text, of a file or of a variable.
     fn set(&mut self, key: &str, text: &str) -> Result<(), ConfigError> {
         let mut next = self.clone();
         match key {
@@ -273,7 +275,8 @@ const VARIABLES: [(&str, &str); 7] = [
     ("SENTINEL_EXPORTER_FLUSH", "flush"),
 ];
 
-/// The table as it is written: each value as the text that it stands for, so that a file and the environment read it in one way.
+/// The table `[exporter]` as it is written: each value as the text that it stands for, so that files and variables are read
+/// in one way.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
@@ -294,7 +297,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The options, checked.
+    /// The options, in range.
     fn config(self) -> Result<Config, ConfigError> {
         let Self { service, dir, every, tenants, budget, flush, state_dir } = self;
         let mut config = Config::default();
@@ -325,7 +328,7 @@ impl TryFrom<Options> for Config {
 
 impl From<Config> for Options {
     fn from(config: Config) -> Self {
-        // Alerts and uptime checks are tables of their own, with secrets.
+        // Alerts and uptime checks are tables of their own, and have secrets.
         let Config { service, dir, every, tenants, budget, flush, state_dir, alerts: _, uptime: _ } = config;
         Self {
             service: service.map(TextOrNumber),
@@ -387,7 +390,7 @@ mod tests {
         assert!(!error.to_string().contains("canary"));
     }
 
-    /// The file has alerts, a variable sets something, and the service comes as an argument.
+    /// The file has alerts, a variable sets another option, and the service comes as an argument.
     #[test]
     fn what_one_value_needs_of_another_may_come_later() {
         let config = Config::from_toml("[alerts]").unwrap();

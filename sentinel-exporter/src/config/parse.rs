@@ -15,7 +15,7 @@ use thiserror::Error;
 /// Bytes of a configuration.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Why a configuration cannot be used.
+/// Reason why a configuration cannot be used.
 ///
 /// ```
 /// use sentinel_exporter::{Config, ReadError};
@@ -31,7 +31,7 @@ pub enum ReadError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         kind: io::ErrorKind,
     },
     /// The text is not TOML.
@@ -39,7 +39,7 @@ pub enum ReadError {
     Text {
         /// Number of the line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The mistake on that line.
         message: String,
     },
     /// A key is unknown, or its value is not allowed. The field is the path of the key, as `exporter.every`.
@@ -84,7 +84,7 @@ fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, ConfigError> {
 pub(crate) fn text(path: &Path) -> Result<String, ReadError> {
     let failed = |kind| ReadError::File { path: path.into(), kind };
     let read = || {
-        // Not to wait for a pipe's writer.
+        // Reading a pipe would wait for its writer.
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }

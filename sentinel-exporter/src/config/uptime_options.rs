@@ -1,4 +1,4 @@
-//! Which targets are probed, and how: the table `[uptime]`.
+//! The table `[uptime]`: checks, and options that all probes share.
 
 use crate::probe::{Allow, ProbeOptions, Prober};
 use crate::values::{self, Raw, SecretOption, read};
@@ -33,13 +33,13 @@ const AT_ONCE: RangeInclusive<usize> = 1..=4_096;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct UptimeOptions {
-    /// Where probes may go besides to public addresses: `loopback`, `private`, and ranges. Default nowhere.
+    /// Addresses that probes may go to besides public ones: `loopback`, `private`, and ranges. Default none.
     pub allow: Allow,
-    /// A PEM file of at most 1 MiB with issuers that are believed besides Mozilla's list.
+    /// A PEM file of at most 1 MiB with issuers to believe besides Mozilla's list.
     pub ca_file: Option<PathBuf>,
     /// Probes at a time: 1 to 4,096, and no more than a quarter of the file descriptors that this process may have. Default 1,024.
     pub at_once: usize,
-    /// The checks: at most 10,000, each by a name of its own.
+    /// The checks: at most 10,000, each with its own name.
     pub checks: Vec<Check>,
 }
 
@@ -116,7 +116,7 @@ impl UptimeOptions {
         Ok(self)
     }
 
-    /// What they are worked with.
+    /// The checks in range, and the prober for them.
     pub(crate) fn made(&self) -> Result<(Checks, Prober), ConfigError> {
         if !AT_ONCE.contains(&self.at_once) {
             return Err(at_once_refused(self.at_once));
@@ -132,7 +132,7 @@ impl UptimeOptions {
         let configured: BTreeSet<String> = self.checks.iter().map(|check| check.name.clone()).collect();
         let entries = list.split([',', ' ', '\t', '\n']).filter(|entry| !entry.is_empty());
         for (at, entry) in entries.enumerate() {
-            // What is before the scheme: a query may have such a sign too.
+            // A name stands before the scheme; a query may have the same sign.
             let named = entry.split_once('=').filter(|(name, _)| !name.contains(':'));
             let (name, url) = named.map_or((None, entry), |(name, url)| (Some(name), url));
             let wrong = |value: String, allowed: String| {
@@ -140,7 +140,7 @@ impl UptimeOptions {
             };
             let target = Target::new(url).map_err(|error| wrong(error.value, error.allowed))?;
             let name = name.map_or_else(|| target.host().to_owned(), Into::into);
-            // One that is configured under that name is what holds; two of the list would hide one of them.
+            // A configured check of the same name wins; of two in the list, one would hide the other.
             if configured.contains(&name) {
                 continue;
             }

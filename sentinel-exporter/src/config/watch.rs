@@ -1,4 +1,5 @@
-//! A configuration that changes while it is used: looked at when somebody asks, and never worse than the one that runs.
+//! A configuration file that changes while it is used: [`Watch::poll`] looks at it, and keeps the last configuration that could
+//! be used.
 
 use super::options::Config;
 use super::parse::ReadError;
@@ -6,11 +7,11 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike, and some
-/// tick in seconds.
+/// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike,
+/// and some file systems tick in seconds.
 const REREAD_WITHIN: Duration = Duration::from_secs(2);
 
-/// What a look at the file found.
+/// Result of a look at the file.
 ///
 /// ```
 /// # use sentinel_exporter::{Reload, Watch};
@@ -20,15 +21,15 @@ const REREAD_WITHIN: Duration = Duration::from_secs(2);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reload {
-    /// What it was; also when it is still invalid, or says the same in other words.
+    /// The same configuration; also if the file is still invalid, or says the same in other words.
     Unchanged,
-    /// This holds from now on.
+    /// The configuration that holds from now on.
     Changed(Box<Config>),
-    /// It cannot be used, since this look; what ran before runs on.
+    /// The file cannot be used, for the first time in this look; the last good configuration holds on.
     Invalid(ReadError),
 }
 
-/// A configuration file that may change; the environment has the last word over it, each time.
+/// A configuration file that may change; variables of the environment override it at each look.
 ///
 /// ```
 /// use sentinel_exporter::{Reload, Watch};
@@ -48,14 +49,14 @@ pub enum Reload {
 #[derive(Debug, Clone)]
 pub struct Watch {
     path: PathBuf,
-    /// As the file was when it was looked at; nothing when there was none.
+    /// The file at the last look; `None` if there was none.
     seen: Option<ConfigStamp>,
     looked: bool,
     config: Config,
     error: Option<ReadError>,
 }
 
-/// What changes when a file does.
+/// Metadata that changes when a file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ConfigStamp {
     modified: Option<SystemTime>,
@@ -74,7 +75,7 @@ impl From<Metadata> for ConfigStamp {
 }
 
 impl ConfigStamp {
-    /// A change from now on has another stamp.
+    /// Whether any change from now on gives another stamp.
     fn is_settled(&self) -> bool {
         let age = self.modified.and_then(|modified| modified.elapsed().ok());
         age.is_some_and(|age| age > REREAD_WITHIN)
@@ -82,7 +83,7 @@ impl ConfigStamp {
 }
 
 impl Watch {
-    /// Watches a file that has not been looked at; until it is, the defaults hold.
+    /// Watches a file. The defaults hold until the first [`poll`](Self::poll).
     ///
     /// ```
     /// # use sentinel_exporter::{Config, Watch};
@@ -93,7 +94,7 @@ impl Watch {
         Self { path: path.into(), seen: None, looked: false, config: Config::default(), error: None }
     }
 
-    /// Looks whether the file has changed, by its time, size and inode, and reads it if so.
+    /// Compares the file's time, size and inode with those of the last look, and reads the file if they differ.
     ///
     /// ```
     /// # use sentinel_exporter::{Reload, Watch};
@@ -133,7 +134,7 @@ impl Watch {
         }
     }
 
-    /// What holds: the last content of the file that could be used.
+    /// The configuration that holds: the last content of the file that could be used.
     ///
     /// ```
     /// # use sentinel_exporter::Watch;
@@ -143,7 +144,7 @@ impl Watch {
         &self.config
     }
 
-    /// Why the file as it is now does not hold, to be shown as long as it is so.
+    /// Reason why the file as it is now cannot be used; `None` if it can.
     ///
     /// ```
     /// # use sentinel_exporter::Watch;

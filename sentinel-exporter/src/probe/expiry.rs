@@ -1,7 +1,7 @@
-//! When a certificate expires. That one field is read here and nothing is concluded from it but a reminder; who is to be believed is for `rustls`, which does not
-//! tell the date of a certificate that it accepts.
+//! The date when a certificate expires, read from its DER. The date serves a reminder and nothing else: `rustls` decides
+//! whether a certificate is believed, and does not give the date of one that it accepts.
 
-/// The end of a certificate's validity, Unix ms; `None` of what is not a certificate.
+/// The end of a certificate's validity, Unix ms; `None` if the bytes are no certificate.
 pub(super) fn expires_ms(certificate: &[u8]) -> Option<i64> {
     let (inner, _) = element(certificate, SEQUENCE)?;
     let (mut rest, _) = element(inner, SEQUENCE)?;
@@ -31,7 +31,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 
-/// What is in an element of DER of this kind, and what follows it.
+/// Content of the first element, which must have this tag, and the bytes that follow the element.
 fn element(bytes: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
     let (&found, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;

@@ -12,7 +12,7 @@ struct NoticeEvent<'a> {
     data: NoticeData<'a>,
 }
 
-/// The notice, and what it says to people. Ids in both are as they are shown, which leads back to them.
+/// A notice and its message for people. Ids in both have the form that is shown, which leads back to the bytes.
 #[derive(Serialize)]
 struct NoticeData<'a> {
     #[serde(flatten)]
@@ -21,8 +21,8 @@ struct NoticeData<'a> {
     text: String,
 }
 
-/// The same bytes for the same notice, whenever it is tried: receivers may compare. What would be markup elsewhere is written by its
-/// number: a filter on the way must not take a tenant's id for an attack, and refuse it.
+/// The event as JSON: the same bytes at each attempt, since receivers may compare them. Characters of markup are escaped by
+/// number, so that a filter on the way does not take a tenant's id for an attack and refuse the request.
 pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
     let message = notice.message();
     let event = NoticeEvent {
@@ -32,7 +32,7 @@ pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
     };
     let unwritten = |_| Failed::Later { why: "the notice cannot be written".into(), after: None };
     let json = serde_json::to_string(&event).map_err(unwritten)?;
-    // All of it is inside of strings.
+    // These characters occur inside of strings only.
     Ok(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").into_bytes())
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
 fn rfc3339(ms: i64) -> String {
     let ms = ms.clamp(-62_167_219_200_000, 253_402_300_799_999);
     let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    // Years that begin in March, so that a leap day is the last of its year; eras of 400 years all have the same days.
+    // Years begin in March here, so that a leap day is the last of its year; eras of 400 years all have the same days.
     let from_march = days + 719_468;
     let (era, day) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

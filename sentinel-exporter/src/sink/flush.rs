@@ -1,10 +1,10 @@
-//! Where closed slots are written: the standard output, or a file.
+//! The target of closed slots: the standard output, or a file.
 
 use sentinel_core::ConfigError;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where closed slots are written as JSON lines, for other systems: `stdout`, or an absolute or relative path.
+/// Target of closed slots as JSON lines, for other systems: `stdout`, or an absolute or relative path.
 ///
 /// ```
 /// use sentinel_exporter::Flush;

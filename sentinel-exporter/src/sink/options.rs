@@ -46,7 +46,7 @@ const OPTIONS: [(&str, &[&str]); 4] = [
 ];
 
 impl SinkOptions {
-    /// The configuration, checked.
+    /// The options of the sink's type, in range.
     pub(crate) fn config(self) -> Result<SinkConfig, ConfigError> {
         let Self { r#type: kind, name, url, secret, host, port, encryption, .. } = self;
         let Self { username, password, from, to, ca_file, max_size, keep, .. } = self;
