@@ -16,7 +16,7 @@ pub(crate) fn config_error(error: ConfigError) -> napi::Error {
 }
 
 fn for_field<T>(field: &str, result: Result<T, ConfigError>) -> Result<T, ConfigError> {
-    result.map_err(|error| ConfigError::new(field, error.value, error.allowed))
+    result.map_err(|error| error.named(field))
 }
 
 fn count(field: &str, text: &str) -> Result<usize, ConfigError> {

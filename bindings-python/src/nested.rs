@@ -13,9 +13,6 @@ const MAX_COST: usize = 1 << 20;
 /// Bytes of an option's name.
 const MAX_NAME: usize = 32;
 
-/// Shown in errors in place of a value.
-const HIDDEN: &str = "a value that is not shown";
-
 /// The dict given for `field`, `alerts` or `uptime`, as JSON.
 pub(crate) fn json(field: &str, given: &Bound<'_, PyAny>) -> Result<String, ConfigError> {
     let mut walk = Walk { path: field.into(), left: MAX_COST };
@@ -34,7 +31,7 @@ struct Walk {
 
 impl Walk {
     fn refused(&self, allowed: &str) -> ConfigError {
-        ConfigError::new(&self.path, HIDDEN, allowed)
+        ConfigError::hidden(&self.path, allowed)
     }
 
     fn take(&mut self, cost: usize) -> Result<(), ConfigError> {

@@ -21,7 +21,7 @@ pub(crate) fn refused(field: &str, value: &Bound<'_, PyAny>, allowed: &str) -> P
 
 /// The result with the error of `field`.
 fn with_field<T>(py: Python<'_>, field: &str, result: Result<T, ConfigError>) -> PyResult<T> {
-    result.map_err(|error| config_error(py, &ConfigError::new(field, error.value, error.allowed)))
+    result.map_err(|error| config_error(py, &error.named(field)))
 }
 
 fn is_number(value: &Bound<'_, PyAny>) -> bool {

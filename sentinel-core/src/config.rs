@@ -198,7 +198,7 @@ impl Builder {
             parse: impl Fn(&str) -> Result<T, ConfigError>,
         ) -> Result<Option<T>, ConfigError> {
             let value = get(name).filter(|value| !value.is_empty());
-            value.map(|value| parse(&value).map_err(|error| ConfigError { field: name.into(), ..error })).transpose()
+            value.map(|value| parse(&value).map_err(|error| error.named(name))).transpose()
         }
         let count = |text: &str| text.parse().map_err(|_| ConfigError::new("", format!("{text:?}"), "a whole number"));
         self.window = read(&get, "SENTINEL_WINDOW", parse_duration)?.unwrap_or(self.window);

@@ -407,7 +407,7 @@ impl Problem {
             _ => "Internal Server Error",
         };
         let mut body = json!({ "type": "about:blank", "title": title, "status": self.status, "detail": self.detail });
-        if let Some(ConfigError { field, value, allowed }) = self.field {
+        if let Some(ConfigError { field, value, allowed, .. }) = self.field {
             (body["field"], body["value"], body["allowed"]) = (field.into(), value.into(), allowed.into());
         }
         let response = Response::new(self.status, PROBLEM, body.to_string().into_bytes());

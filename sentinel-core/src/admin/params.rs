@@ -122,7 +122,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 fn shortened(error: ConfigError, text: &str) -> ConfigError {
-    ConfigError { value: quoted(text), ..error }
+    ConfigError::new(&error.field, quoted(text), error.allowed)
 }
 
 #[cfg(test)]

@@ -382,10 +382,10 @@ impl Rules {
     /// ```
     pub fn validated(self) -> Result<Self, ConfigError> {
         if let Some(kind) = self.verdict.kinds.iter().find(|kind| !ACCUSING_KINDS.contains(kind)) {
-            return Err(ConfigError::new("verdict.kinds", kind.to_string(), kind_names()));
+            return Err(ConfigError::plain("verdict.kinds", kind.to_string(), kind_names()));
         }
         if self.verdict.kinds.is_empty() {
-            return Err(ConfigError::new("verdict.kinds", "[]", format!("at least one of {}", kind_names())));
+            return Err(ConfigError::plain("verdict.kinds", "[]", format!("at least one of {}", kind_names())));
         }
         for rule in Rule::ALL {
             if let Some(HoldTimes { hold, keep_firing }) = self.hold_times(rule) {
@@ -401,19 +401,19 @@ impl Rules {
         if let Some(TenantErrors { at_least, .. }) = self.tenant_errors
             && !(1..=MAX_COUNT).contains(&at_least)
         {
-            return Err(ConfigError::new("tenant_errors.at_least", at_least.to_string(), "1 to 2^53"));
+            return Err(ConfigError::plain("tenant_errors.at_least", at_least.to_string(), "1 to 2^53"));
         }
         if let Some(TenantShare { above, .. }) = self.tenant_share
             && !(0.01..=0.99).contains(&above)
         {
-            return Err(ConfigError::new("tenant_share.above", above.to_string(), "0.01 to 0.99"));
+            return Err(ConfigError::plain("tenant_share.above", above.to_string(), "0.01 to 0.99"));
         }
         if let Some(TenantLatency { factor, min_requests, .. }) = self.tenant_latency {
             if !(2.0..=1_000.0).contains(&factor) {
-                return Err(ConfigError::new("tenant_latency.factor", factor.to_string(), "2 to 1000"));
+                return Err(ConfigError::plain("tenant_latency.factor", factor.to_string(), "2 to 1000"));
             }
             if !(20..=MAX_COUNT).contains(&min_requests) {
-                return Err(ConfigError::new("tenant_latency.min_requests", min_requests.to_string(), "20 to 2^53"));
+                return Err(ConfigError::plain("tenant_latency.min_requests", min_requests.to_string(), "20 to 2^53"));
             }
         }
         let Grouping { first, then, repeat } = self.grouping;
@@ -460,5 +460,5 @@ fn within(field: &str, value: Duration, range: RangeInclusive<Duration>) -> Resu
     }
     let written = duration::written;
     let allowed = format!("{} to {}", written(*range.start()), written(*range.end()));
-    Err(ConfigError::new(field, written(value), allowed))
+    Err(ConfigError::plain(field, written(value), allowed))
 }

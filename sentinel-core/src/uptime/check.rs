@@ -251,7 +251,7 @@ impl Check {
         number(&field("tags"), self.tags.len() as u32, 0..=MAX_CONDITIONS as u32)?;
         if let Some(place) = self.tags.iter().position(|tag| !word(tag)) {
             let allowed = "1 to 64 bytes, no control characters";
-            return Err(ConfigError::new(&field(&format!("tags[{place}]")), "a tag", allowed));
+            return Err(ConfigError::plain(&field(&format!("tags[{place}]")), "a tag", allowed));
         }
         Ok(())
     }
@@ -272,11 +272,11 @@ impl Check {
             let sent = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
             if value.reveal().len() > MAX_HEADER_VALUE_BYTES || !value.reveal().bytes().all(sent) {
                 let allowed = "at most 4096 bytes of visible ASCII";
-                return Err(ConfigError::new(&field(&format!("headers.{name}")), "a value that is not shown", allowed));
+                return Err(ConfigError::hidden(&field(&format!("headers.{name}")), allowed));
             }
         }
         if self.method == Method::Head && self.expect.needs_body() {
-            return Err(ConfigError::new(
+            return Err(ConfigError::plain(
                 &field("method"),
                 "HEAD",
                 "a method whose answer has a body, because expect reads it",
@@ -289,7 +289,7 @@ impl Check {
             ("expect", self.expect != Expect { max_latency: self.expect.max_latency, ..Expect::default() }),
         ];
         match only.iter().find(|(_, given)| *given && !http) {
-            Some((name, _)) => Err(ConfigError::new(&field(name), "given", "http:// and https:// only")),
+            Some((name, _)) => Err(ConfigError::plain(&field(name), "given", "http:// and https:// only")),
             None => Ok(()),
         }
     }
@@ -355,7 +355,7 @@ fn number(field: &str, value: u32, range: RangeInclusive<u32>) -> Result<(), Con
     if range.contains(&value) {
         return Ok(());
     }
-    Err(ConfigError::new(field, value.to_string(), format!("{} to {}", range.start(), range.end())))
+    Err(ConfigError::plain(field, value.to_string(), format!("{} to {}", range.start(), range.end())))
 }
 
 fn within(field: &str, value: Duration, range: RangeInclusive<Duration>) -> Result<(), ConfigError> {
@@ -363,5 +363,5 @@ fn within(field: &str, value: Duration, range: RangeInclusive<Duration>) -> Resu
         return Ok(());
     }
     let written = duration::written;
-    Err(ConfigError::new(field, written(value), format!("{} to {}", written(*range.start()), written(*range.end()))))
+    Err(ConfigError::plain(field, written(value), format!("{} to {}", written(*range.start()), written(*range.end()))))
 }

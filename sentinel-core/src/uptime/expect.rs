@@ -4,7 +4,7 @@ use super::result::Cause;
 use super::{MAX_CONDITION_BYTES, MAX_CONDITIONS};
 use crate::util::duration;
 use crate::util::error::ConfigError;
-use serde::de::Error;
+use serde::de::{DeserializeSeed, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -125,7 +125,7 @@ impl Expect {
                 && !(1..=MAX_CONDITION_BYTES).contains(&text.len())
             {
                 let value = format!("{} bytes", text.len());
-                return Err(ConfigError::new(
+                return Err(ConfigError::plain(
                     &format!("{field}.{name}"),
                     value,
                     format!("1 to {MAX_CONDITION_BYTES} bytes"),
@@ -134,7 +134,7 @@ impl Expect {
         }
         if self.json.len() > MAX_CONDITIONS {
             let allowed = format!("at most {MAX_CONDITIONS}");
-            return Err(ConfigError::new(&format!("{field}.json"), self.json.len().to_string(), allowed));
+            return Err(ConfigError::plain(&format!("{field}.json"), self.json.len().to_string(), allowed));
         }
         let pointer = |text: &str| (text.is_empty() || text.starts_with('/')) && text.len() <= MAX_CONDITION_BYTES;
         if let Some(wrong) = self.json.keys().find(|text| !pointer(text)) {
@@ -149,7 +149,7 @@ impl Expect {
             && !(Duration::from_millis(1)..=timeout).contains(&most)
         {
             let allowed = format!("1ms to {} (the timeout)", duration::written(timeout));
-            return Err(ConfigError::new(&format!("{field}.max_latency"), duration::written(most), allowed));
+            return Err(ConfigError::plain(&format!("{field}.max_latency"), duration::written(most), allowed));
         }
         Ok(())
     }
@@ -209,38 +209,72 @@ impl Default for Statuses {
 
 impl<'de> Deserialize<'de> for Statuses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum StatusItem {
-            Number(u16),
-            Text(String),
+        struct StatusesVisitor;
+
+        impl<'de> Visitor<'de> for StatusesVisitor {
+            type Value = Statuses;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("statuses: 200, \"2xx\", \"401-403\", or a list of these")
+            }
+
+            fn visit_i64<E: Error>(self, status: i64) -> Result<Statuses, E> {
+                StatusVisitor.visit_i64(status).map(|range| Statuses(vec![range]))
+            }
+
+            fn visit_u64<E: Error>(self, status: u64) -> Result<Statuses, E> {
+                StatusVisitor.visit_u64(status).map(|range| Statuses(vec![range]))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Statuses, E> {
+                StatusVisitor.visit_str(text).map(|range| Statuses(vec![range]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statuses, A::Error> {
+                let mut ranges = Vec::new();
+                while let Some(range) = list.next_element_seed(StatusVisitor)? {
+                    ranges.push(range);
+                }
+                if (1..=MAX_CONDITIONS).contains(&ranges.len()) {
+                    Ok(Statuses(ranges))
+                } else {
+                    Err(A::Error::invalid_length(ranges.len(), &format!("1 to {MAX_CONDITIONS} statuses").as_str()))
+                }
+            }
         }
 
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "statuses: 200, \"2xx\", \"401-403\", or a list of these")]
-        enum OneOrMany {
-            One(StatusItem),
-            Many(Vec<StatusItem>),
-        }
+        deserializer.deserialize_any(StatusesVisitor)
+    }
+}
 
-        let items = match OneOrMany::deserialize(deserializer)? {
-            OneOrMany::One(item) => vec![item],
-            OneOrMany::Many(items) => items,
-        };
-        if !(1..=MAX_CONDITIONS).contains(&items.len()) {
-            return Err(D::Error::custom(format_args!("{} statuses, expected 1 to {MAX_CONDITIONS}", items.len())));
-        }
-        let ranges = items.into_iter().map(|item| {
-            let text = match item {
-                StatusItem::Number(status) => status.to_string(),
-                StatusItem::Text(text) => text,
-            };
-            range(&text).ok_or_else(|| {
-                let shown: String = text.chars().take(32).collect();
-                D::Error::custom(format_args!("{shown:?}, expected 200, \"2xx\" or \"401-403\", from 100 to 599"))
-            })
-        });
-        Ok(Self(ranges.collect::<Result<_, _>>()?))
+/// One of several statuses: a number, or text that [`range`] reads.
+struct StatusVisitor;
+
+impl<'de> DeserializeSeed<'de> for StatusVisitor {
+    type Value = RangeInclusive<u16>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for StatusVisitor {
+    type Value = RangeInclusive<u16>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("200, \"2xx\" or \"401-403\", from 100 to 599")
+    }
+
+    fn visit_u64<E: Error>(self, status: u64) -> Result<Self::Value, E> {
+        range(&status.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(status), &self))
+    }
+
+    fn visit_i64<E: Error>(self, status: i64) -> Result<Self::Value, E> {
+        range(&status.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Signed(status), &self))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        range(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::util::civil::{CivilDate, DAY_MS, MINUTE_MS, SECOND_MS, WEEK_MS};
 use crate::util::duration;
 use crate::util::error::ConfigError;
 use crate::util::wire::MAX_COUNT;
-use serde::de::Error;
+use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
@@ -106,23 +106,23 @@ impl Maintenance {
     pub(super) fn check(&self, field: &str) -> Result<(), ConfigError> {
         match self {
             Self::Once { from, to } if from >= to => {
-                Err(ConfigError::new(&format!("{field}.once.to"), "not after from", "a moment after from"))
+                Err(ConfigError::plain(&format!("{field}.once.to"), "not after from", "a moment after from"))
             }
             Self::Once { .. } => Ok(()),
             Self::Weekly { days, at, length, offset } => {
                 let weekly = |name: &str| format!("{field}.weekly.{name}");
                 if days.is_empty() || days.len() > 7 {
-                    return Err(ConfigError::new(&weekly("days"), days.len().to_string(), "1 to 7 days, mon to sun"));
+                    return Err(ConfigError::plain(&weekly("days"), days.len().to_string(), "1 to 7 days, mon to sun"));
                 }
                 if !(0..DAY_MS).contains(at) {
-                    return Err(ConfigError::new(&weekly("at"), at.to_string(), "00:00 to 23:59"));
+                    return Err(ConfigError::plain(&weekly("at"), at.to_string(), "00:00 to 23:59"));
                 }
                 if !(-14 * 60 * MINUTE_MS..=14 * 60 * MINUTE_MS).contains(offset) {
-                    return Err(ConfigError::new(&weekly("offset"), offset.to_string(), "-14:00 to +14:00"));
+                    return Err(ConfigError::plain(&weekly("offset"), offset.to_string(), "-14:00 to +14:00"));
                 }
                 let allowed = Duration::from_mins(1)..=Duration::from_hours(24);
                 if !allowed.contains(length) {
-                    return Err(ConfigError::new(&weekly("for"), duration::written(*length), "1m to 24h"));
+                    return Err(ConfigError::plain(&weekly("for"), duration::written(*length), "1m to 24h"));
                 }
                 Ok(())
             }
@@ -213,7 +213,7 @@ fn parsed<'de, D: Deserializer<'de>>(
     expected: &str,
 ) -> Result<i64, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?}, expected {expected}")))
+    parse(&text).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &expected))
 }
 
 /// A number of two digits.

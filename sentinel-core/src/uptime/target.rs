@@ -1,7 +1,7 @@
 //! The URL of a check, validated once. Path and query may contain secrets, so no output shows them.
 
 use crate::util::error::ConfigError;
-use serde::de::{Error, Visitor};
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
@@ -204,7 +204,8 @@ impl fmt::Debug for Target {
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Hidden(url) = Hidden::deserialize(deserializer)?;
-        Self::new(&url).map_err(|error| D::Error::custom(format_args!("{}, expected {}", error.value, error.allowed)))
+        Self::new(&url)
+            .map_err(|error| D::Error::invalid_value(Unexpected::Other(&error.value), &error.allowed.as_str()))
     }
 }
 
@@ -294,5 +295,5 @@ impl<'de> Deserialize<'de> for Hidden {
 
 /// The error for a value that is not text, as a token of digits without quotes.
 fn not_text<E: Error>() -> E {
-    E::custom("a value that is not shown, expected text")
+    E::invalid_type(Unexpected::Other("a value that is not shown"), &"text")
 }

@@ -1,7 +1,7 @@
 //! Durations of the rules: `"10m"` or seconds, as everywhere.
 
 use crate::util::units::parse_duration;
-use serde::de::{self, Visitor};
+use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserializer, Serializer};
 use std::fmt;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-            parse_duration(text).map_err(E::custom)
+            parse_duration(text).map_err(|error| E::invalid_value(Unexpected::Str(text), &error.allowed.as_str()))
         }
 
         fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {

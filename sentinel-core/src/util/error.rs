@@ -12,7 +12,7 @@ use thiserror::Error;
 /// assert_eq!(error.field, "window");
 /// assert_eq!(error.to_string(), "window: 600 s is not allowed; allowed: a multiple of the slot (7 s)");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Error)]
 #[error("{field}: {value} is not allowed; allowed: {allowed}")]
 #[non_exhaustive]
 pub struct ConfigError {
@@ -22,19 +22,95 @@ pub struct ConfigError {
     pub value: String,
     /// The allowed range or form.
     pub allowed: String,
+    /// `value` may repeat text that somebody wrote, which may be a secret in the wrong place.
+    repeats_text: bool,
 }
 
+/// `value` of an error about a secret.
+const HIDDEN: &str = "a value that is not shown";
+
 impl ConfigError {
-    /// For crates around this one, so that all name what cannot be used in the same way.
+    /// For crates around this one, so that all name what cannot be used in the same way. `value` may be text that
+    /// somebody wrote: [`without_text`](Self::without_text) hides it.
     ///
     /// ```
     /// let error = sentinel_core::ConfigError::new("limit", "0", "1 to 100");
     /// assert_eq!(error.to_string(), "limit: 0 is not allowed; allowed: 1 to 100");
     /// ```
     pub fn new(field: &str, value: impl Into<String>, allowed: impl Into<String>) -> Self {
-        Self { field: field.into(), value: value.into(), allowed: allowed.into() }
+        Self { field: field.into(), value: value.into(), allowed: allowed.into(), repeats_text: true }
+    }
+
+    /// The same for a `value` that repeats no text of anybody: a number, a duration, a count, or words of the program.
+    ///
+    /// ```
+    /// use sentinel_core::ConfigError;
+    ///
+    /// assert_eq!(ConfigError::plain("limit", "0", "1 to 100").without_text().value, "0");
+    /// ```
+    pub fn plain(field: &str, value: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self { repeats_text: false, ..Self::new(field, value, allowed) }
+    }
+
+    /// The same for a secret: nothing of it is shown.
+    ///
+    /// ```
+    /// use sentinel_core::ConfigError;
+    ///
+    /// assert_eq!(ConfigError::hidden("url", "https://").value, "a value that is not shown");
+    /// ```
+    pub fn hidden(field: &str, allowed: impl Into<String>) -> Self {
+        Self::plain(field, HIDDEN, allowed)
+    }
+
+    /// The error under another name: that of a variable, or of the option that the value was given for.
+    ///
+    /// ```
+    /// let error = sentinel_core::parse_duration("soon").unwrap_err().named("SENTINEL_WINDOW");
+    /// assert_eq!(error.field, "SENTINEL_WINDOW");
+    /// ```
+    #[must_use]
+    pub fn named(self, field: &str) -> Self {
+        Self { field: field.into(), ..self }
+    }
+
+    /// The error as whoever reads the table around the option names it. The table itself has an empty name, an item of
+    /// a list one such as `[2]`.
+    ///
+    /// ```
+    /// use sentinel_core::ConfigError;
+    ///
+    /// let error = ConfigError::new("url", "none", "one").within("[2]").within("sinks").within("alerts");
+    /// assert_eq!(error.field, "alerts.sinks[2].url");
+    /// assert_eq!(ConfigError::new("", "7", "a table").within("alerts").field, "alerts");
+    /// ```
+    #[must_use]
+    pub fn within(self, table: &str) -> Self {
+        let dot = if self.field.is_empty() || self.field.starts_with('[') { "" } else { "." };
+        Self { field: format!("{table}{dot}{}", self.field), ..self }
+    }
+
+    /// The error without any text that somebody wrote, for a program whose options may hold a secret in the wrong place.
+    ///
+    /// ```
+    /// use sentinel_core::ConfigError;
+    ///
+    /// assert_eq!(ConfigError::new("name", "hunter2", "a name").without_text().value, "a value that is not shown");
+    /// ```
+    #[must_use]
+    pub fn without_text(self) -> Self {
+        if self.repeats_text { Self { value: HIDDEN.into(), repeats_text: false, ..self } } else { self }
     }
 }
+
+/// Equal where they read alike.
+impl PartialEq for ConfigError {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.field, &self.value, &self.allowed) == (&other.field, &other.value, &other.allowed)
+    }
+}
+
+impl Eq for ConfigError {}
 
 /// Bytes that are not a block of this format. Decoding is total: any bytes give a block or one of these.
 ///

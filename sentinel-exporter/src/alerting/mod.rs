@@ -266,9 +266,7 @@ impl AlertPlan {
             let sinks = options.sinks(made)?;
             Ok(Self { service: service.into(), alerts: Alerts::new(service, options.rules())?, sinks })
         };
-        of().map(Some).map_err(|error: ConfigError| {
-            ConfigError::new(&format!("alerts.{}", error.field), error.value, error.allowed)
-        })
+        of().map(Some).map_err(|error: ConfigError| error.within("alerts"))
     }
 }
 

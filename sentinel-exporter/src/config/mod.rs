@@ -3,7 +3,7 @@
 //! - `options`: [`Config`]: the table `[exporter]` and the variables `SENTINEL_…`
 //! - `alert_options`: the table `[alerts]`; its sinks are in `sink/`
 //! - `uptime_options`: the table `[uptime]`
-//! - `parse`: from text to options, and the place of an error
+//! - `parse`: from text or JSON to the tables as they are written, and the place of an error
 //! - `watch`: a file that changes while the exporter runs
 
 mod alert_options;
@@ -15,6 +15,6 @@ mod watch;
 pub use alert_options::AlertOptions;
 pub use options::Config;
 pub use parse::ReadError;
-pub(crate) use parse::table;
+pub(crate) use parse::{alerts, uptime};
 pub use uptime_options::UptimeOptions;
 pub use watch::{Reload, Watch};

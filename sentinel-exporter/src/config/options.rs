@@ -1,24 +1,24 @@
-//! What the exporter is told, by code, `sentinel.toml` or the environment; and what is wrong with it.
+//! Options of the exporter, given by a program, `sentinel.toml` or the environment.
 
-use super::alert_options::AlertOptions;
+use super::alert_options::{AlertOptions, AlertTable};
 use super::parse::{self, ReadError};
-use super::uptime_options::UptimeOptions;
+use super::uptime_options::{UptimeOptions, UptimeTable};
 use crate::host_dir::check_service;
 use crate::probe::Allow;
 use crate::sink::flush::Flush;
 use crate::sink::{SinkConfig, SlackConfig, WebhookConfig};
-use crate::values::{Given, Secret};
+use crate::values::{Secret, TextOrNumber};
 use sentinel_core::{ConfigError, parse_duration, parse_size};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often it may publish.
+/// Time between two publications of a process.
 const EVERY: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_mins(1);
-/// Rows that it may publish of a slot.
+/// Tenants that a process may publish of a slot.
 const TENANTS: RangeInclusive<usize> = 16..=4_096;
-/// What a view of a host may take, in bytes.
+/// Memory that the view of a host may take, in bytes.
 const BUDGET: RangeInclusive<u64> = 4 << 20..=64 << 30;
 
 /// Options of the exporter. In `sentinel.toml` they are the table `[exporter]`; in the environment they begin with `SENTINEL_`.
@@ -37,21 +37,23 @@ const BUDGET: RangeInclusive<u64> = 4 << 20..=64 << 30;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Options", into = "Options")]
 pub struct Config {
-    /// The name under which the processes of a service meet: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot. Nothing is
-    /// shared without one, which is the default.
+    /// Name that the processes of a service share: 1 to 64 of `A-Z a-z 0-9 . _ -`, not beginning with a dot. Default none:
+    /// the process shares nothing.
     pub service: Option<String>,
-    /// Where they meet, an absolute path. Default: a private directory in memory; see [`Place`](crate::rollup::Place).
+    /// Directory that the processes share, an absolute path. Default: a private directory in memory; see
+    /// [`Place`](crate::rollup::Place).
     pub dir: Option<PathBuf>,
-    /// How often each publishes what it counted: 0.5 s to 60 s. Default 2 s.
+    /// Time between two publications of a process: 0.5 s to 60 s. Default 2 s.
     pub every: Duration,
-    /// Tenants that a process publishes of a slot, those that matter most: 16 to 4,096. Default 512. The others are summed up.
+    /// Tenants that a process publishes of a slot, the most important first: 16 to 4,096. Default 512. The others are summed
+    /// up.
     pub tenants: usize,
-    /// Memory for what the others published, in bytes: 4 MiB to 64 GiB. Default 32 MiB.
+    /// Memory for the blocks of other processes, in bytes: 4 MiB to 64 GiB. Default 32 MiB.
     pub budget: usize,
-    /// Where closed slots are written as JSON lines. Nowhere by default.
+    /// Target of closed slots as JSON lines. Default none.
     pub flush: Option<Flush>,
-    /// Where what must survive a restart is kept: alerts that fire, what is not told yet, and 90 days of uptime checks. An absolute path. Default: `dir`, which
-    /// does not survive a restart of the machine where it is in memory.
+    /// Directory of the state that must survive a restart: firing alerts, untold notices, and 90 days of uptime checks. An
+    /// absolute path. Default: `dir`; if that is in memory, a restart of the machine loses it.
     pub state_dir: Option<PathBuf>,
     /// Alerts: the table `[alerts]` of the file. None by default.
     pub alerts: Option<AlertOptions>,
@@ -76,7 +78,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the text of a `sentinel.toml`. What it does not mention has its default. Durations are text (`"2s"`) or seconds,
+    /// Reads the text of a `sentinel.toml`. An option that the text does not mention has its default. Durations are text (`"2s"`) or seconds,
     /// sizes text (`"32MiB"`) or bytes.
     ///
     /// # Errors
@@ -92,12 +94,15 @@ impl Config {
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, ReadError> {
         let parse::Document { exporter, alerts, uptime } = parse::document(text)?;
-        let config = Self { alerts, uptime, ..exporter.config("exporter.")? };
+        let alerts = alerts.map(AlertTable::options).transpose().map_err(|error| error.within("alerts"))?;
+        let uptime = uptime.map(UptimeTable::options).transpose().map_err(|error| error.within("uptime"))?;
+        let exporter = exporter.config().map_err(|error| error.within("exporter"))?;
+        let config = Self { alerts, uptime, ..exporter };
         if let Some(alerts) = config.alerts.clone() {
-            alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
+            alerts.validated().map_err(|error| error.within("alerts"))?;
         }
         if let Some(uptime) = config.uptime.clone() {
-            uptime.validated().map_err(|error| named(&format!("uptime.{}", error.field.clone()), error))?;
+            uptime.validated().map_err(|error| error.within("uptime"))?;
         }
         Ok(config)
     }
@@ -139,32 +144,32 @@ impl Config {
         self.checks(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    /// `env`, with the variables as an argument.
+    /// As [`env`](Self::env), with the variables as an argument.
     pub(crate) fn variables(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         for (variable, key) in VARIABLES {
             if let Some(value) = get(variable).filter(|value| !value.is_empty()) {
-                self.set(key, &value).map_err(|error| named(variable, error))?;
+                self.set(key, &value).map_err(|error| error.named(variable))?;
             }
         }
         self.sinks(&get)?.checks(get)
     }
 
-    /// Checks that the environment names. One that is configured under that name is what holds.
+    /// Adds the checks that the environment names; a configured check of the same name wins.
     pub(crate) fn checks(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let given = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         if let Some(list) = given(CHECKS) {
             let uptime = self.uptime.get_or_insert_default();
-            uptime.add(&list).map_err(|error| named(CHECKS, error))?;
-            uptime.clone().validated().map_err(|error| named(CHECKS, error))?;
+            uptime.add(&list).map_err(|error| error.named(CHECKS))?;
+            uptime.clone().validated().map_err(|error| error.named(CHECKS))?;
         }
         if let Some((list, uptime)) = given(ALLOW).zip(self.uptime.as_mut()) {
             let words = list.split([',', ' ']).filter(|word| !word.is_empty());
-            uptime.allow = Allow::new(words).map_err(|error| named(ALLOW, error))?;
+            uptime.allow = Allow::new(words).map_err(|error| error.named(ALLOW))?;
         }
         Ok(self)
     }
 
-    /// Sinks that the environment names. One that is configured under that name is what holds.
+    /// Adds the sinks that the environment names; a configured sink of the same name wins.
     fn sinks(mut self, get: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let secret = |name: &str| get(name).filter(|value| !value.is_empty()).map(Secret::new);
         let slack = secret("SENTINEL_SLACK_URL").map(|url| SinkConfig::Slack(SlackConfig::new(url)));
@@ -173,9 +178,10 @@ impl Config {
         });
         for sink in [slack, webhook].into_iter().flatten() {
             let prefix = format!("SENTINEL_{}_", sink.name().to_ascii_uppercase());
-            let sink = sink
-                .validated()
-                .map_err(|error| named(&format!("{prefix}{}", error.field.to_ascii_uppercase()), error))?;
+            let sink = sink.validated().map_err(|error| {
+                let variable = format!("{prefix}{}", error.field.to_ascii_uppercase());
+                error.named(&variable)
+            })?;
             let alerts = self.alerts.get_or_insert_default();
             if alerts.sinks.iter().all(|other| other.name() != sink.name()) {
                 alerts.sinks.push(sink);
@@ -184,7 +190,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Checks every value, for a `Config` that code has made.
+    /// Checks every value, for a `Config` that a program has made.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -197,16 +203,16 @@ impl Config {
     /// ```
     pub fn validated(self) -> Result<Self, ConfigError> {
         let config = self.values()?;
-        // Otherwise each worker would tell people what it alone has seen.
+        // Otherwise each worker would tell people about the requests that it alone has seen.
         let needs = [("alerts are", config.alerts.is_some()), ("uptime checks are", config.uptime.is_some())];
         if let Some((what, _)) = needs.iter().find(|(_, given)| *given && config.service.is_none()) {
             let allowed = format!("the name of the service that {what} about");
-            return Err(ConfigError::new("service", "none", allowed));
+            return Err(ConfigError::plain("service", "none", allowed));
         }
         Ok(config)
     }
 
-    /// Each value by itself: what one needs of another may still come.
+    /// Checks each value by itself; a value that another one needs may still come.
     fn values(self) -> Result<Self, ConfigError> {
         if let Some(service) = &self.service {
             check_service(service)?;
@@ -217,39 +223,38 @@ impl Config {
             }
         }
         if let Some(alerts) = self.alerts.clone() {
-            alerts.validated().map_err(|error| named(&format!("alerts.{}", error.field.clone()), error))?;
+            alerts.validated().map_err(|error| error.within("alerts"))?;
         }
         if let Some(uptime) = self.uptime.clone() {
-            uptime.validated().map_err(|error| named(&format!("uptime.{}", error.field.clone()), error))?;
+            uptime.validated().map_err(|error| error.within("uptime"))?;
         }
         if !EVERY.contains(&self.every) {
-            return Err(ConfigError::new("every", format!("{} s", self.every.as_secs_f64()), "0.5 s to 60 s"));
+            return Err(ConfigError::plain("every", format!("{} s", self.every.as_secs_f64()), "0.5 s to 60 s"));
         }
         if !TENANTS.contains(&self.tenants) {
             let allowed = format!("{} to {}", TENANTS.start(), TENANTS.end());
-            return Err(ConfigError::new("tenants", self.tenants.to_string(), allowed));
+            return Err(ConfigError::plain("tenants", self.tenants.to_string(), allowed));
         }
         if !BUDGET.contains(&(self.budget as u64)) {
             let allowed = format!("{} to {} bytes", BUDGET.start(), BUDGET.end());
-            return Err(ConfigError::new("budget", self.budget.to_string(), allowed));
+            return Err(ConfigError::plain("budget", self.budget.to_string(), allowed));
         }
         Ok(self)
     }
 
-    /// One option from its text, wherever that comes from.
+    /// Sets one option from its text, of a file or of a variable.
     fn set(&mut self, key: &str, text: &str) -> Result<(), ConfigError> {
-        let named = |error| named(key, error);
         let mut next = self.clone();
         match key {
             "service" => next.service = Some(text.into()),
             "dir" => next.dir = Some(text.into()),
             "state_dir" => next.state_dir = Some(text.into()),
-            "every" => next.every = parse_duration(text).map_err(named)?,
+            "every" => next.every = parse_duration(text).map_err(|error| error.named(key))?,
             "tenants" => {
                 let count = text.trim().parse();
                 next.tenants = count.map_err(|_| ConfigError::new(key, format!("{text:?}"), "a whole number"))?;
             }
-            "budget" => next.budget = parse_size(text).map_err(named)?,
+            "budget" => next.budget = parse_size(text).map_err(|error| error.named(key))?,
             _ => next.flush = Some(text.parse()?),
         }
         *self = next.values()?;
@@ -270,33 +275,30 @@ const VARIABLES: [(&str, &str); 7] = [
     ("SENTINEL_EXPORTER_FLUSH", "flush"),
 ];
 
-fn named(field: &str, error: ConfigError) -> ConfigError {
-    ConfigError::new(field, error.value, error.allowed)
-}
-
-/// The table as it is written: each value as the text that it stands for, so that a file and the environment read it in one way.
+/// The table `[exporter]` as it is written: each value as the text that it stands for, so that files and variables are read
+/// in one way.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<Given>,
+    service: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dir: Option<Given>,
+    dir: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    every: Option<Given>,
+    every: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tenants: Option<Given>,
+    tenants: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    budget: Option<Given>,
+    budget: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    flush: Option<Given>,
+    flush: Option<TextOrNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state_dir: Option<Given>,
+    state_dir: Option<TextOrNumber>,
 }
 
 impl Options {
-    /// The options, checked; `table` is what stands before a key in errors.
-    fn config(self, table: &str) -> Result<Config, ConfigError> {
+    /// The options, in range.
+    fn config(self) -> Result<Config, ConfigError> {
         let Self { service, dir, every, tenants, budget, flush, state_dir } = self;
         let mut config = Config::default();
         for (key, given) in [
@@ -308,8 +310,8 @@ impl Options {
             ("flush", flush),
             ("state_dir", state_dir),
         ] {
-            if let Some(Given(text)) = given {
-                config.set(key, &text).map_err(|error| named(&format!("{table}{key}"), error))?;
+            if let Some(TextOrNumber(text)) = given {
+                config.set(key, &text).map_err(|error| error.named(key))?;
             }
         }
         Ok(config)
@@ -320,22 +322,22 @@ impl TryFrom<Options> for Config {
     type Error = ConfigError;
 
     fn try_from(options: Options) -> Result<Self, ConfigError> {
-        options.config("")
+        options.config()
     }
 }
 
 impl From<Config> for Options {
     fn from(config: Config) -> Self {
-        // Alerts and uptime checks are tables of their own, with secrets.
+        // Alerts and uptime checks are tables of their own, and have secrets.
         let Config { service, dir, every, tenants, budget, flush, state_dir, alerts: _, uptime: _ } = config;
         Self {
-            service: service.map(Given),
-            dir: dir.map(|dir| Given(dir.display().to_string())),
-            every: Some(Given(format!("{}us", every.as_micros()))),
-            tenants: Some(Given(tenants.to_string())),
-            budget: Some(Given(budget.to_string())),
-            flush: flush.map(|flush| Given(flush.to_string())),
-            state_dir: state_dir.map(|dir| Given(dir.display().to_string())),
+            service: service.map(TextOrNumber),
+            dir: dir.map(|dir| TextOrNumber(dir.display().to_string())),
+            every: Some(TextOrNumber(format!("{}us", every.as_micros()))),
+            tenants: Some(TextOrNumber(tenants.to_string())),
+            budget: Some(TextOrNumber(budget.to_string())),
+            flush: flush.map(|flush| TextOrNumber(flush.to_string())),
+            state_dir: state_dir.map(|dir| TextOrNumber(dir.display().to_string())),
         }
     }
 }
@@ -388,7 +390,7 @@ mod tests {
         assert!(!error.to_string().contains("canary"));
     }
 
-    /// The file has alerts, a variable sets something, and the service comes as an argument.
+    /// The file has alerts, a variable sets another option, and the service comes as an argument.
     #[test]
     fn what_one_value_needs_of_another_may_come_later() {
         let config = Config::from_toml("[alerts]").unwrap();

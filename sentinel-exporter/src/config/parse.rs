@@ -1,9 +1,9 @@
-//! From a file's text to options: what is wrong is named by its line, or by the path of its key.
+//! From a file's text, or a program's JSON, to options: an error names the line, or the path of the key.
 
-use super::alert_options::AlertOptions;
+use super::alert_options::{AlertOptions, AlertTable};
 use super::options::Options;
-use super::uptime_options::UptimeOptions;
-use crate::values::HIDDEN;
+use super::uptime_options::{UptimeOptions, UptimeTable};
+use crate::values::{Raw, or_named, read};
 use sentinel_core::ConfigError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Bytes of a configuration.
-const MOST: u64 = 1 << 20;
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Why a configuration cannot be used.
+/// Reason why a configuration cannot be used.
 ///
 /// ```
 /// use sentinel_exporter::{Config, ReadError};
@@ -31,7 +31,7 @@ pub enum ReadError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         kind: io::ErrorKind,
     },
     /// The text is not TOML.
@@ -39,7 +39,7 @@ pub enum ReadError {
     Text {
         /// Number of the line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The mistake on that line.
         message: String,
     },
     /// A key is unknown, or its value is not allowed. The field is the path of the key, as `exporter.every`.
@@ -47,92 +47,50 @@ pub enum ReadError {
     Value(#[from] ConfigError),
 }
 
-/// The whole file. Other tables come with what they configure; until then they are mistakes.
+/// The whole file, as it is written.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Document {
     pub(crate) exporter: Options,
-    pub(crate) alerts: Option<AlertOptions>,
-    pub(crate) uptime: Option<UptimeOptions>,
+    pub(crate) alerts: Option<AlertTable>,
+    pub(crate) uptime: Option<UptimeTable>,
 }
 
-/// What a text says, not checked yet.
+/// Reads a text. Each value has the type of its option; none is in range yet.
 pub(crate) fn document(text: &str) -> Result<Document, ReadError> {
-    let wrong = |error: &toml::de::Error| {
+    let raw = toml::Deserializer::parse(text).and_then(Raw::deserialize).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
         ReadError::Text { line, message: error.message().into() }
-    };
-    let document = toml::Deserializer::parse(text).map_err(|error| wrong(&error))?;
-    serde_path_to_error::deserialize(document).map_err(|error| {
-        of_path(&error.path().to_string(), error.inner().message()).map_or_else(|| wrong(error.inner()), Into::into)
-    })
+    })?;
+    Ok(read(raw).map_err(|error| or_named(error, "file"))?)
 }
 
-/// The options of a table from JSON, not checked yet: what it is in a file.
-pub(crate) fn table<T: DeserializeOwned>(table: &str, json: &str) -> Result<T, ConfigError> {
-    let mut json = serde_json::Deserializer::from_str(json);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = match error.path().to_string().as_str() {
-            "." => table.to_string(),
-            path => format!("{table}.{path}"),
-        };
-        // Without where in the text: that is nothing that somebody has written.
-        let message = error.inner().to_string();
-        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-        of_path(&path, message).unwrap_or_else(|| ConfigError::new(&path, message, "what the documentation gives"))
-    })
+/// Reads `[alerts]` from JSON. The rules are not in range yet.
+pub(crate) fn alerts(json: &str) -> Result<AlertOptions, ConfigError> {
+    from_json(json).and_then(AlertTable::options).map_err(|error| error.within("alerts"))
 }
 
-/// An error of serde's at the path of a key.
-fn of_path(path: &str, message: &str) -> Option<ConfigError> {
-    if let Some(error) = typed(path, message) {
-        return Some(error);
-    }
-    // serde says "unknown field `x`, expected one of …" and "invalid type: …, expected …".
-    let (value, allowed) = message.split_once(", expected ")?;
-    // A secret that stands in the wrong place is one all the same.
-    let hides = ["alerts", "uptime"].iter().any(|table| path.starts_with(table)) && value.contains('"');
-    Some(ConfigError::new(path, if hides { HIDDEN } else { value }, allowed))
+/// Reads `[uptime]` from JSON. The checks are not in range yet.
+pub(crate) fn uptime(json: &str) -> Result<UptimeOptions, ConfigError> {
+    from_json(json).and_then(UptimeTable::options).map_err(|error| error.within("uptime"))
 }
 
-/// The text of an error in a table that was read by itself, so that it is told by whoever reads what is around it.
-pub(crate) fn below(path: &str, message: &str) -> String {
-    let path = if path == "." { ITSELF } else { path };
-    let error = match message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
-        Some((field, _)) => ConfigError::new(field, "none", "a value"),
-        None => typed(path, message).unwrap_or_else(|| {
-            let (value, allowed) =
-                message.split_once(", expected ").unwrap_or((message, "what the documentation gives"));
-            ConfigError::new(path, if value.contains('"') { HIDDEN } else { value }, allowed)
-        }),
-    };
-    error.to_string()
-}
-
-/// What a table that is read by itself is called in its errors.
-const ITSELF: &str = "check";
-
-/// An error of ours that serde has carried as text, with the path to it.
-fn typed(path: &str, message: &str) -> Option<ConfigError> {
-    let (field, rest) = message.split_once(": ")?;
-    let (value, allowed) = rest.split_once(" is not allowed; allowed: ")?;
-    // A value that does not know what it is called.
-    let field = if [ITSELF, "duration"].contains(&field) { path.into() } else { format!("{path}.{field}") };
-    Some(ConfigError::new(&field, value, allowed))
+fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, ConfigError> {
+    read(serde_json::from_str(json).map_err(|_| ConfigError::hidden("", "JSON"))?)
 }
 
 /// The text of a file.
 pub(crate) fn text(path: &Path) -> Result<String, ReadError> {
     let failed = |kind| ReadError::File { path: path.into(), kind };
     let read = || {
-        // Not to wait for a pipe's writer.
+        // Reading a pipe would wait for its writer.
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let mut text = String::new();
-        let length = File::open(path)?.take(MOST + 1).read_to_string(&mut text)?;
-        if length as u64 > MOST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
+        let length = File::open(path)?.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text)?;
+        if length as u64 > MAX_CONFIG_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
     };
     read().map_err(|error: io::Error| failed(error.kind()))
 }

@@ -1,17 +1,16 @@
-//! Which targets are probed, and how: the table `[uptime]`.
+//! The table `[uptime]`: checks, and options that all probes share.
 
-use super::parse;
 use crate::probe::{Allow, ProbeOptions, Prober};
-use crate::values::Secret;
+use crate::values::{self, Raw, SecretOption, read};
 use sentinel_core::ConfigError;
-use sentinel_core::uptime::{Check, Checks, Target};
-use serde::de::Error;
+use sentinel_core::uptime::{Check, Checks, Hidden, Target};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+/// Probes at a time.
 const AT_ONCE: RangeInclusive<usize> = 1..=4_096;
 
 /// Options of uptime checks. In `sentinel.toml` they are the table `[uptime]`; see [`Check`] for what each check takes. A header's value
@@ -32,23 +31,70 @@ const AT_ONCE: RangeInclusive<usize> = 1..=4_096;
 /// "#);
 /// assert_eq!(config.unwrap_err().to_string(), "uptime.checks[0].timeout: 2m is not allowed; allowed: 10ms to 1m");
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UptimeOptions {
-    /// Where probes may go besides to public addresses: `loopback`, `private`, and ranges. Default nowhere.
+    /// Addresses that probes may go to besides public ones: `loopback`, `private`, and ranges. Default none.
     pub allow: Allow,
-    /// A PEM file of at most 1 MiB with issuers that are believed besides Mozilla's list.
+    /// A PEM file of at most 1 MiB with issuers to believe besides Mozilla's list.
     pub ca_file: Option<PathBuf>,
     /// Probes at a time: 1 to 4,096, and no more than a quarter of the file descriptors that this process may have. Default 1,024.
     pub at_once: usize,
-    /// The checks: at most 10,000, each by a name of its own.
-    #[serde(deserialize_with = "checks")]
+    /// The checks: at most 10,000, each with its own name.
     pub checks: Vec<Check>,
 }
 
 impl Default for UptimeOptions {
     fn default() -> Self {
         Self { allow: Allow::default(), ca_file: None, at_once: 1_024, checks: Vec::new() }
+    }
+}
+
+/// The table `[uptime]` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct UptimeTable {
+    allow: Vec<String>,
+    ca_file: Option<PathBuf>,
+    at_once: Option<i64>,
+    checks: Vec<Raw>,
+}
+
+impl UptimeTable {
+    /// The options, of which only the ranges of `allow` are checked yet.
+    pub(crate) fn options(self) -> Result<UptimeOptions, ConfigError> {
+        let Self { allow, ca_file, at_once, checks } = self;
+        let default = UptimeOptions::default();
+        let probes = |at_once: i64| usize::try_from(at_once).map_err(|_| at_once_refused(at_once));
+        let check = |(at, raw)| check_of(raw).map_err(|error| error.within(&format!("checks[{at}]")));
+        Ok(UptimeOptions {
+            allow: Allow::new(allow)?,
+            ca_file,
+            at_once: at_once.map_or(Ok(default.at_once), probes)?,
+            checks: checks.into_iter().enumerate().map(check).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A check, with the values of headers read from where they stand.
+fn check_of(mut raw: Raw) -> Result<Check, ConfigError> {
+    let headers = raw.take("headers").map_or(Ok(BTreeMap::new()), read::<BTreeMap<String, SecretOption>>);
+    let headers = headers.map_err(|error| error.within("headers"))?;
+    let mut check: Check = read(raw)?;
+    for (name, value) in headers {
+        // Without the header's name, which somebody chose.
+        let value = value.secret("headers")?;
+        check.headers.insert(name, Hidden::new(value.reveal()));
+    }
+    Ok(check)
+}
+
+fn at_once_refused(at_once: impl Display) -> ConfigError {
+    ConfigError::plain("at_once", at_once.to_string(), format!("{} to {}", AT_ONCE.start(), AT_ONCE.end()))
+}
+
+impl<'de> Deserialize<'de> for UptimeOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        values::deserialize(deserializer, "uptime", UptimeTable::options)
     }
 }
 
@@ -70,11 +116,10 @@ impl UptimeOptions {
         Ok(self)
     }
 
-    /// What they are worked with.
+    /// The checks in range, and the prober for them.
     pub(crate) fn made(&self) -> Result<(Checks, Prober), ConfigError> {
         if !AT_ONCE.contains(&self.at_once) {
-            let allowed = format!("{} to {}", AT_ONCE.start(), AT_ONCE.end());
-            return Err(ConfigError::new("at_once", self.at_once.to_string(), allowed));
+            return Err(at_once_refused(self.at_once));
         }
         let checks = Checks::new(self.checks.clone())?;
         let probes = ProbeOptions { allow: self.allow.clone(), ca_file: self.ca_file.clone() };
@@ -87,7 +132,7 @@ impl UptimeOptions {
         let configured: BTreeSet<String> = self.checks.iter().map(|check| check.name.clone()).collect();
         let entries = list.split([',', ' ', '\t', '\n']).filter(|entry| !entry.is_empty());
         for (at, entry) in entries.enumerate() {
-            // What is before the scheme: a query may have such a sign too.
+            // A name stands before the scheme; a query may have the same sign.
             let named = entry.split_once('=').filter(|(name, _)| !name.contains(':'));
             let (name, url) = named.map_or((None, entry), |(name, url)| (Some(name), url));
             let wrong = |value: String, allowed: String| {
@@ -95,7 +140,7 @@ impl UptimeOptions {
             };
             let target = Target::new(url).map_err(|error| wrong(error.value, error.allowed))?;
             let name = name.map_or_else(|| target.host().to_owned(), Into::into);
-            // One that is configured under that name is what holds; two of the list would hide one of them.
+            // A configured check of the same name wins; of two in the list, one would hide the other.
             if configured.contains(&name) {
                 continue;
             }
@@ -106,36 +151,4 @@ impl UptimeOptions {
         }
         Ok(())
     }
-}
-
-/// Each check from what was written, with the values of headers that stand elsewhere.
-fn checks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Check>, D::Error> {
-    struct Given(Check);
-
-    impl<'de> Deserialize<'de> for Given {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let mut given = Value::deserialize(deserializer)?;
-            if let Some(Value::Object(headers)) = given.get_mut("headers") {
-                for value in headers.values_mut().filter(|value| value.is_object()) {
-                    let secret: Secret = serde_json::from_value(value.take())
-                        .map_err(|error| D::Error::custom(parse::below("headers", &error.to_string())))?;
-                    *value = Value::String(secret.reveal().into());
-                }
-            }
-            serde_path_to_error::deserialize(given).map(Self).map_err(|error| {
-                let path = error.path().to_string();
-                D::Error::custom(parse::below(shown(&path), &error.inner().to_string()))
-            })
-        }
-    }
-
-    Ok(Vec::<Given>::deserialize(deserializer)?.into_iter().map(|Given(check)| check).collect())
-}
-
-/// A path without the keys that somebody chose: one may be a secret in the wrong place.
-fn shown(path: &str) -> &str {
-    ["headers", "expect.json"]
-        .into_iter()
-        .find(|own| path.strip_prefix(own).is_some_and(|rest| rest.starts_with('.')))
-        .unwrap_or(path)
 }

@@ -1,5 +1,5 @@
-//! A configuration file that changes while the exporter runs. The file is looked at when the thread asks; a file that cannot be used
-//! changes nothing.
+//! A configuration file that changes while it is used: [`Watch::poll`] looks at it, and keeps the last configuration that could
+//! be used.
 
 use super::options::Config;
 use super::parse::ReadError;
@@ -7,8 +7,8 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike, and some
-/// file systems tick in seconds.
+/// A file that changed less than this ago is read again: two changes within one tick of the file system's clock look alike,
+/// and some file systems tick in seconds.
 const REREAD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Result of a look at the file.
@@ -21,15 +21,15 @@ const REREAD_WITHIN: Duration = Duration::from_secs(2);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reload {
-    /// The file says the same as before, or is still invalid.
+    /// The same configuration; also if the file is still invalid, or says the same in other words.
     Unchanged,
-    /// The options have changed, and hold from now on.
+    /// The configuration that holds from now on.
     Changed(Box<Config>),
-    /// The file cannot be used, since this look; the options from before go on.
+    /// The file cannot be used, for the first time in this look; the last good configuration holds on.
     Invalid(ReadError),
 }
 
-/// A configuration file that may change; the environment has the last word over it, each time.
+/// A configuration file that may change; variables of the environment override it at each look.
 ///
 /// ```
 /// use sentinel_exporter::{Reload, Watch};
@@ -49,14 +49,14 @@ pub enum Reload {
 #[derive(Debug, Clone)]
 pub struct Watch {
     path: PathBuf,
-    /// Stamp of the file at the last look; `None` when there was no file.
+    /// The file at the last look; `None` if there was none.
     seen: Option<ConfigStamp>,
     looked: bool,
     config: Config,
     error: Option<ReadError>,
 }
 
-/// Time, size and inode of a file: they change when the file does.
+/// Metadata that changes when a file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ConfigStamp {
     modified: Option<SystemTime>,
@@ -75,7 +75,7 @@ impl From<Metadata> for ConfigStamp {
 }
 
 impl ConfigStamp {
-    /// Whether any later change gives another stamp.
+    /// Whether any change from now on gives another stamp.
     fn is_settled(&self) -> bool {
         let age = self.modified.and_then(|modified| modified.elapsed().ok());
         age.is_some_and(|age| age > REREAD_WITHIN)
@@ -83,7 +83,7 @@ impl ConfigStamp {
 }
 
 impl Watch {
-    /// Watches a file that has not been looked at; until then the defaults hold.
+    /// Watches a file. The defaults hold until the first [`poll`](Self::poll).
     ///
     /// ```
     /// # use sentinel_exporter::{Config, Watch};
@@ -94,7 +94,7 @@ impl Watch {
         Self { path: path.into(), seen: None, looked: false, config: Config::default(), error: None }
     }
 
-    /// Looks whether the file has changed, by its time, size and inode, and reads it if so.
+    /// Compares the file's time, size and inode with those of the last look, and reads the file if they differ.
     ///
     /// ```
     /// # use sentinel_exporter::{Reload, Watch};
@@ -134,7 +134,7 @@ impl Watch {
         }
     }
 
-    /// The options that hold: the last content of the file that could be used.
+    /// The configuration that holds: the last content of the file that could be used.
     ///
     /// ```
     /// # use sentinel_exporter::Watch;
@@ -144,7 +144,7 @@ impl Watch {
         &self.config
     }
 
-    /// The error of the file as it is now; `None` while the file can be used.
+    /// Reason why the file as it is now cannot be used; `None` if it can.
     ///
     /// ```
     /// # use sentinel_exporter::Watch;

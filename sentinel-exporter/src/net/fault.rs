@@ -104,9 +104,10 @@ impl From<hyper::Error> for Fault {
         if let Some(io) = source(&error) {
             return io.into();
         }
-        if error.is_parse() {
-            // The library has a question for this only where it is a server.
-            if error.to_string().contains("too large") { Self::TooLarge } else { Self::BadAnswer }
+        if error.is_parse_too_large() {
+            Self::TooLarge
+        } else if error.is_parse() {
+            Self::BadAnswer
         } else {
             Self::Closed
         }

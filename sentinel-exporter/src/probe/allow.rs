@@ -1,4 +1,4 @@
-//! What may be probed although no stranger could: ranges of addresses, by name or as CIDR.
+//! The allow-list of the guard: ranges of addresses that are not public and may be probed all the same.
 
 use sentinel_core::ConfigError;
 use serde::de::Error;
@@ -7,17 +7,17 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// Ranges of an allow-list.
-const MOST: usize = 256;
+const MAX_RANGES: usize = 256;
 const ALLOWED: &str =
     r#""loopback", "private", an address or a range as 10.0.0.0/8, in which bits after the prefix are 0"#;
 
-/// Addresses that a probe may go to although they are not public, and nothing else. By default none.
+/// Addresses that are not public and that a probe may go to all the same. By default none.
 ///
 /// - `"loopback"`: `127.0.0.0/8` and `::1`;
-/// - `"private"`: `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16` and `fc00::/7`, without the addresses in it at which clouds serve metadata;
+/// - `"private"`: `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16` and `fc00::/7`, without the addresses at which clouds serve metadata;
 /// - an address, or a range as `"10.0.0.0/8"`.
 ///
-/// Link-local addresses and those of metadata services have no word: whoever wants them writes them out. An IPv6 address that stands for an IPv4
+/// Link-local addresses and those of metadata services have no word: the list names them by address or range. An IPv6 address that stands for an IPv4
 /// address (mapped, NAT64, 6to4, Teredo) is probed only if its own range is in the list and the IPv4 address may be probed as well.
 ///
 /// ```
@@ -35,7 +35,7 @@ const ALLOWED: &str =
 pub struct Allow(Vec<Range>);
 
 impl Allow {
-    /// Of words and ranges, at most 256.
+    /// Reads words, addresses and ranges, at most 256.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the entry, as `allow[2]`.
@@ -49,8 +49,12 @@ impl Allow {
     pub fn new<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, ConfigError> {
         let mut ranges = Vec::new();
         for (at, text) in texts.into_iter().enumerate() {
-            if at == MOST {
-                return Err(ConfigError::new("allow", format!("more than {MOST}"), format!("at most {MOST}")));
+            if at == MAX_RANGES {
+                return Err(ConfigError::plain(
+                    "allow",
+                    format!("more than {MAX_RANGES}"),
+                    format!("at most {MAX_RANGES}"),
+                ));
             }
             let text = text.as_ref();
             let found = parse(text).ok_or_else(|| {
@@ -62,7 +66,7 @@ impl Allow {
         Ok(Self(ranges))
     }
 
-    /// It is in the list.
+    /// Whether a range of the list has this address. [`permits`](Self::permits) asks more.
     pub(super) fn lists(&self, address: IpAddr) -> bool {
         self.0.iter().any(|range| range.contains(address))
     }
@@ -104,10 +108,10 @@ fn parse(text: &str) -> Option<Vec<Range>> {
 /// The addresses that begin with these bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {
-    /// Of an IPv4 address, in the lowest 32 bits.
+    /// First address; an IPv4 address is the lowest 32 bits.
     first: u128,
     v6: bool,
-    /// Bits of an address of this family that may differ.
+    /// Number of low bits that may differ: 0 to 32 of an IPv4 address, 0 to 128 of an IPv6 address.
     free: u32,
     but_metadata: bool,
 }
@@ -121,7 +125,7 @@ impl Range {
         Self { first, v6: true, free: 128 - bits, but_metadata: false }
     }
 
-    /// None where the prefix is too long, or bits after it are set: whoever wrote that meant something else.
+    /// `None` if the prefix is too long, or if bits after it are set: the text then means another range than it says.
     fn new(address: IpAddr, bits: u32) -> Option<Self> {
         let (first, width) = match address {
             IpAddr::V4(address) => (u128::from(address.to_bits()), 32),

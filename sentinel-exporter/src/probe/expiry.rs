@@ -3,7 +3,7 @@
 
 use sentinel_core::civil::CivilDate;
 
-/// The end of a certificate's validity, Unix ms; `None` of what is not a certificate.
+/// The end of a certificate's validity, Unix ms; `None` if the bytes are no certificate.
 pub(super) fn expires_ms(certificate: &[u8]) -> Option<i64> {
     let (inner, _) = element(certificate, SEQUENCE)?;
     let (mut rest, _) = element(inner, SEQUENCE)?;
@@ -33,7 +33,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 
-/// Content of a DER element of this kind, and the bytes after it.
+/// Content of the first element, which must have this tag, and the bytes that follow the element.
 fn element(bytes: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
     let (&found, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;

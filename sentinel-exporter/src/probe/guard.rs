@@ -1,10 +1,12 @@
-//! The guard against server-side request forgery (SSRF): a probe goes to public addresses, and to those in the allow-list. Neither
-//! the host of a check nor a redirect is trusted; the address that is dialled is judged, however it was spelled.
+//! The guard against server-side request forgery (SSRF): a probe goes to public addresses, and to those in the allow-list.
+//!
+//! Anybody may write a check's host, and a redirect's. So the guard judges the address that is dialled, however the host
+//! was spelled.
 
 use super::allow::{Allow, Range};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// IPv4 that is no stranger's: each is denied.
+/// IPv4 ranges that are not public: each is denied.
 const DENIED_V4: [Range; 16] = [
     Range::v4(0x0000_0000, 8),  // this network, and the unspecified address, which is this host
     Range::v4(0x0a00_0000, 8),  // private
@@ -24,9 +26,9 @@ const DENIED_V4: [Range; 16] = [
     Range::v4(0xf000_0000, 4),  // reserved, and broadcast
 ];
 
-/// Public addresses are in this range …
+/// The range of all public IPv6 addresses …
 const GLOBAL_V6: Range = Range::v6(0x2000 << 112, 3);
-/// … and not in these.
+/// … except these, which are denied.
 const DENIED_V6: [Range; 4] = [
     Range::v6(0x2001 << 112, 23),     // protocols: Teredo, benchmarks, ORCHID
     Range::v6(0x2001_0db8 << 96, 32), // documentation
@@ -34,7 +36,7 @@ const DENIED_V6: [Range; 4] = [
     Range::v6(0x3fff << 112, 20),     // documentation
 ];
 
-/// Metadata services among private addresses: `"private"` is not meant for them.
+/// Metadata services at private addresses: the word `"private"` does not allow them.
 const METADATA: [u128; 2] = [0xfd00_0ec2_0000_0000_0000_0000_0000_0254, 0xfd20_00ce_0000_0000_0000_0000_0000_0254];
 
 const MAPPED: Range = Range::v6(0xffff_0000_0000, 96);
@@ -46,7 +48,7 @@ const TEREDO: Range = Range::v6(0x2001_0000 << 96, 32);
 const SIX_TO_FOUR: Range = Range::v6(0x2002 << 112, 16);
 
 impl Allow {
-    /// A probe may go there: the address is public or in the list, and so is each IPv4 address that it stands for.
+    /// Whether a probe may go there: the address is public or in the list, and so is each IPv4 address that it stands for.
     ///
     /// ```
     /// use sentinel_exporter::probe::Allow;
@@ -89,7 +91,8 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         return [at(0), None];
     }
     if within(&NAT64_LOCAL) {
-        // The length of the prefix is not known: by RFC 6052 the IPv4 address is around bit 64 or at the end. Zero is not used.
+        // The prefix may be longer than the range, and nobody knows how long: by RFC 6052 the address then stands around
+        // bit 64 or at the end. An address of 0 is not in use.
         let around = ((bits >> 64) as u32) << 16 | u32::from((bits >> 40) as u16);
         let around = (around != 0).then(|| Ipv4Addr::from_bits(around));
         return [around, at(0).filter(|end| around.is_none() || end.to_bits() != 0)];

@@ -1,4 +1,5 @@
-//! One connection of a probe: resolved, judged, dialled where it was judged, encrypted; and how long each of it took.
+//! One connection of a probe: the host is resolved, each address judged by the guard, a judged address dialled, TLS
+//! spoken; and the time that each step took.
 
 use super::allow::Allow;
 use super::resolve::Resolve;
@@ -16,8 +17,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// Time of the parts of a probe, in microseconds: each the sum over all redirects, so that together they are at most the whole. A
-/// part is `None` when it did not happen, or had not ended when the probe did.
+/// Time of each phase of a probe, in microseconds, summed over all redirects; together no more than the whole. `None` is a
+/// phase that the probe did not have, or that was not over when the probe ended.
 ///
 /// ```
 /// let phases = sentinel_exporter::probe::Phases::default();
@@ -25,19 +26,19 @@ use tokio::time::Instant;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Phases {
-    /// Looking up names; none where the host is an address.
+    /// Looking up names; `None` if the host is an address.
     pub dns_us: Option<u32>,
-    /// Connecting, to an address that did not take it as well.
+    /// Connecting, with the attempts at addresses that did not accept.
     pub connect_us: Option<u32>,
     /// The TLS handshake.
     pub tls_us: Option<u32>,
-    /// From the connection to the first byte of the answer.
+    /// Waiting, from the connection to the first byte of the answer.
     pub first_byte_us: Option<u32>,
-    /// All of it, whatever came of it.
+    /// The whole probe, whether it succeeded or not.
     pub total_us: Option<u32>,
 }
 
-/// A duration in whole microseconds; 71 minutes where it is longer.
+/// A duration in whole microseconds, at most 71 minutes.
 pub(super) fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
@@ -47,7 +48,7 @@ pub(super) fn add(phase: &mut Option<u32>, began: Instant, ended: Instant) {
     *phase = Some(phase.unwrap_or(0).saturating_add(more));
 }
 
-/// Parts that make connections.
+/// Makes connections: resolver, allow-list and TLS.
 pub(super) struct Dialer {
     pub(super) allow: Allow,
     pub(super) verify: Verify,
@@ -55,7 +56,8 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    /// To an address that may be probed, and to no other: all that a name resolves to is judged, once, and what was judged is dialled.
+    /// Connects to an address that may be probed, and to no other: every address of a name is judged once, and those same
+    /// addresses are dialled.
     pub(super) async fn open(
         &self,
         target: &Target,
@@ -65,7 +67,7 @@ impl Dialer {
         seen: &SeenExpiry,
     ) -> Result<Stream, Cause> {
         let addresses = self.addresses(target.host(), phases).await?;
-        // One that is not allowed is reason enough: a name that means both is not meant well.
+        // One denied address denies the name: an honest name does not resolve to both kinds.
         if !addresses.iter().all(|address| self.allow.permits(*address)) {
             return Err(Cause::Blocked);
         }
@@ -90,13 +92,13 @@ impl Dialer {
         let began = Instant::now();
         let found = self.resolver.resolve(host).await;
         add(&mut phases.dns_us, began, Instant::now());
-        // A resolver that has no file descriptor to ask with finds nothing, and does not say why.
+        // Without a free file descriptor the system's resolver finds nothing, and does not say why.
         let nowhere = || if has_room() { Cause::Dns } else { Cause::OwnNetwork };
         found.ok().filter(|addresses| !addresses.is_empty()).ok_or_else(nowhere)
     }
 }
 
-/// Another socket can be had.
+/// Whether the process can open another socket.
 fn has_room() -> bool {
     !UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).is_err_and(|error| is_ours(&error))
 }
@@ -104,7 +106,7 @@ fn has_room() -> bool {
 pub(super) fn cause(fault: Fault) -> Cause {
     match fault {
         Fault::Dns => Cause::Dns,
-        // Which says nothing of the target: see `Prober::probe`.
+        // The failure says nothing of the target: see `Prober::probe`.
         Fault::NoRoom => Cause::OwnNetwork,
         Fault::ConnectRefused | Fault::Unreachable => Cause::Connect,
         Fault::DnsTimeout | Fault::ConnectTimeout | Fault::TimedOut => Cause::Timeout,
@@ -116,7 +118,7 @@ pub(super) fn cause(fault: Fault) -> Cause {
     }
 }
 
-/// Cause of a failed handshake: a target that hangs up during it does not agree on TLS.
+/// Cause of a failed handshake: a peer that hangs up during it does not agree on TLS.
 fn tls_cause(fault: Fault) -> Cause {
     match cause(fault) {
         Cause::Protocol => Cause::Tls,
@@ -124,7 +126,7 @@ fn tls_cause(fault: Fault) -> Cause {
     }
 }
 
-/// A connection that notes when the first byte came.
+/// A connection that notes when its first byte came.
 pub(super) struct FirstByteStream {
     pub(super) stream: Stream,
     pub(super) first: Arc<OnceLock<Instant>>,

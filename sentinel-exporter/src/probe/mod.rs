@@ -1,4 +1,4 @@
-//! One probe of one check: the answer of a target, as seen from here, within one deadline.
+//! One probe of one check: the answer of a target, as seen from this host, within one deadline. The SSRF guard is in `guard`.
 //!
 //! ```text
 //! Check ─► resolve ─► guard ─► connect ─► TLS ─► request ─► answer ─► Expect::judge ─► Probed
@@ -11,12 +11,14 @@
 //! [deadline](sentinel_core::uptime::Check::timeout) is over all of it. A check's headers go to the scheme, host and port of its
 //! target alone. Nothing is kept from one probe to the next: no connection, no session, no address.
 //!
-//! - `guard`: the addresses that a probe may go to: the guard against server-side request forgery (SSRF)
+//! - `guard`: the SSRF guard (server-side request forgery): the addresses that a probe may go to
 //! - `allow`: the allow-list of addresses that are not public
 //! - `resolve`: addresses of a name
 //! - `hop`: one connection: resolve, judge, dial, encrypt
-//! - `verify`, `expiry`: the certificate, and the date when it expires
-//! - `request`, `redirect`: the request of a check, and where a redirect leads
+//! - `verify`: whether a certificate is believed
+//! - `expiry`: the date when a certificate expires
+//! - `request`: the request of a check
+//! - `redirect`: the target of a redirect
 //! - `run`: all of it in order, over redirects
 
 mod allow;
@@ -49,7 +51,7 @@ use verify::Verify;
 /// The longest timeout that a check can have.
 const MAX_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Options that all probes have in common.
+/// Options that all probes share.
 ///
 /// ```
 /// use sentinel_exporter::probe::ProbeOptions;
@@ -64,7 +66,7 @@ const MAX_TIMEOUT: Duration = Duration::from_mins(1);
 pub struct ProbeOptions {
     /// Addresses that probes may go to besides public ones. Default none.
     pub allow: Allow,
-    /// A PEM file of at most 1 MiB with issuers that are believed besides Mozilla's list.
+    /// A PEM file of at most 1 MiB with issuers to believe besides Mozilla's list.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -84,13 +86,13 @@ pub struct ProbeOptions {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probed {
-    /// For [`Uptime::record`](sentinel_core::uptime::Uptime::record). Its latency is there where an answer was: the time from the
-    /// beginning of the probe to the end of the body where that is looked at, else of the head; of `tcp://` to the connection, of
-    /// `tls://` to the end of the handshake. Its status is that of the last answer.
+    /// Result for [`Uptime::record`](sentinel_core::uptime::Uptime::record). The latency is set if there was an answer: the
+    /// time from the beginning of the probe to the end of the body if a condition looks at the body, else to the end of the
+    /// head; of `tcp://` to the connection, of `tls://` to the end of the handshake. The status is that of the last answer.
     pub result: CheckResult,
-    /// When the certificate expires, Unix ms, believed or not; over redirects, the first one to do so.
+    /// Unix ms when the certificate expires, believed or not; the earliest of all redirects.
     pub expires_ms: Option<i64>,
-    /// Time of the parts of the probe.
+    /// Time of each phase.
     pub phases: Phases,
 }
 
@@ -114,7 +116,7 @@ pub struct Probed {
 pub struct Prober(Arc<Dialer>);
 
 impl Prober {
-    /// With the system's resolver.
+    /// A prober with the system's resolver.
     ///
     /// # Errors
     /// A [`ConfigError`] of `ca_file`.
@@ -129,7 +131,7 @@ impl Prober {
         Self::resolving(options, Arc::new(SystemResolver::default()))
     }
 
-    /// With another resolver.
+    /// A prober with another resolver.
     ///
     /// # Errors
     /// As [`Prober::new`].
@@ -151,8 +153,8 @@ impl Prober {
         Ok(Self(Arc::new(Dialer { allow: options.allow.clone(), verify, resolver })))
     }
 
-    /// Probes a check once; `at_ms` is the time of the probe, Unix ms. The probe takes no longer than the check's timeout, and ends
-    /// when the future is dropped.
+    /// Probes a check once; `at_ms` is the time of the probe, Unix ms. The future takes no longer than the check's timeout;
+    /// dropping the future ends the probe.
     ///
     /// ```
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -179,7 +181,7 @@ impl Prober {
         let interval_ms = check.interval_ms();
         let result = match judged.unwrap_or(Err(Cause::Timeout)) {
             Ok(()) => CheckResult::up(at_ms, interval_ms),
-            // No file descriptors, ports or memory left: that is not the target's doing.
+            // This process has no file descriptors, ports or memory left: the target is not to blame.
             Err(Cause::OwnNetwork) => CheckResult::unknown(at_ms, interval_ms, Cause::OwnNetwork),
             Err(cause) => CheckResult::down(at_ms, interval_ms, cause),
         };

@@ -1,14 +1,14 @@
-//! The target of a redirect, and the request to send there: decided without a network.
+//! The target and the method of the request that follows a redirect, decided without a network.
 
 use super::request::encoded;
 use sentinel_core::uptime::{Kind, Method, Target};
 
-/// The next request of a probe.
+/// The request that follows a redirect.
 #[derive(Debug, PartialEq)]
 pub(super) struct NextRequest {
     pub(super) target: Target,
     pub(super) method: Method,
-    /// Whether the target has another scheme, host or port than the last one.
+    /// Whether scheme, host or port differ from the last request's.
     pub(super) elsewhere: bool,
 }
 
@@ -17,7 +17,7 @@ pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
-/// Follows a `Location` as browsers do; `None` where it leads to nothing that is probed: another scheme, a user with a password, no URL at all.
+/// Follows a `Location` as browsers do. `None` if no probe can go there: another scheme, a user with a password, no URL.
 pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]) -> Option<NextRequest> {
     let target = Target::new(&absolute(from, &written(location))?).ok().filter(|target| target.kind() == Kind::Http)?;
     let method = match (status, method) {
@@ -30,14 +30,13 @@ pub(super) fn follow(from: &Target, method: Method, status: u16, location: &[u8]
     Some(NextRequest { target, method, elsewhere })
 }
 
-/// The text of a header: spaces and bytes that are not ASCII are percent-encoded, the fragment is not sent. `Target` refuses any
-/// other byte that a URL may not have.
+/// The text of a header: spaces and what is not ASCII are percent-encoded, the fragment is not sent. `Target` refuses everything else that no URL may have.
 fn written(location: &[u8]) -> String {
     let location = location.trim_ascii().split(|byte| *byte == b'#').next().unwrap_or_default();
     encoded(location.iter().copied(), |byte| byte == b' ' || !byte.is_ascii())
 }
 
-/// By RFC 3986, section 5.2.
+/// Resolves a reference by RFC 3986, section 5.2.
 fn absolute(from: &Target, location: &str) -> Option<String> {
     let scheme = if from.is_encrypted() { "https" } else { "http" };
     let host = if from.host().contains(':') { format!("[{}]", from.host()) } else { from.host().to_owned() };
@@ -69,7 +68,7 @@ fn parts(rest: &str) -> (&str, &str) {
     rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()))
 }
 
-/// A path without `.` and `..`; its query as it is.
+/// The path without `.` and `..`; the query is unchanged.
 fn straight(path: &str) -> String {
     let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
     let mut kept: Vec<&str> = Vec::new();

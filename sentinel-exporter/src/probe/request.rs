@@ -6,10 +6,10 @@ use hyper::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderN
 use hyper::{Request, Uri};
 use sentinel_core::uptime::{Check, Method, Target};
 
-/// Request of a check to this target, with the check's own headers only where they are meant for it. `None` of a request that
-/// cannot be sent.
+/// The request of a check to this target, with the check's own headers only if they are meant for the target. `None` if the
+/// request cannot be sent.
 ///
-/// There is no `Accept-Encoding`: an answer is judged as it comes.
+/// The request has no `Accept-Encoding`: an answer is judged as it comes.
 pub(super) fn request(check: &Check, target: &Target, method: Method, own: bool) -> Option<Request<Full<Bytes>>> {
     let mut request = Request::new(Full::default());
     *request.method_mut() = match method {
@@ -42,14 +42,14 @@ fn add(map: &mut HeaderMap, check: &Check) -> Option<()> {
     Some(())
 }
 
-/// As in the `Host` header: with the port where it is not the scheme's.
+/// Host as in the `Host` header: with the port if that is not the scheme's.
 fn authority(target: &Target) -> String {
     let host = if target.host().contains(':') { format!("[{}]", target.host()) } else { target.host().to_owned() };
     let usual = if target.is_encrypted() { 443 } else { 80 };
     if target.port() == usual { host } else { format!("{host}:{}", target.port()) }
 }
 
-/// Percent-encodes bytes that a URL may hold and a request may not, as browsers do.
+/// A path for a request line: bytes that a URL may hold and a request may not are percent-encoded, as browsers do.
 fn path(path: &str) -> Option<Uri> {
     let odd = |byte| b"\"<>`^\\{|}".contains(&byte);
     if path.bytes().any(odd) { encoded(path.bytes(), odd).parse().ok() } else { path.parse().ok() }

@@ -1,4 +1,4 @@
-//! Addresses of a name, as the system gives them, asked anew each time.
+//! Addresses of a name, asked of the system's resolver at each probe.
 
 use std::future::Future;
 use std::io;
@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// A look-up on its way.
+/// A look-up under way.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
 
-/// A resolver of names. The guard judges every address that it returns, and the probe dials the addresses that were judged.
+/// Looks up the addresses of names. The guard judges every address that a resolver gives, and only judged ones are dialled.
 ///
 /// ```
 /// use sentinel_exporter::probe::{Resolve, Resolving};
@@ -26,13 +26,12 @@ pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + 
 /// let _resolver: std::sync::Arc<dyn Resolve> = std::sync::Arc::new(Fixed);
 /// ```
 pub trait Resolve: Send + Sync {
-    /// Returns the addresses of a host, in the order in which they are to be tried. It must not block the thread, and may be
-    /// dropped at any time.
+    /// The addresses of a host, in the order in which to try them. The future must not block the thread, and may be dropped
+    /// at any time.
     fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a>;
 }
 
-/// Most look-ups at a time. A thread in the system's resolver cannot be stopped: names that no server answers for must not add up
-/// to more.
+/// Look-ups at a time. A thread in the system's resolver cannot be stopped, so names without an answer would add up.
 const MAX_LOOKUPS: usize = 32;
 
 /// The system's resolver, with its hosts file and its search domains.
@@ -51,7 +50,7 @@ impl Resolve for SystemResolver {
             let place = Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)?;
             let host = host.to_owned();
             let found = tokio::task::spawn_blocking(move || {
-                // The permit is given back when the look-up ends, not when the probe gives it up.
+                // The permit is given back when the look-up ends, not when its future is dropped.
                 let _place = place;
                 (host.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect())
             });

@@ -1,5 +1,5 @@
-//! One probe from its first connection to the last answer, over redirects. Its progress is kept outside, so that a deadline does
-//! not lose it.
+//! One probe from its first connection to the last answer, over redirects. The caller holds the progress, so that it
+//! survives the deadline.
 
 use super::hop::{Dialer, FirstByteStream, Phases, add, cause};
 use super::redirect::{NextRequest, follow, is_redirect};
@@ -16,13 +16,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Progress of a probe.
+/// Results of a probe so far.
 #[derive(Debug, Default)]
 pub(super) struct ProbeProgress {
     pub(super) phases: Phases,
     /// Status of the last answer.
     pub(super) status: Option<u16>,
-    /// Until the answer was complete.
+    /// Time until the answer was complete.
     pub(super) latency: Option<Duration>,
     pub(super) seen: SeenExpiry,
 }
@@ -57,7 +57,7 @@ impl ProbeRun<'_> {
             return check.expect.in_time(latency);
         }
         let mut next = NextRequest { target: check.target.clone(), method: check.method, elsewhere: false };
-        // Once another host has said where to go, the check's headers are not meant for any place, not even for the first one.
+        // After a redirect from another host, the check's headers are sent nowhere, not even to the first host again.
         let mut own_headers = true;
         for followed in 0..=check.redirects {
             let location = match self.ask(&next, own_headers).await? {
@@ -104,10 +104,10 @@ impl ProbeRun<'_> {
                 return Ok(AnswerStep::Redirect(location.as_bytes().to_vec()));
             }
             let mut body = Vec::new();
-            // The status is judged first: where it is wrong, the body changes nothing.
+            // The status is judged first: if the status is wrong, the body changes nothing.
             if check.expect.needs_body() && check.expect.status.contains(status) {
                 match take(response.into_body(), &mut body).await {
-                    // The rest beyond the cap is missing; the conditions say whether that matters.
+                    // The conditions judge the body without the part that the cap cut off.
                     Ok(()) | Err(Fault::TooLarge) => {}
                     Err(fault) => return Err(fault),
                 }

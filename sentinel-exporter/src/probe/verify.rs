@@ -1,4 +1,4 @@
-//! The check of a certificate, and the date when it expires, also of one that is not believed.
+//! Verifies certificates, and notes when each expires, whether it is believed or not.
 
 use super::expiry::expires_ms;
 use crate::net::trust::{roots, versions};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// TLS as probes speak it. Built once; a connection takes a copy of a few pointers, to note its own certificate.
+/// The TLS configuration of probes, built once. Each connection copies a few pointers, to note its own certificate.
 #[derive(Clone)]
 pub(super) struct Verify {
     config: ClientConfig,
@@ -30,14 +30,14 @@ impl Verify {
             .build()
             .map_err(|_| ConfigError::new("ca_file", "no issuers", "certificates of issuers"))?;
         let mut config = versions()?.with_webpki_verifier(Arc::clone(&strict)).with_no_client_auth();
-        // A resumed session shows no certificate: neither a renewed one nor one that is no longer believed would be seen. The
-        // library resumes none for another verifier either, and each connection has its own; that is not to be relied on.
+        // A resumed session shows no certificate, so a renewed one or one that is no longer believed would go unseen. The
+        // library does not resume a session for another verifier, and each connection has its own, but does not promise it.
         config.resumption = Resumption::disabled();
         Ok(Self { config, strict, schemes })
     }
 
-    /// TLS options of one connection, which note when its certificate expires. Without `strict` any certificate is taken for any
-    /// host: another machine on the way can read and answer the request. That is the meaning of `verify_tls = false`.
+    /// The configuration of one connection; `seen` notes when its certificate expires. Without `strict`, any certificate is
+    /// taken for any host, so that anybody on the way can read the request and answer it: `verify_tls = false` asks for that.
     pub(super) fn config(&self, strict: bool, seen: &SeenExpiry) -> Arc<ClientConfig> {
         let strict = strict.then(|| Arc::clone(&self.strict));
         let verifier = NotingVerifier { strict, schemes: Arc::clone(&self.schemes), seen: seen.clone() };
@@ -53,7 +53,7 @@ impl fmt::Debug for Verify {
     }
 }
 
-/// When the first one expires of the certificates that a probe was shown, as soon as it was.
+/// Earliest expiry of the certificates that a probe was shown, set during the handshake.
 #[derive(Debug, Clone)]
 pub(super) struct SeenExpiry(Arc<AtomicI64>);
 
@@ -71,7 +71,7 @@ impl SeenExpiry {
     }
 }
 
-/// Notes the certificate, then asks the usual verifier, or none.
+/// Notes the certificate's expiry, then asks the usual verifier if the check is strict.
 #[derive(Debug)]
 struct NotingVerifier {
     strict: Option<Arc<WebPkiServerVerifier>>,
@@ -97,7 +97,8 @@ impl ServerCertVerifier for NotingVerifier {
         }
     }
 
-    // Without knowing whose key it is, a signature says nothing; and the oldest certificates, for which people turn this off, could not be read for it.
+    // A signature proves nothing while the owner of its key is unknown; and the oldest certificates, for which people turn
+    // verification off, could not be read to check one.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

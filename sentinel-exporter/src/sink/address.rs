@@ -1,34 +1,34 @@
-//! The URL of a message by HTTP. The address may be a password, so nothing here shows it.
+//! The address that a message goes to by HTTP. An address may be a password, so nothing in this file shows one.
 
-use crate::values::{HIDDEN, Secret};
+use crate::values::Secret;
 use hyper::Uri;
 use hyper::http::uri::Scheme;
 use sentinel_core::ConfigError;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// An `http` or `https` URL, taken apart.
+/// The parts of an `http` or `https` URL.
 #[derive(Clone)]
 pub(crate) struct Address {
     pub(crate) tls: bool,
-    /// Without the brackets of an IPv6 address.
+    /// Host, without the brackets of an IPv6 address.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// As in the `Host` header.
+    /// Host and port as in the `Host` header.
     pub(crate) authority: String,
     /// Path and query.
     pub(crate) path: Uri,
 }
 
 impl Address {
-    /// `plain` says whether `http` may be used to other hosts than this one.
+    /// Reads a URL; `plain` says whether `http` may go to other hosts than this one.
     pub(crate) fn parse(field: &str, url: &Secret, plain: bool) -> Result<Self, ConfigError> {
         let allowed = if plain {
             "a URL that begins with https:// or http://, without a user"
         } else {
             "a URL that begins with https:// (http:// only for this host), without a user"
         };
-        Self::of(url.reveal(), plain).ok_or_else(|| ConfigError::new(field, HIDDEN, allowed))
+        Self::of(url.reveal(), plain).ok_or_else(|| ConfigError::hidden(field, allowed))
     }
 
     fn of(url: &str, plain: bool) -> Option<Self> {
@@ -42,7 +42,7 @@ impl Address {
         if authority.as_str().contains('@') || host.is_empty() || !(tls || plain || is_loopback(host)) {
             return None;
         }
-        // A port that is no number is read as none by the library.
+        // The library reads a port that is no number as no port.
         let port = match authority.as_str().strip_prefix(authority.host())? {
             "" if tls => 443,
             "" => 80,
@@ -63,7 +63,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Whether a host is this one, whatever the network says.
+/// Whether a host is this one: `localhost` or a loopback address. No resolver is asked.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let mapped = |ip: Ipv6Addr| ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback());
     match host.parse() {
@@ -111,7 +111,7 @@ mod tests {
             "https://host/ca\r\nnary",
         ] {
             let error = Address::parse("url", &Secret::new(url), true).unwrap_err();
-            assert_eq!((error.field.as_str(), error.value.as_str()), ("url", HIDDEN), "{url}");
+            assert_eq!((error.field.as_str(), error.value.as_str()), ("url", "a value that is not shown"), "{url}");
             assert!(!error.to_string().contains("canary"));
         }
     }

@@ -1,21 +1,23 @@
-//! What sinks are told: a table each, as `type = "slack"`, with the options of that type.
+//! Options of sinks: a table for each, as `type = "slack"`, with the options of that type.
 
 use super::address::Address;
 use super::email_config::EmailConfig;
 use super::options::SinkOptions;
 use super::webhook::Key;
 use super::{Email, Sink, Slack, Webhook};
-use crate::values::{HIDDEN, Secret};
+use crate::values::{self, Secret};
 use sentinel_core::ConfigError;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a log may grow to, and how many old ones are kept.
+/// Bytes that a log file may have.
 const MAX_SIZE: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 40;
+/// Old log files that are kept.
 const KEEP: std::ops::RangeInclusive<usize> = 1..=100;
 
-/// One sink. In a configuration it is a table with a `type`, which has a `name` where there are several of a type.
+/// One sink. In a configuration a sink is a table with a `type`; several sinks of a type need a `name` each.
 ///
 /// ```
 /// use sentinel_exporter::sink::SinkConfig;
@@ -28,8 +30,7 @@ const KEEP: std::ops::RangeInclusive<usize> = 1..=100;
 /// assert!(error.to_string().starts_with("url: a value that is not shown is not allowed; allowed: a URL that begins with https://"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "SinkOptions")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SinkConfig {
     /// `slack`
@@ -42,16 +43,14 @@ pub enum SinkConfig {
     Log(LogConfig),
 }
 
-impl TryFrom<SinkOptions> for SinkConfig {
-    type Error = ConfigError;
-
-    fn try_from(options: SinkOptions) -> Result<Self, ConfigError> {
-        options.config()
+impl<'de> Deserialize<'de> for SinkConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        values::deserialize(deserializer, "sink", SinkOptions::config)
     }
 }
 
 impl SinkConfig {
-    /// What it is called: its type, where nothing else is said.
+    /// Name of the sink: its type, unless the table gives another.
     ///
     /// ```
     /// # use sentinel_exporter::sink::{LogConfig, SinkConfig};
@@ -68,7 +67,7 @@ impl SinkConfig {
         name.as_deref().unwrap_or(kind)
     }
 
-    /// Checks every value, for one that code has made. Files that it names are read by [`build`](Self::build).
+    /// Checks every value, for options that a program has made. [`build`](Self::build) reads the files that they name.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option, and shows no secret.
@@ -87,10 +86,10 @@ impl SinkConfig {
         })
     }
 
-    /// The sink, which has connected to nothing yet.
+    /// Makes the sink, which opens no connection yet.
     ///
     /// # Errors
-    /// A [`ConfigError`] that names the option; also where a file with certificates cannot be read.
+    /// A [`ConfigError`] that names the option; also if a file with certificates cannot be read.
     ///
     /// ```
     /// # use sentinel_exporter::sink::{LogConfig, Sink, SinkConfig};
@@ -105,7 +104,9 @@ impl SinkConfig {
             #[cfg(unix)]
             Self::Log(config) => Arc::new(super::Log::new(config)?),
             #[cfg(not(unix))]
-            Self::Log(_) => return Err(ConfigError::new("type", "\"log\"", "slack, webhook or email on this system")),
+            Self::Log(_) => {
+                return Err(ConfigError::plain("type", "\"log\"", "slack, webhook or email on this system"));
+            }
         })
     }
 }
@@ -120,16 +121,16 @@ impl SinkConfig {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlackConfig {
-    /// What it is called, `slack` by default: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    /// Name of the sink: 1 to 64 of `A-Z a-z 0-9 . _ -`. Default `slack`.
     pub name: Option<String>,
-    /// The address of the incoming webhook, which is a password.
+    /// URL of the incoming webhook, which is a password: `https://`, or `http://` to this host.
     pub url: Secret,
-    /// Issuers of certificates that are believed besides the public ones.
+    /// PEM file with issuers of certificates to believe besides the public ones: an absolute path, at most 1 MiB.
     pub ca_file: Option<PathBuf>,
 }
 
 impl SlackConfig {
-    /// With this address.
+    /// Slack by this URL.
     ///
     /// ```
     /// # use sentinel_exporter::sink::{Secret, SlackConfig};
@@ -168,18 +169,18 @@ impl SlackConfig {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookConfig {
-    /// What it is called, `webhook` by default: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    /// Name of the sink: 1 to 64 of `A-Z a-z 0-9 . _ -`. Default `webhook`.
     pub name: Option<String>,
-    /// Where it is posted to.
+    /// URL to post to: `https://` or `http://`, without a user.
     pub url: Secret,
-    /// What messages are signed with: `whsec_` and 24 to 64 bytes in base64. Without one they are not signed.
+    /// Key that signs messages: `whsec_` and 24 to 64 bytes in base64. Default none: messages are not signed.
     pub secret: Option<Secret>,
-    /// Issuers of certificates that are believed besides the public ones.
+    /// PEM file with issuers of certificates to believe besides the public ones: an absolute path, at most 1 MiB.
     pub ca_file: Option<PathBuf>,
 }
 
 impl WebhookConfig {
-    /// To this address, not signed.
+    /// A webhook at this URL, not signed.
     ///
     /// ```
     /// # use sentinel_exporter::sink::{Secret, WebhookConfig};
@@ -207,7 +208,7 @@ impl WebhookConfig {
     }
 }
 
-/// Where lines go. In a configuration `stderr`, or a path.
+/// Target of a log's lines. In a configuration `stderr`, or a path.
 ///
 /// ```
 /// use sentinel_exporter::sink::LogTarget;
@@ -219,7 +220,7 @@ pub enum LogTarget {
     /// The standard error of the process.
     #[default]
     Stderr,
-    /// A file, appended to and rotated.
+    /// A file, which the sink appends to and rotates.
     File(PathBuf),
 }
 
@@ -233,13 +234,13 @@ pub enum LogTarget {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
-    /// What it is called, `log` by default: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    /// Name of the sink: 1 to 64 of `A-Z a-z 0-9 . _ -`. Default `log`.
     pub name: Option<String>,
-    /// Where lines go.
+    /// Target of the lines. Default `stderr`.
     pub to: LogTarget,
-    /// Bytes that a file may have: 64 KiB to 1 TiB. One line may be more.
+    /// Bytes that a file may have: 64 KiB to 1 TiB. One line may be longer. Default 10 MiB.
     pub max_size: usize,
-    /// Files that are kept besides it, as `alerts.jsonl.1`: 1 to 100.
+    /// Old files that are kept, as `alerts.jsonl.1`: 1 to 100. Default 3.
     pub keep: usize,
 }
 
@@ -270,23 +271,32 @@ impl LogConfig {
         }
         if !MAX_SIZE.contains(&(self.max_size as u64)) {
             let allowed = format!("{} to {} bytes", MAX_SIZE.start(), MAX_SIZE.end());
-            return Err(ConfigError::new("max_size", self.max_size.to_string(), allowed));
+            return Err(ConfigError::plain("max_size", self.max_size.to_string(), allowed));
         }
         if !KEEP.contains(&self.keep) {
-            let allowed = format!("{} to {}", KEEP.start(), KEEP.end());
-            return Err(ConfigError::new("keep", self.keep.to_string(), allowed));
+            return Err(keep_refused(self.keep));
         }
         Ok(self)
     }
+}
+
+/// The error of a number of files to keep.
+pub(super) fn keep_refused(keep: impl Display) -> ConfigError {
+    ConfigError::plain("keep", keep.to_string(), format!("{} to {}", KEEP.start(), KEEP.end()))
 }
 
 pub(super) fn check_name(name: Option<&str>) -> Result<(), ConfigError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     match name {
         Some(name) if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) => {
-            // Somebody may have put an address there.
-            let value = if name.len() > 64 || name.contains('/') { HIDDEN.into() } else { format!("{name:?}") };
-            Err(ConfigError::new("name", value, "1 to 64 of A-Z a-z 0-9 . _ -"))
+            // Somebody may have written a URL there, which may be a password.
+            let allowed = "1 to 64 of A-Z a-z 0-9 . _ -";
+            let may_be_secret = name.len() > 64 || name.contains('/');
+            Err(if may_be_secret {
+                ConfigError::hidden("name", allowed)
+            } else {
+                ConfigError::new("name", format!("{name:?}"), allowed)
+            })
         }
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Mail, handed in to a server by SMTP.
+//! The sink for mail, which hands messages in to a server by SMTP.
 
 use super::email_config::EmailConfig;
 use super::smtp::Server;
@@ -14,10 +14,10 @@ use sentinel_core::ConfigError;
 use sentinel_core::alert::Notice;
 use std::time::Duration;
 
-/// Characters of a subject; all of the title is in the text.
+/// Characters of a subject; the text has the whole title.
 const MAX_SUBJECT_CHARS: usize = 250;
 
-/// Tells people by mail.
+/// A sink that sends mail.
 ///
 /// ```
 /// use sentinel_exporter::sink::{Email, EmailConfig, Sink};
@@ -35,7 +35,7 @@ pub struct Email {
 }
 
 impl Email {
-    /// Opens no connection yet.
+    /// Makes the sink. No connection is opened yet.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -63,7 +63,7 @@ impl Email {
         })
     }
 
-    /// Gives up after another time than 9.5 s.
+    /// The sink with another timeout than 9.5 s.
     ///
     /// ```
     /// # use sentinel_exporter::sink::{Email, EmailConfig};
@@ -79,7 +79,8 @@ impl Email {
 
     fn message(&self, notice: &Notice) -> Option<Message> {
         let message = notice.message();
-        // The same at each attempt, so that mail that came twice is seen to be one; the name of a sink is of harmless characters.
+        // The id is the same at each attempt, so that a reader sees mail that came twice as one. A sink's name has harmless
+        // characters only.
         let id = format!("<{}.{}@{}>", notice.id, self.name, self.from.email.domain());
         let mut builder = Message::builder().from(self.from.clone()).raw_header(subject(&message.title));
         for to in self.to.iter() {
@@ -88,7 +89,7 @@ impl Email {
         builder
             .date_now()
             .message_id(Some(id))
-            // So that no absence notice answers it.
+            // The header keeps absence notices from answering.
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()))
             .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
@@ -116,8 +117,8 @@ impl Sink for Email {
     }
 }
 
-/// All of it is encoded, not only what is not ASCII as the library does: an id may look like a word that is encoded already, and would
-/// be shown as what that says.
+/// Encodes the whole subject. The library encodes only what is not ASCII: an id that looks like an encoded word would then be
+/// shown decoded.
 fn subject(title: &str) -> HeaderValue {
     let line = one_line(title);
     // A line of a header has 78 characters, of which a word with its frame has 72.
@@ -132,7 +133,7 @@ fn subject(title: &str) -> HeaderValue {
     HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str("Subject"), line, words.join("\r\n "))
 }
 
-/// A header is one line, whatever data is in it.
+/// Text without control characters: a header is one line, whatever data is in it.
 fn one_line(title: &str) -> String {
     let plain = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
     if title.chars().count() <= MAX_SUBJECT_CHARS {
@@ -143,7 +144,7 @@ fn one_line(title: &str) -> String {
 
 /// An address, with a name or without.
 pub(crate) fn mailbox(field: &str, text: &str) -> Result<Mailbox, ConfigError> {
-    // A server need not know others; and what looks like one address should be one.
+    // A server need not take an address that is not ASCII; and text that looks like one address should be one.
     let plain = |mailbox: &Mailbox| mailbox.email.to_string().is_ascii() && !text.contains(char::is_control);
     let allowed = "an address, as ops@shop.example or Ops <ops@shop.example>";
     let parsed = text.parse().ok().filter(plain);

@@ -1,17 +1,19 @@
-//! What a mail sink is told.
+//! Options of the mail sink.
 
 use super::address;
 use super::config::{check_file, check_name};
 use super::email::mailbox;
-use crate::values::{HIDDEN, Secret};
+use crate::values::Secret;
 use sentinel_core::ConfigError;
 use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Recipients of a mail.
-const RECIPIENTS: usize = 50;
+const MAX_RECIPIENTS: usize = 50;
+/// Ports that a server may listen at.
+pub(super) const PORTS: &str = "1 to 65535";
 
-/// How the way to a mail server is encrypted.
+/// Encryption of the connection to a mail server.
 ///
 /// ```
 /// assert_eq!(sentinel_exporter::sink::Encryption::default().port(), 587);
@@ -19,17 +21,18 @@ const RECIPIENTS: usize = 50;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encryption {
-    /// Begun in the clear and encrypted before anything is said, or not used at all: port 587.
+    /// The connection begins in the clear and is encrypted before any mail or password is sent; a server without STARTTLS is
+    /// not used. Port 587.
     #[default]
     Starttls,
-    /// From the first byte: port 465.
+    /// Encrypted from the first byte. Port 465.
     Tls,
-    /// Not at all: port 25. A password is sent so to this host alone.
+    /// Not encrypted. Port 25. A password goes unencrypted to this host alone.
     None,
 }
 
 impl Encryption {
-    /// The port where it is usual.
+    /// The usual port.
     ///
     /// ```
     /// assert_eq!(sentinel_exporter::sink::Encryption::Tls.port(), 465);
@@ -55,28 +58,28 @@ impl Encryption {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailConfig {
-    /// What it is called, `email` by default: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    /// Name of the sink: 1 to 64 of `A-Z a-z 0-9 . _ -`. Default `email`.
     pub name: Option<String>,
-    /// The server that mail is handed in to.
+    /// The mail server: a host name or an IP address.
     pub host: String,
-    /// Its port; by default the usual one.
+    /// Port of the server: 1 to 65535. Default the usual port of the encryption.
     pub port: Option<u16>,
-    /// How the way there is encrypted.
+    /// Encryption of the connection. Default `starttls`.
     pub encryption: Encryption,
-    /// Whom to sign in as.
+    /// User to sign in as. Default none.
     pub username: Option<String>,
-    /// With which password.
+    /// Password of the user; needed if there is a user.
     pub password: Option<Secret>,
-    /// Who sends: an address, with a name or without.
+    /// Sender: an address, with a name or without.
     pub from: String,
-    /// Who is told: 1 to 50 addresses.
+    /// Recipients: 1 to 50 addresses.
     pub to: Vec<String>,
-    /// Issuers of certificates that are believed besides the public ones.
+    /// PEM file with issuers of certificates to believe besides the public ones: an absolute path, at most 1 MiB.
     pub ca_file: Option<PathBuf>,
 }
 
 impl EmailConfig {
-    /// By this server, without signing in.
+    /// Mail through this server, without signing in.
     ///
     /// ```
     /// # use sentinel_exporter::sink::{EmailConfig, Encryption};
@@ -116,26 +119,35 @@ impl EmailConfig {
         let host = &self.host;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
         if host.is_empty() || host.len() > 253 || !host.bytes().all(plain) {
-            // An address that somebody has put there may have a password in it.
-            let value = if host.contains(['@', '/']) { HIDDEN.into() } else { format!("{host:?}") };
-            return Err(ConfigError::new("host", value, "a host name, or an IP address"));
+            // Somebody may have written a URL there, with a password in it.
+            let allowed = "a host name, or an IP address";
+            let may_be_secret = host.contains(['@', '/']);
+            return Err(if may_be_secret {
+                ConfigError::hidden("host", allowed)
+            } else {
+                ConfigError::new("host", format!("{host:?}"), allowed)
+            });
         }
         if self.port == Some(0) {
-            return Err(ConfigError::new("port", "0", "1 to 65535"));
+            return Err(ConfigError::plain("port", "0", PORTS));
         }
         mailbox("from", &self.from)?;
-        if !(1..=RECIPIENTS).contains(&self.to.len()) {
-            return Err(ConfigError::new("to", format!("{} addresses", self.to.len()), format!("1 to {RECIPIENTS}")));
+        if !(1..=MAX_RECIPIENTS).contains(&self.to.len()) {
+            return Err(ConfigError::plain(
+                "to",
+                format!("{} addresses", self.to.len()),
+                format!("1 to {MAX_RECIPIENTS}"),
+            ));
         }
         for (index, to) in self.to.iter().enumerate() {
             mailbox(&format!("to[{index}]"), to)?;
         }
         match (&self.username, &self.password) {
-            (Some(_), None) => return Err(ConfigError::new("password", "none", "one, since there is a username")),
-            (None, Some(_)) => return Err(ConfigError::new("username", "none", "one, since there is a password")),
+            (Some(_), None) => return Err(ConfigError::plain("password", "none", "one, since there is a username")),
+            (None, Some(_)) => return Err(ConfigError::plain("username", "none", "one, since there is a password")),
             (Some(_), Some(_)) if self.encryption == Encryption::None && !address::is_loopback(host) => {
                 let allowed = "starttls or tls, since there is a password and another host";
-                return Err(ConfigError::new("encryption", "\"none\"", allowed));
+                return Err(ConfigError::plain("encryption", "\"none\"", allowed));
             }
             _ => {}
         }

@@ -13,7 +13,7 @@ struct NoticeEvent<'a> {
     data: NoticeData<'a>,
 }
 
-/// The notice, and what it says to people. Ids in both are as they are shown, which leads back to them.
+/// A notice and its message for people. Ids in both have the form that is shown, which leads back to the bytes.
 #[derive(Serialize)]
 struct NoticeData<'a> {
     #[serde(flatten)]
@@ -22,8 +22,8 @@ struct NoticeData<'a> {
     text: String,
 }
 
-/// The same bytes for the same notice at each attempt: receivers may compare. Characters that are markup elsewhere are written by
-/// their number: a filter on the way must not take a tenant's id for an attack, and refuse it.
+/// The event as JSON: the same bytes at each attempt, since receivers may compare them. Characters of markup are escaped by
+/// number, so that a filter on the way does not take a tenant's id for an attack and refuse the request.
 pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
     let message = notice.message();
     let event = NoticeEvent {
@@ -33,7 +33,7 @@ pub(crate) fn json(notice: &Notice) -> Result<Vec<u8>, Failed> {
     };
     let unwritten = |_| Failed::Later { why: "the notice cannot be written".into(), after: None };
     let json = serde_json::to_string(&event).map_err(unwritten)?;
-    // All of it is inside of strings.
+    // These characters occur inside of strings only.
     Ok(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").into_bytes())
 }
 

@@ -1,10 +1,10 @@
-//! The destination of closed slots: the standard output, or a file.
+//! The target of closed slots: the standard output, or a file.
 
 use sentinel_core::ConfigError;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Destination of closed slots as JSON lines, for other systems: `stdout`, or an absolute or relative path.
+/// Target of closed slots as JSON lines, for other systems: `stdout`, or an absolute or relative path.
 ///
 /// ```
 /// use sentinel_exporter::Flush;
@@ -27,7 +27,7 @@ impl std::str::FromStr for Flush {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match text {
-            "" => Err(ConfigError::new("flush", "\"\"", "stdout, or a path")),
+            "" => Err(ConfigError::plain("flush", "\"\"", "stdout, or a path")),
             "stdout" => Ok(Self::Stdout),
             path => Ok(Self::File(path.into())),
         }

@@ -1,8 +1,8 @@
 //! Closed slots for other systems, a JSON line each: to the standard output, or to the end of a file.
 //!
-//! A line is one write, so lines of several processes do not mix in one file; through one pipe, such as a standard output that
-//! workers share, lines of more than 4 kB do. Nothing waits: a line that a full pipe does not take is lost and counted. When the
-//! file was moved away (rotated), the next line begins a new one.
+//! A line is one write, so lines of several processes do not mix in one file; through one pipe, such as a standard output that workers
+//! share, lines of more than 4 kB do. Nothing waits:
+//! bytes that a full pipe does not take are lost and counted. A file that was moved away (rotated) is left for a new one.
 
 use super::flush::Flush;
 use crate::host_dir::FileIdentity;
@@ -25,10 +25,10 @@ pub enum FlushError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Error of the system.
+        /// The system's error.
         kind: io::ErrorKind,
     },
-    /// The line was not written, or not all of it: the disk or the pipe is full, or the reader has gone.
+    /// The line was not written, or only in part: the disk or the pipe is full, or the reader has gone.
     #[error("{target}: {written} of {bytes} bytes were written: {kind}")]
     Write {
         /// The file, `stdout` or `stderr`.
@@ -37,18 +37,18 @@ pub enum FlushError {
         written: usize,
         /// Bytes of the line.
         bytes: usize,
-        /// Error of the system.
+        /// The system's error.
         kind: io::ErrorKind,
     },
-    /// The text is more than one line.
+    /// The text has a line break, so it is more than one line.
     #[error("a line break at byte {at} is not allowed; allowed: one line")]
     NotALine {
-        /// Byte of the first line break.
+        /// Offset of the line break, in bytes.
         at: usize,
     },
 }
 
-/// Destination of the lines.
+/// Target of lines.
 #[derive(Debug)]
 enum LineTarget {
     Stdout,
@@ -83,9 +83,9 @@ impl fmt::Display for LineTarget {
 #[derive(Debug)]
 pub struct Flusher {
     target: LineTarget,
-    /// The file while it is where its path says.
+    /// The open file, kept while its path leads to it.
     file: Option<OpenFile>,
-    /// The last line was not written to its end.
+    /// Whether the last line was written in part only.
     broken: bool,
     written: u64,
     failed: u64,
@@ -98,7 +98,7 @@ struct OpenFile {
 }
 
 impl Flusher {
-    /// Opens nothing yet.
+    /// Makes the flusher. Nothing is opened yet.
     ///
     /// ```
     /// # use sentinel_exporter::{Flush, Flusher};
@@ -112,12 +112,12 @@ impl Flusher {
         })
     }
 
-    /// Writes to the standard error.
+    /// A flusher that writes to the standard error.
     pub(crate) fn stderr() -> Self {
         Self::to(LineTarget::Stderr)
     }
 
-    /// Writes to the end of a file.
+    /// A flusher that writes to the end of a file.
     pub(crate) fn file(path: PathBuf) -> Self {
         Self::to(LineTarget::File(path))
     }
@@ -126,7 +126,7 @@ impl Flusher {
         Self { target, file: None, broken: false, written: 0, failed: 0 }
     }
 
-    /// Writes a line; its end is added.
+    /// Writes a line and adds the line break.
     ///
     /// # Errors
     /// A [`FlushError`]; the line is lost, and counted as failed.
@@ -187,7 +187,7 @@ impl Flusher {
         bytes.push(b'\n');
         let result = match (&self.file, &self.target) {
             (Some(open), _) => write_all(open.file.as_fd(), &bytes),
-            // Not the handles of the standard library: a thread that waits for a full pipe may hold their locks.
+            // Not the standard library's handles: a thread that waits for a full pipe may hold their locks.
             (None, LineTarget::Stderr) => write_ready(rustix::stdio::stderr(), &bytes),
             (None, _) => write_ready(rustix::stdio::stdout(), &bytes),
         };
@@ -223,7 +223,8 @@ struct PartialWrite {
 /// Bytes that a pipe takes at once when it says that it takes some.
 const PIPE_READY_BYTES: usize = 4_096;
 
-/// As `write_all`, to a descriptor that others use as well and that may wait: as much as it takes without.
+/// As `write_all`, to a descriptor that other processes use as well and that may block: writes as much as it takes without
+/// blocking.
 fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), PartialWrite> {
     let mut written = 0;
     for chunk in bytes.chunks(PIPE_READY_BYTES) {
@@ -240,7 +241,7 @@ fn write_ready(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), PartialWrite> {
     Ok(())
 }
 
-/// Writes all of it, or says how far that came.
+/// Writes all bytes, or says how many it wrote before the error.
 fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), PartialWrite> {
     let mut written = 0;
     while written < bytes.len() {
@@ -274,7 +275,7 @@ mod tests {
         flusher.write("3").unwrap();
         assert_eq!(fs::read_to_string(&old).unwrap(), "1\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "3\n");
-        // Copied and cut, as some do: what comes is appended.
+        // Some tools copy a log and truncate it: new lines are appended.
         fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
         flusher.write("4").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "4\n");

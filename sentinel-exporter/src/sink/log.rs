@@ -1,4 +1,4 @@
-//! Notices as JSON lines, for whatever collects logs: to the standard error, or a file that is rotated here.
+//! The sink for a log: notices as JSON lines, to the standard error or to a file that this sink rotates.
 //!
 //! A line is one write, and nothing waits, as for closed slots ([`Flusher`]).
 
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// Writes each notice as a line of JSON.
+/// A sink that writes each notice as a line of JSON.
 ///
 /// ```
 /// use sentinel_core::alert::Notice;
@@ -32,13 +32,13 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Log {
     name: String,
-    /// `None` where lines go to the standard error.
+    /// `None` if lines go to the standard error.
     rotation: Option<Rotation>,
     flusher: Mutex<Flusher>,
 }
 
 impl Log {
-    /// Opens nothing yet.
+    /// Makes the sink. Nothing is opened yet.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -104,8 +104,8 @@ struct Rotation {
 }
 
 impl Rotation {
-    /// Makes room for more bytes: `path` becomes `path.1`, that `path.2`, and the last is removed. A file that cannot be renamed stays
-    /// and grows, which is better than to lose lines.
+    /// Makes room for more bytes: `path` becomes `path.1`, `path.1` becomes `path.2`, and the last file is removed. A file that
+    /// cannot be renamed stays and grows, so that no line is lost.
     fn make_room(&self, more: u64) {
         let full = |found: fs::Metadata| found.is_file() && found.len() > 0 && found.len() + more > self.max_bytes;
         if !fs::metadata(&self.path).is_ok_and(full) {

@@ -1,12 +1,21 @@
-//! Messages to people and programs: a sink makes a [`Notice`] its own medium's message, and sends it once.
+//! Messages to people and programs: a sink makes a [`Notice`] its own medium's message, and sends it once. A Slack message
+//! is made in `slack`.
 //!
-//! Order, pace, retries and counting are done by the queue of each sink, in `alerting/queue.rs`; a sink only tries, and returns the result.
+//! The queue of each sink, in `alerting/queue.rs`, does order, pace, retries and counting; a sink tries once, and returns the
+//! result.
 //!
-//! - `slack`, `webhook`, `email`, `log`: one sink each
-//! - `http`, `address`: one HTTP request and its answer, for Slack and webhooks; `smtp`: one conversation with a mail server
+//! - `slack`: the sink for Slack, and the message of blocks
+//! - `webhook`: the sink for any program, signed by Standard Webhooks
+//! - `email`: the sink for mail
+//! - `log`: the sink for a file of JSON lines or the standard error
+//! - `http`: one HTTP request and its answer, for Slack and webhooks
+//! - `address`: a URL that may be a password, for the same
+//! - `smtp`: one conversation with a mail server
 //! - `event`: a notice as JSON, for webhooks and logs
-//! - `options`, `config`, `email_config`: the table of a sink, as it is written and checked
-//! - `flush`, `flusher`: closed slots as JSON lines for other systems
+//! - `options`: the table of a sink, as it is written
+//! - `config`, `email_config`: the options of each type, in range
+//! - `flush`: the target of closed slots
+//! - `flusher`: closed slots as JSON lines, written without waiting
 
 mod address;
 mod config;
@@ -19,7 +28,7 @@ pub(crate) mod flusher;
 mod http;
 #[cfg(unix)]
 mod log;
-mod options;
+pub(crate) mod options;
 mod slack;
 mod smtp;
 mod webhook;
@@ -42,14 +51,15 @@ use std::pin::Pin;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Less than the 10 s after which a sink is given up, so that it can say what it was waiting for.
+/// Timeout of one message: less than the 10 s after which the queue gives a sink up, so that the sink can name the step that
+/// it waited for.
 const SEND_TIMEOUT: Duration = Duration::from_millis(9_500);
 
-/// A message on its way.
+/// A message being sent.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
 
-/// Why a message was not taken. The text is shown to people: it has no address, no secret, and nothing that the other side has said
-/// beyond a code.
+/// Reason why a message was not taken. People see the text: it has no address, no secret, and no words of the other side,
+/// only codes.
 ///
 /// ```
 /// use sentinel_exporter::sink::Failed;
@@ -60,30 +70,30 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Failed {
-    /// The message may be taken later: it is tried again.
+    /// The other side may take the message later: the queue tries again.
     #[error("{why}")]
     Later {
-        /// Reason, for people.
+        /// The reason.
         why: String,
-        /// Not before this has passed, as the other side has asked for.
+        /// Time to wait before the next attempt, if the other side asked for it.
         after: Option<Duration>,
     },
-    /// The receiver takes no message: nothing more is sent there, until the configuration changes.
+    /// The other side will never take the message: nothing more is sent there until the configuration changes.
     #[error("{why}")]
     Refused {
-        /// Reason, for people.
+        /// The reason.
         why: String,
     },
 }
 
 impl From<Fault> for Failed {
-    /// Any of them may pass: names come back, certificates are renewed.
+    /// Any fault may pass: names come back, certificates are renewed.
     fn from(fault: Fault) -> Self {
         Self::Later { why: fault.to_string(), after: None }
     }
 }
 
-/// Result of a test alert at a sink.
+/// Result of a test alert at one sink.
 ///
 /// ```
 /// use sentinel_exporter::sink::Tried;
@@ -98,11 +108,11 @@ pub struct Tried {
     pub name: String,
     /// Kind of the sink, as `slack`.
     pub kind: String,
-    /// Why it was not taken; `None` when it was.
+    /// Reason why the test alert was not taken; `None` if it was.
     pub error: Option<String>,
 }
 
-/// A way to tell people; hosts may implement their own. Called on the exporter's own runtime, one message at a time.
+/// A way to tell people, which any program may implement. The exporter calls it on its own runtime, one message at a time.
 ///
 /// ```
 /// use sentinel_core::alert::Notice;
@@ -134,7 +144,8 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// Kind of the sink, as `slack`.
     fn kind(&self) -> &'static str;
 
-    /// Tries to send a notice, once. The attempt is given up after 10 s, and must not block the thread.
+    /// Tries to send a notice, once. The exporter drops the future after 10 s, wherever it is then; the future must not block
+    /// the thread.
     fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a>;
 
     /// The least time between two messages.

@@ -1,4 +1,4 @@
-//! Slack, by an incoming webhook: a message of blocks, and text for where blocks are not shown.
+//! The sink for Slack, by an incoming webhook: a message of blocks, and text for clients that show no blocks.
 //!
 //! Ids are chosen by users of the host. Every block is `plain_text`, in which nothing is a mention or a link; `& < >` are escaped
 //! everywhere, since Slack decodes them everywhere and begins all its markup with `<`.
@@ -13,13 +13,13 @@ use sentinel_core::alert::Notice;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Limits of Slack: UTF-16 units of a header, of a section and of the text; number of blocks.
+/// Limits of Slack: UTF-16 units of a header, of a section and of the text; blocks.
 const MAX_HEADER_UNITS: usize = 150;
 const MAX_SECTION_UNITS: usize = 3_000;
 const MAX_TEXT_UNITS: usize = 3_000;
 const MAX_BLOCKS: usize = 50;
 
-/// Errors of Slack that are shown. No other text of its answer is.
+/// Words in which Slack refuses a message. Any other text of an answer is not shown.
 const WORDS: [&str; 18] = [
     "action_prohibited",
     "channel_is_archived",
@@ -41,7 +41,7 @@ const WORDS: [&str; 18] = [
     "user_not_found",
 ];
 
-/// Sends notices to a Slack channel. Its address is a password.
+/// A sink that posts to a Slack channel. The webhook's URL is a password.
 ///
 /// ```
 /// use sentinel_exporter::sink::{Secret, Sink, Slack, SlackConfig};
@@ -58,7 +58,7 @@ pub struct Slack {
 }
 
 impl Slack {
-    /// Opens no connection yet.
+    /// Makes the sink. No connection is opened yet.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -77,7 +77,7 @@ impl Slack {
         })
     }
 
-    /// Gives up after another time than 9.5 s.
+    /// The sink with another timeout than 9.5 s.
     ///
     /// ```
     /// # use sentinel_exporter::sink::{Secret, Slack, SlackConfig};
@@ -109,7 +109,7 @@ impl Sink for Slack {
         })
     }
 
-    /// As Slack asks for.
+    /// One message a second, as Slack asks for.
     fn pace(&self) -> Duration {
         Duration::from_secs(1)
     }
@@ -155,12 +155,12 @@ fn escaped(text: &str) -> String {
     pieces(text, usize::MAX).concat()
 }
 
-/// Slack does not say what it counts; of what it may mean, this is the most.
+/// Length in UTF-16 units. Slack does not say whether it counts characters or these; these are never fewer.
 fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// Text, escaped, in pieces of at most so many units; none is empty, and none begins within a character or its escape.
+/// The escaped text in pieces of at most so many units. No piece is empty, and none begins within a character or its escape.
 fn pieces(text: &str, most: usize) -> Vec<String> {
     let (mut out, mut piece, mut length) = (Vec::new(), String::new(), 0);
     for c in text.chars() {
@@ -182,7 +182,7 @@ fn pieces(text: &str, most: usize) -> Vec<String> {
     out
 }
 
-/// Text, escaped, that is at most so many units; its end is left out where it is longer.
+/// The escaped text, cut to at most so many units.
 fn cut(text: &str, most: usize) -> String {
     let whole = escaped(text);
     if units(&whole) <= most {

@@ -1,12 +1,12 @@
-//! Any program that takes JSON by HTTP, as [Standard Webhooks](https://www.standardwebhooks.com) says: the receiver can check the
-//! sender and the time, and recognise a message that it has seen.
+//! The sink for any program that takes JSON by HTTP, by [Standard Webhooks](https://www.standardwebhooks.com): the receiver
+//! can tell who sent a message, when, and whether it has seen the message before.
 
 use super::address::Address;
 use super::config::WebhookConfig;
 use super::http::{Client, ReadBody};
 use super::{Failed, Sending, Sink, event};
 use crate::net::trust::Trust;
-use crate::values::{HIDDEN, Secret};
+use crate::values::Secret;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -17,13 +17,13 @@ use sha2::Sha256;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Padding is written, and need not be given.
+/// Base64 that writes padding and reads text with and without it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Posts notices as JSON to a URL, signed where a secret is given.
+/// A sink that posts notices as JSON to a URL, signed if there is a secret.
 ///
 /// ```
 /// use sentinel_exporter::sink::{Secret, Sink, Webhook, WebhookConfig};
@@ -42,7 +42,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Opens no connection yet.
+    /// Makes the sink. No connection is opened yet.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the option.
@@ -63,7 +63,7 @@ impl Webhook {
         })
     }
 
-    /// Gives up after another time than 9.5 s.
+    /// The sink with another timeout than 9.5 s.
     ///
     /// ```
     /// # use sentinel_exporter::sink::{Secret, Webhook, WebhookConfig};
@@ -89,7 +89,7 @@ impl Sink for Webhook {
     fn send<'a>(&'a self, notice: &'a Notice) -> Sending<'a> {
         Box::pin(async move {
             let json = event::json(notice)?;
-            // A clock before 1970 is a defect that the receiver will name.
+            // A clock before 1970 is a defect; the receiver refuses the timestamp.
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let (id, now) = (notice.id.to_string(), now.to_string());
             let signature = self.key.as_ref().map(|key| key.sign(&id, &now, &json));
@@ -100,7 +100,7 @@ impl Sink for Webhook {
     }
 }
 
-/// Key that messages are signed with.
+/// The key that signs messages.
 #[derive(Clone)]
 pub(crate) struct Key(Hmac<Sha256>);
 
@@ -111,7 +111,7 @@ impl Key {
             .filter(|bytes| (24..=64).contains(&bytes.len()))
             .and_then(|bytes| Hmac::new_from_slice(&bytes).ok())
             .map(Self)
-            .ok_or_else(|| ConfigError::new("secret", HIDDEN, "whsec_ and 24 to 64 bytes in base64"))
+            .ok_or_else(|| ConfigError::hidden("secret", "whsec_ and 24 to 64 bytes in base64"))
     }
 
     fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
@@ -133,7 +133,7 @@ impl fmt::Debug for Key {
 mod tests {
     use super::*;
 
-    /// The example that the specification's own libraries are tested with.
+    /// The example of the tests of the specification's own libraries.
     #[test]
     fn it_signs_as_others_do() {
         let key = Key::parse(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).unwrap();

@@ -2,8 +2,7 @@
 
 use super::exporter::Exporter;
 use crate::config::{self, Config, ReadError};
-use crate::values::HIDDEN;
-use sentinel_core::{ConfigError, Sentinel, parse_duration};
+use sentinel_core::{ConfigError, Sentinel};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -71,46 +70,37 @@ impl Setup {
             Some(file) => Config::from_file(file).map_err(|error| read_error(file, error))?,
             None => Config::default(),
         };
-        // What was given is in place of what the file says; the environment may add to it.
-        let given = uptime.is_some();
+        // What a program was given is in place of what the file says, and may hold a secret in the wrong place: an error
+        // shows none of its text. The environment may add to both.
+        let (alerts_given, uptime_given) = (alerts.is_some(), uptime.is_some());
         let read = match uptime {
-            Some(json) => Config { uptime: Some(config::table("uptime", &json).map_err(hidden)?), ..read },
+            Some(json) => Config { uptime: Some(config::uptime(&json).map_err(ConfigError::without_text)?), ..read },
             None => read,
         };
         let mut config = read.env()?;
         config.service = service.or(config.service);
         config.dir = dir.or(config.dir);
         config.state_dir = state_dir.or(config.state_dir);
-        // What a file says is shown as it is; what a program was given may be somebody's secret, in the wrong place.
-        let shown: fn(ConfigError) -> ConfigError = if given || alerts.is_some() { hidden } else { |error| error };
         if let Some(json) = alerts {
-            config.alerts = Some(config::table("alerts", &json).map_err(shown)?);
+            config.alerts = Some(config::alerts(&json).map_err(ConfigError::without_text)?);
+        }
+        if let Some(alerts) = config.alerts.clone().filter(|_| alerts_given) {
+            alerts.validated().map_err(|error| error.within("alerts").without_text())?;
+        }
+        if let Some(uptime) = config.uptime.clone().filter(|_| uptime_given) {
+            uptime.validated().map_err(|error| error.within("uptime").without_text())?;
         }
         // What cannot be used is refused, whether it is needed or not.
-        let config = config.validated().map_err(shown)?;
+        let config = config.validated()?;
         let nothing = config.alerts.is_none() && config.uptime.is_none() && file.is_none();
         if config.service.is_none() && config.flush.is_none() && nothing {
             return Ok(None);
         }
-        Exporter::watching(sentinel, config, file.as_deref()).map(Some).map_err(shown)
+        let exporter = Exporter::watching(sentinel, config, file.as_deref());
+        // A file that a sink needs may be gone since.
+        let shown = |error: ConfigError| if alerts_given || uptime_given { error.without_text() } else { error };
+        exporter.map(Some).map_err(shown)
     }
-}
-
-/// Without any text that was written: what is shown is numbers, durations, kinds of values, and names of options and variables.
-fn hidden(error: ConfigError) -> ConfigError {
-    let table = error.field.split('.').next().unwrap_or_default();
-    let below = ["alerts", "uptime"].contains(&table);
-    if !below || is_shown(&error.value) { error } else { ConfigError::new(&error.field, HIDDEN, error.allowed) }
-}
-
-fn is_shown(value: &str) -> bool {
-    if let Some(variable) = value.strip_prefix("the variable ") {
-        let usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        return variable.len() <= 64 && variable.bytes().all(usual);
-    }
-    let number = value.parse::<f64>().is_ok() || parse_duration(value).is_ok();
-    let ours = ["unknown field `", "invalid type: ", "invalid value: ", "missing field `"];
-    number || value == "none" || ours.iter().any(|begin| value.starts_with(begin)) && !value.contains('"')
 }
 
 /// An error of a value as it is; one of the file itself as one of the option that names it.

@@ -28,9 +28,7 @@ impl CheckPlan {
     /// The plan of a configuration; `None` where there is nothing to check.
     pub(crate) fn of(config: &Config) -> Result<Option<Self>, ConfigError> {
         let Some((service, options)) = config.service.as_deref().zip(config.uptime.as_ref()) else { return Ok(None) };
-        let made = options.made();
-        let (checks, prober) =
-            made.map_err(|error| ConfigError::new(&format!("uptime.{}", error.field), error.value, error.allowed))?;
+        let (checks, prober) = options.made().map_err(|error| error.within("uptime"))?;
         Ok(Some(Self { service: service.into(), checks, prober, at_once: options.at_once }))
     }
 }

@@ -1,11 +1,17 @@
-//! Values of a configuration that are read in the same way in every table.
+//! Values as a configuration has them, whichever table they are in.
 //!
-//! - `secret`: text that is in no log, no error and no debug output, and the text that is shown in its place
-//! - `text_or_number`: a value that is text or a number
+//! - `raw`: any value of TOML or JSON, as it is written;
+//! - `read`: from a raw value to a struct of options, with a `ConfigError` for a wrong type or an unknown key;
+//! - `secret`: text that nothing shows, itself or by the place where it stands;
+//! - `text_or_number`: a value that may be either.
 
+mod raw;
+mod read;
 mod secret;
 mod text_or_number;
 
-pub(crate) use secret::HIDDEN;
+pub(crate) use raw::Raw;
+pub(crate) use read::{deserialize, or_named, read};
 pub use secret::Secret;
-pub(crate) use text_or_number::Given;
+pub(crate) use secret::SecretOption;
+pub(crate) use text_or_number::TextOrNumber;

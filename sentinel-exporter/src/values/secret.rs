@@ -1,14 +1,19 @@
-//! Secrets: addresses that are passwords, keys, passwords.
+//! Text that is needed to send something and is shown to nobody: addresses that are passwords, keys, passwords.
 
-use serde::de::{self, MapAccess, Visitor};
+use super::raw::Raw;
+use super::read::is_name;
+use sentinel_core::ConfigError;
+use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Most bytes of a secret that is read from a file.
+/// Bytes of a secret that is read from a file.
 const MAX_SECRET_BYTES: u64 = 16 << 10;
-/// Text that stands for a secret in errors.
-pub(crate) const HIDDEN: &str = "a value that is not shown";
+/// Bytes of a variable's name that an error shows.
+const MAX_VARIABLE_BYTES: usize = 64;
+/// A secret as a configuration has it.
+const FORMS: &str = "text, { env = \"NAME\" } or { file = \"/path\" }";
 
 /// Text that is in no log, no error and no `Debug` output. A configuration has the text itself, or its place: `{ env = "SLACK_URL"
 /// }`, `{ file = "/run/secrets/slack" }`.
@@ -25,7 +30,7 @@ pub(crate) const HIDDEN: &str = "a value that is not shown";
 pub struct Secret(String);
 
 impl Secret {
-    /// Makes a secret of this text.
+    /// A secret that is this text.
     ///
     /// ```
     /// use sentinel_exporter::sink::Secret;
@@ -36,7 +41,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text, for the code that sends it.
+    /// The text, to send it.
     ///
     /// ```
     /// # use sentinel_exporter::sink::Secret;
@@ -53,77 +58,95 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SecretVisitor;
+/// A secret as it is written: the text, or where the text stands. Reading one fails for no value; [`secret`](Self::secret)
+/// says what is wrong, without the value.
+#[derive(Debug, Clone)]
+pub(crate) enum SecretOption {
+    Text(Secret),
+    /// A table of this many entries.
+    Places(usize),
+    /// The name of a variable of the environment.
+    Variable(String),
+    File(PathBuf),
+    /// A table whose only key means nothing.
+    UnknownPlace(String),
+    /// A password of digits, for example, is a number to who reads it.
+    NotText,
+}
 
-        impl<'de> Visitor<'de> for SecretVisitor {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text, { env = \"NAME\" } or { file = \"/path\" }")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret(text.into()))
-            }
-
-            // Not serde's own words about a value: they would show it.
-            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
-                Err(not_text())
-            }
-
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
-                Err(not_text())
-            }
-
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
-                Err(not_text())
-            }
-
-            fn visit_i128<E: de::Error>(self, _: i128) -> Result<Secret, E> {
-                Err(not_text())
-            }
-
-            fn visit_u128<E: de::Error>(self, _: u128) -> Result<Secret, E> {
-                Err(not_text())
-            }
-
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
-                Err(not_text())
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
-                let Some((key, place)) = map.next_entry::<String, String>()? else {
-                    return Err(de::Error::custom("an empty table, expected env or file"));
-                };
-                let secret = match key.as_str() {
-                    "env" => {
-                        std::env::var(&place).map_err(|_| format!("the variable {place}, expected one that is set"))
-                    }
-                    "file" => {
-                        read(&place.clone().into()).map_err(|why| format!("the file {place} ({why}), expected text"))
-                    }
-                    other => Err(format!("unknown field `{other}`, expected env or file")),
-                };
-                if map.next_key::<String>()?.is_some() {
-                    return Err(de::Error::custom("more than one place, expected env or file"));
+impl SecretOption {
+    /// The secret, read from where it stands.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] of `field`: a variable that is not set, a file that is none, or a value that is no text.
+    pub(crate) fn secret(self, field: &str) -> Result<Secret, ConfigError> {
+        let wrong = |value: &str, allowed: &str| Err(ConfigError::plain(field, value, allowed));
+        match self {
+            Self::Text(secret) => Ok(secret),
+            Self::Variable(name) => match std::env::var(&name) {
+                Ok(text) => Ok(Secret(text)),
+                Err(_) => Err(not_set(field, &name)),
+            },
+            Self::File(path) => match read(&path) {
+                Ok(text) => Ok(Secret(text)),
+                Err(why) => {
+                    let value = format!("the file {} ({why})", path.display());
+                    Err(ConfigError::new(field, value, "a file of at most 16 KiB of text that this user may read"))
                 }
-                secret.map(Secret).map_err(de::Error::custom)
-            }
+            },
+            Self::Places(0) => wrong("an empty table", "env or file"),
+            Self::Places(_) => wrong("more than one place", "env or file"),
+            Self::UnknownPlace(key) => Err(ConfigError::new(field, format!("unknown field `{key}`"), "env or file")),
+            Self::NotText => Err(ConfigError::hidden(field, FORMS)),
         }
-
-        deserializer.deserialize_any(SecretVisitor)
     }
 }
 
-/// Error of a value that is not text: a password of digits is read as a number.
-fn not_text<E: de::Error>() -> E {
-    E::custom(format_args!("{HIDDEN}, expected text, {{ env = \"NAME\" }} or {{ file = \"/path\" }}"))
+/// The error names a variable as far as its name is one: somebody may have written the secret itself there.
+fn not_set(field: &str, name: &str) -> ConfigError {
+    let usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let (value, allowed) = (format!("the variable {name}"), "one that is set");
+    if name.len() > MAX_VARIABLE_BYTES || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        ConfigError::hidden(field, "the name of a variable that is set")
+    } else if name.bytes().all(usual) {
+        ConfigError::plain(field, value, allowed)
+    } else {
+        ConfigError::new(field, value, allowed)
+    }
+}
+
+impl From<Raw> for SecretOption {
+    fn from(raw: Raw) -> Self {
+        match raw {
+            Raw::Text(text) => Self::Text(Secret(text)),
+            Raw::Table(mut places) if places.len() == 1 => match places.remove(0) {
+                (key, Raw::Text(name)) if key == "env" => Self::Variable(name),
+                (key, Raw::Text(path)) if key == "file" => Self::File(path.into()),
+                (key, _) if key == "env" || key == "file" || !is_name(&key) => Self::NotText,
+                (key, _) => Self::UnknownPlace(key),
+            },
+            Raw::Table(places) => Self::Places(places.len()),
+            _ => Self::NotText,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretOption {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Raw::deserialize(deserializer).map(Into::into)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        SecretOption::deserialize(deserializer)?
+            .secret("")
+            .map_err(|error| de::Error::invalid_value(Unexpected::Other(&error.value), &error.allowed.as_str()))
+    }
 }
 
 /// A file's text without the line break that editors put at its end.
-fn read(path: &PathBuf) -> Result<String, &'static str> {
+fn read(path: &Path) -> Result<String, &'static str> {
     use std::io::Read;
     // Not to wait for a pipe's writer.
     if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
@@ -165,8 +188,10 @@ mod tests {
             (r#"{"envy":"X"}"#, "unknown field `envy`"),
             (r#"{"env":"CARGO_PKG_NAME","file":"/x"}"#, "more than one place"),
             ("{}", "an empty table"),
+            (r#"{"env":7}"#, "expected text, { env"),
             ("3", "expected text, { env"),
             ("[]", "expected text, { env"),
+            ("null", "expected text, { env"),
         ] {
             let error = of(json).unwrap_err();
             assert!(error.contains(why), "{json}: {error}");
