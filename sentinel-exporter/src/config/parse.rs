@@ -66,14 +66,16 @@ pub(crate) fn document(text: &str) -> Result<Document, ReadError> {
     Ok(read(raw).map_err(|error| or_named(error, "file"))?)
 }
 
-/// Reads `[alerts]` from JSON. The rules are not in range yet.
+/// Reads `[alerts]` from JSON, and checks every value.
 pub(crate) fn alerts(json: &str) -> Result<AlertOptions, ConfigError> {
-    from_json(json).and_then(AlertTable::options).map_err(|error| error.within("alerts"))
+    let options = from_json(json).and_then(AlertTable::options).and_then(AlertOptions::validated);
+    options.map_err(|error| error.within("alerts"))
 }
 
-/// Reads `[uptime]` from JSON. The checks are not in range yet.
+/// Reads `[uptime]` from JSON, and checks every value.
 pub(crate) fn uptime(json: &str) -> Result<UptimeOptions, ConfigError> {
-    from_json(json).and_then(UptimeTable::options).map_err(|error| error.within("uptime"))
+    let options = from_json(json).and_then(UptimeTable::options).and_then(UptimeOptions::validated);
+    options.map_err(|error| error.within("uptime"))
 }
 
 fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, ConfigError> {

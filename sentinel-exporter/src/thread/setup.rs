@@ -70,9 +70,9 @@ impl Setup {
             Some(file) => Config::from_file(file).map_err(|error| read_error(file, error))?,
             None => Config::default(),
         };
-        // What a program was given is in place of what the file says, and may hold a secret in the wrong place: an error
-        // shows none of its text. The environment may add to both.
-        let (alerts_given, uptime_given) = (alerts.is_some(), uptime.is_some());
+        // A program's options are in place of the file's, and may hold a secret in the wrong place: an error shows none of
+        // their text. They are checked before the environment adds to them, whose errors show text.
+        let given = alerts.is_some() || uptime.is_some();
         let read = match uptime {
             Some(json) => Config { uptime: Some(config::uptime(&json).map_err(ConfigError::without_text)?), ..read },
             None => read,
@@ -84,12 +84,6 @@ impl Setup {
         if let Some(json) = alerts {
             config.alerts = Some(config::alerts(&json).map_err(ConfigError::without_text)?);
         }
-        if let Some(alerts) = config.alerts.clone().filter(|_| alerts_given) {
-            alerts.validated().map_err(|error| error.within("alerts").without_text())?;
-        }
-        if let Some(uptime) = config.uptime.clone().filter(|_| uptime_given) {
-            uptime.validated().map_err(|error| error.within("uptime").without_text())?;
-        }
         // What cannot be used is refused, whether it is needed or not.
         let config = config.validated()?;
         let nothing = config.alerts.is_none() && config.uptime.is_none() && file.is_none();
@@ -98,7 +92,7 @@ impl Setup {
         }
         let exporter = Exporter::watching(sentinel, config, file.as_deref());
         // A file that a sink needs may be gone since.
-        let shown = |error: ConfigError| if alerts_given || uptime_given { error.without_text() } else { error };
+        let shown = |error: ConfigError| if given { error.without_text() } else { error };
         exporter.map(Some).map_err(shown)
     }
 }
