@@ -44,7 +44,7 @@ const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
 /// Content security policy of the page: its own script and style by their hashes, requests to its own origin, and nothing else. The
 /// test `admin` fails with the new hashes when the page changes.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-tqGhZPOM+lGyy7BmAYzqZPBZ7iUNTzk3NoqsxzoLcF0='; style-src 'sha256-bORpj9f5NRyswx6tDIVxmDpsP0tPh4s1m8GoSjrXXqY='; connect-src 'self'; \
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-PdI3Bynyk6K8LHNBfmFvRmLkIAq6RBgEFTo2ZGxeDL0='; style-src 'sha256-IMgYD7+IbOAx9pNeWueUheo2MdyWJFL8Bx4ApdpBwLA='; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// Content security policy of all other answers.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
