@@ -96,7 +96,7 @@ impl Builder {
         Self { budget, ..self }
     }
 
-    /// Outcomes that count as errors. Default: server errors, `5xx`.
+    /// Classes of statuses that count as errors. Default: server errors, `5xx`.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;

@@ -232,7 +232,7 @@ fn path_parameter(extensions: &mut Extensions, parameter: &str) -> Option<Tenant
     use axum::extract::{FromRequestParts, RawPathParams};
     use std::task::{Context, Poll, Waker};
 
-    // The router put the parameters among the extensions, and the extractor reads nothing else of the head. It is ready at once.
+    // The router put the parameters among the extensions, and the extractor reads nothing else of the head. The future is ready at once.
     let (mut parts, ()) = http::Request::new(()).into_parts();
     std::mem::swap(&mut parts.extensions, extensions);
     let found = match std::pin::pin!(RawPathParams::from_request_parts(&mut parts, &()))

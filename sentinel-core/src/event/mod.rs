@@ -5,7 +5,7 @@
 //! | `endpoint` | route templates, their numbers in this process, and the normaliser for raw paths |
 //! | `tenant` | tenant ids: cut to 128 bytes when they arrive, escaped when they are shown |
 //!
-//! This file defines the event itself: status and its outcome, latency, and the classes of errors.
+//! This file defines the event itself: status and its class, latency, and the classes of errors.
 
 pub(crate) mod endpoint;
 pub(crate) mod tenant;
@@ -141,9 +141,9 @@ impl From<Duration> for Latency {
     }
 }
 
-/// Result of a request, by its status.
+/// Result of a request, by its status: 100–399, 400–498, 500–599, 499.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum StatusClass {
     Success,
     ClientError,
     ServerError,
@@ -153,8 +153,8 @@ pub(crate) enum Outcome {
 /// Status of a request whose client went away before the answer was complete.
 pub(crate) const ABORTED_STATUS: u16 = 499;
 
-impl Outcome {
-    /// The outcome of an HTTP status; `None` outside 100–599.
+impl StatusClass {
+    /// The class of an HTTP status; `None` outside 100–599.
     pub(crate) fn of(status: u16) -> Option<Self> {
         match status {
             ABORTED_STATUS => Some(Self::Aborted),
@@ -166,7 +166,7 @@ impl Outcome {
     }
 }
 
-/// Which outcomes count as errors. The default is server errors, `5xx`.
+/// Classes of statuses that count as errors. The default is server errors, `5xx`.
 ///
 /// ```
 /// use sentinel_core::ErrorClasses;
@@ -203,12 +203,12 @@ impl ErrorClasses {
     /// ```
     pub const ABORTED: Self = Self(4);
 
-    pub(crate) fn contain(self, outcome: Outcome) -> bool {
-        let bit = match outcome {
-            Outcome::Success => 0,
-            Outcome::ClientError => Self::CLIENT.0,
-            Outcome::ServerError => Self::SERVER.0,
-            Outcome::Aborted => Self::ABORTED.0,
+    pub(crate) fn contain(self, class: StatusClass) -> bool {
+        let bit = match class {
+            StatusClass::Success => 0,
+            StatusClass::ClientError => Self::CLIENT.0,
+            StatusClass::ServerError => Self::SERVER.0,
+            StatusClass::Aborted => Self::ABORTED.0,
         };
         self.0 & bit != 0
     }
@@ -260,16 +260,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_has_its_outcome() {
+    fn every_status_has_its_class() {
         for status in 0..=u16::MAX {
             let expected = match status {
-                499 => Some(Outcome::Aborted),
-                s if (100..400).contains(&s) => Some(Outcome::Success),
-                s if (400..500).contains(&s) => Some(Outcome::ClientError),
-                s if (500..600).contains(&s) => Some(Outcome::ServerError),
+                499 => Some(StatusClass::Aborted),
+                s if (100..400).contains(&s) => Some(StatusClass::Success),
+                s if (400..500).contains(&s) => Some(StatusClass::ClientError),
+                s if (500..600).contains(&s) => Some(StatusClass::ServerError),
                 _ => None,
             };
-            assert_eq!(Outcome::of(status), expected, "{status}");
+            assert_eq!(StatusClass::of(status), expected, "{status}");
         }
     }
 

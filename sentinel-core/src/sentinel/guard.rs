@@ -55,6 +55,7 @@ struct GuardedRequest {
 }
 
 /// The end of a request that counts.
+#[derive(Clone, Copy)]
 struct Ending<'a> {
     /// `None`: the endpoint that [`Guard::endpoint`] named.
     endpoint: Option<&'a str>,

@@ -14,8 +14,8 @@
 //!
 //! **Why not a mutex of the standard library?** A release has to wake a sleeping waiter. With sixteen threads on two cores that is a
 //! system call for almost every request. **Why not a plain spin lock?** When the holder is descheduled, all waiters spend their
-//! whole time slices on spinning. **Why no poisoning?** A panic under the lock leaves counts that may lack one event. They are still
-//! the best answer there is, so the next thread goes on with them.
+//! whole time slices on spinning. **Why no poisoning?** A panic under the lock leaves counts that may lack one event. Such counts are
+//! still the best answer there is, so the next thread goes on with them.
 //!
 //! Under `sentinel_loom` the lock is loom's mutex, because the model checker has to see each operation.
 
