@@ -1,10 +1,10 @@
-//! What can go wrong on the way to another machine, by kind: never with the address, a header or a word of the other side.
+//! Faults on the way to another machine, by kind: never with the address, a header or a word of the other side.
 
 use std::error::Error;
 use std::io;
 use thiserror::Error;
 
-/// Its text is shown to people, so each is one that was written here.
+/// People see the text, so each text is written here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Fault {
     #[error("the host name is not known")]

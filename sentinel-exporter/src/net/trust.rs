@@ -27,7 +27,7 @@ impl Trust {
     }
 }
 
-/// Who issues certificates that are believed.
+/// Certificate authorities that are trusted.
 pub(crate) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, ConfigError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {

@@ -1,4 +1,4 @@
-//! What is said to a mail server. Its answers are codes here; its words could be anything, a password that it was told among them.
+//! The conversation with a mail server. Answers are codes here: the server's words may repeat anything, a password included.
 
 use super::Failed;
 use super::email_config::Encryption;
@@ -30,7 +30,7 @@ const MOST_REPLY: usize = 16 << 10;
 /// A server that does not say goodbye is left.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// Where mail is handed in.
+/// The server that takes mail in.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
     pub(crate) host: String,
@@ -42,7 +42,7 @@ pub(crate) struct Server {
     pub(crate) timeout: Duration,
 }
 
-/// What was asked when the server said no.
+/// The command that the server refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Greeting,
