@@ -60,8 +60,8 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | a late event | `slot/stripe.rs` counts it in a table of its own, `engine/closing.rs` merges that into the block of its slot |
-//! | a tenant's latency page | `slot/entry.rs` (the pages of an entry), `slot/histogram.rs` (the buckets on them) |
+//! | a late event | `slot/late_events.rs` counts it in a table of its own, `engine/closing.rs` merges that into its slot |
+//! | a tenant's latency page | `slot/latency_pages.rs`; the buckets on it are those of `slot/histogram.rs` |
 //! | the decision "one tenant" | `verdict/decide.rs`, with the constants of `verdict/rules.rs` |
 //! | the printed report | `report/text.rs`; the sentence of a verdict is written by `verdict/sentence.rs` |
 //! | the admin page | `admin/page.html`, served by `admin/mod.rs` |
