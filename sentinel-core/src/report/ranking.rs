@@ -19,8 +19,8 @@
 //! **Invariant**: the result does not depend on the order in which tenants come, which differs between processes. So keys are total
 //! (`total_cmp`, then ids), and the sum of the excess is added in integers ([`ExcessSum`]), where addition is associative.
 //!
-//! **Why not sort all tenants?** A window may hold 100,000 of them and a report lists ten. The pass keeps at most twice the limit, and
-//! skips a tenant that is surely behind the last of them (`bar`) before it computes the expensive parts of its key.
+//! **Why not sort all tenants?** A window may hold 100,000 of them and a report lists ten. The pass keeps at most twice the
+//! limit (or 64), and skips a tenant that is surely behind the last of them (`bar`) before it computes the expensive parts of its key.
 
 use crate::block::dictionary::{Dictionary, Number};
 use crate::util::error::ConfigError;
