@@ -28,7 +28,7 @@ const STEP_MS: i64 = 1_000;
 /// Enough that no table has to forget anyone: the rules are compared, not the bounds.
 const BUDGET: usize = 256 << 20;
 
-/// What Sentinel says after every second of a stream, as JSON lines.
+/// Prints the verdicts of Sentinel after every second of a stream, as JSON lines.
 #[derive(Parser)]
 struct Options {
     /// Events as JSON lines in time order, gzipped when the name ends in .gz; - reads standard input

@@ -59,7 +59,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What was allocated since [`Count::begin`]: bytes as asked for, without what the allocator adds.
+/// Allocations since [`Count::begin`]: bytes as asked for, without the overhead of the allocator.
 pub(crate) struct Count {
     live: i64,
     calls: u64,

@@ -103,7 +103,7 @@ pub(crate) fn run(who: Layer, requests: usize) -> Result<Value, Failure> {
     Ok(json!({ "ns": ns, "allocations": allocations }))
 }
 
-/// What never waits is there at once.
+/// Output of a future that is ready at the first poll.
 fn now<F: Future>(future: F) -> Result<F::Output, Failure> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ok(output),

@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What the processes of a case printed, by the measurement's name.
+/// Output of the processes of a case, by the name of the measurement.
 pub(crate) type Results = BTreeMap<String, Vec<Value>>;
 
 /// The crates that count by labels; the fastest of them is what a ratio is taken to.
@@ -44,7 +44,7 @@ impl Serialize for Line {
     }
 }
 
-/// What a figure has to reach.
+/// Target of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Wanted {
     AtLeast(f64),
@@ -129,7 +129,7 @@ fn record(line: &mut Line, case: Case, results: &Results) -> Vec<Value> {
     gates
 }
 
-/// How often each was measured, and what kept it from being measured.
+/// Rounds of each measurement, or the reason why it was not measured.
 fn rounds(results: &Results) -> Value {
     let of = |rounds: &Vec<Value>| match rounds.iter().find_map(|round| round["failed"].as_str()) {
         Some(failed) => failed.into(),
@@ -160,7 +160,7 @@ fn rotate(line: &mut Line, results: &Results) -> Vec<Value> {
     ]
 }
 
-/// What each layer adds to one that does nothing.
+/// Costs of each layer above a layer that does nothing.
 fn layer(line: &mut Line, results: &Results) -> Vec<Value> {
     let above = |who, figure| Some(middle(results, who, figure)? - middle(results, "nothing", figure)?);
     let (own, peer) = (above("sentinel", "ns"), above("axum-prometheus", "ns"));
@@ -236,7 +236,7 @@ fn memory(line: &mut Line, results: &Results) -> Vec<Value> {
     gates
 }
 
-/// What the first round said, its numbers rounded.
+/// Result of the first round, its numbers rounded.
 fn first(results: &Results, name: &str) -> Value {
     results.get(name).and_then(|rounds| rounds.first()).map_or(Value::Null, |value| tidy(value.clone()))
 }

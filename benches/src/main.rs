@@ -54,7 +54,7 @@ enum What {
     Record {
         /// The stream
         case: record::Stream,
-        /// Who counts
+        /// Contender that counts
         who: record::Who,
         /// Requests
         #[arg(long, default_value_t = stream::EVENTS)]

@@ -1,4 +1,4 @@
-//! What `bench` without a subcommand starts: for each case its measurements, each a process, and how often.
+//! The measurements that `bench` without a subcommand starts: for each case its processes and their rounds.
 
 use crate::layer::Layer;
 use crate::record::{Stream, Who};
@@ -59,7 +59,7 @@ impl Case {
 /// A measurement: a process that prints a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Job {
-    /// What its results are called within the case.
+    /// Name of the results within the case.
     pub(crate) name: String,
     pub(crate) arguments: Vec<String>,
     pub(crate) rounds: usize,
@@ -79,7 +79,7 @@ impl Job {
     }
 }
 
-/// How much of everything.
+/// Sizes and rounds of all measurements.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) rounds: usize,

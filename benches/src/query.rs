@@ -73,7 +73,7 @@ fn after_rotation(service: &mut Service, by: By) -> f64 {
     time
 }
 
-/// What the timer's owner waits for, ms.
+/// Time that the owner of the timer waits for a tick, ms.
 fn tick(service: &mut Service) -> f64 {
     service.second();
     let start = Instant::now();

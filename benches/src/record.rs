@@ -68,7 +68,7 @@ impl Stream {
     }
 }
 
-/// Who counts.
+/// Contender that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub(crate) enum Who {
     Sentinel,

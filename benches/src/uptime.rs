@@ -16,8 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const CHECKS: usize = 10_000;
-/// Of them, those that never answer, and those with a past.
+/// Targets that never answer.
 const HANGING: usize = 1_000;
+/// Targets with a history.
 const REMEMBERED: usize = 1_000;
 const DAYS: i64 = 90;
 const INTERVAL_MS: u64 = 60_000;
@@ -170,7 +171,7 @@ fn scale(minutes: u64) -> Result<Scale, Failure> {
     })
 }
 
-/// How late the last probe of each check that is up began; those that are down are confirmed off their schedule.
+/// Delay of the last probe of each check that is up. Checks that are down are left out: they are confirmed off their schedule.
 fn lags_of(sentinel: &Sentinel) -> Result<Vec<f64>, Failure> {
     let report = sentinel.uptime()?.ok_or("no checks")?;
     let up = report.checks.iter().filter(|check| check.status == Status::Up);

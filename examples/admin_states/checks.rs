@@ -11,10 +11,10 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 const INTERVAL_MS: u32 = 600_000;
 
-/// What a probe finds, by how long ago it is.
+/// Result of a probe, by its age.
 type Finds = fn(i64) -> Found;
 
-/// Of one probe.
+/// Result of one probe.
 enum Found {
     Up,
     Down(Cause),
@@ -98,7 +98,7 @@ fn all(now: i64) -> Result<Vec<Story>, ConfigError> {
     ])
 }
 
-/// Where the stories have led by `now`. Paused checks are paused at last: what was known of them is kept.
+/// Plays the stories up to `now`. Paused checks are paused at the end, so that their history is kept.
 fn told(stories: &[Story], now: i64) -> Result<UptimeReport, ConfigError> {
     let mut uptime = Uptime::default();
     let begin = now - 90 * DAY;
@@ -134,7 +134,7 @@ fn filled(mut report: UptimeReport) -> UptimeReport {
     report
 }
 
-/// What is known of checks at this mount; `None` where none are configured.
+/// Uptime report of this mount; `None` when no checks are configured.
 pub(crate) fn report(path: &str, now: i64) -> Result<Option<UptimeReport>, ConfigError> {
     Ok(match path {
         "/one" => Some(told(&all(now)?, now)?),

@@ -33,8 +33,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 const TOKEN: &str = "correct-horse-battery";
-/// What is known from before, and how long it has been failing.
+/// Seconds of normal traffic before the trouble.
 const CALM_S: i64 = 840;
+/// Seconds since the trouble began.
 const TROUBLE_S: i64 = 150;
 const ROUTES: [&str; 5] = ["/v1/process", "/v1/users/{id}", "/v1/export", "/healthz", "/v2/search"];
 /// Ids as somebody sends them who hopes that a page shows them as something else than text.
@@ -48,7 +49,7 @@ const HOSTILE: [&str; 6] = [
 ];
 const CHRONIC: [&str; 2] = ["legacy-batch", "abandoned-webhook"];
 
-/// What goes wrong.
+/// Kind of the trouble.
 #[derive(Clone, Copy, PartialEq)]
 enum Trouble {
     None,

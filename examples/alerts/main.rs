@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime};
 
-/// What a service would have in its `sentinel.toml`, but for the times: an example should not take ten minutes.
+/// The `sentinel.toml` of a service, except for the times: an example should not take ten minutes.
 fn configuration(dir: &str, http: u16, smtp: u16) -> String {
     format!(
         r#"

@@ -6,11 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::Sender;
 use std::thread;
 
-/// What arrived somewhere.
+/// A message that arrived at a sink.
 pub(crate) struct Arrived {
     pub(crate) sink: &'static str,
     pub(crate) text: String,
-    /// What it is known by.
+    /// Identity of the message, as its sink gives it: a Message-ID, for example.
     pub(crate) id: String,
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn smtp(arrivals: Sender<Arrived>) -> io::Result<u16> {
     })
 }
 
-/// Its text, and its Message-ID.
+/// Reads the text and the Message-ID of a mail.
 fn read(mail: &str) -> Arrived {
     let (head, body) = mail.split_once("\r\n\r\n").unwrap_or((mail, ""));
     let header =

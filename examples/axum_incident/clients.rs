@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// Who asks, and how many requests a second.
+/// Tenants, and the requests that each sends a second.
 pub(crate) const TENANTS: [(&str, u64); 8] = [
     ("tenant_acme", 40),
     ("tenant_beta", 90),
@@ -19,7 +19,7 @@ pub(crate) const TENANTS: [(&str, u64); 8] = [
     ("tenant_theta", 5),
 ];
 
-/// They ask until the program ends.
+/// Starts the clients, which send requests until the program ends.
 pub(crate) fn begin(address: SocketAddr) {
     for (tenant, rate) in TENANTS {
         tokio::spawn(async move {

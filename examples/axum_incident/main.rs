@@ -6,7 +6,7 @@
 //! cargo run --release --example axum_incident -- --seconds 20  # what `make demo` does, which builds it with another profile
 //! ```
 //!
-//! It is Sentinel in a service, line by line: [`service::app`] is all that a service of one's own needs.
+//! Sentinel in a service, line by line: [`service::app`] is all that another service needs.
 #![allow(clippy::print_stdout)] // it is a program for people
 
 mod clients;
@@ -31,7 +31,7 @@ struct Options {
     /// Seconds until the tenant begins to fail.
     #[arg(long, value_name = "S", default_value_t = 6)]
     calm: u64,
-    /// Where it listens; port 0 is any that is free.
+    /// Address to listen on; port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// The token of the admin view.
@@ -88,7 +88,7 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if named || start.elapsed().as_secs() < options.calm { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What of a verdict is news: not each second's counts.
+/// The parts of a verdict whose change is news, without the counts of each second.
 fn one_line(verdict: &Verdict) -> String {
     format!("{:?} {:?} {}", verdict.kind, verdict.tenants, verdict.active)
 }

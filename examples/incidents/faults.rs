@@ -63,7 +63,7 @@ pub(crate) fn delays() -> Result<Option<Vec<Option<f64>>>, Failure> {
     Ok(Some(counting.map(delay).collect()))
 }
 
-/// Who is named after each second of the stream.
+/// Tenants that the verdict names after each second of the stream.
 fn named(requests: &[Request]) -> Result<Vec<(i64, Vec<String>)>, Failure> {
     let Some(first) = requests.first() else {
         return Ok(Vec::new());

@@ -14,12 +14,12 @@ use crate::stream::{ROUTES, tenant_name};
 
 /// Start of every stream, Unix ms: a boundary of 10 s slots.
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
-/// How long a stream goes on after its incident, in seconds.
+/// Length of a stream after its incident, in seconds.
 const AFTER: f64 = 700.0;
 const DAY: f64 = 86_400.0;
 const ORDERS: usize = 2; // POST /v1/orders
 
-/// What happens. The names are those of the judgement script.
+/// Kind of an incident. The names are the same as in the judgement script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Base {
@@ -100,7 +100,7 @@ pub(crate) struct Scenario {
     pub(crate) rps: u32,
 }
 
-/// What the generator makes; tenants and endpoints by number, times in seconds from the start.
+/// Plan of a stream for the generator; tenants and endpoints by number, times in seconds from the start.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Plan {
     pub(crate) scenario: String,
@@ -120,7 +120,7 @@ pub(crate) struct Plan {
     pub(crate) incident: Option<Incident>,
 }
 
-/// What goes wrong from `start` to `end`. Without culprits it goes wrong for everyone.
+/// An incident from `start` to `end`. Without culprits everyone is hit.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Incident {
     pub(crate) base: Base,
@@ -130,7 +130,7 @@ pub(crate) struct Incident {
     pub(crate) endpoint: Option<usize>,
     /// Share of the culprits' requests (there) that fail.
     pub(crate) rate: Option<f64>,
-    /// How many times slower they are.
+    /// Factor by which their requests are slower.
     pub(crate) factor: Option<f64>,
     /// Requests a second that the culprit, or the flood, sends beside the fleet's.
     pub(crate) extra_rps: f64,
@@ -138,7 +138,7 @@ pub(crate) struct Incident {
     pub(crate) noisy: Option<(usize, f64)>,
 }
 
-/// What a right verdict is: one of `kinds`, naming all of `must` and nobody beside `may`.
+/// Condition for a right verdict: one of `kinds` that names all of `must`, and no tenant outside `may`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Expect {
     pub(crate) kinds: Vec<Kind>,
@@ -147,7 +147,7 @@ pub(crate) struct Expect {
     pub(crate) endpoint: Option<String>,
 }
 
-/// What really happened in a stream, as the judgement script reads it too.
+/// The true incidents of a stream; the judgement script reads them too.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Truth {
     pub(crate) scenario: String,
@@ -198,14 +198,14 @@ impl Scenario {
         all
     }
 
-    /// Those of the small fixed set.
+    /// Scenarios of the small fixed set.
     pub(crate) fn ci() -> Vec<Self> {
         let mut all = Self::all();
         all.retain(|s| CI.split(' ').any(|name| name == s.to_string()));
         all
     }
 
-    /// How many streams `seeds` asks for: of the largest calm day, 17 million events, a quarter.
+    /// Number of streams for `seeds`: a quarter of them for the largest calm day, which has 17 million events.
     pub(crate) fn streams(&self, seeds: u64) -> u64 {
         let heavy = self.base.is_none() && self.rps >= 200;
         if heavy { seeds.div_ceil(4) } else { seeds }
@@ -292,7 +292,7 @@ impl Scenario {
 }
 
 impl Incident {
-    /// What a right verdict is while it lasts.
+    /// Condition for a right verdict while the incident lasts.
     pub(crate) fn expect(&self) -> Expect {
         let kinds = match self.base {
             Base::One | Base::Slow => vec![Kind::OneTenant],

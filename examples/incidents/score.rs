@@ -24,7 +24,7 @@ pub(crate) struct Shown {
     pub(crate) endpoint: Option<String>,
 }
 
-/// How one incident was judged; the fields are those of the judgement script.
+/// Score of one incident, with the fields of the judgement script.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Score {
     pub(crate) kind: Base,
@@ -48,7 +48,7 @@ pub(crate) struct Score {
     pub(crate) quiet_after_end_s: Option<f64>,
 }
 
-/// How a whole stream was judged.
+/// Scores of a whole stream.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Judgement {
     pub(crate) incidents: Vec<Score>,
@@ -100,7 +100,7 @@ fn between<'s, 'a>(seconds: &'s [Second<'a>], from: i64, to: i64) -> &'s [Second
     &seconds[part(from)..part(to)]
 }
 
-/// How often it stopped being quiet.
+/// Number of changes from quiet to another verdict.
 fn alarms(seconds: &[Second<'_>]) -> u64 {
     let loud = |s: &Second<'_>| s.1.kind != Kind::Quiet;
     u64::from(seconds.first().is_some_and(loud)) + count(seconds.windows(2).map(|s| !loud(&s[0]) && loud(&s[1])))

@@ -182,7 +182,7 @@ impl Stream {
         )
     }
 
-    /// What happened up to here.
+    /// True incidents up to this point of the stream.
     pub(crate) fn truth(&self) -> &Truth {
         &self.truth
     }

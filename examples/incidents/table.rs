@@ -1,4 +1,4 @@
-//! What is wanted of the verdicts, which streams each target is measured on, and the tables that say how it went.
+//! Targets of the verdicts, the streams on which each target is measured, and the tables of the results.
 //!
 //! A stream that never showed a right verdict counts as infinitely late. Percentiles are nearest-rank.
 
@@ -49,7 +49,7 @@ const SLOWER: &[&str] = &["slow", "slow_chr"];
 enum Of {
     /// Incidents of errors that are nameable: every kind, unless its only culprit never reaches 5 errors.
     Errors,
-    /// Of them, those that call for a verdict; a flood calls for none.
+    /// Streams whose incident calls for a verdict; a flood calls for none.
     Loud,
     /// These kinds, as far as they are nameable.
     Kinds(&'static [&'static str]),
@@ -64,7 +64,7 @@ enum At {
     Idle, // 5
 }
 
-/// What is measured on them.
+/// Quantity that is measured on the streams.
 #[derive(Clone, Copy)]
 enum Figure {
     Right,
@@ -82,7 +82,7 @@ enum Figure {
     EndpointShare,
 }
 
-/// What it should be.
+/// Target of a figure.
 #[derive(Clone, Copy)]
 enum Wanted {
     AtLeast(f64),

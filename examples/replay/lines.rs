@@ -138,7 +138,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Option<Request<'_>>, String> {
     Ok(Some(Request { tenant, endpoint, status: u16::try_from(status).unwrap_or(0), latency, timestamp }))
 }
 
-/// What `serde_json` says, without the line (each text is one line) and not longer than a terminal shows.
+/// The message of `serde_json`, without the line number (each text is one line) and cut to the width of a terminal.
 fn json_reason(error: &serde_json::Error) -> String {
     let said = error.to_string();
     let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);

@@ -56,7 +56,7 @@ struct Args {
     /// Look on this beat and print a line only when a verdict changes
     #[arg(long, value_name = "DURATION", value_parser = beat)]
     every: Option<Duration>,
-    /// What the rankings cover
+    /// Length of time that the rankings cover
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     window: Duration,
     /// Length of a slot, the step in which the window moves
@@ -70,7 +70,7 @@ struct Args {
     errors: ErrorClasses,
     #[arg(long, value_name = "RANKING", default_value = "errors", help = RANKINGS)]
     by: By,
-    /// How many tenants to list
+    /// Tenants to list, at most
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
     /// Print one report a line, as JSON

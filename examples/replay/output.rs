@@ -1,4 +1,4 @@
-//! What is printed: whole reports, or one line for each change of a verdict.
+//! The output: whole reports, or one line for each change of a verdict.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -75,7 +75,7 @@ impl<W: Write> Output<W> {
     }
 }
 
-/// What makes a verdict another one: shares, counts and windows may move without a change.
+/// The parts of a verdict that make it another one when they change. Shares, counts and windows may move without that.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Identity {
     kind: Kind,

@@ -13,7 +13,7 @@ use crate::lines::Request;
 
 const SECOND: i64 = 1_000;
 const HOUR: i64 = 3_600 * SECOND;
-/// What is ticked after a jump, so that a verdict may settle as it does on every other day.
+/// Time that is ticked after a jump, so that the verdict settles as in steady time, ms.
 const SETTLE: i64 = 60 * SECOND;
 
 /// When to look.
@@ -26,7 +26,7 @@ pub(crate) enum Plan {
     End,
 }
 
-/// What is done at a look: the Sentinel as it is then, and the moment to show with it.
+/// An action at a moment of the replay, with the sentinel as it is then.
 pub(crate) trait Look {
     fn look(&mut self, sentinel: &Sentinel, as_of: i64) -> io::Result<()>;
 }
@@ -47,7 +47,7 @@ pub(crate) struct Timeline<B> {
     latest_event: i64,
 }
 
-/// Where slot boundaries are anchored for a plan.
+/// Anchor of the slot boundaries for a plan, Unix ms.
 pub(crate) fn anchor(plan: &Plan) -> i64 {
     match plan {
         Plan::At(moments) => moments.first().map_or(0, |first| first + 1),

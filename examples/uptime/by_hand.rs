@@ -1,11 +1,11 @@
-//! What availability must be, computed from what the servers have seen, by nobody who probes: a result holds until the next one, for two
-//! intervals at most; what is not held is unknown.
+//! The expected availability, computed from the requests that the servers have seen and without the prober: a result holds until the
+//! next one, for two intervals at most, and all other time is unknown.
 
 use crate::targets::Target;
 use sentinel_core::uptime::UptimeReport;
 use std::fmt::Write as _;
 
-/// How often each is probed.
+/// Interval between the probes of a target, ms.
 const INTERVAL_MS: i64 = 1_000;
 /// A server sees a request a little after the probe began, and late when the machine is busy: once for each change from up to down and back.
 const LATE_MS: u64 = 300;

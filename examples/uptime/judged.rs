@@ -6,7 +6,7 @@ use crate::told::Heard;
 use sentinel_core::uptime::Status;
 use std::time::Duration;
 
-/// What is told of the targets, each of it at least once.
+/// Messages about the targets; each one is sent at least once.
 const TOLD: [&str; 5] = [
     "Target shop is down: status 503",
     "Target shop is up again after ",

@@ -26,7 +26,7 @@ use table::Seen;
 use targets::Target;
 use told::Told;
 
-/// What people are told of targets that fail, hang and flap, and of a network that is down.
+/// Shows the messages about targets that fail, hang and flap, and about a network that is down.
 ///
 /// Six servers are probed once a second, each on an address of its own (127.0.0.1 to 127.0.0.6, so that they are different hosts):
 ///
@@ -38,7 +38,7 @@ use told::Told;
 /// Then nobody can be reached. That four and more checks of other hosts fail at once is no target's doing: one message says so, and what was
 /// not reached is unknown and not down. At the end: where each stands, and a bar of what was known of it second by second.
 ///
-/// Where only 127.0.0.1 is there (macOS), the others have to be added: `ifconfig lo0 alias 127.0.0.2` and so on.
+/// On systems with 127.0.0.1 only (macOS), add the other addresses: `ifconfig lo0 alias 127.0.0.2` and so on.
 ///
 /// Exits with 0 when all of it was told and nothing else, with 1 when not (it says what), with 2 on a wrong flag.
 #[derive(Debug, Parser)]
@@ -49,7 +49,7 @@ struct Options {
     seconds: u64,
 }
 
-/// What a service would have in its `sentinel.toml`, but for the times: nobody probes others once a second.
+/// The `sentinel.toml` of a service, except for the times: a real one does not probe once a second.
 fn configuration(dir: &str, targets: &[Target]) -> String {
     let head = format!(
         r#"

@@ -1,10 +1,10 @@
-//! What happens when: the same in every run, faster or slower.
+//! The script of the example: the same in every run, faster or slower.
 
 use crate::targets::Behaviour;
 use std::ops::Range;
 use std::time::Duration;
 
-/// How long it takes as it is written here.
+/// Length of the script at its own speed, seconds.
 pub(crate) const SECONDS: u64 = 48;
 
 /// The shop answers 503.
@@ -38,7 +38,7 @@ impl Script {
         self.real(DEAD.start)..self.real(DEAD.end)
     }
 
-    /// What is to be said of the network, once; `was_dead` is what was said last.
+    /// The line to print when the network goes down or comes back; `was_dead` is the state that was printed last.
     pub(crate) fn news(&self, was_dead: &mut bool, elapsed: Duration) -> Option<&'static str> {
         let dead = self.dead().contains(&elapsed);
         (std::mem::replace(was_dead, dead) != dead).then_some(if dead {

@@ -1,4 +1,4 @@
-//! What was known second by second, and where each check stands at the end.
+//! The status of each check second by second, and its standing at the end.
 
 use sentinel_core::uptime::{CheckStanding, Status, UptimeReport};
 use std::collections::BTreeMap;
@@ -8,11 +8,11 @@ use std::time::Duration;
 /// The longest bar: of more seconds, several share a place, and the worst of them has it.
 const WIDTH: usize = 60;
 
-/// What was seen of all checks.
+/// Observations of all checks.
 #[derive(Debug)]
 pub(crate) struct Seen {
     start_ms: i64,
-    /// What was known of a check, and when.
+    /// Statuses of each check, with their times since the start.
     looks: BTreeMap<String, Vec<(Duration, Status)>>,
     seconds: usize,
     pub(crate) last: Option<UptimeReport>,
@@ -38,7 +38,7 @@ impl Seen {
         self.last = Some(report);
     }
 
-    /// What was known of a check from then till then.
+    /// Statuses of a check in `[from, to)`.
     pub(crate) fn within(&self, check: &str, from: Duration, to: Duration) -> impl Iterator<Item = Status> {
         let looks = self.looks.get(check).into_iter().flatten();
         looks.filter(move |(at, _)| (from..to).contains(at)).map(|(_, status)| *status)

@@ -14,15 +14,15 @@ const NAMES: [&str; 6] = ["shop", "search", "payments", "login", "docs", "mail"]
 /// A server does not wait longer for whoever says nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a server does with a request.
+/// Behaviour of a server at a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Behaviour {
     Answers,
     Fails,
-    /// It takes the connection, and says nothing.
+    /// The server accepts the connection and does not answer.
     Hangs,
-    /// It hangs up.
+    /// The server closes the connection.
     IsGone,
 }
 
@@ -51,7 +51,7 @@ impl Target {
         self.behaviour.swap(behaviour as u8, Ordering::Relaxed) != behaviour as u8
     }
 
-    /// What it has seen so far.
+    /// Requests that the server has seen so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -78,7 +78,7 @@ fn files() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What alerts leave behind: states, notices and alerts of a tenant that fails, of everyone, and of what is over.
+/// Bytes that alerts write: states, notices and alerts of a tenant that fails, of everyone, and of what is over.
 fn alerts() -> Vec<Vec<u8>> {
     let grouping = Grouping { first: Duration::ZERO, then: Duration::ZERO, ..Grouping::default() };
     let rules = Rules { grouping, tenant_errors: Some(TenantErrors::default()), ..Rules::default() };
@@ -102,7 +102,7 @@ fn alerts() -> Vec<Vec<u8>> {
     out
 }
 
-/// What uptime checks leave behind, without the heads that the target puts before it: a check with a past, one that flaps, an outage.
+/// Bytes that uptime checks write, without the heads that the target puts before it: a check with a past, one that flaps, an outage.
 fn uptime() -> Vec<Vec<u8>> {
     let check = |name: &str| Check::new(name, Target::new(&format!("https://{name}.example/")).expect("a URL"));
     let mut uptime = Uptime::default();

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use sentinel_core::Block;
 use sentinel_fuzz::{HEAD, sealed};
 
-/// What must hold of any bytes; says whether they are a block.
+/// Checks the properties of any bytes; returns whether they are a block.
 fn total(bytes: &[u8]) -> bool {
     match Block::decode(bytes) {
         Ok(block) => {

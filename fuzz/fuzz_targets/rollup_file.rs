@@ -6,7 +6,7 @@ use sentinel_core::Block;
 use sentinel_exporter::rollup::{Kind, Name, check_block, frame, unframe};
 use sentinel_fuzz::{HEAD, Input, sealed};
 
-/// What a frame begins with: magic and version.
+/// First bytes of a frame: magic and version.
 const FRAME: [u8; 5] = *b"SNTX\x01";
 
 fn judge(name: Option<Name>, bytes: &[u8]) {

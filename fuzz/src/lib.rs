@@ -1,10 +1,10 @@
-//! What the fuzz targets share: the right checksum, so that fuzzing gets behind it, and bytes read as small decisions.
+//! Parts that the fuzz targets share: the right checksum, so that fuzzing gets behind it, and bytes read as small decisions.
 
 /// A boundary of slots, where the clocks of the targets begin.
 pub const START: i64 = 1_700_000_400_000;
 /// Length of a slot.
 pub const SLOT_MS: i64 = 10_000;
-/// What each block begins with: magic and version.
+/// First bytes of a block: magic and version.
 pub const HEAD: [u8; 5] = *b"SNTB\x01";
 
 /// The body with the checksum that it needs.

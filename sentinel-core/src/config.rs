@@ -1,4 +1,4 @@
-//! The options, their ranges, and where they come from: code, text, or the environment.
+//! The options and their ranges. Options come from code or from environment variables.
 
 use crate::event::ErrorClasses;
 use crate::slot::histogram::bucket_of;
@@ -27,12 +27,16 @@ use std::time::Duration;
 pub struct Builder {
     window: Duration,
     slot: Duration,
+    /// Bytes.
     budget: usize,
     errors: ErrorClasses,
     places: usize,
     max_endpoints: usize,
+    /// `None`: by the number of processors.
     stripes: Option<usize>,
+    /// `None`: by the latencies of the fleet.
     slow_after: Option<Duration>,
+    /// Unix ms.
     anchor_ms: i64,
     clock: Clock,
 }
@@ -54,11 +58,11 @@ impl Default for Builder {
     }
 }
 
-/// Most slots of a window.
+/// Slots of a window, at most: two hours at the default slot of 10 s. A report reads the heads of all of them.
 const MAX_SLOTS: i64 = 720;
 
 impl Builder {
-    /// How far back the window reaches: 30 s to 24 h, a multiple of the slot, at most 720 slots. Default 10 min.
+    /// Length of the window: 30 s to 24 h, a multiple of the slot, at most 720 slots. Default 10 min.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -70,7 +74,7 @@ impl Builder {
         Self { window, ..self }
     }
 
-    /// Length of a slot, the grain of the window: 1 s to 60 s in whole seconds. Default 10 s.
+    /// Length of a slot, the steps in which the window moves: 1 s to 60 s in whole seconds. Default 10 s.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -92,7 +96,7 @@ impl Builder {
         Self { budget, ..self }
     }
 
-    /// Which outcomes count as errors. Default: server errors, `5xx`.
+    /// Classes of statuses that count as errors. Default: server errors, `5xx`.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -105,7 +109,7 @@ impl Builder {
     }
 
     /// Places guaranteed for each weight (requests, errors, slow requests) in a stripe's slot: 8 to 16,384. Default 2,048.
-    /// A slot holds six times as many tenants exactly; beyond them every count has a bound. A small budget lowers it.
+    /// A slot holds six times as many tenants exactly; beyond them every count has a bound. A small budget lowers the number.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -115,7 +119,7 @@ impl Builder {
         Self { places, ..self }
     }
 
-    /// Distinct endpoints; further ones share `other`: 1 to 4,000. Default 1,024.
+    /// Distinct endpoints, 1 to 4,000; further ones share `other`. Default 1,024.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -137,7 +141,7 @@ impl Builder {
     }
 
     /// A request is slow when it takes longer than this: 1 µs to 71 min, rounded up to a bucket's edge (6 %).
-    /// Default: what 5 % of the fleet's requests exceed. The latency verdict always uses each tenant's own tail.
+    /// Default: the latency that 5 % of the fleet's requests exceed. The latency verdict always uses each tenant's own tail threshold.
     ///
     /// ```
     /// # use sentinel_core::{Event, Latency, Sentinel};
@@ -151,7 +155,7 @@ impl Builder {
         Self { slow_after: Some(slow_after), ..self }
     }
 
-    /// Slots begin at `anchor_ms` + whole slots (Unix ms). Default 0: aligned in UTC, so that hosts agree.
+    /// Slots begin at `anchor_ms` (Unix ms) plus whole slots. Default 0: aligned in UTC, so that hosts agree.
     ///
     /// ```
     /// # use sentinel_core::{Clock, Event, Sentinel};
@@ -175,8 +179,8 @@ impl Builder {
         Self { clock, ..self }
     }
 
-    /// Takes `SENTINEL_WINDOW`, `_SLOT`, `_BUDGET`, `_ERRORS`, `_PLACES`, `_MAX_ENDPOINTS`, `_STRIPES` and `_SLOW_AFTER`
-    /// where they are set; durations as `10m` or seconds, sizes as `64MiB` or bytes.
+    /// Reads the environment variables `SENTINEL_WINDOW`, `_SLOT`, `_BUDGET`, `_ERRORS`, `_PLACES`, `_MAX_ENDPOINTS`, `_STRIPES` and
+    /// `_SLOW_AFTER`; each one that is set replaces the option. Durations as `10m` or seconds, sizes as `64MiB` or bytes.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the variable.
@@ -190,7 +194,7 @@ impl Builder {
         self.variables(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    /// `env`, with the variables as an argument.
+    /// As [`Builder::env`], with a function in place of the environment.
     fn variables(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         fn read<T>(
             get: &impl Fn(&str) -> Option<String>,
@@ -212,6 +216,7 @@ impl Builder {
         Ok(self)
     }
 
+    /// Checks every option against its range, and chooses those that were left open.
     pub(crate) fn validated(self) -> Result<Config, ConfigError> {
         let seconds = |duration: Duration| format!("{} s", duration.as_secs_f64());
         if !(1..=60).contains(&self.slot.as_secs()) || self.slot.subsec_nanos() > 0 {
@@ -270,17 +275,19 @@ fn within(field: &str, value: u64, least: u64, most: u64, unit: &str) -> Result<
     }
 }
 
-/// Bytes of a tenant in a full table: its entry, its place in the index, some pages.
-const ENTRY_BYTES: usize = 256;
-/// Tables of a stripe: the open one, and one that is being sealed or lies ready.
-const TABLES: usize = 2;
+/// Bytes of a tenant in a full table: an entry of 192 bytes, 12 bytes in the index, and some pages.
+const TENANT_BYTES: usize = 256;
+/// Tables of a stripe: the open one, and one that is being sealed or is the spare.
+const TABLES_PER_STRIPE: usize = 2;
+/// Tenants that a table holds exactly for each place of a weight.
+const TENANTS_PER_PLACE: usize = 6;
 
-/// Places that the tables of so many stripes can have within a quarter of the budget.
+/// Places that the tables of so many stripes can have within a quarter of the budget: all tables together may be full at once.
 fn most_places(budget: usize, stripes: usize) -> usize {
-    (budget / 4 / (stripes * TABLES * 6 * ENTRY_BYTES)).max(8)
+    (budget / 4 / (stripes * TABLES_PER_STRIPE * TENANTS_PER_PLACE * TENANT_BYTES)).max(8)
 }
 
-/// The next power of two ≥ cores, halved until the tables of all stripes fit.
+/// Stripes when none are configured: the next power of two ≥ cores, at most 64, halved until the tables of all stripes fit.
 fn default_stripes(budget: usize, places: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut stripes = cores.next_power_of_two().min(64);
@@ -290,22 +297,26 @@ fn default_stripes(budget: usize, places: usize) -> usize {
     stripes
 }
 
-/// Options that have been checked, and are trusted from here on.
+/// Options within their ranges.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) grid: Grid,
+    /// Bytes.
     pub(crate) budget: usize,
     pub(crate) errors: ErrorClasses,
+    /// Places for each weight in a stripe's table: 8 to 16,384.
     pub(crate) places: usize,
     pub(crate) max_endpoints: usize,
+    /// A power of two.
     pub(crate) stripes: usize,
-    /// The last bucket that is not slow.
+    /// The last bucket that is not slow; `None` = by the latencies of the fleet.
     pub(crate) slow_after: Option<u16>,
     pub(crate) clock: Clock,
 }
 
 impl Config {
-    /// For the merged view of processes that are configured so: nothing is recorded there.
+    /// Options of the merged view of processes with these options, with `budget` bytes of its own. Nothing is recorded there, so one
+    /// stripe is enough.
     pub(crate) fn aggregating(&self, budget: usize) -> Result<Self, ConfigError> {
         within_budget(budget)?;
         Ok(Self { budget, stripes: 1, places: self.places.min(most_places(budget, 1)), ..self.clone() })

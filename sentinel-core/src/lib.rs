@@ -1,26 +1,6 @@
 //! Which tenant is causing elevated errors or latency right now — and is it one tenant, a few, or everyone?
 //!
-//! This crate answers that inside the service that is asked: no network, no thread, memory within a budget.
-//!
-//! ```text
-//! record ─► Event ─► stripe ─► open slot ─► block ─► window ─► ranking ─► verdict ─► report
-//!           event    stripe    slot         block    window    rank       verdict    report
-//!           tenant             histogram    codec              baseline              text
-//!           endpoint                        ▲
-//!                                           └─ blocks of other processes
-//! ```
-//!
-//! - an **event** is one finished request, bounded and normalised at the boundary;
-//! - a **stripe** is what one thread's requests touch: an open slot behind an uncontended lock;
-//! - a **slot** is ten seconds of traffic in a hard-bounded table with a provable error bound (vector Misra–Gries);
-//! - a **block** is a closed slot, and the one unit of everything after it: the window is a merge of blocks, another process
-//!   is more blocks, a late event is one more small block;
-//! - the **window** is the blocks of the last ten minutes and a look at the open slot;
-//! - a **ranking** orders the tenants of a window; the **verdict** says whether one tenant, a few, one endpoint or everyone
-//!   is behind it, with its evidence; the **report** carries both.
-//!
-//! `engine` moves time through all of it; `sentinel` is the façade. What a report knows becomes an [`alert`], for people who do not look. [`uptime`] is
-//! about targets that are probed from outside, by somebody else.
+//! This crate answers inside the service that is asked: it uses no network, starts no thread, and keeps its memory within a budget.
 //!
 //! ```
 //! use sentinel_core::{Event, Query, Sentinel};
@@ -39,9 +19,84 @@
 //! # Ok::<(), sentinel_core::ConfigError>(())
 //! ```
 //!
+//! # Which call, when?
+//!
+//! | a caller that … | calls | in flight until it ends |
+//! |---|---|---|
+//! | knows tenant, endpoint, status and latency of a finished request | [`Sentinel::record`] | no |
+//! | sees a request begin, and should have it counted when it hangs or is aborted | [`Sentinel::start`], then [`Guard::finish`] | yes |
+//! | serves one tenant at one endpoint for a long time: a connection, a worker | [`Sentinel::bind`], then [`Handle::record`] | no |
+//! | has many finished requests at once, in any order of time: a log, a replay | [`Sentinel::record_batch`] | no |
+//!
+//! # One way through the crate
+//!
+//! ```text
+//!  record, start, bind, record_batch                     sentinel/           the façade
+//!    ▼
+//!  event      one request, bounded and normalised        event/              ids and templates are cut here, once
+//!    ▼
+//!  stripe     the tables of one thread, behind a lock    slot/stripe.rs      held for some tens of nanoseconds
+//!    ▼
+//!  slot       ten seconds in a bounded table             slot/table.rs       vector Misra–Gries: count ≤ true ≤ count + bound
+//!    ▼        sealed by a tick, a query or a request     engine/             moves time
+//!  block      a closed slot, immutable                   block/              other processes send more blocks
+//!    │
+//!    ├─► window      ten minutes, and the open slot      window/
+//!    │     └─► ranking    the worst tenants of it        report/ranking.rs
+//!    └─► baseline    what is normal for each tenant      baseline/           untainted slots older than what is judged
+//!          └─► verdict    one tenant, a few, one         verdict/            judged each second, for errors and for latency
+//!                         endpoint, or everyone
+//!
+//!  report     ranking, verdicts, totals, ledger          report/             printed, or as JSON by admin/
+//!    ▼
+//!  alert      messages about what reports know           alert/              the crate sentinel_exporter delivers them
+//! ```
+//!
+//! A room (a folder, or a single file) imports only from the rooms below it, in this order, which `tools/rooms` checks: `admin`,
+//! `sentinel`, `alert`, `uptime`, `report`, `engine`, `verdict`, `baseline`, `window`, `block`, `config`, `slot`, `event`, `util`.
+//! [`uptime`] stands beside the way: it judges results of probes that another process sends to targets outside.
+//!
+//! # Where is what?
+//!
+//! | question | file |
+//! |---|---|
+//! | a late event | `slot/late_events.rs` counts it in a table of its own, `engine/closing.rs` merges that into its slot |
+//! | a tenant's latency page | `slot/latency_pages.rs`; the buckets on it are those of `slot/histogram.rs` |
+//! | the decision "one tenant" | `verdict/decide.rs`, with the constants of `verdict/rules.rs` |
+//! | the printed report | `report/text.rs`; the sentence of a verdict is written by `verdict/sentence.rs` |
+//! | the admin page | `admin/page.html`, served by `admin/mod.rs` |
+//! | the fresh start of a forked child | `sentinel/mod.rs`, by the generation that `util/fork.rs` counts |
+//!
+//! # Glossary
+//!
+//! - **Event**: one finished request: tenant, endpoint, status, latency, and the time at which it ended.
+//! - **Stripe**: the state that the requests of one thread touch: an open table, tables for late events and counters, behind one
+//!   lock. Threads share stripes when there are more threads than stripes.
+//! - **Slot**: an interval of ten seconds (1 to 60 by configuration), aligned in UTC. A slot is open until time has passed its end.
+//! - **Block**: the rows and totals of one slot and one source, sealed and sorted. Late events are one more small block.
+//!   A newer snapshot of the same slot and source replaces the older one, so nothing is counted twice.
+//! - **Window**: the blocks of the last ten minutes (30 s to 24 h by configuration), and the open slot on top.
+//! - **Weight**: one of the three quantities that a tenant is kept for: requests, errors, slow requests. A bounded table keeps a
+//!   tenant that is heavy by any of them.
+//! - **Bound**: the number by which a count may fall short of the truth: `count ≤ true ≤ count + bound`. A bound is 0 as long as all
+//!   tenants fit.
+//! - **Tail**: the summed counts of all tenants without a row, which purges took out of their tables. (A *tail threshold* is
+//!   another thing: the latency that 5 % of one tenant's requests exceed.)
+//! - **Slow line**: the latency above which a request counts as slow: the edge that 5 % of the fleet's requests exceed, or a
+//!   configured limit. A slot's line is fixed when the slot begins.
+//! - **Culprit**: a tenant that passed the gate of the error verdict that is shown: its errors exceed the expected ones by more
+//!   than chance explains.
+//! - **Chronic**: a tenant that failed at five times the fleet's normal rate before the window too. The report lists it, and
+//!   no verdict accuses it unless it gets worse.
+//! - **Taint**: the mark of a slot in which an incident was going on. A tainted slot stays out of the baseline, so an incident does
+//!   not become normal.
+//! - **Source**: one process, by the random 64-bit id that its blocks carry. A forked child is another source.
+//! - **Leader**: the one process of a host that evaluates alerts and probes targets for all processes of the service: the one
+//!   whose exporter holds the lock of the host directory.
+//!
 //! # Guarantees
 //!
-//! 1. While distinct ids fit counts are exact and the report says `mode: exact`: 12,288 a stripe and slot; the default
+//! 1. While distinct ids fit, counts are exact and the report says `mode: exact`: 12,288 a stripe and slot; the default
 //!    budget of 64 MiB holds ten minutes of 10,000 tenants at 5,000 requests a second in a third of it.
 //! 2. Beyond it, every tenant whose true requests, errors or slow requests exceed the reported bound is present, and
 //!    `count ≤ true ≤ count + bound`.

@@ -1,6 +1,6 @@
-//! Models for loom (`make loom`): every order in which a few records, a rotation and a look can meet, up to a number of
+//! Models for loom (`make loom`): every order in which a few records, a change of slot and a query can meet, up to a number of
 //! preemptions. Loom sees the stripes' locks, the lock behind them, `sealing_stripe`, `backoff` and the manual clock.
-#![allow(clippy::print_stderr)] // how much was tried
+#![allow(clippy::print_stderr)] // the number of orders that were tried
 
 use crate::event::Event;
 use crate::report::Query;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 /// A boundary of slots.
 const START: i64 = 1_700_000_400_000;
-/// Words: a look needs more than loom gives a thread.
+/// Stack of a thread in words: a query needs more than loom's default.
 const STACK: usize = 64 << 10;
 
-/// What all threads of a model share.
+/// State that all threads of a model share.
 struct World {
     sentinel: Sentinel,
     clock: Clock,
@@ -28,7 +28,7 @@ struct World {
 }
 
 impl World {
-    /// The last millisecond of a slot. Small: loom builds one for each order that it tries.
+    /// A small sentinel in the last millisecond of a slot. Small, because loom builds one for each order that it tries.
     fn new(stripes: usize) -> Arc<Self> {
         let clock = Clock::manual(START - 1);
         let builder = Sentinel::builder().places(8).max_endpoints(1).budget(4 << 20).window(Duration::from_secs(30));
@@ -41,7 +41,7 @@ impl World {
         self.recorded.fetch_add(1, Ordering::Release);
     }
 
-    /// Tenants of the slot that is about to end, in all stripes.
+    /// Records tenants in the slot that is about to end, one in each stripe in turn.
     fn fill(&self, tenants: usize) {
         for i in (0..tenants).rev() {
             thread_stripe::set(i);
@@ -53,7 +53,7 @@ impl World {
         self.clock.tick(START);
     }
 
-    /// Whatever was recorded before is in sight, and nothing is counted twice.
+    /// Checks that a report contains everything recorded before it, once. Returns the requests in it.
     fn look(&self) -> u64 {
         let before = self.recorded.load(Ordering::Acquire);
         let report = self.sentinel.report(Query { limit: usize::MAX, ..Query::default() });
@@ -65,7 +65,7 @@ impl World {
         seen
     }
 
-    /// All threads are done: everything is there, once.
+    /// Checks, after all threads have ended, that every record is counted once.
     fn ends_with(&self, tenants: &[(&str, u64)]) {
         let all = self.recorded.load(Ordering::Acquire);
         assert_eq!(self.look(), all);
@@ -93,7 +93,7 @@ fn spawn(home: usize, act: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     loom::thread::Builder::new().stack_size(STACK).spawn(start).expect("a thread")
 }
 
-/// Tries all orders. Locks are taken some hundred times in a look at a whole engine, more than loom expects.
+/// Runs a model in all orders. A query takes locks some hundred times, more than loom expects.
 fn model(name: &str, stripes: usize, act: impl Fn(usize) + Sync + Send + Copy + 'static) {
     let (began, orders) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let counted = orders.clone();
@@ -117,7 +117,7 @@ fn recorders(world: &Arc<World>) -> [JoinHandle<()>; 2] {
     })
 }
 
-/// A slot ends while two threads record and a third looks.
+/// A slot ends while two threads record and a third one queries.
 fn rotation(stripes: usize) {
     let world = World::new(stripes);
     let recorders = recorders(&world);
@@ -127,7 +127,7 @@ fn rotation(stripes: usize) {
     world.ends_with(&[("a", 2), ("b", 2)]);
 }
 
-/// A slot ends during a look, between two records of a thread.
+/// A slot ends during a query, between two records of a thread.
 fn overtaken(stripes: usize) {
     let world = World::new(stripes);
     world.fill(1);
@@ -143,7 +143,7 @@ fn overtaken(stripes: usize) {
     world.ends_with(&[("a", 2), ("before-0", 1)]);
 }
 
-/// The slot has ended and waits to be sealed, which is more than one request helps with: so they do, beside a look.
+/// The slot has ended and waits to be sealed, which takes more than one request: requests seal while another thread queries.
 fn help(stripes: usize) {
     let world = World::new(stripes);
     world.fill(8);
@@ -154,7 +154,7 @@ fn help(stripes: usize) {
     world.ends_with(&[("a", 2), ("b", 2), ("before-0", 1), ("before-7", 1)]);
 }
 
-/// Nobody looks: requests seal what waits, and the ledger is read beside them.
+/// No thread queries: requests seal the waiting tables while another thread reads the ledger.
 fn ledger(stripes: usize) {
     let world = World::new(stripes);
     world.fill(2);

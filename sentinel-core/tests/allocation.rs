@@ -97,7 +97,7 @@ fn record(sentinel: &Sentinel, ids: &[Vec<u8>], count: usize) {
 /// Each tenant, endpoint, outcome and latency once and more: 5 · 5 · 31 rounds.
 const WARM_UP: usize = TENANTS * 775;
 
-/// What `act` asks for on as many new threads as there are stripes, one after another.
+/// Allocations of `act` on as many new threads as there are stripes, one after another.
 fn on_each_stripe(act: impl Fn() + Sync) -> Vec<u64> {
     (0..STRIPES).map(|_| thread::scope(|scope| scope.spawn(|| Counting::asked(&act)).join().unwrap())).collect()
 }

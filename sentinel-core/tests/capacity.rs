@@ -40,7 +40,7 @@ const STREAMS: [Stream; 6] =
     [Stream::RandomIds, Stream::AllErring, Stream::AllSlow, Stream::Churn, Stream::RoundRobin, Stream::Zipf];
 
 impl Stream {
-    /// Who comes `i`-th in slot `slot`.
+    /// The tenant of the `i`-th request in slot `slot`.
     fn hit(self, rng: &mut StdRng, slot: i64, i: usize) -> Hit {
         let (rare, u) = (rng.random_bool(0.02), rng.random::<f64>());
         let tenant = match self {

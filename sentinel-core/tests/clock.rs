@@ -88,7 +88,7 @@ impl Oracle {
         self.kept.iter().filter(move |kept| kept.slot >= first)
     }
 
-    /// What must hold at any moment, before anybody has looked too.
+    /// Checks the properties that hold at any moment, also before the first look.
     fn check_ledger(&self, sentinel: &Sentinel) {
         let stats = sentinel.stats();
         assert_eq!(stats.offered, stats.accepted + stats.dropped.late + stats.dropped.status);

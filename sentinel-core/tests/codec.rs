@@ -46,7 +46,7 @@ fn small_block() -> Block {
     sentinel.blocks().remove(0)
 }
 
-/// What must hold of any bytes. Gives the block, when they are one.
+/// Checks the properties of any bytes. Returns the block if they are one.
 fn total(bytes: &[u8]) -> Option<Block> {
     let (decoded, peak) = Counting::peak(|| Block::decode(bytes));
     assert!(peak < PEAK, "{peak} bytes to decode {} bytes: {bytes:02x?}", bytes.len());

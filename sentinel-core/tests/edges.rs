@@ -1,4 +1,4 @@
-//! Where the core's parts meet: what a coarse histogram says of another line, what a histogram that finds no memory says, and
+//! Edges between parts of the core: what a coarse histogram says of another line, what a histogram that finds no memory says, and
 //! that everything which comes also goes.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 

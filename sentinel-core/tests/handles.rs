@@ -15,7 +15,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What happens; ids and endpoints by their number.
+/// A step of the test; ids and endpoints by their number.
 #[derive(Debug, Clone)]
 enum Step {
     Record {
@@ -31,7 +31,7 @@ enum Step {
     Fork,
 }
 
-/// Of every length that is stored in its own way; two long ones that begin alike; the reserved row and who calls itself that.
+/// Ids of every length that is stored in its own way; two long ones that begin alike; the reserved row and who calls itself that.
 fn tenants() -> Vec<Vec<u8>> {
     let long = |len: usize, last: u8| [vec![b'x'; len - 1], vec![last]].concat();
     vec![

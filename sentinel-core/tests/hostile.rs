@@ -183,7 +183,7 @@ fn what_crafted_ids_cost() {
     }
 }
 
-/// What a long id becomes: 96 bytes and half of its SHA-256 in hex.
+/// The stored form of a long id: 96 bytes and half of its SHA-256 in hex.
 fn shortened(id: &[u8]) -> Vec<u8> {
     let half: [u8; 16] = Sha256::digest(id)[..16].try_into().unwrap();
     [&id[..96], format!("{:032x}", u128::from_be_bytes(half)).as_bytes()].concat()

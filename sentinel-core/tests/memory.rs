@@ -63,7 +63,7 @@ enum Flood {
     Sources,
 }
 
-/// What it took, and what is known at the end.
+/// Memory that the run took, and the state at its end.
 #[derive(Debug)]
 #[allow(dead_code)] // for the message
 struct Found {

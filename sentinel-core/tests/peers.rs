@@ -1,4 +1,4 @@
-//! What sentinels tell each other: rollups and nothing twice, requests in flight, what is normal; and who answers for whom.
+//! Exchange between sentinels: rollups and nothing twice, requests in flight, baselines; and which one answers for which scope.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 mod common;

@@ -1,4 +1,4 @@
-//! What long silences, other processes and panics may not do to a sentinel.
+//! Long silences, other processes and panics do no harm to a sentinel.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -16,7 +16,7 @@ const TENANTS: u64 = 20;
 /// Seconds of virtual time, which are slots: all of them stay in the window, or leave it long before the end.
 const SLOTS: i64 = 590;
 const WINDOW: i64 = 600;
-/// Of another process's block, which has one request more in each.
+/// Requests of another process's block, one more in each block.
 const SNAPSHOTS: u64 = 40;
 /// Most that a test takes, on a machine that does something else.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -70,7 +70,7 @@ impl World {
         self.recording.load(Ordering::Relaxed)
     }
 
-    /// What a thread does until time is over, and what it has done. Some requests end late, in slots that have closed.
+    /// The work of a thread until time is over, and its counts. Some requests end late, in slots that have closed.
     fn record(&self, t: u64) -> Truth {
         let (mut truth, mut dice) = (Truth::new(), Dice(t));
         let own = self.sentinel.bind(format!("own-{t}").as_bytes(), "/bound");

@@ -38,7 +38,7 @@ fn has_an_end(act: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// What thread `t` does: every fourth request is its own tenant's, every tenth fails, every twentieth is slow.
+/// The work of thread `t`: every fourth request is its own tenant's, every tenth fails, every twentieth is slow.
 fn record_all(sentinel: &Sentinel, t: usize) {
     let (own, shared) = (format!("own-{t}"), (0..SHARED).map(|i| format!("shared-{i}")).collect::<Vec<_>>());
     for i in 0..EVENTS {
@@ -72,7 +72,7 @@ fn balances(stats: &Stats) {
     assert_eq!(stats.accepted, stats.in_window + stats.expired, "{stats:?}");
 }
 
-/// What a thread that looks over and over has seen.
+/// Reports that a thread has seen which looks over and over.
 #[derive(Default)]
 struct Seen {
     looks: u64,

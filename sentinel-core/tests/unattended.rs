@@ -141,7 +141,7 @@ fn long_new_ids_stay_within_the_budget() {
     assert!(found.iter().all(|(budget, used, peak)| used.max(peak) <= &(budget * MIB)), "MiB, used, peak: {found:?}");
 }
 
-/// What a busy time has left in the window counts too when nobody looks any more.
+/// Blocks that a busy time has left in the window count too when nobody looks any more.
 #[test]
 fn a_full_window_and_then_nobody_stays_within_the_budget() {
     const BUDGET: usize = 4 * MIB;

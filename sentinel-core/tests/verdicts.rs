@@ -1,4 +1,4 @@
-//! What the verdict must show beyond who it names: a quiet failer beside a noisy one, a process that looks only once a slot, and who has always failed.
+//! Cases that the verdict must tell apart: a quiet failer beside a noisy one, a process that looks only once a slot, and who has always failed.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -111,7 +111,7 @@ fn a_flood_of_ids_is_no_incident_on_a_small_budget() {
     }
 }
 
-/// Who becomes slow is named by the latency verdict alone; the errors are nobody's.
+/// A tenant that becomes slow is named by the latency verdict alone, not by the error verdict.
 #[test]
 fn who_becomes_slow_is_named() {
     let sentinel = sentinel();

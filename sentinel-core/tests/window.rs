@@ -60,7 +60,7 @@ fn truth(facts: &[Fact], from_ms: i64) -> HashMap<&str, Truth> {
     out
 }
 
-/// Who comes: some regulars, one that fails, one that is slow, one at many endpoints, and a crowd of strangers.
+/// Tenants of the stream: some regulars, one that fails, one that is slow, one at many endpoints, and a crowd of strangers.
 fn someone(rng: &mut StdRng, strangers: u32, now: i64) -> Fact {
     let (kind, rare) = (rng.random_range(0..100), rng.random_bool(0.01));
     let i = match kind {
@@ -154,7 +154,7 @@ fn check_tenant(found: &TenantReport, real: &Truth) {
     assert_eq!(top.map(|top| (&top.endpoint, top.errors)), first.map(|cell| (&cell.endpoint, cell.errors)));
 }
 
-/// What follows from the rows alone; the keys that need the judges' expectations are compared as far as the rows show them.
+/// The order that follows from the rows alone; the keys that need the judges' expectations are compared as far as the rows show them.
 fn check_order(by: By, rows: &[TenantRow]) {
     let key = |row: &TenantRow| match by {
         By::Requests => [row.requests as f64, row.errors as f64],

@@ -1,4 +1,4 @@
-//! What leaves the directory, and what stays: by slot, and by whether its source lives.
+//! Files that leave the directory, and files that stay: by slot, and by whether its source lives.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking

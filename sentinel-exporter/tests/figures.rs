@@ -1,4 +1,4 @@
-//! How long publishing and collecting take. `cargo test --release -p tenant-sentinel-exporter --test figures -- --ignored`
+//! Time of publishing and collecting. `cargo test --release -p tenant-sentinel-exporter --test figures -- --ignored`
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking

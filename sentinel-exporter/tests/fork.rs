@@ -1,4 +1,4 @@
-//! What a forked child inherits keeps nobody alive, and closes nothing that is not its own.
+//! A forked child keeps no other process alive by what it inherits, and closes nothing that is not its own.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking

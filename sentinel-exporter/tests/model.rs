@@ -48,7 +48,7 @@ struct Writer {
     sentinel: Sentinel,
     store: Directory,
     view: View,
-    /// What its view has to be.
+    /// The view that it must have.
     expected: BTreeMap<(u64, i64), u64>,
     /// The next publication carries the whole window.
     all: bool,
@@ -66,7 +66,7 @@ struct World {
     dir: PathBuf,
     now: i64,
     writers: Vec<Writer>,
-    /// What was acknowledged, and nobody has removed.
+    /// Blocks that were acknowledged and not removed.
     there: BTreeMap<(u64, i64), u64>,
 }
 
@@ -81,7 +81,7 @@ impl World {
         self.now - self.now.rem_euclid(SLOT_MS) - (WINDOW - 1) * SLOT_MS
     }
 
-    /// What somebody has to find in the window.
+    /// Blocks that a reader must find in the window.
     fn others(&self, own: Option<u64>) -> BTreeMap<(u64, i64), u64> {
         let oldest_ms = self.oldest_ms();
         let found = |(source, from_ms): (u64, i64)| Some(source) != own && from_ms + SLOT_MS > oldest_ms;

@@ -244,7 +244,7 @@ fn a_file_that_changes() {
     assert!(exporter.close(PATIENCE));
 }
 
-/// What a program is given: an object; a wrong one is named by its path and shows nothing of what was written.
+/// Options as an object of a program; an error names the path of a wrong one and shows nothing of its text.
 #[test]
 fn an_object_is_a_table() {
     let sentinel = Sentinel::builder().build().unwrap();

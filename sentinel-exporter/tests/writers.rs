@@ -72,7 +72,7 @@ fn read(dir: &Path) {
     }
 }
 
-/// What writers said of each source and slot: requests that they had published, and that they tried to.
+/// Requests that writers report for each source and slot: those published, and those they tried to publish.
 #[derive(Default)]
 struct Said(BTreeMap<(u64, i64), (u64, u64)>);
 

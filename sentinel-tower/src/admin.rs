@@ -1,4 +1,4 @@
-//! The admin view as a service.
+//! The admin view as a tower service.
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -11,8 +11,8 @@ use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 use tower_service::Service;
 
-/// Serves the admin view of a [`Sentinel`](sentinel_core::Sentinel): the page and the data behind it. Its own requests are not
-/// counted, wherever the layer is. Cheap to clone.
+/// Serves the admin view of a [`Sentinel`](sentinel_core::Sentinel): the page and the data behind it. Requests to this service are
+/// not counted, wherever the layer is. Cheap to clone.
 ///
 /// ```
 /// use axum::Router;
@@ -28,12 +28,12 @@ pub struct AdminService {
     admin: Admin,
 }
 
-/// Among the extensions of a response that the layer leaves alone.
+/// Mark among the extensions of a response: the layer does not count its request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NotCounted;
 
 impl AdminService {
-    /// Serves what `admin` answers, to whom it answers.
+    /// Makes a service of `admin`, which decides who may see data.
     ///
     /// ```
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
@@ -66,7 +66,7 @@ impl<B> Service<Request<B>> for AdminService {
             Cow::Owned(body) => Bytes::from(body),
         };
         let mut response = Response::new(Full::new(body));
-        // Always one: the view answers with a handful of statuses.
+        // Always a valid status: the view answers with a few fixed ones.
         *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in answer.headers {
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -1,4 +1,13 @@
-//! The body of an answer, watched until its last byte.
+//! The body of an answer, watched until its last byte: its request is recorded then.
+//!
+//! ```text
+//!  poll_frame ─┬─ data ─────────── `left` falls; at 0 (not gRPC) or at the end of the stream: record `status`
+//!              ├─ trailers ─────── record their `grpc-status`, or `status`
+//!              ├─ end ──────────── record `status`, or 500 when bytes of the promised length are missing
+//!              └─ error ────────── record 500
+//!  drop ────────────────────────── record 499 (the client went away), or `status` when that is 500 or more, or when
+//!                                  the body was never polled
+//! ```
 
 use crate::grpc;
 use crate::watch::{ABORTED, FAILED, Watch};
@@ -10,7 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 pin_project! {
-    /// A body that records its request when it ends. Made by [`SentinelService`](crate::SentinelService); passes everything on.
+    /// A body that records its request when it ends, and passes all frames on. Made by [`SentinelService`](crate::SentinelService).
     ///
     /// ```
     /// use http_body::Body;
@@ -29,10 +38,12 @@ pin_project! {
 
 struct Watched {
     watch: Watch,
+    /// Status of the request, once the body is complete.
     status: u16,
-    /// Bytes to come, where the head of the answer told: a server asks for no more then, not even for the end.
+    /// Bytes still to come; `None` when the head of the answer did not give the length. A server asks for no further frame after
+    /// the last of these bytes, not even for the end.
     left: Option<u64>,
-    /// What its trailers say counts.
+    /// The answer is one of gRPC, whose status is in the trailers.
     grpc: bool,
 }
 
@@ -43,12 +54,14 @@ impl<B> fmt::Debug for SentinelBody<B> {
 }
 
 impl<B> SentinelBody<B> {
+    /// Watches a body. `left`: length of the body in bytes, when it is known.
     pub(crate) fn new(body: B, mut watch: Watch, status: u16, left: Option<u64>, grpc: bool) -> Self {
-        // Until it is asked for, somebody outside may put another in its place, such as an error page: the status stands.
+        // Before the first poll, a layer outside may replace the body, with an error page for example. Then the status stands.
         watch.unfinished = status;
         Self { body, watched: Some(Watched { watch, status, left, grpc }) }
     }
 
+    /// Passes a body on whose request is recorded already, or does not count.
     pub(crate) fn unwatched(body: B) -> Self {
         Self { body, watched: None }
     }
@@ -63,11 +76,11 @@ impl<B: Body> Body for SentinelBody<B> {
         let Some(watched) = this.watched else {
             return this.body.poll_frame(cx);
         };
-        // From here on it is the client who goes away; what has failed has failed.
+        // From now on a drop means that the client went away, unless the request has failed already.
         watched.watch.unfinished = if watched.status < FAILED { ABORTED } else { watched.status };
         let frame = ready!(watched.watch.within(|| this.body.as_mut().poll_frame(cx)));
         let ended = match &frame {
-            // Fewer bytes than the head promised: a broken answer.
+            // Fewer bytes than the head promised: the answer is broken.
             None if watched.left.is_some_and(|left| left > 0) => Some(FAILED),
             None => Some(watched.status),
             Some(Err(_)) => Some(FAILED),
@@ -77,7 +90,7 @@ impl<B: Body> Body for SentinelBody<B> {
                 if let Some(status) = trailers.filter(|_| watched.grpc).and_then(grpc::status) {
                     watched.status = status;
                 }
-                // Nothing follows trailers, and a server does not ask.
+                // No frame follows trailers, and a server does not ask for one.
                 let ends = watched.left == Some(0) && !watched.grpc || trailers.is_some() || this.body.is_end_stream();
                 ends.then_some(watched.status)
             }

@@ -1,14 +1,15 @@
-//! gRPC says how it went in `grpc-status`, in the trailers or, where there is no body, in the head; its HTTP status is 200 always.
+//! The status of gRPC: always HTTP 200, with the result as `grpc-status` in the trailers, or in the head when there is no body.
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-/// Whether an answer is one of gRPC.
+/// Whether an answer is one of gRPC, by its content type.
 pub(crate) fn is(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The HTTP status that a gRPC status stands for, as gRPC's own gateways have it; CANCELLED is the client going away.
+/// The HTTP status for `grpc-status`, as gRPC's own gateways map it, except that CANCELLED is 499: the client went away. `None` without
+/// such a header.
 pub(crate) fn status(headers: &HeaderMap) -> Option<u16> {
     let code: u16 = headers.get("grpc-status")?.to_str().ok()?.parse().ok()?;
     Some(match code {

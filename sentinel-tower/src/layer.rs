@@ -1,4 +1,4 @@
-//! The layer, and what it can be told.
+//! The layer and its options.
 
 use crate::options::LayerOptions;
 use crate::service::SentinelService;
@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use tower_layer::Layer;
 
-/// Wraps a service so that a [`Sentinel`] is told of every request it answers. Cheap to clone.
+/// Wraps a service so that a [`Sentinel`] records every request that the service answers. Cheap to clone.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -37,7 +37,7 @@ impl fmt::Debug for SentinelLayer {
 }
 
 impl SentinelLayer {
-    /// Tells `sentinel`, with the tenant from there.
+    /// Records into `sentinel`, and looks for the tenant of each request as `tenant` says.
     ///
     /// ```
     /// # use sentinel_tower::{SentinelLayer, tenant_header};
@@ -55,7 +55,7 @@ impl SentinelLayer {
         self
     }
 
-    /// Route templates whose requests are not counted, such as health checks; more at each call.
+    /// Adds route templates whose requests are not counted, such as health checks.
     ///
     /// ```
     /// # use sentinel_tower::{SentinelLayer, tenant_header};
@@ -68,8 +68,8 @@ impl SentinelLayer {
         self.with(|options| options.excluded.extend(templates.into_iter().map(Into::into)))
     }
 
-    /// Names the endpoint where axum's `MatchedPath` does not: in a service without axum's router. `None` leaves it to that.
-    /// Give a route template, of which there are few, and never the raw path. (tonic's paths are templates.)
+    /// Names the endpoint of a request, for services without axum's router. When `name` returns `None`, axum's `MatchedPath` names it.
+    /// Return a route template, of which there are few, and never the raw path. (The paths of tonic are templates.)
     ///
     /// ```
     /// # use sentinel_tower::{SentinelLayer, tenant_header};
@@ -83,8 +83,8 @@ impl SentinelLayer {
         self.with(|options| options.endpoint = Some(Arc::new(name)))
     }
 
-    /// Puts a [`CurrentTenant`](crate::CurrentTenant) among the extensions of each request, by which a handler says whose it is.
-    /// Two allocations a request.
+    /// Puts a [`CurrentTenant`](crate::CurrentTenant) among the extensions of each request, through which a handler can name the
+    /// tenant. Costs two allocations a request.
     ///
     /// ```
     /// # use sentinel_tower::{SentinelLayer, tenant_from_handler};

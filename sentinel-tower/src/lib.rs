@@ -1,5 +1,5 @@
-//! Which tenant is causing elevated errors or latency right now? The layer that tells `sentinel_core` of every request that an
-//! axum, tower or hyper service answers, and the service that shows the answer.
+//! Which tenant is causing elevated errors or latency right now? This crate has the layer that records every request of an axum,
+//! tower or hyper service in a [`Sentinel`](sentinel_core::Sentinel), and the service that shows the answer.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -18,28 +18,38 @@
 //! # }
 //! ```
 //!
-//! # What is counted
+//! # What is counted?
 //!
-//! - **One event a request**, when its answer is complete: from the call of the service to the last byte of the body that is
-//!   taken from it. What is upgraded (101), or a stream of server-sent events, counts when its head is sent.
-//! - **The route template**, from axum's `MatchedPath`, prefixes of nested routers included. A request that no route took, and
-//!   any request where the layer is not inside an axum `Router` and has no [`SentinelLayer::endpoint`], is `unmatched`. So is
-//!   what goes into a `nest_service`: give that service a layer of its own, and add it after the outer one
-//!   (`.layer(..).nest_service(..)`), for two layers around each other count twice. Never the raw path.
-//! - **The status**, of gRPC the one that its `grpc-status` stands for; 499 when the client went away before the answer was complete, 500 when the service or the body gave an
-//!   error or panicked. Errors and panics go on their way.
-//! - **The tenant**, from what [`SentinelLayer::new`] was told, unless the handler said otherwise: by a [`Tenant`] among the
-//!   extensions of its response, or by [`CurrentTenant`] where that is on. Without any, `unattributed`. Take it from what was
-//!   authenticated, not from a token that nobody has verified.
-//! - **What is inside the layer.** Add it last, so that it is around timeouts, error pages and authentication: what these answer
-//!   counts then, and a handler that a timeout drops is not taken for a client who went away.
+//! - **One event a request**, when the answer is complete. The latency runs from the call of the service to the last byte that is
+//!   taken from the body. An upgraded connection (101) and a stream of server-sent events count when the head is sent.
+//! - **The route template**, from axum's `MatchedPath`, prefixes of nested routers included; never the raw path. A request that no
+//!   route took is `unmatched`, and so is any request when the layer is outside an axum `Router` and has no
+//!   [`SentinelLayer::endpoint`]. Requests to a `nest_service` are `unmatched` too. Give that service a layer of its own, and add it
+//!   after the outer layer (`.layer(..).nest_service(..)`), because two layers around each other count a request twice.
+//! - **The status**; for gRPC the HTTP status that `grpc-status` stands for. 499 when the client went away before the answer was
+//!   complete, 500 when the service or the body returned an error or panicked. The layer passes errors and panics on.
+//! - **The tenant**, as given to [`SentinelLayer::new`], unless the handler names another one: by a [`Tenant`] among the extensions of
+//!   its response, or by [`CurrentTenant`] with [`SentinelLayer::settable`]. Without a tenant, the request is `unattributed`. Take
+//!   the tenant from an authenticated identity, not from a token that nobody has verified.
+//! - **Everything inside the layer.** Add the layer last, so that it is around timeouts, error pages and authentication. Then their
+//!   answers count, and a handler that a timeout drops is not taken for a client that went away.
 //! - **Nothing** for the templates of [`SentinelLayer::exclude`] and for requests to the [`AdminService`].
 //!
-//! # What it costs
+//! # What does it cost?
 //!
-//! With a tenant by header of up to 40 bytes nothing of Sentinel's own is allocated; around the body axum makes one box.
+//! With a tenant of up to 40 bytes from a header, this crate allocates nothing; axum allocates one box around the body.
 //! A tenant extractor that panics is counted in [`Stats::adapter_failures`](sentinel_core::Stats::adapter_failures), and the
 //! request goes on.
+
+// | file | content |
+// |---|---|
+// | `layer`, `options` | the layer, and its options as the service reads them |
+// | `service` | the wrapped service and the future of its answer |
+// | `watch` | one request until it is recorded |
+// | `body` | the body of an answer, watched until its end |
+// | `tenant` | the tenant of a request: extractors, and the ways in which a handler names it |
+// | `grpc` | the status of gRPC |
+// | `admin` | the admin view as a service |
 
 mod admin;
 mod body;
@@ -61,7 +71,7 @@ pub use tenant::{
     tenant_header,
 };
 
-// The documents for users are tested here, because what they show needs axum and a runtime.
+// The documents for users are tested here, because their code needs axum and a runtime.
 #[cfg(all(doctest, feature = "axum"))]
 mod documents {
     #[doc = include_str!("../../README.md")]

@@ -4,7 +4,7 @@ use crate::admin::NotCounted;
 use crate::body::SentinelBody;
 use crate::grpc;
 use crate::options::LayerOptions;
-use crate::tenant::{CurrentTenant, Found, Head, Lookup, Tenant};
+use crate::tenant::{CurrentTenant, Extracted, Head, Lookup, Tenant};
 use crate::watch::{FAILED, Template, Watch};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tower_service::Service;
 
-/// A service whose requests a [`Sentinel`](sentinel_core::Sentinel) is told of. Made by [`SentinelLayer`](crate::SentinelLayer).
+/// A service whose requests a [`Sentinel`](sentinel_core::Sentinel) records. Made by [`SentinelLayer`](crate::SentinelLayer).
 ///
 /// ```
 /// use sentinel_tower::{SentinelLayer, SentinelService, tenant_header};
@@ -56,22 +56,23 @@ where
         let options = &self.options;
         let template = options.template(&Head::of(&request));
         if !options.excluded.is_empty() && options.excluded.contains(template.as_str()) {
-            return ResponseFuture { inner: self.inner.call(request), asked: None, held: None };
+            return ResponseFuture { inner: self.inner.call(request), counted: None, held: None };
         }
         let settable = options.settable.then(CurrentTenant::default);
         if let Some(settable) = &settable {
             request.extensions_mut().insert(settable.clone());
         }
-        let guarded = |run: &dyn Fn() -> Found| options.guarded(run).unwrap_or(Found::Now(None));
+        let guarded = |run: &dyn Fn() -> Extracted| options.guarded(run).unwrap_or(Extracted::Now(None));
         let (guard, lookup) = options.tenant.begin(&options.sentinel, &mut request, guarded);
-        let lookup = lookup.map(|future| Box::new(Pending { future, options: options.clone() }));
+        let lookup = lookup.map(|future| Box::new(PendingTenant { future, options: options.clone() }));
         let mut watch = Watch::new(guard, template, settable);
         let inner = watch.within(|| self.inner.call(request));
-        ResponseFuture { inner, asked: Some(Asked { watch, lookup }), held: None }
+        ResponseFuture { inner, counted: Some(CountedRequest { watch, lookup }), held: None }
     }
 }
 
 impl LayerOptions {
+    /// The route template of a request.
     fn template(&self, head: &Head<'_>) -> Template {
         if let Some(name) = self.endpoint.as_ref().and_then(|name| self.guarded(|| name(head)).flatten()) {
             return Template::Named(name.into());
@@ -83,7 +84,7 @@ impl LayerOptions {
         Template::Unmatched
     }
 
-    /// Runs what the embedder gave; `None` when it panics, which is counted and goes no further.
+    /// Runs a function of the embedder; `None` when it panics, which is counted as a failure of the adapter and goes no further.
     fn guarded<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
         let out = catch_unwind(AssertUnwindSafe(run)).ok();
         if out.is_none() {
@@ -93,14 +94,14 @@ impl LayerOptions {
     }
 }
 
-/// A request that counts.
-struct Asked {
+/// A request that counts, until its answer is there.
+struct CountedRequest {
     watch: Watch,
-    /// Its tenant, while that is being looked up.
-    lookup: Option<Box<Pending>>,
+    /// The future that looks its tenant up; `None` once that is done.
+    lookup: Option<Box<PendingTenant>>,
 }
 
-struct Pending {
+struct PendingTenant {
     future: Lookup,
     options: Arc<LayerOptions>,
 }
@@ -126,16 +127,16 @@ pin_project! {
     pub struct ResponseFuture<F, R, E> {
         #[pin]
         inner: F,
-        // None: the request does not count.
-        asked: Option<Asked>,
-        // An answer that waits for its tenant.
+        // `None`: the request does not count, or its answer was returned.
+        counted: Option<CountedRequest>,
+        // The answer, while the tenant is still being looked up.
         held: Option<Box<Result<Response<R>, E>>>,
     }
 }
 
 impl<F, R, E> fmt::Debug for ResponseFuture<F, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").field("counts", &self.asked.is_some()).finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").field("counts", &self.counted.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -148,29 +149,29 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(asked) = this.asked else {
+        let Some(counted) = this.counted else {
             return this.inner.poll(cx).map_ok(|response| response.map(SentinelBody::unwatched));
         };
-        asked.look_up(cx);
+        counted.look_up(cx);
         let answer = match this.held.take() {
             Some(answer) => *answer,
-            None => ready!(asked.watch.within(|| this.inner.poll(cx))),
+            None => ready!(counted.watch.within(|| this.inner.poll(cx))),
         };
-        // Neither the admin view nor a handler that has named its tenant waits for anybody.
-        if asked.lookup.is_some() && !answer.as_ref().is_ok_and(is_settled) {
+        // The answer waits for the lookup, unless it does not count or its handler has named the tenant.
+        if counted.lookup.is_some() && !answer.as_ref().is_ok_and(is_settled) {
             *this.held = Some(Box::new(answer));
             return Poll::Pending;
         }
-        let Some(asked) = this.asked.take() else { return Poll::Pending };
-        Poll::Ready(asked.answered(answer))
+        let Some(counted) = this.counted.take() else { return Poll::Pending };
+        Poll::Ready(counted.answered(answer))
     }
 }
 
-impl Asked {
-    /// Asks once more who the tenant is.
+impl CountedRequest {
+    /// Polls the lookup of the tenant.
     fn look_up(&mut self, cx: &mut Context<'_>) {
         let Some(lookup) = &mut self.lookup else { return };
-        let Pending { future, options } = &mut **lookup;
+        let PendingTenant { future, options } = &mut **lookup;
         match options.guarded(|| future.as_mut().poll(cx)) {
             Some(Poll::Pending) => {}
             Some(Poll::Ready(tenant)) => {
@@ -183,6 +184,7 @@ impl Asked {
         }
     }
 
+    /// Records the request, or leaves that to the body of its answer.
     fn answered<R, E>(self, answer: Result<Response<R>, E>) -> Result<Response<SentinelBody<R>>, E>
     where
         R: http_body::Body,
@@ -207,31 +209,31 @@ impl Asked {
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let length = length.or_else(|| response.body().size_hint().exact());
         let grpc = grpc::is(response.headers());
-        let told = grpc.then(|| grpc::status(response.headers())).flatten();
-        if length == Some(0) || told.is_some() || ends_with_its_head(&response) {
-            watch.finish(told.unwrap_or(status.as_u16()));
+        let grpc_status = grpc.then(|| grpc::status(response.headers())).flatten();
+        if length == Some(0) || grpc_status.is_some() || ends_with_head(&response) {
+            watch.finish(grpc_status.unwrap_or(status.as_u16()));
             return Ok(response.map(SentinelBody::unwatched));
         }
         Ok(response.map(|body| SentinelBody::new(body, watch, status.as_u16(), length, grpc)))
     }
 }
 
-/// It does not count, or it says itself whose it is.
+/// Whether an answer need not wait for a lookup: it does not count, or it names its tenant.
 fn is_settled<R>(response: &Response<R>) -> bool {
     let extensions = response.extensions();
     extensions.get::<NotCounted>().is_some() || extensions.get::<Tenant>().is_some()
 }
 
-/// Nothing follows, or a stream of events that lives on. (Where a server sends no body, as after HEAD, it asks for none, and the
-/// body that is dropped leaves the status.)
-fn ends_with_its_head<R: http_body::Body>(response: &Response<R>) -> bool {
+/// Whether the request ends with the head of its answer: no body follows, or a stream of events that may never end. (For a request
+/// whose body a server never asks for, such as HEAD, the dropped body records the status.)
+fn ends_with_head<R: http_body::Body>(response: &Response<R>) -> bool {
     let streams = || {
         let media = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let media = media.and_then(|media| media.split(|byte| *byte == b';').next());
-        media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(EVENTS))
+        media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM))
     };
     response.body().is_end_stream() || streams()
 }
 
-/// Server-sent events.
-const EVENTS: &[u8] = b"text/event-stream";
+/// Content type of server-sent events.
+const EVENT_STREAM: &[u8] = b"text/event-stream";

@@ -1,4 +1,4 @@
-//! Whose request it is: where that is looked for, and how a handler says it itself.
+//! The tenant of a request: extractors that find it, and the ways in which a handler names it.
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use sentinel_core::{ConfigError, Guard, Sentinel};
@@ -8,9 +8,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A tenant's id, any bytes. Empty is nobody's: `unattributed`.
+/// A tenant's id, any bytes. An empty id means unknown: `unattributed`.
 ///
-/// A handler, or a middleware inside the layer, that knows better than the request puts it among the extensions of its response:
+/// A handler, or a middleware inside the layer, that knows the tenant better than the extractor puts it among the extensions of its
+/// response:
 ///
 /// ```
 /// use axum::{Extension, response::IntoResponse};
@@ -24,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Tenant(SmallVec<[u8; 40]>);
 
 impl Tenant {
-    /// From its id.
+    /// A tenant with this id.
     ///
     /// ```
     /// assert_eq!(sentinel_tower::Tenant::new("acme").as_bytes(), b"acme");
@@ -49,8 +50,9 @@ impl fmt::Debug for Tenant {
     }
 }
 
-/// By which a handler says whose request it is, whatever becomes of its response: among the extensions of the request when
-/// [`SentinelLayer::settable`](crate::SentinelLayer::settable) is on. Clones are the same one, so it works from another task too.
+/// Lets a handler name the tenant of its request, even when the handler returns no response of its own. Among the extensions of the
+/// request with [`SentinelLayer::settable`](crate::SentinelLayer::settable). Clones share one value, so it works from another task
+/// too.
 ///
 /// ```
 /// use axum::Extension;
@@ -64,7 +66,7 @@ impl fmt::Debug for Tenant {
 pub struct CurrentTenant(Arc<Mutex<Option<Tenant>>>);
 
 impl CurrentTenant {
-    /// Says it. The last word counts, if it comes before the answer is complete.
+    /// Names the tenant. The last call before the answer is complete counts.
     ///
     /// ```
     /// let current = sentinel_tower::CurrentTenant::default();
@@ -75,7 +77,7 @@ impl CurrentTenant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Tenant::new(id));
     }
 
-    /// What was said last.
+    /// The tenant that was named last.
     ///
     /// ```
     /// assert_eq!(sentinel_tower::CurrentTenant::default().get(), None);
@@ -85,12 +87,14 @@ impl CurrentTenant {
     }
 }
 
-/// A tenant that is being looked up.
+/// Future that looks a tenant up.
 pub(crate) type Lookup = Pin<Box<dyn Future<Output = Option<Tenant>> + Send>>;
 
-/// What an extractor says of a request.
-pub(crate) enum Found {
+/// Result of an extractor.
+pub(crate) enum Extracted {
+    /// The tenant; `None` = unknown.
     Now(Option<Tenant>),
+    /// The tenant has to be waited for.
     Later(Lookup),
 }
 
@@ -104,13 +108,13 @@ pub(crate) enum Found {
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
-    /// Its method.
+    /// Method of the request.
     pub method: &'a Method,
-    /// Its path and query; what it is nested at is left out, as everywhere in axum.
+    /// Path and query, without the prefix of a nested router, as everywhere in axum.
     pub uri: &'a Uri,
-    /// Its headers.
+    /// Headers of the request.
     pub headers: &'a HeaderMap,
-    /// What middleware outside the layer has left there.
+    /// Extensions, as middleware outside the layer has left them.
     pub extensions: &'a Extensions,
 }
 
@@ -121,7 +125,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Where the layer looks for a request's tenant.
+/// The way in which the layer finds the tenant of a request. Made by the functions `tenant_*`.
 ///
 /// ```
 /// use sentinel_tower::{TenantFrom, tenant_header};
@@ -135,11 +139,13 @@ pub struct TenantFrom(Extract);
 #[derive(Clone)]
 enum Extract {
     Header(HeaderName),
-    Head(Arc<dyn Fn(&Head<'_>) -> Found + Send + Sync>),
+    /// A function of the embedder.
+    Head(Arc<dyn Fn(&Head<'_>) -> Extracted + Send + Sync>),
     /// A parameter of axum's path.
     #[cfg(feature = "axum")]
     Path(Arc<str>),
-    Nowhere,
+    /// The handler names the tenant.
+    Handler,
 }
 
 impl fmt::Debug for TenantFrom {
@@ -149,23 +155,23 @@ impl fmt::Debug for TenantFrom {
             Extract::Head(_) => "TenantFrom(a function)",
             #[cfg(feature = "axum")]
             Extract::Path(_) => "TenantFrom(the path)",
-            Extract::Nowhere => "TenantFrom(the handler)",
+            Extract::Handler => "TenantFrom(the handler)",
         })
     }
 }
 
 impl TenantFrom {
-    /// Where it cannot wait.
+    /// An extractor that returns at once.
     fn head(extract: impl Fn(&Head<'_>) -> Option<Tenant> + Send + Sync + 'static) -> Self {
-        Self(Extract::Head(Arc::new(move |head| Found::Now(extract(head)))))
+        Self(Extract::Head(Arc::new(move |head| Extracted::Now(extract(head)))))
     }
 
-    /// Begins the request, as whose it is as far as that is known by now. What the embedder gave runs in `guarded`.
+    /// Begins the request, with its tenant when that is known at once. Functions of the embedder run in `guarded`.
     pub(crate) fn begin<B>(
         &self,
         sentinel: &Sentinel,
         request: &mut http::Request<B>,
-        guarded: impl FnOnce(&dyn Fn() -> Found) -> Found,
+        guarded: impl FnOnce(&dyn Fn() -> Extracted) -> Extracted,
     ) -> (Guard, Option<Lookup>) {
         let found = match &self.0 {
             Extract::Header(name) => {
@@ -177,20 +183,20 @@ impl TenantFrom {
                 guarded(&|| extract(&head))
             }
             #[cfg(feature = "axum")]
-            Extract::Path(parameter) => Found::Now(path_parameter(request.extensions_mut(), parameter)),
-            Extract::Nowhere => Found::Now(None),
+            Extract::Path(parameter) => Extracted::Now(path_parameter(request.extensions_mut(), parameter)),
+            Extract::Handler => Extracted::Now(None),
         };
         match found {
-            Found::Now(tenant) => (sentinel.start_as(tenant.as_ref().map_or(b"", Tenant::as_bytes)), None),
-            Found::Later(lookup) => (sentinel.start(), Some(lookup)),
+            Extracted::Now(tenant) => (sentinel.start_as(tenant.as_ref().map_or(b"", Tenant::as_bytes)), None),
+            Extracted::Later(lookup) => (sentinel.start(), Some(lookup)),
         }
     }
 }
 
-/// The value of a request header, as it is; the first one where there are several.
+/// Takes the tenant from a request header, byte by byte; the first one when there are several.
 ///
 /// # Errors
-/// A [`ConfigError`] when no header can have that name.
+/// A [`ConfigError`] when `name` is no valid header name.
 ///
 /// ```
 /// let from = sentinel_tower::tenant_header("x-tenant-id")?;
@@ -204,7 +210,7 @@ pub fn tenant_header(name: &str) -> Result<TenantFrom, ConfigError> {
     Ok(TenantFrom(Extract::Header(header)))
 }
 
-/// A parameter of the path, percent-decoded: `tenant_path("org")` for `/orgs/{org}/users`.
+/// Takes the tenant from a parameter of the path, percent-decoded: `tenant_path("org")` for `/orgs/{org}/users`.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -226,7 +232,7 @@ fn path_parameter(extensions: &mut Extensions, parameter: &str) -> Option<Tenant
     use axum::extract::{FromRequestParts, RawPathParams};
     use std::task::{Context, Poll, Waker};
 
-    // What the router matched is among the extensions; the rest of a request's head is not looked at. And it waits for nothing.
+    // The router put the parameters among the extensions, and the extractor reads nothing else of the head. The future is ready at once.
     let (mut parts, ()) = http::Request::new(()).into_parts();
     std::mem::swap(&mut parts.extensions, extensions);
     let found = match std::pin::pin!(RawPathParams::from_request_parts(&mut parts, &()))
@@ -239,9 +245,8 @@ fn path_parameter(extensions: &mut Extensions, parameter: &str) -> Option<Tenant
     found?.iter().find(|(name, _)| *name == parameter).map(|(_, value)| Tenant::new(value))
 }
 
-/// What a middleware outside this layer, such as authentication, has put among the extensions of the request. What that
-/// middleware answers itself does not count then; where it should, put it inside the layer and have it set [`Tenant`] or
-/// [`CurrentTenant`].
+/// Takes the tenant from an extension of the request that a middleware outside this layer has set, such as authentication. Answers of
+/// that middleware itself do not count then. If they should, put it inside the layer and let it set [`Tenant`] or [`CurrentTenant`].
 ///
 /// ```
 /// use sentinel_tower::tenant_extension;
@@ -262,7 +267,7 @@ where
     TenantFrom::head(move |head| head.extensions.get().map(|known| Tenant::new(id(known))))
 }
 
-/// What a function makes of the head of the request. It runs in the request's way: it should look, not wait.
+/// Takes the tenant from the head of the request by a function. Each request waits for the function, so it must not block.
 ///
 /// ```
 /// use sentinel_tower::tenant_fn;
@@ -278,9 +283,9 @@ where
     TenantFrom::head(move |head| extract(head).map(Tenant::new))
 }
 
-/// What a future finds, such as the owner of an API key. It runs beside the handler; an answer that is ready first waits for it,
-/// so it must have a timeout of its own (`tokio::time::timeout`): one that hangs keeps every answer waiting but those of the admin view
-/// and those that carry a [`Tenant`].
+/// Looks the tenant up by a future, such as the owner of an API key. The future runs beside the handler, and an answer that is ready
+/// first waits for it. So give the future a timeout (`tokio::time::timeout`): one that hangs holds back every answer, except those of
+/// the admin view and those that carry a [`Tenant`].
 ///
 /// ```
 /// use sentinel_tower::tenant_async_fn;
@@ -303,11 +308,11 @@ where
 {
     TenantFrom(Extract::Head(Arc::new(move |head| {
         let found = extract(head);
-        Found::Later(Box::pin(async move { found.await.map(Tenant::new) }))
+        Extracted::Later(Box::pin(async move { found.await.map(Tenant::new) }))
     })))
 }
 
-/// Nothing in the request says it: the handler does, by a [`Tenant`] in its response or by [`CurrentTenant`].
+/// Leaves the tenant to the handler, which names it by a [`Tenant`] in its response or by [`CurrentTenant`].
 ///
 /// ```
 /// use sentinel_tower::{SentinelLayer, tenant_from_handler};
@@ -317,5 +322,5 @@ where
 /// # Ok::<(), sentinel_core::ConfigError>(())
 /// ```
 pub fn tenant_from_handler() -> TenantFrom {
-    TenantFrom(Extract::Nowhere)
+    TenantFrom(Extract::Handler)
 }

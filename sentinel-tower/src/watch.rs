@@ -1,18 +1,20 @@
-//! One request that is being answered, until it is recorded: once, however it ends.
+//! One request from its start until it is recorded: exactly once, however it ends.
 
 use crate::tenant::{CurrentTenant, Tenant};
 use sentinel_core::Guard;
 
-/// The client went away.
+/// Status of a request whose client went away.
 pub(crate) const ABORTED: u16 = 499;
-/// The service, or the body, gave an error or panicked.
+/// Status of a request whose service or body returned an error or panicked.
 pub(crate) const FAILED: u16 = 500;
 
-/// The route template, shared with whoever knows it.
+/// The route template of a request.
 #[derive(Clone)]
 pub(crate) enum Template {
+    /// By axum's router, which shares the text.
     #[cfg(feature = "axum")]
     Matched(axum::extract::MatchedPath),
+    /// By [`SentinelLayer::endpoint`](crate::SentinelLayer::endpoint).
     Named(Box<str>),
     Unmatched,
 }
@@ -28,14 +30,15 @@ impl Template {
     }
 }
 
-/// Dropped before the request was recorded, it records it: as failed while the service runs, for then it has panicked, and else
-/// with what `unfinished` says.
+/// A request that is recorded at the latest when this is dropped: as failed when the drop comes while the service or the body runs,
+/// since they have panicked then, and otherwise with the status `unfinished`.
 pub(crate) struct Watch {
     guard: Option<Guard>,
     template: Template,
     settable: Option<CurrentTenant>,
-    /// Inside the service's or the body's code. (`panicking()` does not tell: a runtime catches the panic, then drops the future.)
+    /// The code of the service or the body runs. (`panicking()` cannot tell: a runtime catches the panic, then drops the future.)
     inside: bool,
+    /// Status of the request when this is dropped before `finish`.
     pub(crate) unfinished: u16,
 }
 
@@ -44,13 +47,14 @@ impl Watch {
         Self { guard: Some(guard), template, settable, inside: false, unfinished: ABORTED }
     }
 
+    /// Names the tenant.
     pub(crate) fn tenant(&mut self, tenant: &Tenant) {
         if let Some(guard) = &mut self.guard {
             guard.tenant(tenant.as_bytes());
         }
     }
 
-    /// Runs the service's or the body's code, and notes that it came back.
+    /// Runs code of the service or the body, and notes that it returned.
     pub(crate) fn within<T>(&mut self, run: impl FnOnce() -> T) -> T {
         self.inside = true;
         let out = run();
@@ -58,13 +62,14 @@ impl Watch {
         out
     }
 
-    /// Records it. Nothing, when it was already.
+    /// Records the request, unless it was recorded before.
     pub(crate) fn finish(&mut self, status: u16) {
         if let Some(guard) = self.ended() {
             guard.finish(self.template.as_str(), status);
         }
     }
 
+    /// Takes the guard, with the tenant that the handler has named.
     fn ended(&mut self) -> Option<Guard> {
         let mut guard = self.guard.take()?;
         if let Some(tenant) = self.settable.as_ref().and_then(CurrentTenant::get) {
@@ -73,7 +78,7 @@ impl Watch {
         Some(guard)
     }
 
-    /// It is nobody's business.
+    /// Ends the request without counting it.
     pub(crate) fn discard(&mut self) {
         if let Some(guard) = self.guard.take() {
             guard.discard();

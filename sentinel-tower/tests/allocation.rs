@@ -1,4 +1,4 @@
-//! What the layer allocates for a request: counted by the allocator, beside a layer that does nothing.
+//! Allocations of the layer for a request: counted by the allocator, beside a layer that does nothing.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use axum::Router;

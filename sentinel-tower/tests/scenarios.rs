@@ -1,4 +1,4 @@
-//! What an axum service does, over real sockets, and what is recorded of it.
+//! Requests to an axum service over real sockets, and the events that the layer records.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 mod support;

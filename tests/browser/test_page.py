@@ -292,7 +292,7 @@ def test_a_tenant_shows_its_endpoints_and_percentiles(page):
     page.tab.get_by_role("button", name="tenant_acme", exact=True).click()
     page.shows("#detail-title", "tenant_acme")
     detail = page.text("#detail")
-    assert re.search(r"p50\s+\d+ ms\s+p95\s+\d+ ms\s+p99\s+\d+ ms\s+p95 by normal\s+× [5-9]\.\d", detail), detail
+    assert re.search(r"p50\s+\d+ ms\s+p95\s+\d+ ms\s+p99\s+\d+ ms\s+p95 / normal p95\s+× [5-9]\.\d", detail), detail
     assert page.tab.locator("#detail tbody th").first.inner_text() == "/v1/process"
     page.tab.get_by_role("button", name="Close").click()
     page.tab.locator("#detail").wait_for(state="hidden")
@@ -319,7 +319,7 @@ def test_it_says_when_it_cannot_refresh_and_recovers(page, chromium):
         page.open("/one").shows("#kind", "ONE TENANT")
         process.kill()
         process.wait()
-        page.shows("#trouble", re.compile(r"Cannot refresh: the service cannot be reached. What is shown is \d+ s old."))
+        page.shows("#trouble", re.compile(r"Cannot refresh: the service cannot be reached. The data shown is \d+ s old."))
         assert "ONE TENANT" in page.text("#kind")
         with served(address.removeprefix("http://")):
             page.tab.locator("#trouble").wait_for(state="hidden", timeout=60_000)
@@ -330,14 +330,14 @@ HTML = {"content_type": "text/html", "body": "<p>please sign in</p>"}
 
 def test_an_answer_of_somebody_else_is_no_report(page):
     page.tab.route("**/report?*", lambda route: route.fulfill(**HTML))
-    page.open("/one").shows("#sentence", "what answers is not the service")
+    page.open("/one").shows("#sentence", "the answer is not from this service")
     assert page.text("#kind") == "NO ANSWER"
     page.tab.unroute("**/report?*")
     page.shows("#kind", "ONE TENANT")
     assert page.tab.locator("#window label").all_inner_texts() == ["1 min", "2 min", "5 min", "10 min"]
     for answer in [HTML, {"json": {}}, {"json": None}]:
         page.tab.route("**/report?*", lambda route: route.fulfill(**answer))
-        page.shows("#trouble", re.compile(r"Cannot refresh: what answers is not the service. What is shown is [1-9]\d* s old."))
+        page.shows("#trouble", re.compile(r"Cannot refresh: the answer is not from this service. The data shown is [1-9]\d* s old."))
         assert "ONE TENANT" in page.text("#kind") and "NaN" not in page.text("main")
         page.tab.unroute("**/report?*")
         page.tab.locator("#trouble").wait_for(state="hidden")
@@ -349,7 +349,7 @@ def test_an_answer_of_somebody_else_is_no_report(page):
 @pytest.mark.parametrize("answer, why", [
     ({"status": 404, "json": {"detail": "no tenant"}}, "no tenant"),
     ({"status": 502, **HTML}, "HTTP 502"),
-    (HTML, "what answers is not the service"),
+    (HTML, "the answer is not from this service"),
     ({"json": {"as_of": 1}}, "the answer cannot be shown"),
 ])
 def test_details_that_cannot_be_had_are_said(page, answer, why):
@@ -357,12 +357,12 @@ def test_details_that_cannot_be_had_are_said(page, answer, why):
     page.open("/one").shows("#kind", "ONE TENANT")
     page.tab.route("**/tenants/**", lambda route: route.fulfill(**answer))
     page.tab.get_by_role("button", name="tenant_acme", exact=True).click()
-    page.shows("#detail-trouble", f"Nothing to show of tenant_acme: {why}")
+    page.shows("#detail-trouble", f"Cannot show tenant_acme: {why}")
     # It stays: a refresh is not what takes it away.
     with page.tab.expect_response("**/report?*"):
         pass
     page.tab.wait_for_timeout(200)
-    assert page.text("#detail-trouble").startswith(f"Nothing to show of tenant_acme: {why}")
+    assert page.text("#detail-trouble").startswith(f"Cannot show tenant_acme: {why}")
     page.tab.unroute("**/tenants/**")
     page.shows("#detail-rows", "/v1/process")
     assert not page.tab.is_visible("#detail-trouble")
@@ -382,7 +382,7 @@ def test_details_are_refreshed_and_give_the_focus_back(page):
     # What has the focus in it keeps it.
     assert page.tab.evaluate("document.activeElement.id") == "detail-close"
     page.tab.route("**/tenants/**", lambda route: route.fulfill(status=404, json={"detail": "no tenant"}))
-    page.shows("#detail-trouble", re.compile(r"Cannot refresh: no tenant. What is shown is \d+ s old."))
+    page.shows("#detail-trouble", re.compile(r"Cannot refresh: no tenant. The data shown is \d+ s old."))
     assert page.tab.is_visible("#detail-rows")
     page.tab.keyboard.press("Escape")
     page.tab.locator("#detail").wait_for(state="hidden")
@@ -423,8 +423,8 @@ def test_alerts_say_what_fires_what_did_and_who_was_told(page):
 
 
 def test_alerts_that_nobody_gets_and_none_at_all(page):
-    page.open("/quiet").shows("#alerts-rows", "Nothing fires.")
-    assert page.text("#alerts-sinks") == "Nobody is told: no sink is configured."
+    page.open("/quiet").shows("#alerts-rows", "No alert is active.")
+    assert page.text("#alerts-sinks") == "No sink is configured, so alerts are sent to nobody."
     page.open("/slow").shows("#kind", "ONE TENANT")
     page.shows("#rows", "tenant")
     assert page.tab.locator("#alerts").is_hidden()

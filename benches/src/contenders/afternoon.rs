@@ -1,4 +1,4 @@
-//! What one writes in an afternoon: a concurrent map from the tenant to a ring of slots, each with counters and a histogram.
+//! A solution that one writes in an afternoon: a concurrent map from the tenant to a ring of slots, each with counters and a histogram.
 
 use super::Contender;
 use crate::Failure;

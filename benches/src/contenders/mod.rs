@@ -1,4 +1,4 @@
-//! Who takes part: the sentinel, what people use today, and what one writes in an afternoon.
+//! The contenders: the sentinel, the crates that people use today, and a solution that one writes in an afternoon.
 
 pub(crate) mod afternoon;
 pub(crate) mod client;

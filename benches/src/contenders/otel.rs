@@ -1,6 +1,6 @@
 //! The `opentelemetry_sdk` crate: a counter and a histogram with attributes.
 //!
-//! Its limit on attribute sets (2,000 by default, beyond it everything is one series) is raised so that it never overflows.
+//! The limit on attribute sets (2,000 by default; beyond it everything is one series) is raised so that it never overflows.
 
 use super::{BUCKETS, Contender};
 use crate::Failure;

@@ -5,7 +5,7 @@ use crate::Failure;
 use crate::stream::{START_MS, Sample};
 use sentinel_core::{Clock, Sentinel};
 
-/// How time passes for it.
+/// Passage of time for the sentinel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// The clock moves on, and nobody ticks: records seal and judge. The main figure.

@@ -1,36 +1,38 @@
-//! Answers that have just been given: so that fifty people who watch the same report do not cost fifty reports a second.
+//! A cache of reports that were just made, so that fifty people who watch the same report do not cost fifty reports a second.
 //!
-//! Who asks now and then always gets a fresh one. A query that is asked for more than [`FRESH`] times in a second gets, beyond
-//! that, one that is at most [`STALE`] old.
+//! A caller that asks now and then always gets a fresh answer. When a query comes more than [`FRESH_ANSWERS`] times in a second,
+//! further callers of that second get an answer that is at most [`MAX_ANSWER_AGE`] old.
 
 use crate::report::Query;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Fresh answers to the same query in a second.
-const FRESH: u32 = 4;
-const STALE: Duration = Duration::from_millis(250);
+/// Fresh answers to the same query in a second: up to eight open pages, each of which asks every other second, get fresh ones only.
+const FRESH_ANSWERS: u32 = 4;
+/// Age of a cached answer, at most: a second divided by [`FRESH_ANSWERS`].
+const MAX_ANSWER_AGE: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
-/// Queries that are remembered.
-const MOST: usize = 16;
-/// Bytes of all answers that are remembered, at most: outside the budget. One of ten tenants has 7 kB.
-const MOST_BYTES: usize = 512 << 10;
+/// Queries whose answers are cached, at most. People who watch at once ask few distinct ones within a second.
+const MAX_CACHED_QUERIES: usize = 16;
+/// Bytes of all cached answers, at most; they are outside the budget. An answer with ten tenants has 7 kB.
+const MAX_CACHED_BYTES: usize = 512 << 10;
 
 #[derive(Debug, Default)]
-pub(super) struct Shelf(Mutex<Vec<Answer>>);
+pub(super) struct AnswerCache(Mutex<Vec<CachedAnswer>>);
 
 #[derive(Debug)]
-struct Answer {
+struct CachedAnswer {
     query: Query,
     body: Vec<u8>,
     made: Instant,
-    /// The second that is counted, and fresh answers in it.
+    /// Start of the second in which fresh answers are counted.
     since: Instant,
+    /// Fresh answers in that second.
     fresh: u32,
 }
 
-impl Shelf {
-    /// The answer to a query: one that was given, or what `make` makes.
+impl AnswerCache {
+    /// The answer to a query: a cached one, or the result of `make`.
     pub(super) fn get<E>(&self, query: Query, make: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
         self.get_at(query, Instant::now, make)
     }
@@ -46,7 +48,7 @@ impl Shelf {
             return Ok(body);
         }
         let body = make()?;
-        // It may have waited for others.
+        // Making the answer may have waited for other queries.
         let now = clock();
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, fresh) = match answers.iter().position(|answer| answer.query == query) {
@@ -56,25 +58,26 @@ impl Shelf {
             }
             None => (now, 1),
         };
-        // Nobody watches these any more.
+        // Answers that nobody has asked for during a second.
         answers.retain(|answer| now.duration_since(answer.made) < SECOND);
         let bytes: usize = answers.iter().map(|answer| answer.body.len()).sum();
-        if bytes + body.len() > MOST_BYTES {
+        if bytes + body.len() > MAX_CACHED_BYTES {
             return Ok(body);
         }
-        if answers.len() >= MOST {
+        if answers.len() >= MAX_CACHED_QUERIES {
             let oldest = answers.iter().enumerate().min_by_key(|(_, answer)| answer.made).map(|(at, _)| at);
             oldest.map(|at| answers.swap_remove(at));
         }
-        answers.push(Answer { query, body: body.clone(), made: now, since, fresh });
+        answers.push(CachedAnswer { query, body: body.clone(), made: now, since, fresh });
         Ok(body)
     }
 
+    /// The cached answer, when the query comes so often that it may be used.
     fn recent(&self, query: Query, now: Instant) -> Option<Vec<u8>> {
         let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = answers.iter().find(|answer| answer.query == query)?;
-        let busy = now.duration_since(answer.since) < SECOND && answer.fresh >= FRESH;
-        (busy && now.duration_since(answer.made) < STALE).then(|| answer.body.clone())
+        let busy = now.duration_since(answer.since) < SECOND && answer.fresh >= FRESH_ANSWERS;
+        (busy && now.duration_since(answer.made) < MAX_ANSWER_AGE).then(|| answer.body.clone())
     }
 }
 
@@ -82,16 +85,16 @@ impl Shelf {
 mod tests {
     use super::*;
 
-    /// Asks at these milliseconds; says which answers were made.
+    /// Asks at these milliseconds. Returns, for each, whether the answer was fresh.
     fn made(at_ms: &[u64]) -> Vec<bool> {
-        let (shelf, start) = (Shelf::default(), Instant::now());
+        let (cache, start) = (AnswerCache::default(), Instant::now());
         let ask = |&ms: &u64| {
             let mut fresh = false;
             let make = || {
                 fresh = true;
                 Ok::<_, ()>(ms.to_string().into_bytes())
             };
-            let body = shelf.get_at(Query::default(), || start + Duration::from_millis(ms), make);
+            let body = cache.get_at(Query::default(), || start + Duration::from_millis(ms), make);
             assert!(ms - String::from_utf8(body.unwrap()).unwrap().parse::<u64>().unwrap() < 250);
             fresh
         };
@@ -113,14 +116,14 @@ mod tests {
 
     #[test]
     fn another_query_is_another_answer() {
-        let shelf = Shelf::default();
+        let cache = AnswerCache::default();
         for limit in 1..=100 {
             for _ in 0..2 {
                 let query = Query { limit, ..Query::default() };
-                let body = shelf.get(query, || Ok::<_, ()>(limit.to_string().into_bytes()));
+                let body = cache.get(query, || Ok::<_, ()>(limit.to_string().into_bytes()));
                 assert_eq!(body, Ok(limit.to_string().into_bytes()));
             }
         }
-        assert_eq!(shelf.0.lock().unwrap().len(), MOST);
+        assert_eq!(cache.0.lock().unwrap().len(), MAX_CACHED_QUERIES);
     }
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: the fleet's totals and the sentinel's own ledger in the Prometheus text format. Never a series per tenant.
+//! `/metrics`: the fleet's totals and the sentinel's own ledger in the Prometheus text format, without a series per tenant.
 
 use crate::report::Query;
 use crate::report::scope::Scope;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 /// The text, by the exposition format 0.0.4.
 pub(super) fn text(sentinel: &Sentinel) -> String {
-    // Each process is scraped for itself; Prometheus adds them up.
+    // Prometheus scrapes each process and adds them up, so each one reports its own events only.
     let report = sentinel.report(Query { limit: 1, scope: Some(Scope::Process), ..Query::default() });
     let (stats, memory, mut out) = (report.stats, sentinel.memory(), String::new());
     let mut metric = |name: &str, kind: &str, help: &str, samples: &[(&str, f64)]| {
@@ -58,13 +58,19 @@ pub(super) fn text(sentinel: &Sentinel) -> String {
     ];
     let known: Vec<(&str, f64)> = quantiles.iter().filter_map(|(label, ms)| Some((*label, (*ms)? / 1_000.0))).collect();
     metric("window_latency_seconds", "gauge", "Percentiles of the latency in the window.", &known);
-    verdict(&mut metric, "error_verdict", "The verdict on errors: 1 for what is shown.", &report.verdict);
-    verdict(&mut metric, "latency_verdict", "The verdict on latency: 1 for what is shown.", &report.latency_verdict);
+    verdict(&mut metric, "error_verdict", "The verdict on errors: 1 for the kind that is shown.", &report.verdict);
+    verdict(
+        &mut metric,
+        "latency_verdict",
+        "The verdict on latency: 1 for the kind that is shown.",
+        &report.latency_verdict,
+    );
     metric("memory_bytes", "gauge", "Memory in use, by the sentinel's own account.", &[("", memory.used as f64)]);
     metric("memory_budget_bytes", "gauge", "Memory that may be in use.", &[("", memory.budget as f64)]);
     out
 }
 
+/// Labels and values of one metric.
 type Samples<'a> = &'a [(&'a str, f64)];
 
 fn verdict(metric: &mut dyn FnMut(&str, &str, &str, Samples<'_>), name: &str, help: &str, shown: &Verdict) {

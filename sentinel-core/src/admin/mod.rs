@@ -1,18 +1,25 @@
-//! The admin view: one handler that every adapter, binding and server mounts. It knows no framework: a method, a path, a query
-//! and an `Authorization` header come in, a status, headers and a body go out.
+//! The admin view: one handler that every adapter, binding and server mounts. The handler knows no framework: a method, a path, a
+//! query and an `Authorization` header come in, a status, headers and a body go out.
 //!
-//! | route | what | token |
+//! | route | answer | token |
 //! |---|---|---|
-//! | `/` | the page: static, holds no data; asks for the token and keeps it for the tab | no |
+//! | `/` | the page: static, without data; it asks for the token and keeps it in the tab | no |
 //! | `/report?by=&limit=&window=&series=&scope=` | a [`Report`](crate::Report) | yes |
 //! | `/tenants/{id}?window=` | a [`TenantReport`](crate::TenantReport), the id as reports show it | yes |
 //! | `/stats` | the ledger and the memory | yes |
-//! | `/alerts` | an [`AlertsReport`](crate::alert::AlertsReport); `null` where none are configured | yes |
-//! | `/uptime?series=&limit=` | an [`UptimeReport`], its days with `series=1`; `null` where no checks are configured | yes |
+//! | `/alerts` | an [`AlertsReport`](crate::alert::AlertsReport); `null` when no alerts are configured | yes |
+//! | `/uptime?series=&limit=` | an [`UptimeReport`], with days for `series=1`; `null` when no checks are configured | yes |
 //! | `/metrics` | fleet totals for Prometheus, no series per tenant | yes |
 //! | `/openapi.json` | this table, as an `OpenAPI` 3.1 document | no |
 //!
 //! Errors are `application/problem+json` (RFC 9457).
+//!
+//! | file | content |
+//! |---|---|
+//! | `answer_cache` | reports that were just made, for many callers with the same query |
+//! | `params` | parameters of a URL and their errors |
+//! | `metrics` | the text of `/metrics` |
+//! | `page.html`, `openapi.json` | the page with its script and style; the `OpenAPI` document |
 
 mod answer_cache;
 mod metrics;
@@ -23,7 +30,7 @@ use crate::sentinel::wider::Sharing;
 use crate::slot::stats::{Memory, Stats};
 use crate::uptime::{MAX_CHECKS, UptimeReport};
 use crate::util::error::ConfigError;
-use answer_cache::Shelf;
+use answer_cache::AnswerCache;
 use params::{Params, decoded, quoted};
 use serde::Serialize;
 use serde_json::json;
@@ -35,15 +42,16 @@ use subtle::ConstantTimeEq;
 
 const PAGE: &str = include_str!("page.html");
 const OPENAPI: &str = include_str!("openapi.json");
-/// The page's own script and style by their hashes, its own origin to ask, and nothing else. A test says when they must change.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-tqGhZPOM+lGyy7BmAYzqZPBZ7iUNTzk3NoqsxzoLcF0='; style-src 'sha256-bORpj9f5NRyswx6tDIVxmDpsP0tPh4s1m8GoSjrXXqY='; connect-src 'self'; \
+/// Content security policy of the page: its own script and style by their hashes, requests to its own origin, and nothing else. The
+/// test `admin` fails with the new hashes when the page changes.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'sha256-PdI3Bynyk6K8LHNBfmFvRmLkIAq6RBgEFTo2ZGxeDL0='; style-src 'sha256-IMgYD7+IbOAx9pNeWueUheo2MdyWJFL8Bx4ApdpBwLA='; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// For everything that is no page.
+/// Content security policy of all other answers.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
-/// A request, as far as the admin view wants to know it.
+/// The parts of a request that the admin view reads.
 ///
 /// ```
 /// use sentinel_core::admin::Request;
@@ -53,18 +61,18 @@ const PROBLEM: &str = "application/problem+json";
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// `GET` and `HEAD` are answered.
+    /// Method; only `GET` and `HEAD` are answered.
     pub method: &'a str,
-    /// Below where the view is mounted, still percent-encoded; empty is the same as `/`.
+    /// Path below the mount of the view, still percent-encoded; empty is the same as `/`.
     pub path: &'a str,
-    /// What follows the `?`, still percent-encoded.
+    /// Query, without the `?`, still percent-encoded.
     pub query: &'a str,
     /// The `Authorization` header.
     pub authorization: Option<&'a [u8]>,
 }
 
 impl<'a> Request<'a> {
-    /// `GET`, without a token.
+    /// A `GET` request without a token.
     pub fn get(path: &'a str, query: &'a str) -> Self {
         Self { method: "GET", path, query, authorization: None }
     }
@@ -72,7 +80,7 @@ impl<'a> Request<'a> {
 
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not what it is authorized by.
+        // Without the token.
         f.debug_struct("Request")
             .field("method", &self.method)
             .field("path", &self.path)
@@ -81,7 +89,7 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// What to answer.
+/// An answer of the admin view.
 ///
 /// ```
 /// use sentinel_core::{Sentinel, admin::Request};
@@ -96,23 +104,24 @@ impl fmt::Debug for Request<'_> {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// Names in lower case, each once. The length of the body is not among them.
+    /// Header names in lower case, each once, and values. The caller adds the length of the body.
     pub headers: Vec<(&'static str, &'static str)>,
-    /// Empty for `HEAD`.
+    /// Body; empty for `HEAD`.
     pub body: Cow<'static, [u8]>,
 }
 
-/// Who may see tenants.
+/// Callers that may see tenants.
 #[derive(Clone)]
 enum Access {
-    /// Nobody: no token was configured.
+    /// No caller, since no token is configured.
     Nobody,
-    /// Who has the token; its SHA-256.
+    /// Callers with the token whose SHA-256 this is.
     Token([u8; 32]),
+    /// Every caller.
     Everybody,
 }
 
-/// Answers for a [`Sentinel`]. Cheap to clone; clones share everything.
+/// The admin view of a [`Sentinel`]. Cheap to clone; clones share everything.
 ///
 /// ```
 /// use sentinel_core::{Event, Sentinel, admin::Request};
@@ -132,7 +141,7 @@ enum Access {
 pub struct Admin {
     sentinel: Sentinel,
     access: Access,
-    shelf: Arc<Shelf>,
+    answers: Arc<AnswerCache>,
 }
 
 impl fmt::Debug for Admin {
@@ -146,20 +155,21 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// Shortest token, in characters: a guess a request must not get there.
+/// Shortest token, in characters. A caller who tries one token with each request must not find it.
 const MIN_TOKEN: usize = 8;
+/// Longest token, in characters: servers limit a header line to a few kilobytes.
 const MAX_TOKEN: usize = 1_024;
 
 impl Admin {
     pub(crate) fn new(sentinel: &Sentinel) -> Self {
-        Self { sentinel: sentinel.clone(), access: Access::Nobody, shelf: Arc::default() }
+        Self { sentinel: sentinel.clone(), access: Access::Nobody, answers: Arc::default() }
     }
 
-    /// Data is for who sends `Authorization: Bearer` and this token. Without it, and without [`Admin::public`], it is for
-    /// nobody.
+    /// Shows data to callers that send `Authorization: Bearer` and this token. Without a token, and without [`Admin::public`], the
+    /// view shows data to nobody.
     ///
     /// # Errors
-    /// A [`ConfigError`] when the token is not 8 to 1,024 visible ASCII characters. It does not say the token.
+    /// A [`ConfigError`] when the token is not 8 to 1,024 visible ASCII characters. The error does not contain the token.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -178,7 +188,7 @@ impl Admin {
         Ok(Self { access: Access::Token(Sha256::digest(token).into()), ..self })
     }
 
-    /// Data is for everybody who can reach the view: where something in front of it asks who they are.
+    /// Shows data to every caller that reaches the view. For a view behind a proxy that authenticates its callers.
     ///
     /// ```
     /// # use sentinel_core::{Sentinel, admin::Request};
@@ -191,7 +201,7 @@ impl Admin {
         Self { access: Access::Everybody, ..self }
     }
 
-    /// Answers a request. Never panics; takes about as long as a report.
+    /// Answers a request. Never panics. Takes about as long as a report.
     ///
     /// ```
     /// # use sentinel_core::{Sentinel, admin::Request};
@@ -228,7 +238,7 @@ impl Admin {
             }
             Route::Report => {
                 let query = Params::read(request.query, &["by", "limit", "window", "series", "scope"])?.query(whole)?;
-                let body = self.shelf.get(query, || body_of(&self.sentinel.report(query)))?;
+                let body = self.answers.get(query, || body_of(&self.sentinel.report(query)))?;
                 Ok(Response::new(200, JSON, body))
             }
             Route::Tenant(id) => {
@@ -287,7 +297,8 @@ impl Admin {
         let Some(authorization) = authorization else {
             return Err(Problem::new(401, "this needs the header Authorization: Bearer and the admin token"));
         };
-        // Any scheme but ours is compared like a wrong token; hashes, so that not even the length can be measured.
+        // Any other scheme is compared like a wrong token. Hashes are compared, so that not even the length of the token can be
+        // measured.
         let token = match authorization.split_at_checked(7) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token.trim_ascii(),
             _ => b"",
@@ -297,7 +308,7 @@ impl Admin {
     }
 }
 
-/// Where a path leads.
+/// The answer that a path asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Route {
     Page,
@@ -316,7 +327,7 @@ impl Route {
             let id = decoded(id, false).ok_or_else(|| {
                 ConfigError::new("id", quoted(id), "percent-encoded bytes: % and two hexadecimal digits each")
             })?;
-            // Browsers and proxies take . and .. out of a path, however they are encoded: a backslash keeps them in.
+            // Browsers and proxies remove . and .. from a path, however they are encoded. A backslash keeps them in.
             let id = match &*id {
                 br"\." => b".".to_vec(),
                 br"\.." => b"..".to_vec(),
@@ -342,13 +353,13 @@ impl Route {
         }
     }
 
-    /// Holds no data.
+    /// Whether the answer holds no data, so that it needs no token.
     fn is_static(&self) -> bool {
         matches!(self, Self::Page | Self::OpenApi)
     }
 }
 
-/// `/stats`.
+/// Answer of `/stats`.
 #[derive(Debug, Serialize)]
 struct StatsReport {
     as_of: i64,
@@ -374,7 +385,7 @@ impl Response {
         Self { status, headers, body: body.into() }
     }
 
-    /// With another value of a header, or with a further one.
+    /// Sets a header, in place of an earlier value.
     fn with(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.retain(|(known, _)| *known != name);
         self.headers.push((name, value));
@@ -382,12 +393,12 @@ impl Response {
     }
 }
 
-/// What is wrong with a request.
+/// An error in or about a request.
 #[derive(Debug)]
 struct Problem {
     status: u16,
     detail: String,
-    /// The parameter, what was given, what is allowed.
+    /// The parameter with its value and the allowed values, when one is to blame.
     field: Option<ConfigError>,
 }
 
@@ -426,7 +437,7 @@ impl From<ConfigError> for Problem {
 }
 
 impl Sentinel {
-    /// The admin view of this sentinel, to be mounted in a web service. Until it is given a token it shows no tenants.
+    /// The admin view of this sentinel, to be mounted in a web service. The view shows no tenants until it has a token.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;

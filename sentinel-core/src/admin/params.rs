@@ -1,4 +1,5 @@
-//! What a URL says: percent-encoding undone, parameters by name, and an error that names what is not allowed.
+//! Paths and queries of URLs: percent-decoding, parameters by name, and errors that name the parameter, its value and the allowed
+//! values.
 
 use crate::event::tenant;
 use crate::report::Query;
@@ -9,10 +10,10 @@ use crate::util::units;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Rows that may be asked for at once.
-const MAX_LIMIT: usize = 1_000;
+/// Tenants that a report may list, at most: some 700 kB of JSON without series.
+const MAX_LISTED_TENANTS: usize = 1_000;
 
-/// The bytes behind percent-encoding; `None` where a `%` is not followed by two hexadecimal digits. `+` is a space in queries only.
+/// Percent-decodes a text; `None` when a `%` is not followed by two hexadecimal digits. `+` is a space in queries only.
 pub(super) fn decoded(text: &str, plus_is_space: bool) -> Option<Cow<'_, [u8]>> {
     let bytes = text.as_bytes();
     if !bytes.iter().any(|&byte| byte == b'%' || byte == b'+' && plus_is_space) {
@@ -66,17 +67,18 @@ impl<'a> Params<'a> {
         self.0.iter().find(|(known, ..)| known == name).map(|(_, value, _)| value.as_str())
     }
 
-    /// `by`, `limit`, `window` and `series`; what is absent is as by default.
+    /// The query of a report from `by`, `limit`, `window`, `series` and `scope`; absent parameters have their defaults.
     pub(super) fn query(&self, whole: Duration) -> Result<Query, ConfigError> {
         let default = Query::default();
-        let by =
-            self.get("by").map_or(Ok(default.by), |text| text.parse::<By>().map_err(|error| shortened(error, text)))?;
-        let limit = self.limit(MAX_LIMIT)?.unwrap_or(default.limit);
+        let by = self
+            .get("by")
+            .map_or(Ok(default.by), |text| text.parse::<By>().map_err(|error| with_quoted_value(error, text)))?;
+        let limit = self.limit(MAX_LISTED_TENANTS)?.unwrap_or(default.limit);
         let series = self.series()?;
         Ok(Query { by, limit, series, window: self.window(whole)?, scope: self.scope()? })
     }
 
-    /// `limit`, up to `most`.
+    /// `limit`, 1 to `most`.
     pub(super) fn limit(&self, most: usize) -> Result<Option<usize>, ConfigError> {
         let Some(text) = self.get("limit") else {
             return Ok(None);
@@ -85,7 +87,7 @@ impl<'a> Params<'a> {
         limit.map(Some).ok_or_else(|| ConfigError::new("limit", quoted(text), format!("1 to {most}")))
     }
 
-    /// `series`; without when it is absent.
+    /// `series`, 0 or 1; absent = 0.
     pub(super) fn series(&self) -> Result<bool, ConfigError> {
         match self.get("series") {
             None | Some("0") => Ok(false),
@@ -94,17 +96,17 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// `scope`; the widest when it is absent.
+    /// `scope`; absent = the widest that can answer.
     pub(super) fn scope(&self) -> Result<Option<Scope>, ConfigError> {
-        self.get("scope").map(|text| text.parse().map_err(|error| shortened(error, text))).transpose()
+        self.get("scope").map(|text| text.parse().map_err(|error| with_quoted_value(error, text))).transpose()
     }
 
-    /// `window`: at most the whole one.
+    /// `window`, from 1 ms to the whole window.
     pub(super) fn window(&self, whole: Duration) -> Result<Option<Duration>, ConfigError> {
         let Some(text) = self.get("window") else {
             return Ok(None);
         };
-        // A number by its own value too: a duration is rounded to nanoseconds.
+        // A plain number is compared before it becomes a duration, which rounds it to nanoseconds.
         let beyond = text.parse::<f64>().is_ok_and(|seconds| !(0.001..=whole.as_secs_f64()).contains(&seconds));
         let window = units::parse_duration(text).ok();
         let window = window.filter(|window| !beyond && *window >= Duration::from_millis(1) && *window <= whole);
@@ -113,15 +115,17 @@ impl<'a> Params<'a> {
     }
 }
 
-/// What was given, as text that cannot deceive and is not longer than a line.
+/// The given text in quotes: escaped, so that it cannot deceive, and cut to the length of a line.
 pub(super) fn quoted(text: &str) -> String {
-    const MOST: usize = 80;
-    let cut = text.floor_char_boundary(MOST);
+    /// Bytes of a value that an error quotes: a line of a terminal.
+    const MAX_QUOTED_BYTES: usize = 80;
+    let cut = text.floor_char_boundary(MAX_QUOTED_BYTES);
     let dots = if cut < text.len() { "…" } else { "" };
     format!("\"{}{dots}\"", tenant::escaped(&text.as_bytes()[..cut]))
 }
 
-fn shortened(error: ConfigError, text: &str) -> ConfigError {
+/// The error with its value quoted.
+fn with_quoted_value(error: ConfigError, text: &str) -> ConfigError {
     ConfigError::new(&error.field, quoted(text), error.allowed)
 }
 

@@ -1,4 +1,4 @@
-//! Endpoints: route templates, each with a small number of its own; a bounded registry, and a normaliser for raw paths.
+//! Endpoints: route templates, each with a small number in this process; a bounded registry, and a normaliser for raw paths.
 
 use crate::event::tenant::shortened;
 use crate::util::bytes::{mix, same};
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-/// An endpoint in this process; a block's own endpoints are numbered apart.
+/// Number of an endpoint in this process. A block numbers its endpoints anew.
 pub(crate) type EndpointId = u16;
 
 /// The endpoint that a template was resolved to.
@@ -27,32 +27,37 @@ impl ResolvedEndpoint {
     }
 }
 
-/// Where endpoints beyond the configured number go.
+/// Name of the row that all endpoints beyond the configured number share.
 pub(crate) const OTHER: &str = "other";
 /// Requests that no route matched.
 pub(crate) const UNMATCHED: &str = "unmatched";
-/// The second name that every registry has.
+/// Number of [`UNMATCHED`] in every registry.
 const UNMATCHED_ID: EndpointId = 1;
-/// Longest template that is kept as it is, in bytes.
+/// Longest template that is kept whole, in bytes: twice as much as for an id, since long templates are more common than long ids.
 pub(crate) const MAX_TEMPLATE: usize = 256;
-const PREFIX: usize = 224;
+/// Bytes of a longer template that are kept in front of its hash: [`MAX_TEMPLATE`] less the 32 hexadecimal digits of the hash.
+const TEMPLATE_PREFIX: usize = 224;
+/// Number of [`OTHER`] in every registry.
 const OTHER_ID: EndpointId = 0;
 
-/// Reserved rows, which are never culprits.
+/// Whether the name is a reserved row, which is never accused.
 pub(crate) fn is_reserved(endpoint: &str) -> bool {
     endpoint == OTHER
 }
 
-/// All endpoints of this process. Never forgets: a service has its routes, and what is no route shares `other`.
+/// All endpoints of this process. The registry never forgets one: a service has a fixed set of routes, and everything beyond
+/// the limit shares `other`.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    inner: RwLock<Inner>,
+    templates: RwLock<Templates>,
+    /// Templates at most, the reserved ones included.
     limit: usize,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct Templates {
     ids: HashMap<Arc<str>, EndpointId>,
+    /// By number.
     names: Vec<Arc<str>>,
 }
 
@@ -61,11 +66,11 @@ impl Registry {
     pub(crate) fn new(limit: usize) -> Self {
         let names: Vec<Arc<str>> = vec![OTHER.into(), UNMATCHED.into()];
         let ids = names.iter().cloned().zip(0..).collect();
-        Self { inner: RwLock::new(Inner { ids, names }), limit: limit + 2 }
+        Self { templates: RwLock::new(Templates { ids, names }), limit: limit + 2 }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Templates> {
+        self.templates.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Names by number.
@@ -75,49 +80,51 @@ impl Registry {
 
     /// The number of a template and its shared name, or `None` when it has to share `other`.
     fn intern(&self, template: &str) -> Option<(Arc<str>, EndpointId)> {
-        let known = |inner: &Inner| inner.ids.get_key_value(template).map(|(name, id)| (name.clone(), *id));
-        let inner = self.read();
-        if let Some(found) = known(&inner) {
+        let known = |templates: &Templates| templates.ids.get_key_value(template).map(|(name, id)| (name.clone(), *id));
+        let templates = self.read();
+        if let Some(found) = known(&templates) {
             return Some(found);
         }
-        if inner.names.len() >= self.limit {
+        if templates.names.len() >= self.limit {
             return None;
         }
-        drop(inner);
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known(&inner) {
+        drop(templates);
+        let mut templates = self.templates.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known(&templates) {
             return Some(found);
         }
-        if inner.names.len() >= self.limit {
+        if templates.names.len() >= self.limit {
             return None;
         }
-        let (name, id): (Arc<str>, _) = (template.into(), inner.names.len() as EndpointId);
-        inner.names.push(name.clone());
-        inner.ids.insert(name.clone(), id);
+        let (name, id): (Arc<str>, _) = (template.into(), templates.names.len() as EndpointId);
+        templates.names.push(name.clone());
+        templates.ids.insert(name.clone(), id);
         Some((name, id))
     }
 }
 
-/// An endpoint that has come lately.
-type Recent = Option<(Arc<str>, EndpointId)>;
+/// A place for an endpoint that was used lately.
+type RecentEndpoint = Option<(Arc<str>, EndpointId)>;
 
-/// Places for the endpoints that have come last.
-const RECENT: usize = 64;
+/// Places for endpoints that were used lately: more than the hot routes of most services. A power of two, so that the top six
+/// bits of a mix pick one.
+const RECENT_ENDPOINTS: usize = 64;
 
 /// A stripe's own copy of the registry, so that a known endpoint takes no shared lock.
 #[derive(Debug)]
 pub(crate) struct EndpointCache {
-    /// By a cheap mix of the name's ends; one place each, so that a name is compared, not searched.
-    recent: Box<[Recent; RECENT]>,
+    /// Indexed by a cheap mix of the first and last bytes of the name. Each name has one place, so that a look-up is one comparison.
+    recent: Box<[RecentEndpoint; RECENT_ENDPOINTS]>,
+    /// All endpoints that this stripe has used.
     ids: HashMap<Arc<str>, EndpointId, RandomState>,
 }
 
 impl EndpointCache {
     pub(crate) fn new(hasher: RandomState) -> Self {
-        Self { recent: Box::new([const { None }; RECENT]), ids: HashMap::with_hasher(hasher) }
+        Self { recent: Box::new([const { None }; RECENT_ENDPOINTS]), ids: HashMap::with_hasher(hasher) }
     }
 
-    /// The number of a template that has come lately.
+    /// The number of a template that was used lately.
     #[inline]
     pub(crate) fn recent(&self, template: &str) -> Option<EndpointId> {
         if template.is_empty() {
@@ -140,13 +147,13 @@ impl EndpointCache {
         let template = if template.len() <= MAX_TEMPLATE {
             Cow::Borrowed(template)
         } else {
-            let cut = shortened(template.as_bytes(), template.floor_char_boundary(PREFIX));
+            let cut = shortened(template.as_bytes(), template.floor_char_boundary(TEMPLATE_PREFIX));
             Cow::Owned(String::from_utf8_lossy(&cut).into_owned())
         };
         if let Some(&id) = self.ids.get(&*template) {
             return ResolvedEndpoint::known(id);
         }
-        // A full copy of a full registry: what is not in it shares `other`, and a flood of raw paths takes no lock.
+        // A full copy of a full registry: all other templates share `other`, and a flood of raw paths takes no lock.
         if self.ids.len() >= registry.limit {
             return ResolvedEndpoint::OTHER;
         }
@@ -162,12 +169,12 @@ impl EndpointCache {
 
 #[inline]
 fn place_of(template: &str) -> usize {
-    (mix(template.as_bytes()) >> 58) as usize % RECENT
+    (mix(template.as_bytes()) >> 58) as usize % RECENT_ENDPOINTS
 }
 
 /// A route template from a raw path: numbers, UUIDs, hashes and long ids become `{id}`; query and fragment are cut off.
 ///
-/// For sources that only know raw paths (logs, curl). An adapter passes the framework's own template.
+/// For callers that know only raw paths, such as a replay of a log. An adapter passes the framework's own template.
 ///
 /// ```
 /// use sentinel_core::normalise_path;
@@ -187,7 +194,8 @@ pub fn normalise_path(path: &str) -> String {
     out
 }
 
-/// Numbers; UUIDs and hashes (hex of 8 characters and more with a digit); and tokens of 16 and more that mix letters and digits.
+/// Whether a segment is an id: a number, a UUID or hash (hex of at least 8 characters with a digit), or a token of at least 16
+/// characters that mixes letters with four digits or more.
 fn is_id(segment: &str) -> bool {
     let count = |test: fn(&u8) -> bool| segment.bytes().filter(test).count();
     let (digits, hex, dashes) = (count(u8::is_ascii_digit), count(u8::is_ascii_hexdigit), count(|b| *b == b'-'));

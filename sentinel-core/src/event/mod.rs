@@ -1,4 +1,11 @@
-//! What comes in: one event a request, and the rules at the boundary.
+//! Events: one finished request each, bounded and normalised at the boundary, so that nothing behind it has to check again.
+//!
+//! | file | content |
+//! |---|---|
+//! | `endpoint` | route templates, their numbers in this process, and the normaliser for raw paths |
+//! | `tenant` | tenant ids: cut to 128 bytes when they arrive, escaped when they are shown |
+//!
+//! This file defines the event itself: status and its class, latency, and the classes of errors.
 
 pub(crate) mod endpoint;
 pub(crate) mod tenant;
@@ -27,15 +34,16 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Who asked, as bytes. Empty = unknown: counted in the row `unattributed`. Longer than 128 bytes: 96 bytes and a hash.
+    /// Id of the tenant that sent the request, any bytes. Empty = unknown: counted in the row `unattributed`. An id longer than 128
+    /// bytes is kept as its first 96 bytes and a hash.
     pub tenant: &'a [u8],
     /// The route *template* (`/users/{id}`), never the raw path. Empty = no route matched: `unmatched`.
     pub endpoint: &'a str,
-    /// HTTP status, 100–599; 499 = the client went away. Anything else drops the event as `status`.
+    /// HTTP status, 100–599; 499 = the client went away. Any other value drops the event as `status`.
     pub status: u16,
-    /// How long it took.
+    /// Time from the start of the request to its end.
     pub latency: Latency,
-    /// When it ended, in Unix milliseconds; `None` = now.
+    /// Time at which the request ended, Unix ms; `None` = now.
     pub at: Option<i64>,
 }
 
@@ -46,7 +54,7 @@ impl Default for Event<'_> {
     }
 }
 
-/// How long a request took: whole microseconds from 0 to 2³² − 1 (71 minutes; longer is clamped and counted), or unknown.
+/// Duration of a request: whole microseconds from 0 to 2³² − 1 (71 minutes; longer is clamped, and counted as adjusted), or unknown.
 ///
 /// ```
 /// use sentinel_core::Latency;
@@ -57,26 +65,30 @@ impl Default for Event<'_> {
 /// assert_eq!(Latency::UNKNOWN.micros(), None);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Latency(State);
+pub struct Latency(LatencyValue);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum LatencyValue {
+    /// Microseconds.
     Micros(u32),
+    /// Longer than 2³² − 1 µs.
     Clamped,
+    /// Nobody measured it.
     Unknown,
+    /// NaN, negative or infinite.
     Invalid,
 }
 
 impl Latency {
-    /// Nobody measured it: the request counts, percentiles leave it out.
+    /// No measured latency: the request counts, percentiles leave it out.
     ///
     /// ```
     /// # use sentinel_core::Latency;
     /// assert_eq!(Latency::UNKNOWN.micros(), None);
     /// ```
-    pub const UNKNOWN: Self = Self(State::Unknown);
+    pub const UNKNOWN: Self = Self(LatencyValue::Unknown);
 
-    /// From milliseconds; NaN, negative and infinite values are invalid: the request counts, its latency does not.
+    /// A latency in milliseconds. NaN, negative and infinite values are invalid: the request counts, its latency does not.
     ///
     /// ```
     /// # use sentinel_core::Latency;
@@ -86,15 +98,15 @@ impl Latency {
     pub fn from_millis(ms: f64) -> Self {
         let us = ms * 1_000.0;
         if !ms.is_finite() || ms < 0.0 {
-            Self(State::Invalid)
+            Self(LatencyValue::Invalid)
         } else if us >= 4_294_967_296.0 {
-            Self(State::Clamped)
+            Self(LatencyValue::Clamped)
         } else {
-            Self(State::Micros(us as u32))
+            Self(LatencyValue::Micros(us as u32))
         }
     }
 
-    /// Whole microseconds, when it is known.
+    /// Whole microseconds; `None` when unknown or invalid.
     ///
     /// ```
     /// # use sentinel_core::Latency;
@@ -102,36 +114,36 @@ impl Latency {
     /// ```
     pub fn micros(self) -> Option<u32> {
         match self.0 {
-            State::Micros(us) => Some(us),
-            State::Clamped => Some(u32::MAX),
-            State::Unknown | State::Invalid => None,
+            LatencyValue::Micros(us) => Some(us),
+            LatencyValue::Clamped => Some(u32::MAX),
+            LatencyValue::Unknown | LatencyValue::Invalid => None,
         }
     }
 
-    /// In microseconds, where it is one without any ado.
+    /// Microseconds of a latency that was neither clamped nor unknown nor invalid: almost every one.
     #[inline]
     pub(crate) fn plain(self) -> Option<u32> {
-        if let State::Micros(us) = self.0 { Some(us) } else { None }
+        if let LatencyValue::Micros(us) = self.0 { Some(us) } else { None }
     }
 
     pub(crate) fn is_invalid(self) -> bool {
-        self.0 == State::Invalid
+        self.0 == LatencyValue::Invalid
     }
 
     pub(crate) fn is_clamped(self) -> bool {
-        self.0 == State::Clamped
+        self.0 == LatencyValue::Clamped
     }
 }
 
 impl From<Duration> for Latency {
     fn from(latency: Duration) -> Self {
-        u32::try_from(latency.as_micros()).map_or(Self(State::Clamped), |us| Self(State::Micros(us)))
+        u32::try_from(latency.as_micros()).map_or(Self(LatencyValue::Clamped), |us| Self(LatencyValue::Micros(us)))
     }
 }
 
-/// What became of a request.
+/// Result of a request, by its status: 100–399, 400–498, 500–599, 499.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum StatusClass {
     Success,
     ClientError,
     ServerError,
@@ -139,13 +151,13 @@ pub(crate) enum Outcome {
 }
 
 /// Status of a request whose client went away before the answer was complete.
-pub(crate) const ABORTED: u16 = 499;
+pub(crate) const ABORTED_STATUS: u16 = 499;
 
-impl Outcome {
-    /// `None` when no HTTP status looks like this.
+impl StatusClass {
+    /// The class of an HTTP status; `None` outside 100–599.
     pub(crate) fn of(status: u16) -> Option<Self> {
         match status {
-            ABORTED => Some(Self::Aborted),
+            ABORTED_STATUS => Some(Self::Aborted),
             100..=399 => Some(Self::Success),
             400..=498 => Some(Self::ClientError),
             500..=599 => Some(Self::ServerError),
@@ -154,7 +166,7 @@ impl Outcome {
     }
 }
 
-/// Which outcomes count as errors. The default is server errors, `5xx`.
+/// Classes of statuses that count as errors. The default is server errors, `5xx`.
 ///
 /// ```
 /// use sentinel_core::ErrorClasses;
@@ -191,12 +203,12 @@ impl ErrorClasses {
     /// ```
     pub const ABORTED: Self = Self(4);
 
-    pub(crate) fn contain(self, outcome: Outcome) -> bool {
-        let bit = match outcome {
-            Outcome::Success => 0,
-            Outcome::ClientError => Self::CLIENT.0,
-            Outcome::ServerError => Self::SERVER.0,
-            Outcome::Aborted => Self::ABORTED.0,
+    pub(crate) fn contain(self, class: StatusClass) -> bool {
+        let bit = match class {
+            StatusClass::Success => 0,
+            StatusClass::ClientError => Self::CLIENT.0,
+            StatusClass::ServerError => Self::SERVER.0,
+            StatusClass::Aborted => Self::ABORTED.0,
         };
         self.0 & bit != 0
     }
@@ -248,16 +260,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_has_its_outcome() {
+    fn every_status_has_its_class() {
         for status in 0..=u16::MAX {
             let expected = match status {
-                499 => Some(Outcome::Aborted),
-                s if (100..400).contains(&s) => Some(Outcome::Success),
-                s if (400..500).contains(&s) => Some(Outcome::ClientError),
-                s if (500..600).contains(&s) => Some(Outcome::ServerError),
+                499 => Some(StatusClass::Aborted),
+                s if (100..400).contains(&s) => Some(StatusClass::Success),
+                s if (400..500).contains(&s) => Some(StatusClass::ClientError),
+                s if (500..600).contains(&s) => Some(StatusClass::ServerError),
                 _ => None,
             };
-            assert_eq!(Outcome::of(status), expected, "{status}");
+            assert_eq!(StatusClass::of(status), expected, "{status}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Tenant ids: bytes to the table, bounded in length, cleaned only when they are shown.
+//! Tenant ids: any bytes, bounded in length when they arrive, escaped only when they are shown.
 
 use sha2::{Digest, Sha256};
 use std::borrow::{Borrow, Cow};
@@ -6,22 +6,22 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Longest id that is kept as it is, in bytes.
+/// Longest id that is kept whole, in bytes.
 pub(crate) const MAX_ID: usize = 128;
-/// Bytes of a longer id that are kept in front of its hash.
-const PREFIX: usize = 96;
-/// The row of requests whose tenant is unknown: the id that nobody can have.
+/// Bytes of a longer id that are kept in front of its hash: [`MAX_ID`] less the 32 hexadecimal digits of the hash.
+const ID_PREFIX: usize = 96;
+/// Id of the row of requests whose tenant is unknown; no tenant can have the empty id.
 pub(crate) const UNATTRIBUTED: &[u8] = b"";
-/// How that row is shown; a tenant who calls himself that is shown with a backslash in front.
+/// Name of that row for people. A tenant with this very id is shown with a backslash in front.
 pub(crate) const UNATTRIBUTED_NAME: &str = "unattributed";
 
 /// The id as the table keeps it, and whether it had to be shortened.
 ///
 /// A long id becomes its first 96 bytes and 128 bits of the SHA-256 of the whole in hex, so that two long ids never merge.
-/// (The short form itself is an id of 128 bytes: whoever sends that is the tenant.)
+/// (The short form is an id of 128 bytes itself: a request that carries it counts for the same tenant.)
 #[inline]
 pub(crate) fn bounded(id: &[u8]) -> (Cow<'_, [u8]>, bool) {
-    if id.len() <= MAX_ID { (Cow::Borrowed(id), false) } else { (Cow::Owned(shortened(id, PREFIX)), true) }
+    if id.len() <= MAX_ID { (Cow::Borrowed(id), false) } else { (Cow::Owned(shortened(id, ID_PREFIX)), true) }
 }
 
 /// The first `prefix` bytes of `text` and 32 hex digits of the hash of all of it.
@@ -35,13 +35,13 @@ pub(crate) fn shortened(text: &[u8], prefix: usize) -> Vec<u8> {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// 64 bits that stand for an id in small sets of distinct ids, the same in every process.
+/// 64 bits of the SHA-256 of an id, which stand for it in small sets of distinct ids. Every process computes the same.
 pub(crate) fn fingerprint(id: &[u8]) -> u64 {
     let digest = Sha256::digest(id);
     digest.iter().take(8).fold(0, |bits, &byte| bits << 8 | u64::from(byte))
 }
 
-/// An id that many blocks share.
+/// An id, shared by the blocks that contain it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TenantId(Arc<[u8]>);
 
@@ -67,8 +67,8 @@ impl fmt::Debug for TenantId {
     }
 }
 
-/// The text that people see: bytes that are not UTF-8 as `\xNN`, control and direction-changing characters as `\u{NNNN}`, a
-/// backslash as two. No two ids look the same.
+/// The text that stands for an id in everything people see: bytes that are not UTF-8 as `\xNN`, control and direction-changing
+/// characters as `\u{NNNN}`, a backslash as two. No two ids look the same.
 pub(crate) fn shown(id: &[u8]) -> String {
     if id == UNATTRIBUTED {
         return UNATTRIBUTED_NAME.into();
@@ -77,7 +77,7 @@ pub(crate) fn shown(id: &[u8]) -> String {
     if id == UNATTRIBUTED_NAME.as_bytes() { format!("\\{text}") } else { text }
 }
 
-/// Any bytes as text that people see, by the rules of [`shown`].
+/// Any bytes, escaped by the rules of [`shown`].
 pub(crate) fn escaped(id: &[u8]) -> String {
     let mut out = String::with_capacity(id.len());
     for chunk in id.utf8_chunks() {
@@ -98,7 +98,7 @@ pub(crate) fn escaped(id: &[u8]) -> String {
     out
 }
 
-/// A text that is made of what [`escaped`] gives and of others: what could still deceive in it, as there; backslashes are left.
+/// A text that contains escaped parts: escapes the characters that could still deceive, and leaves backslashes alone.
 pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -107,7 +107,7 @@ pub(crate) fn visible(text: &str) -> String {
     out
 }
 
-/// The id that is shown like this; `None` when none is.
+/// The id for which [`shown`] gives this text; `None` when there is none.
 pub(crate) fn id_shown_as(text: &[u8]) -> Option<Vec<u8>> {
     if text == UNATTRIBUTED_NAME.as_bytes() {
         return Some(UNATTRIBUTED.to_vec());
@@ -161,7 +161,7 @@ mod tests {
         let (a, b) = ([b'a'; 1_000], [&[b'a'; 999][..], b"b"].concat());
         let ((a, cut_a), (b, cut_b)) = (bounded(&a), bounded(&b));
         assert!(cut_a && cut_b && a != b);
-        assert_eq!((a.len(), &a[..PREFIX]), (MAX_ID, &[b'a'; PREFIX][..]));
+        assert_eq!((a.len(), &a[..ID_PREFIX]), (MAX_ID, &[b'a'; ID_PREFIX][..]));
         assert_eq!(bounded(&[b'x'; MAX_ID]), (Cow::Borrowed(&[b'x'; MAX_ID][..]), false));
         assert_eq!(bounded(b""), (Cow::Borrowed(UNATTRIBUTED), false));
     }

@@ -1,4 +1,14 @@
-//! What every caller gets: one shape in every language, over HTTP and from the replay.
+//! The report: one shape for every caller, in every language, over HTTP and from the replay.
+//!
+//! | file | content |
+//! |---|---|
+//! | `snapshot` | reads the engine at one moment and fills a report in |
+//! | `ranking` | the five rankings |
+//! | `text` | the printed report |
+//! | `interval` | latencies as an `HdrHistogram` log |
+//! | `scope` | process or host |
+//!
+//! This file defines the question ([`Query`]) and the answers ([`Report`], [`TenantReport`]).
 
 pub(crate) mod interval;
 pub(crate) mod ranking;
@@ -13,7 +23,7 @@ use crate::verdict::Verdict;
 use serde::Serialize;
 use std::time::Duration;
 
-/// What to ask for.
+/// A question to a sentinel.
 ///
 /// ```
 /// use sentinel_core::{By, Query, Sentinel};
@@ -26,15 +36,15 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Query {
-    /// The ranking; errors by default.
+    /// The ranking; by errors by default.
     pub by: By,
-    /// The trailing window that the ranking covers, rounded up to whole slots; at most (and by default) the whole window.
+    /// Length of the trailing window that the answer covers, rounded up to whole slots; at most (and by default) the whole window.
     pub window: Option<Duration>,
     /// Tenants listed at most; 10 by default.
     pub limit: usize,
-    /// With counts slot by slot, of everybody and of each listed tenant; without by default.
+    /// Whether the answer has counts slot by slot, of all tenants together and of each listed one; `false` by default.
     pub series: bool,
-    /// Whose events; the widest scope that can answer by default.
+    /// Scope of the events; the widest one that can answer by default.
     pub scope: Option<Scope>,
 }
 
@@ -44,8 +54,8 @@ impl Default for Query {
     }
 }
 
-/// Who stands where, and the verdicts. Times are Unix milliseconds, latencies milliseconds, shares and rates 0 to 1; a number
-/// that has no meaning yet is `None` (`null`), never 0. `Display` prints it for people.
+/// A ranking and the verdicts. Times are Unix milliseconds, latencies milliseconds, shares and rates 0 to 1; a number without a
+/// meaning yet is `None` (`null`), never 0. `Display` prints the report for people.
 ///
 /// ```
 /// use sentinel_core::{Clock, Event, Query, Sentinel};
@@ -68,47 +78,47 @@ impl Default for Query {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The moment of this look.
+    /// The moment of this report, Unix ms.
     pub as_of: i64,
-    /// The ranking covers `[from_ms, to_ms)`.
+    /// Start of the time that the ranking covers, Unix ms. The ranking covers `[from_ms, to_ms)`.
     pub from_ms: i64,
-    /// End of what the ranking covers.
+    /// End of the time that the ranking covers, Unix ms.
     pub to_ms: i64,
-    /// Length of the window in closed slots; the open slot comes on top.
+    /// Length of the closed slots of the window, ms; the open slot comes on top.
     pub window_ms: u64,
-    /// Where "expected" comes from.
+    /// Source of the expected rates.
     pub baseline: BaselineKind,
-    /// Whose events these are.
+    /// Scope of the events.
     pub scope: Scope,
-    /// Why no wider scope answers, where one is configured or was asked for; or what this one leaves out.
+    /// Text for people: the reason why no wider scope answers, when one is configured or was asked for, or what this one leaves out.
     pub scope_note: Option<String>,
-    /// Processes whose blocks are in it.
+    /// Processes whose events are in the report.
     pub sources: usize,
-    /// Exact, or within the bounds that each row gives.
+    /// Whether counts are exact, or within the bounds that each row gives.
     pub mode: Mode,
-    /// Everybody together.
+    /// Counts of all tenants together.
     pub totals: Totals,
     /// The verdict on errors.
     pub verdict: Verdict,
     /// The verdict on latency.
     pub latency_verdict: Verdict,
-    /// The ranking.
+    /// Quantity that the tenants are ranked by.
     pub by: By,
-    /// What counts as an error: `5xx`.
+    /// Classes that count as errors, such as `5xx` or `4xx+5xx`.
     pub errors: String,
-    /// The ranked tenants.
+    /// The ranked tenants, the worst first.
     pub tenants: Vec<TenantRow>,
-    /// Tenants that have no row, together.
+    /// Counts of all tenants without a row, together.
     pub tail: Tail,
-    /// The ledger.
+    /// The ledger: events offered, accepted, dropped and adjusted.
     pub stats: Stats,
-    /// Counts of everybody, slot by slot, where they were asked for.
+    /// Counts of all tenants, slot by slot; `None` unless the query asked for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<Series>,
 }
 
-/// Counts slot by slot, oldest first: those of `[from_ms + i · slot_ms, from_ms + (i + 1) · slot_ms)`. The last slot is open: it
-/// counts what it has so far.
+/// Counts slot by slot, oldest first. Slot `i` covers `[from_ms + i · slot_ms, from_ms + (i + 1) · slot_ms)`. The last slot is the open
+/// one, with its counts so far.
 ///
 /// ```
 /// use sentinel_core::{Clock, Event, Query, Sentinel};
@@ -126,15 +136,15 @@ pub struct Report {
 pub struct Series {
     /// Start of the first slot, Unix ms.
     pub from_ms: i64,
-    /// Length of a slot in milliseconds.
+    /// Length of a slot, ms.
     pub slot_ms: u64,
     /// Requests of each slot.
     pub requests: Vec<u64>,
-    /// Errors among them.
+    /// Errors of each slot, among its requests.
     pub errors: Vec<u64>,
 }
 
-/// Where "expected" comes from.
+/// Source of the expected rates.
 ///
 /// ```
 /// let report = sentinel_core::Sentinel::builder().build()?.report(Default::default());
@@ -145,9 +155,9 @@ pub struct Series {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BaselineKind {
-    /// Each tenant's own past, from before the window.
+    /// The past of each tenant, from before the window.
     Own,
-    /// Less than a minute is known of the time before the window: what is expected is mostly one small rate for everyone.
+    /// Less than a minute is known of the time before the window, so mostly one small rate is expected of every tenant.
     Cold,
 }
 
@@ -164,11 +174,11 @@ pub enum BaselineKind {
 pub enum Mode {
     /// Every tenant has its row and every count is exact.
     Exact,
-    /// There were more tenants than places: `count ≤ true ≤ count + bound`, and whoever exceeds the bounds is listed.
+    /// There were more tenants than places: `count ≤ true ≤ count + bound`, and every tenant that exceeds the bounds has a row.
     Bounded,
 }
 
-/// Everybody together.
+/// Counts of all tenants together.
 ///
 /// ```
 /// let report = sentinel_core::Sentinel::builder().build()?.report(Default::default());
@@ -178,23 +188,23 @@ pub enum Mode {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Requests.
+    /// Requests in the window.
     pub requests: u64,
-    /// Errors among them.
+    /// Errors among the requests.
     pub errors: u64,
-    /// Slow requests among them.
+    /// Slow requests among the requests.
     pub slow: u64,
-    /// Errors a request.
+    /// Errors divided by requests, 0 to 1; `None` without requests.
     pub error_rate: Option<f64>,
     /// Requests whose client went away (499).
     pub aborted: u64,
     /// Tenants that have a row.
     pub tenants: u64,
-    /// Half of the requests were faster.
+    /// Median latency, ms: half of the requests were faster. `None` without a measured latency.
     pub p50_ms: Option<f64>,
-    /// 95 % of the requests were faster; within 3.2 % like every percentile here.
+    /// 95th percentile of the latency, ms; within 3.2 % of the exact value, like every percentile here.
     pub p95_ms: Option<f64>,
-    /// 99 % of the requests were faster.
+    /// 99th percentile of the latency, ms.
     pub p99_ms: Option<f64>,
 }
 
@@ -213,52 +223,52 @@ pub struct Totals {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TenantRow {
-    /// The id, cleaned for display: control and direction-changing characters are escaped.
+    /// Id of the tenant, escaped for display: control characters, characters that change the direction of text, backslashes.
     pub tenant_id: String,
-    /// Requests.
+    /// Requests of this tenant in the window.
     pub requests: u64,
-    /// Errors among them.
+    /// Errors among the requests.
     pub errors: u64,
-    /// Slow requests: above what 5 % of the fleet's exceed, or above the configured limit.
+    /// Slow requests among the requests: above the latency that 5 % of the fleet's requests exceed, or above the configured limit.
     pub slow: u64,
-    /// Errors a request.
+    /// Errors divided by requests, 0 to 1; `None` without requests.
     pub error_rate: Option<f64>,
-    /// Share of all errors.
+    /// Share of all errors, 0 to 1; `None` without errors in the window.
     pub error_share: Option<f64>,
-    /// Share of the errors beyond the expected ones.
+    /// Share of all errors beyond the expected ones, 0 to 1; `None` when no tenant has any.
     pub excess_share: Option<f64>,
-    /// Share of all requests.
+    /// Share of all requests, 0 to 1.
     pub request_share: Option<f64>,
-    /// How far each count may fall short of the truth.
+    /// Numbers by which the counts may fall short of the truth.
     pub bound: Bound,
-    /// Passed the gate of the error verdict that is shown.
+    /// Whether the tenant passed the gate of the error verdict that is shown.
     pub culprit: bool,
-    /// Always fails like this: listed, not accused.
+    /// Whether the tenant always fails like this: it is listed, not accused.
     pub chronic: bool,
-    /// Half of its requests were faster.
+    /// Median latency of this tenant, ms; `None` without a measured latency.
     pub p50_ms: Option<f64>,
-    /// 95 % of its requests were faster.
+    /// 95th percentile of this tenant's latency, ms.
     pub p95_ms: Option<f64>,
-    /// 99 % of its requests were faster.
+    /// 99th percentile of this tenant's latency, ms.
     pub p99_ms: Option<f64>,
     /// Memory was short: these percentiles are within 6.3 % of the exact ones, not 3.2 %.
     pub latency_coarse: bool,
-    /// Its p95 in units of its own normal p95.
+    /// The tenant's p95 divided by its own normal p95; `None` while no normal p95 is known.
     pub latency_deviation: Option<f64>,
-    /// Its share of the time spent on requests, those in flight included: its share of the mean concurrency (Little's law).
+    /// Share of the time spent on requests, 0 to 1, requests in flight included: the share of the mean concurrency (Little's law).
     pub load_share: Option<f64>,
     /// Requests that have begun and not ended; from `Sentinel::start`.
     pub in_flight: u64,
-    /// Age of the oldest of them, in milliseconds.
+    /// Age of the oldest request in flight, ms; `None` without any.
     pub oldest_in_flight_ms: Option<u64>,
-    /// Where most of its errors are; `None` without errors.
+    /// The endpoint with most of the tenant's errors; `None` without errors.
     pub top_endpoint: Option<TopEndpoint>,
-    /// Its counts slot by slot, where they were asked for.
+    /// Counts of the tenant slot by slot; `None` unless the query asked for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<Series>,
 }
 
-/// How far counts may fall short of the truth: `count ≤ true ≤ count + bound`.
+/// Numbers by which counts may fall short of the truth: `count ≤ true ≤ count + bound`.
 ///
 /// ```
 /// # use sentinel_core::{Event, Sentinel};
@@ -270,11 +280,11 @@ pub struct TenantRow {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Bound {
-    /// Of the requests.
+    /// Requests that may be missing.
     pub requests: u64,
-    /// Of the errors.
+    /// Errors that may be missing.
     pub errors: u64,
-    /// Of the slow requests.
+    /// Slow requests that may be missing.
     pub slow: u64,
 }
 
@@ -293,13 +303,14 @@ pub struct Bound {
 pub struct TopEndpoint {
     /// The route template.
     pub endpoint: String,
-    /// The tenant's errors there.
+    /// Errors of the tenant at this endpoint.
     pub errors: u64,
-    /// `false`: a lower bound, the tenant failed at more endpoints in a slot than are kept.
+    /// Whether `errors` is exact. `false`: a lower bound, since the tenant used more endpoints in a slot than are kept, or its counts
+    /// have a bound.
     pub exact: bool,
 }
 
-/// Tenants that have no row, together.
+/// Counts of all tenants without a row, together.
 ///
 /// ```
 /// let report = sentinel_core::Sentinel::builder().build()?.report(Default::default());
@@ -309,17 +320,17 @@ pub struct TopEndpoint {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Tail {
-    /// Requests.
+    /// Requests of these tenants in the window.
     pub requests: u64,
-    /// Errors among them.
+    /// Errors among the requests.
     pub errors: u64,
-    /// Slow requests among them.
+    /// Slow requests among the requests.
     pub slow: u64,
-    /// The most that any one of them may have: whoever exceeds it in requests, errors or slow requests has a row.
+    /// Counts that one of these tenants may have at most: a tenant that exceeds any of the three has a row.
     pub bound: Bound,
 }
 
-/// One tenant in detail: its row, and where its requests went.
+/// One tenant in detail: its row, and its counts at each endpoint.
 ///
 /// ```
 /// use sentinel_core::{Event, Sentinel};
@@ -334,18 +345,18 @@ pub struct Tail {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TenantReport {
-    /// Whose events these are.
+    /// Scope of the events.
     pub scope: Scope,
-    /// The moment of this look.
+    /// The moment of this report, Unix ms.
     pub as_of: i64,
-    /// It covers `[from_ms, to_ms)`.
+    /// Start of the time that it covers, Unix ms: `[from_ms, to_ms)`.
     pub from_ms: i64,
-    /// End of what it covers.
+    /// End of the time that it covers, Unix ms.
     pub to_ms: i64,
-    /// As in a report.
+    /// The tenant's row, as in a report.
     #[serde(flatten)]
     pub row: TenantRow,
-    /// By errors, then by requests.
+    /// Counts at each endpoint, those with most errors first, then those with most requests.
     pub endpoints: Vec<EndpointCounts>,
 }
 
@@ -364,8 +375,8 @@ pub struct TenantReport {
 pub struct EndpointCounts {
     /// The route template.
     pub endpoint: String,
-    /// Requests.
+    /// Requests of the tenant at this endpoint.
     pub requests: u64,
-    /// Errors among them.
+    /// Errors among the requests.
     pub errors: u64,
 }

@@ -1,14 +1,37 @@
-//! Who is worst: five rankings in one pass over the tenants.
+//! Five rankings of tenants, each in one pass over the sums of a window.
+//!
+//! ```text
+//!  by          first key                        second key        third key
+//!  errors      1 for culprits, 0 for others     culprits: excess  errors
+//!                                               others: errors    excess         excess = errors − expected errors
+//!  error_rate  Wilson lower bound               errors            requests
+//!  latency     slow − normally slow requests    slow requests     mean latency
+//!  load        time spent, in flight included   requests          –
+//!  requests    requests                         errors            –
+//! ```
+//!
+//! Keys are compared in turn, the larger one first; tenants that are equal in all of them stand in the order of their ids.
+//!
+//! **Why do `errors` order culprits by one quantity and all others by another?** The verdict accuses by excess, so its culprits stand
+//! first, and in that order: a large tenant that always fails a little does not hide them. The printed figure of each row is its
+//! share of all errors. When the others were ordered by excess as well, a report listed 0.5 %, 1 % and 2 % in rising order.
+//!
+//! **Invariant**: the result does not depend on the order in which tenants come, which differs between processes. So keys are total
+//! (`total_cmp`, then ids), and the sum of the excess is added in integers ([`ExcessSum`]), where addition is associative.
+//!
+//! **Why not sort all tenants?** A window may hold 100,000 of them and a report lists ten. The pass keeps at most twice the
+//! limit (or 64), and skips a tenant that is surely behind the last of them (`bar`) before it computes the expensive parts of its key.
 
 use crate::block::dictionary::{Dictionary, Number};
 use crate::util::error::ConfigError;
 use crate::util::wilson::wilson_lower;
+use crate::verdict::ranking_baseline::TenantExpectation;
 use crate::window::sums::TenantSum;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// What tenants are ranked by.
+/// Quantity that tenants are ranked by.
 ///
 /// ```
 /// use sentinel_core::By;
@@ -22,8 +45,8 @@ use std::str::FromStr;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum By {
-    /// Share of all errors, after the culprits of the verdict: those come first, in the order of their errors beyond the
-    /// expected ones (`e − x`). Tenants with equally many errors stand in that order too.
+    /// The culprits of the verdict first, by their errors beyond the expected ones (`e − x`); then all others by their share of all
+    /// errors. Others with equally many errors stand in the order of `e − x` too.
     Errors,
     /// The Wilson lower bound (z = 1.96) of `(e + m·p0) / (n + m)` with `m = 20` requests at the fleet's normal rate p0:
     /// 1 of 1 never outranks 100 of 1,000, 20 of 20 outranks 300 of 1,500.
@@ -74,77 +97,80 @@ impl FromStr for By {
     }
 }
 
-/// The errors expected of a tenant's requests, and whether it always fails like this.
-pub(crate) type Expected<'a> = Box<dyn Fn(Number, u64) -> (f64, bool) + 'a>;
+/// Function from a tenant and its requests to the errors expected of it.
+pub(crate) type Expectations<'a> = Box<dyn Fn(Number, u64) -> TenantExpectation + 'a>;
 
-/// What a ranking needs to know beside the sums.
-pub(crate) struct Context<'a> {
-    /// Requests and slow requests of everybody.
+/// Facts that a ranking needs beside the tenants' sums.
+pub(crate) struct RankingContext<'a> {
+    /// Requests of all tenants in the window.
     pub(crate) requests: u64,
+    /// Slow requests of all tenants in the window.
     pub(crate) slow: u64,
-    /// The fleet's normal error rate.
+    /// The fleet's normal error rate, 0 to 1.
     pub(crate) p0: f64,
-    /// Errors expected of a tenant with so many requests, and whether it always fails like that.
-    pub(crate) expected: &'a Expected<'a>,
+    pub(crate) expected: &'a Expectations<'a>,
     /// Whether a tenant passed the gate of the error verdict that is shown.
     pub(crate) is_culprit: &'a dyn Fn(Number) -> bool,
-    /// The share of a tenant's requests that is slow as a rule; `None` while nothing is known.
+    /// The normal share of slow requests of a tenant, 0 to 1; `None` while nothing is known.
     pub(crate) normal_slow: &'a dyn Fn(Number) -> Option<f64>,
-    /// Age of all requests of a tenant that are in flight, µs.
+    /// Summed age of a tenant's requests in flight, µs.
     pub(crate) in_flight_us: &'a dyn Fn(Number) -> u64,
     pub(crate) ids: &'a Dictionary,
 }
 
-/// What comes of a pass over all tenants.
+/// Result of a pass over all tenants.
 #[derive(Debug)]
 pub(crate) struct Ranking {
-    /// The worst first.
+    /// The listed tenants, the worst first.
     pub(crate) worst: Vec<Number>,
     /// Tenants with requests.
     pub(crate) tenants: u64,
-    /// The errors beyond the expected ones.
-    pub(crate) excess: Excess,
+    /// Errors of all tenants beyond the expected ones.
+    pub(crate) excess: ExcessSum,
 }
 
-/// A sum that is the same in any order: tenants come in another one in each process. In 2⁻³² errors.
+/// Sum of errors beyond the expected ones, in units of 2⁻³² errors. Integers give the same sum in any order, and tenants come in
+/// another order in each process.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Excess(u128);
+pub(crate) struct ExcessSum(u128);
 
-impl Excess {
+impl ExcessSum {
+    /// Units of one error.
     const ONE: f64 = 4_294_967_296.0;
 
-    /// Adds a tenant's, unless it is below what was expected.
+    /// Adds the errors of a tenant beyond the expected ones; nothing when there were fewer.
     pub(crate) fn add(&mut self, errors: f64, expected: f64) {
         self.0 += ((errors - expected).max(0.0) * Self::ONE) as u128;
     }
 
+    /// The sum, in errors.
     pub(crate) fn sum(self) -> f64 {
         self.0 as f64 / Self::ONE
     }
 }
 
-/// Compared in turn, the larger first; tenants that are equal in all stand in the order of their ids.
-type Key = [f64; 3];
+/// The three keys of a tenant; see the table at the top of the file.
+type RankingKey = [f64; 3];
 
 /// The first `limit` tenants, the worst first.
 pub(crate) fn rank(
     by: By,
     limit: usize,
-    context: &Context<'_>,
+    context: &RankingContext<'_>,
     tenants: impl Iterator<Item = (Number, TenantSum)>,
 ) -> Ranking {
-    let order = |(a, i): &(Key, Number), (b, j): &(Key, Number)| {
+    let order = |(a, i): &(RankingKey, Number), (b, j): &(RankingKey, Number)| {
         let falling = a.iter().zip(b).map(|(a, b)| b.total_cmp(a)).find(|order| order.is_ne());
         falling.unwrap_or_else(|| context.ids.id(*i).cmp(context.ids.id(*j)))
     };
-    let mut out = Ranking { worst: Vec::new(), tenants: 0, excess: Excess::default() };
-    // The best so far; cut back to `limit` whenever there are twice as many. Who is behind `bar` has no chance any more.
-    let (mut best, mut bar): (Vec<(Key, Number)>, Option<Key>) = (Vec::new(), None);
+    let mut out = Ranking { worst: Vec::new(), tenants: 0, excess: ExcessSum::default() };
+    // The best tenants so far, cut back to `limit` whenever there are twice as many. No tenant behind `bar` can be listed any more.
+    let (mut best, mut bar): (Vec<(RankingKey, Number)>, Option<RankingKey>) = (Vec::new(), None);
     let room = limit.saturating_mul(2).max(64);
     for (number, sum) in tenants {
         out.tenants += u64::from(sum.counts.requests > 0);
         if sum.counts.errors > 0 {
-            out.excess.add(sum.counts.errors as f64, (context.expected)(number, sum.counts.requests).0);
+            out.excess.add(sum.counts.errors as f64, (context.expected)(number, sum.counts.requests).errors);
         }
         if limit == 0 || bar.is_some_and(|bar| is_behind(by, &sum, context, number, &bar)) {
             continue;
@@ -162,8 +188,8 @@ pub(crate) fn rank(
     out
 }
 
-/// Whether a tenant's key is surely smaller than `bar`, by what is known of it at once: `expected` and `normal_slow` take long.
-fn is_behind(by: By, sum: &TenantSum, context: &Context<'_>, number: Number, bar: &Key) -> bool {
+/// Whether a tenant's key is surely smaller than `bar`. Looks at the sums alone, because `expected` and `normal_slow` take long.
+fn is_behind(by: By, sum: &TenantSum, context: &RankingContext<'_>, number: Number, bar: &RankingKey) -> bool {
     match by {
         By::Errors => !(context.is_culprit)(number) && [0.0, sum.counts.errors as f64] < [bar[0], bar[1]],
         By::Latency => (sum.counts.slow as f64) < bar[0],
@@ -171,11 +197,12 @@ fn is_behind(by: By, sum: &TenantSum, context: &Context<'_>, number: Number, bar
     }
 }
 
-fn key(by: By, number: Number, sum: &TenantSum, context: &Context<'_>) -> Key {
+/// The keys of a tenant.
+fn key(by: By, number: Number, sum: &TenantSum, context: &RankingContext<'_>) -> RankingKey {
     let [n, e, slow] = sum.counts.to_array().map(|count| count as f64);
     match by {
         By::Errors => {
-            let excess = e - (context.expected)(number, sum.counts.requests).0;
+            let excess = e - (context.expected)(number, sum.counts.requests).errors;
             if (context.is_culprit)(number) { [1.0, excess, e] } else { [0.0, e, excess] }
         }
         By::ErrorRate => [certain_rate(e, n, context.p0), e, n],
@@ -189,7 +216,8 @@ fn key(by: By, number: Number, sum: &TenantSum, context: &Context<'_>) -> Key {
     }
 }
 
-/// Requests at the fleet's normal rate that the ranking adds to those of every tenant.
+/// Requests at the fleet's normal rate that the ranking adds to those of every tenant. With 20 of them, 1 error in 1 request never
+/// outranks 100 in 1,000, and 20 in 20 outrank 300 in 1,500 (the tests below).
 const ADDED_REQUESTS: f64 = 20.0;
 
 /// Lower end of the Wilson interval of a tenant's error rate: `errors` in `requests`, after [`ADDED_REQUESTS`] at the rate `p0`.

@@ -1,11 +1,11 @@
-//! Whose events an answer is about: this process's, or those of all processes of the host.
+//! The scope of an answer: the events of this process, or of all processes of the service on this host.
 
 use crate::util::error::ConfigError;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// Whose events an answer is about.
+/// Scope of the events that an answer is about.
 ///
 /// ```
 /// use sentinel_core::Scope;
@@ -27,7 +27,7 @@ pub enum Scope {
 impl Scope {
     const ALL: [Self; 2] = [Self::Process, Self::Host];
 
-    /// As it is spelled everywhere.
+    /// The name in every language and over HTTP: `process` or `host`.
     ///
     /// ```
     /// assert_eq!(sentinel_core::Scope::Host.name(), "host");

@@ -1,4 +1,27 @@
-//! A look at the window: who is worst in the asked slots, and what a report says of it.
+//! A consistent snapshot of the engine, from which a report, a tenant's report or a latency log is made.
+//!
+//! ```text
+//!  ReportSnapshot::new ── locks `closed`, moves time on (engine/closing.rs) ──┐
+//!                                                                             ▼
+//!   closed blocks since `first`  ─► view: one sum a tenant, kept between queries ─┐
+//!   the open slot's block        ─► sums, read anew each time                     ├─► tenants() ─► rank() ─► describe() each row
+//!   requests in flight           ─► count and age a tenant                        ┘
+//!   heads of all blocks          ─► `all`: totals, tail, bounds, everybody's latencies
+//!
+//!  drop ── puts the cached details back, drops a view that is too large, releases the numbers of tenants in flight
+//! ```
+//!
+//! **Invariant**: the lock on `closed` is held from `new` to `drop`, so totals, rows, ledger and verdicts are of one moment, and a
+//! tenant's number keeps its meaning. Requests do not wait for that lock: they use the stripes' locks only.
+//!
+//! **Why not copy the data and release the lock?** A window of 100,000 tenants is tens of megabytes. Ticks and other queries can wait
+//! for some milliseconds.
+//!
+//! **Why is slow counted with one line?** Each block counted slow requests above the line of its own slot. `new` fixes one line for
+//! the whole answer, and views and heads recount blocks that had another one from their histograms.
+//!
+//! **Why are rows gathered one by one?** A ranking needs four sums a tenant; percentiles and endpoints are needed for the listed ones
+//! only. `TenantDetail` gathers these from the blocks, and the cache keeps them until a block comes or goes.
 
 use crate::baseline::latency_tails::tail_threshold;
 use crate::baseline::side::Side;
@@ -7,7 +30,7 @@ use crate::block::summary::BlockSummary;
 use crate::engine::flights::InFlight;
 use crate::engine::{Closed, Engine};
 use crate::event::tenant::{UNATTRIBUTED, UNATTRIBUTED_NAME, bounded, shown};
-use crate::report::ranking::{Context, Excess, Expected, rank};
+use crate::report::ranking::{ExcessSum, Expectations, RankingContext, rank};
 use crate::report::scope::Scope;
 use crate::report::{
     BaselineKind, Bound, EndpointCounts, Mode, Query, Report, Series, Tail, TenantReport, TenantRow, TopEndpoint,
@@ -17,32 +40,39 @@ use crate::slot::histogram::{HALVES, LatencyCell, half_of, last_bucket_of, perce
 use crate::slot::table::SlowLine;
 use crate::slot::weights::Counts;
 use crate::util::sync::MutexGuard;
-use crate::verdict::ranking_baseline::{RankingBaseline, weights_above};
+use crate::verdict::ranking_baseline::{RankingBaseline, TenantExpectation, weights_above};
 use crate::window::sums::{TenantSum, View, sums_of, united};
 use crate::window::tenant_detail::{DetailKey, TenantDetail, TenantDetailCache};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub(crate) struct Look<'a> {
+pub(crate) struct ReportSnapshot<'a> {
     engine: &'a Engine,
     closed: MutexGuard<'a, Closed>,
-    /// The first slot, and what is slow.
+    /// The first slot.
     first: i64,
+    /// Requests in buckets above this one are slow.
     line: u16,
-    /// Everything since `from_ms`, without rows and endpoints.
+    /// Totals of everything since `from_ms`, without rows and endpoints.
     pub(crate) all: BlockSummary,
+    /// Start of the first slot, Unix ms.
     pub(crate) from_ms: i64,
+    /// The moment of the snapshot, Unix ms.
     pub(crate) to_ms: i64,
+    /// Length of the closed slots, ms.
     window_ms: i64,
+    /// Processes with blocks in the window, this one included.
     sources: usize,
+    /// Requests in flight, of all known processes.
     flights: BTreeMap<Number, InFlight>,
+    /// Taken out of `closed` until this is dropped.
     details: RefCell<TenantDetailCache>,
-    /// Age of all requests in flight together.
+    /// Summed age of all requests in flight, ms.
     in_flight_ms: u64,
 }
 
-impl Drop for Look<'_> {
+impl Drop for ReportSnapshot<'_> {
     fn drop(&mut self) {
         self.closed.details = self.details.take();
         let Closed { window, ids, .. } = &mut *self.closed;
@@ -53,13 +83,15 @@ impl Drop for Look<'_> {
     }
 }
 
-/// What is needed to describe a row.
-struct Judged<'a> {
+/// Normal values that rows are compared with.
+struct RowBaselines<'a> {
+    /// `None` before the first judgement.
     normal: Option<RankingBaseline<'a>>,
-    expected: Expected<'a>,
+    expected: Expectations<'a>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> ReportSnapshot<'a> {
+    /// Locks the engine's closed part, moves time on, and reads a trailing window: whole slots, 1 to all; `None` = all.
     pub(crate) fn new(engine: &'a Engine, window: Option<Duration>) -> Self {
         let mut closed = engine.advanced();
         let grid = engine.grid();
@@ -67,7 +99,7 @@ impl<'a> Look<'a> {
         let slots = window.map_or(grid.slots, |window| asked(window).clamp(1, grid.slots as u128) as i64);
         let first = closed.slot.saturating_sub(slots);
         let line = closed.slow_line.fleet;
-        // Too young to know what is slow: what 5 % of these very requests exceed.
+        // A young process has no slow line yet: then 5 % of the very requests in this window are slow.
         let line = if line == SlowLine::default().fleet {
             own_line(closed.blocks(first).map(|block| &block.summary))
         } else {
@@ -90,13 +122,13 @@ impl<'a> Look<'a> {
         let sources = sources.len() + 1;
         let from_ms = grid.start_of(first);
         let window_ms = slots * grid.slot_ms;
-        let of = DetailKey { version: closed.window.version(), first, line };
-        let details = std::mem::take(&mut closed.details).for_blocks(of);
+        let key = DetailKey { version: closed.window.version(), first, line };
+        let details = std::mem::take(&mut closed.details).for_blocks(key);
         let details = RefCell::new(details);
         Self { engine, closed, first, line, all, from_ms, to_ms, window_ms, sources, flights, details, in_flight_ms }
     }
 
-    /// Tenants with requests or with requests in flight, in the order of their numbers.
+    /// Sums of tenants with requests or with requests in flight, in the order of their numbers.
     fn tenants(&self) -> impl Iterator<Item = (Number, TenantSum)> + '_ {
         let closed = self.closed.window.view(self.first).into_iter().flat_map(View::iter);
         let open = self.closed.open.iter().flat_map(|open| sums_of(open, self.line));
@@ -104,20 +136,21 @@ impl<'a> Look<'a> {
         united(united(closed, open), flights)
     }
 
+    /// The report of this process; the caller fills in another scope.
     pub(crate) fn report(&self, query: &Query) -> Report {
-        let judged = self.judged();
+        let baselines = self.row_baselines();
         let all = &self.all;
-        let normal = judged.normal.as_ref();
-        // Tenants without a history of their own share the fleet's.
+        let normal = baselines.normal.as_ref();
+        // Tenants without a history of their own share the history of the fleet.
         let weights = weights_above(self.line);
         let others = normal.and_then(|normal| Some(normal.normal_latency(NOBODY)?.share(&weights)));
         let normal_slow = |number| normal?.normal_share(number, &weights).or(others);
         let is_culprit = |number| is_culprit(normal, number);
-        let context = Context {
+        let context = RankingContext {
             requests: all.totals.requests,
             slow: all.totals.slow,
             p0: normal.map_or(PRIOR_ERROR_RATE, RankingBaseline::normal_rate),
-            expected: &judged.expected,
+            expected: &baselines.expected,
             is_culprit: &is_culprit,
             normal_slow: &normal_slow,
             in_flight_us: &|number| self.flights.get(&number).map_or(0, |flights| us(flights.sum_ms)),
@@ -129,7 +162,7 @@ impl<'a> Look<'a> {
         let own = normal.is_some_and(RankingBaseline::has_baseline);
         let describe = |&number: &Number| TenantRow {
             series: query.series.then(|| self.series(Some(number))),
-            ..self.describe(number, &self.gather(number), &judged, ranking.excess.sum())
+            ..self.describe(number, &self.gather(number), &baselines, ranking.excess.sum())
         };
         Report {
             as_of: self.to_ms,
@@ -168,7 +201,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Counts of everybody, or of a tenant, slot by slot.
+    /// Counts of all tenants, or of one, slot by slot.
     fn series(&self, tenant: Option<Number>) -> Series {
         let Closed { window, open, slot, .. } = &*self.closed;
         let grid = self.engine.grid();
@@ -195,7 +228,7 @@ impl<'a> Look<'a> {
         series
     }
 
-    /// A tenant that is in the window or in flight; `unattributed` asks for that row where nobody is called so.
+    /// A tenant that is in the window or in flight; `unattributed` asks for that row unless a tenant has that id.
     fn find(&self, id: &[u8]) -> Option<(Number, TenantDetail)> {
         let named = |id: &[u8]| {
             let number = self.closed.ids.find(id)?;
@@ -206,13 +239,14 @@ impl<'a> Look<'a> {
         named(&bounded(id).0).or_else(by_name)
     }
 
+    /// A tenant's row with latencies and endpoints: cached for closed blocks, with the open slot added.
     fn gather(&self, number: Number) -> TenantDetail {
         let Closed { window, open, .. } = &*self.closed;
         let closed = || TenantDetail::of(number, window.since(self.first), self.line);
         self.details.borrow_mut().row(number, closed).and(number, open.iter(), self.line)
     }
 
-    /// The latencies of everybody or of a tenant, and whether their buckets are coarse.
+    /// The latencies of all tenants or of one, and whether their buckets are coarse (8 to a power of two, not 16).
     pub(crate) fn latencies(&self, tenant: Option<&[u8]>) -> Option<(Vec<LatencyCell>, bool)> {
         match tenant {
             None => Some((self.all.latency.clone(), false)),
@@ -220,6 +254,7 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// One tenant's report, of this process.
     pub(crate) fn tenant(&self, id: &[u8]) -> Option<TenantReport> {
         let (number, row) = self.find(id)?;
         let cells = row.endpoints.iter().map(|at| EndpointCounts {
@@ -231,12 +266,12 @@ impl<'a> Look<'a> {
         endpoints.sort_by(|a, b| {
             (b.errors, b.requests).cmp(&(a.errors, a.requests)).then_with(|| a.endpoint.cmp(&b.endpoint))
         });
-        let judged = self.judged();
-        let mut excess = Excess::default();
+        let baselines = self.row_baselines();
+        let mut excess = ExcessSum::default();
         for (number, sum) in self.tenants().filter(|(_, sum)| sum.counts.errors > 0) {
-            excess.add(sum.counts.errors as f64, (judged.expected)(number, sum.counts.requests).0);
+            excess.add(sum.counts.errors as f64, (baselines.expected)(number, sum.counts.requests).errors);
         }
-        let row = self.describe(number, &row, &judged, excess.sum());
+        let row = self.describe(number, &row, &baselines, excess.sum());
         Some(TenantReport {
             scope: Scope::Process,
             as_of: self.to_ms,
@@ -247,21 +282,22 @@ impl<'a> Look<'a> {
         })
     }
 
-    fn judged(&self) -> Judged<'_> {
+    fn row_baselines(&self) -> RowBaselines<'_> {
         let normal = self.closed.fleet.as_ref().map(|fleet| fleet.ranking_baseline(self.window_ms));
-        let expected: Expected<'_> = match &self.closed.fleet {
+        let expected: Expectations<'_> = match &self.closed.fleet {
             Some(fleet) => Box::new(fleet.expectations(self.window_ms, &self.closed.window, &self.closed.ids)),
-            None => Box::new(|_, requests| (requests as f64 * PRIOR_ERROR_RATE, false)),
+            None => Box::new(|_, requests| TenantExpectation::at_rate(PRIOR_ERROR_RATE, requests)),
         };
-        Judged { normal, expected }
+        RowBaselines { normal, expected }
     }
 
-    fn describe(&self, number: Number, row: &TenantDetail, judged: &Judged<'_>, excess: f64) -> TenantRow {
+    /// The public row of a tenant. `excess`: errors of all tenants beyond the expected ones.
+    fn describe(&self, number: Number, row: &TenantDetail, baselines: &RowBaselines<'_>, excess: f64) -> TenantRow {
         let (all, sums, id) = (&self.all, &row.sums, self.closed.ids.id(number));
         let Counts { requests, errors, slow } = sums.counts;
-        let (expected, chronic) = (judged.expected)(number, requests);
+        let expected = (baselines.expected)(number, requests);
         let [p50_ms, p95_ms, p99_ms] = percentiles(&row.latency, sums.coarse, sums.latency_max_us, [50.0, 95.0, 99.0]);
-        let normal = judged.normal.as_ref().and_then(|normal| normal.normal_latency(number)?.p95_ms());
+        let normal = baselines.normal.as_ref().and_then(|normal| normal.normal_latency(number)?.p95_ms());
         let flights = self.flights.get(&number).copied().unwrap_or_default();
         TenantRow {
             tenant_id: shown(id),
@@ -270,11 +306,11 @@ impl<'a> Look<'a> {
             slow,
             error_rate: share(errors, requests),
             error_share: share(errors, all.totals.errors),
-            excess_share: (excess > 0.0).then(|| (errors as f64 - expected).max(0.0) / excess),
+            excess_share: (excess > 0.0).then(|| (errors as f64 - expected.errors).max(0.0) / excess),
             request_share: share(requests, all.totals.requests),
             bound: bound(sums.bound),
-            culprit: is_culprit(judged.normal.as_ref(), number),
-            chronic,
+            culprit: is_culprit(baselines.normal.as_ref(), number),
+            chronic: expected.is_chronic,
             p50_ms,
             p95_ms,
             p99_ms,
@@ -283,7 +319,7 @@ impl<'a> Look<'a> {
             load_share: {
                 let (own, whole) = (us(flights.sum_ms), us(self.in_flight_ms));
                 let own = sums.latency_sum_us.saturating_add(own);
-                // Another process may say that its tenants took longer than all together.
+                // Another process may claim more time for one tenant than for all together.
                 share(own, all.latency_sum_us.saturating_add(whole).max(own))
             },
             in_flight: flights.count,
@@ -299,7 +335,7 @@ fn is_culprit(normal: Option<&RankingBaseline<'_>>, number: Number) -> bool {
     normal.is_some_and(|normal| normal.is_culprit(number))
 }
 
-/// Where most of a tenant's errors are; of equals, the first by name.
+/// The endpoint with most of a tenant's errors; of equals, the first by name.
 fn top_endpoint(row: &TenantDetail) -> Option<TopEndpoint> {
     let failing = row.endpoints.iter().filter(|at| at.errors > 0);
     let top = failing.max_by(|a, b| a.errors.cmp(&b.errors).then_with(|| b.name.cmp(&a.name)))?;
@@ -315,14 +351,16 @@ fn bound(Counts { requests, errors, slow }: Counts<u64>) -> Bound {
     Bound { requests, errors, slow }
 }
 
-/// Error rate that is expected of each tenant before the judges have begun, 0 to 1: that of `PRIOR_ERRORS` in `PRIOR_REQUESTS`.
+/// Error rate that is expected of each tenant before the first judgement, 0 to 1: `PRIOR_ERRORS` in `PRIOR_REQUESTS`, the prior of
+/// the judges (`verdict/rules.rs`).
 const PRIOR_ERROR_RATE: f64 = 1.0 / 200.0;
 
+/// A share, 0 to 1; `None` of 0.
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// The edge that 5 % of these latencies exceed.
+/// The slow line of a process that has none yet: the edge that 5 % of these latencies exceed.
 fn own_line<'a>(summaries: impl Iterator<Item = &'a BlockSummary>) -> u16 {
     let (mut halves, mut any) = ([0.0; HALVES], false);
     for cell in summaries.flat_map(|summary| &summary.latency) {

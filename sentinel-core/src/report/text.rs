@@ -54,6 +54,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// The ranked quantity, for the heading.
     fn title(&self) -> &str {
         match self.by {
             By::Errors => &self.errors,
@@ -64,7 +65,7 @@ impl Report {
         }
     }
 
-    /// Rows that count for nothing in this ranking are not for people.
+    /// Whether a row is printed: it has a share in the ranked quantity.
     fn weighs(&self, row: &TenantRow) -> bool {
         match self.by {
             By::Errors | By::ErrorRate => row.errors > 0,
@@ -74,7 +75,7 @@ impl Report {
         }
     }
 
-    /// The figure that ranks a row, spelled out in the first one.
+    /// The figure that a row is ranked by; the first row spells it out.
     fn measure(&self, row: &TenantRow, first: bool) -> String {
         let share = |share: Option<f64>, of: &str| {
             let share = share.map_or_else(|| "–".into(), percent);
@@ -93,6 +94,7 @@ impl Report {
         }
     }
 
+    /// The counts behind the figure.
     fn counts(&self, row: &TenantRow) -> String {
         let bound = |bound: u64| if bound > 0 { format!(" (up to {} more)", grouped(bound)) } else { String::new() };
         match self.by {

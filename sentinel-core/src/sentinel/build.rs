@@ -1,11 +1,11 @@
-//! From checked options to a sentinel.
+//! Building a sentinel from its options, once they are checked.
 
 use super::Sentinel;
 use crate::config::Builder;
 use crate::util::error::ConfigError;
 
 impl Builder {
-    /// Validates everything and builds. Starts no thread and opens nothing.
+    /// Validates all options and builds the sentinel. Starts no thread and opens no file or socket.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the field, its value and the allowed range.

@@ -1,13 +1,28 @@
-//! The guard of a request that has begun: a request that hangs emits no event, so the guard is what knows of it.
+//! The guard of a request that has begun. A request that hangs emits no event, so only its guard knows of it.
+//!
+//! ```text
+//!  start ──► in flight ─┬─ finish(endpoint, status) ─► an event; latency = time since start
+//!                       ├─ abandon(endpoint, status) ► an event, unless the request was begun before a fork
+//!                       ├─ discard() ────────────────► no event
+//!                       └─ drop ─────────────────────► an event: 499 (the client went away), or 500 when a panic unwinds;
+//!                                                      no event when the request was begun before a fork
+//! ```
+//!
+//! **Invariant**: `request` is taken exactly once, so each request is recorded at most once and leaves `flights` at most once.
+//!
+//! **Why is a drop not the same as `finish` after a fork?** Guards of the parent are copied into the child and dropped there too. The
+//! parent will count these requests, so a drop in the child counts nothing. `finish` in the child is a deliberate call: a worker that
+//! was forked while it served the request answers it, and counts it in the child's own engine. The place in `flights` belongs to the
+//! parent's engine, so the child does not touch it (`place` is ignored when the sources differ).
 
 use super::Sentinel;
 use crate::engine::flights::{InlineTenantId, StartedRequest};
 use crate::event::tenant;
-use crate::event::{ABORTED, Event};
+use crate::event::{ABORTED_STATUS, Event};
 use crate::slot::stripe::Attribution;
 
 /// Status of a request whose handler panicked.
-const PANICKED: u16 = 500;
+const PANICKED_STATUS: u16 = 500;
 
 /// A request that has begun: counted in flight until it is finished. Dropped unfinished, it is recorded as aborted
 /// (499), or as a server error (500) when a panic drops it.
@@ -29,14 +44,22 @@ const PANICKED: u16 = 500;
 #[derive(Debug)]
 #[must_use = "a request that is dropped unfinished counts as aborted"]
 pub struct Guard {
-    /// None: it has ended.
-    request: Option<Request>,
+    /// `None` once the request has ended.
+    request: Option<GuardedRequest>,
 }
 
 #[derive(Debug)]
-struct Request {
+struct GuardedRequest {
     sentinel: Sentinel,
     begun: Box<StartedRequest>,
+}
+
+/// The end of a request that counts.
+#[derive(Clone, Copy)]
+struct Ending<'a> {
+    /// `None`: the endpoint that [`Guard::endpoint`] named.
+    endpoint: Option<&'a str>,
+    status: u16,
 }
 
 impl Guard {
@@ -46,10 +69,10 @@ impl Guard {
         let tenant = InlineTenantId::from_slice(&bounded);
         let begun = |source| StartedRequest { tenant, truncated, endpoint: None, started, source, place: None };
         let begun = sentinel.with_engine(|engine| engine.flights.begin(begun(engine.source)));
-        Self { request: Some(Request { sentinel: sentinel.clone(), begun }) }
+        Self { request: Some(GuardedRequest { sentinel: sentinel.clone(), begun }) }
     }
 
-    /// Says whose request it is, as soon as that is known. May be called again.
+    /// Names the tenant of the request, as soon as it is known. May be called again; the last call counts.
     ///
     /// ```
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
@@ -60,18 +83,18 @@ impl Guard {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tenant(&mut self, id: &[u8]) {
-        let Some(Request { sentinel, begun }) = &mut self.request else { return };
+        let Some(GuardedRequest { sentinel, begun }) = &mut self.request else { return };
         let (bounded, truncated) = tenant::bounded(id);
         (begun.tenant, begun.truncated) = (InlineTenantId::from_slice(&bounded), truncated);
         sentinel.with_engine(|engine| {
-            // After a fork its place is not the child's.
+            // After a fork the place belongs to the parent's engine.
             if let Some(place) = begun.place.filter(|_| engine.source == begun.source) {
                 engine.flights.name(place, &bounded);
             }
         });
     }
 
-    /// Says where it goes, for a request that may be aborted before it is finished.
+    /// Names the endpoint, for a request that may be aborted before [`Guard::finish`] names it.
     ///
     /// ```
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
@@ -88,7 +111,7 @@ impl Guard {
         }
     }
 
-    /// Records it: the route template and the status. Its latency is the time since `start`.
+    /// Records the request with its route template and status. The latency is the time since `start`.
     ///
     /// ```
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
@@ -98,12 +121,12 @@ impl Guard {
     /// ```
     pub fn finish(mut self, endpoint: &str, status: u16) {
         if let Some(request) = self.request.take() {
-            request.end(Some((Some(endpoint), status)));
+            request.end(Some(Ending { endpoint: Some(endpoint), status }));
         }
     }
 
-    /// Ends it where nobody finished it, for adapters that know more of that than a drop does: recorded as by
-    /// [`Guard::finish`], but what was begun before a fork is the parent's.
+    /// Records a request that nobody finished, for adapters that know its endpoint and status when they drop it: as by
+    /// [`Guard::finish`], except that a request begun before a fork is left to the parent.
     ///
     /// ```
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
@@ -112,12 +135,12 @@ impl Guard {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn abandon(mut self, endpoint: &str, status: u16) {
-        if let Some(request) = self.request.take().filter(Request::is_own) {
-            request.end(Some((Some(endpoint), status)));
+        if let Some(request) = self.request.take().filter(GuardedRequest::is_own) {
+            request.end(Some(Ending { endpoint: Some(endpoint), status }));
         }
     }
 
-    /// Lets go of it, uncounted: a request that is nobody's business, such as one for the admin view.
+    /// Ends the request without counting it: one that belongs to no tenant, such as a request for the admin view.
     ///
     /// ```
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
@@ -132,24 +155,24 @@ impl Guard {
     }
 }
 
-impl Request {
-    /// Whether this process began it.
+impl GuardedRequest {
+    /// Whether this process began the request.
     fn is_own(&self) -> bool {
         self.sentinel.source() == self.begun.source
     }
 
-    /// Records it, unless it is nobody's business: the endpoint, or what was said before, and the status.
-    fn end(self, counts: Option<(Option<&str>, u16)>) {
+    /// Ends the request; records it when there is an `ending`.
+    fn end(self, ending: Option<Ending<'_>>) {
         let Self { sentinel, begun } = self;
         sentinel.with_engine(|engine| {
-            if let Some((endpoint, status)) = counts {
+            if let Some(Ending { endpoint, status }) = ending {
                 let (tenant, truncated) = (begun.tenant.as_slice(), begun.truncated);
                 let latency = engine.since(&begun.started).into();
                 let endpoint = endpoint.or(begun.endpoint.as_deref()).unwrap_or_default();
                 let attribution = Attribution { tenant: engine.hashed(tenant), truncated, endpoint: None };
                 engine.count(&Event { tenant, endpoint, status, latency, at: None }, &attribution);
             }
-            // After a fork its place is not the child's.
+            // After a fork the place belongs to the parent's engine.
             if let Some(place) = begun.place.filter(|_| engine.source == begun.source) {
                 engine.flights.end(place, begun);
             }
@@ -159,10 +182,11 @@ impl Request {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // A forked child drops what the parent began: the parent counts it.
-        if let Some(request) = self.request.take().filter(Request::is_own) {
-            // Unwinding: the handler has panicked, which is the server's error and not the client going away.
-            request.end(Some((None, if std::thread::panicking() { PANICKED } else { ABORTED })));
+        // A forked child drops guards that the parent began too: the parent counts those requests.
+        if let Some(request) = self.request.take().filter(GuardedRequest::is_own) {
+            // Unwinding: the handler has panicked, which is an error of the server and not a client that went away.
+            let status = if std::thread::panicking() { PANICKED_STATUS } else { ABORTED_STATUS };
+            request.end(Some(Ending { endpoint: None, status }));
         }
     }
 }

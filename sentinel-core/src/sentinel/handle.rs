@@ -1,4 +1,4 @@
-//! A bound handle: a tenant and an endpoint that many requests share, looked up once.
+//! A bound handle: a tenant and an endpoint that many requests share, looked up once for all of them.
 
 use crate::event::endpoint::ResolvedEndpoint;
 use crate::event::tenant;
@@ -8,8 +8,8 @@ use crate::slot::sample::HashedId;
 use crate::slot::stripe::Attribution;
 use crate::util::fork;
 
-/// Records requests of one tenant at one endpoint: its id is bounded and hashed, its endpoint looked up once and not for each
-/// request. For a connection, a worker or a batch that serves one tenant. Works in a forked child too.
+/// Records requests of one tenant at one endpoint. The id is bounded and hashed once, and the endpoint looked up once, instead of
+/// for each request. For a connection, a worker or a batch that serves one tenant. Works in a forked child too.
 ///
 /// ```
 /// use sentinel_core::{Latency, Sentinel};
@@ -26,10 +26,10 @@ use crate::util::fork;
 #[derive(Debug, Clone)]
 pub struct Handle {
     sentinel: Sentinel,
-    /// As it was given: what a forked child looks up anew.
+    /// The given id and endpoint, which a forked child looks up anew.
     tenant: Box<[u8]>,
     endpoint: Box<str>,
-    /// In the process it was made in.
+    /// Generation in which the handle was made; the fields below hold in this one only.
     generation: u64,
     bounded: Box<[u8]>,
     hash: u64,
@@ -52,7 +52,7 @@ impl Handle {
         }
     }
 
-    /// Counts one request, as [`Sentinel::record`] does: its status, its latency, and its time (Unix ms; `None` = now).
+    /// Counts one request, as [`Sentinel::record`] does: status, latency, and the time at which it ended (Unix ms; `None` = now).
     ///
     /// ```
     /// # use sentinel_core::{Latency, Sentinel};

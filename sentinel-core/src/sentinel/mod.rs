@@ -1,4 +1,35 @@
-//! The façade: everything a caller does goes through a [`Sentinel`].
+//! The façade: every call of a user goes through a [`Sentinel`].
+//!
+//! | file | content |
+//! |---|---|
+//! | `build` | options become a sentinel |
+//! | `guard` | a request from its start to its end |
+//! | `handle` | a tenant and an endpoint, looked up once for many requests |
+//! | `sharing` | blocks, requests in flight and baselines for other processes |
+//! | `wider` | the trait by which the exporter answers for all processes of a host |
+//!
+//! # Which engine does a call use?
+//!
+//! ```text
+//!  Sentinel ──► SentinelState (one for all clones)
+//!                 ├─ first    the engine of the process that built the sentinel, in generation g
+//!                 ├─ reborn   the engine of a forked child, in generation g + 1, g + 2, …; empty until then
+//!                 ├─ ready    generation in which a record may use `first` without any further look
+//!                 └─ wider    the exporter, told once in each process that the process records
+//!
+//!  record: ready == fork::generation() ?  ── yes ─► first            (almost every record: two loads)
+//!                                         └─ no ──► tell the exporter once; first, or reborn of this generation,
+//!                                                   or a new engine that becomes reborn
+//! ```
+//!
+//! **Invariant**: an engine is used only in the generation in which it was made. The engine of another generation is neither locked
+//! nor dropped: a thread of the parent may have held one of its locks at the moment of the fork, and no thread of the child will ever
+//! release it. Such an engine is leaked with `mem::forget`, once a fork. `util/fork.rs` says more.
+//!
+//! **Why is `first` not behind the `ArcSwap` too?** A load of it writes to memory that threads share; `first` is a plain field. **Why
+//! does a child find its engine at its first call, and not in the fork handler?** Few calls are allowed in a handler of
+//! `pthread_atfork`; allocating is not. **Why can two threads of a child not end with an engine each?** Both build one, `rcu` keeps
+//! that of the first, and the other one is dropped before it has counted anything.
 
 mod build;
 pub(crate) mod guard;
@@ -13,7 +44,7 @@ use crate::event::Event;
 use crate::event::tenant;
 use crate::report::interval;
 use crate::report::scope::Scope;
-use crate::report::snapshot::Look;
+use crate::report::snapshot::ReportSnapshot;
 use crate::report::{Query, Report, TenantReport};
 use crate::sentinel::guard::Guard;
 use crate::sentinel::handle::Handle;
@@ -32,8 +63,8 @@ use std::time::Duration;
 
 /// The tenant-aware incident detector of a process. Cheap to clone; clones share everything.
 ///
-/// `record` takes events; `report`, `verdict` and `tenant` answer; `tick` moves time on where nobody asks. It starts no thread,
-/// opens nothing, and its memory is bounded whatever ids come.
+/// `record` takes events; `report`, `verdict` and `tenant` answer; `tick` moves time on when nobody asks. A sentinel starts no
+/// thread and opens no file or socket, and its memory is bounded, whatever ids arrive.
 ///
 /// ```
 /// use sentinel_core::{Event, Query, Sentinel};
@@ -47,34 +78,35 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Sentinel {
-    inner: Arc<Inner>,
+    state: Arc<SentinelState>,
 }
 
+/// The state that all clones of a sentinel share.
 #[derive(Debug)]
-struct Inner {
+struct SentinelState {
     config: Config,
-    /// The engine of the process that built it.
+    /// The engine of the process that built the sentinel.
     first: Arc<Engine>,
-    /// The engine of a forked child.
+    /// The engine of a forked child, once it has made a call.
     reborn: ArcSwapOption<Engine>,
-    /// The fork generation in which a record needs no look around: the first one's, once who shares knows of it.
+    /// The fork generation in which a record uses `first` at once: that of `first`, after `wider` was told of the first record.
     ready: AtomicU64,
-    /// The generation in which who shares was told of the first record.
+    /// The generation in which `wider` was told of the first record.
     begun: AtomicU64,
-    /// Who shares with other processes.
+    /// The implementation that shares with other processes; held weakly, so that its owner can end it.
     wider: ArcSwapOption<Weak<dyn Wider>>,
 }
 
-/// No generation.
-const NEVER: u64 = u64::MAX;
+/// A generation that no process has.
+const NO_GENERATION: u64 = u64::MAX;
 
-// Its locks recover from a panic inside; a host may catch one and go on.
+// The locks inside recover from a panic; a host may catch one and go on.
 impl std::panic::UnwindSafe for Sentinel {}
 impl std::panic::RefUnwindSafe for Sentinel {}
 
-impl Drop for Inner {
+impl Drop for SentinelState {
     fn drop(&mut self) {
-        // A child must not drop what it inherited: another thread of the parent may have held a lock in there.
+        // A child must not drop an inherited engine: another thread of the parent may have held a lock in it.
         let now = fork::generation();
         let inherited = |engine: &Arc<Engine>| engine.generation != now;
         for engine in [Some(self.first.clone()), self.reborn.load_full()].into_iter().flatten().filter(inherited) {
@@ -84,12 +116,12 @@ impl Drop for Inner {
 }
 
 /// The engine of this process.
-pub(crate) enum Current<'a> {
+pub(crate) enum CurrentEngine<'a> {
     First(&'a Engine),
     Reborn(Arc<Engine>),
 }
 
-impl Deref for Current<'_> {
+impl Deref for CurrentEngine<'_> {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
@@ -101,7 +133,7 @@ impl Deref for Current<'_> {
 }
 
 impl Sentinel {
-    /// Options, to be built.
+    /// A builder with the default options.
     ///
     /// ```
     /// let sentinel = sentinel_core::Sentinel::builder().build()?;
@@ -111,7 +143,7 @@ impl Sentinel {
         Builder::default()
     }
 
-    /// With the options of `SENTINEL_*`; see [`Builder::env`].
+    /// Builds a sentinel with the options of the environment variables `SENTINEL_*`; see [`Builder::env`].
     ///
     /// # Errors
     /// A [`ConfigError`] that names the variable or the field.
@@ -126,46 +158,48 @@ impl Sentinel {
 
     pub(crate) fn with(config: Config) -> Self {
         let first = Arc::new(Engine::new(&config, fork::generation()));
-        let (ready, begun) = (AtomicU64::new(first.generation), AtomicU64::new(NEVER));
+        let (ready, begun) = (AtomicU64::new(first.generation), AtomicU64::new(NO_GENERATION));
         let (reborn, wider) = (ArcSwapOption::empty(), ArcSwapOption::empty());
-        Self { inner: Arc::new(Inner { config, first, reborn, ready, begun, wider }) }
+        Self { state: Arc::new(SentinelState { config, first, reborn, ready, begun, wider }) }
     }
 
     pub(crate) fn config(&self) -> &Config {
-        &self.inner.config
+        &self.state.config
     }
 
-    /// Questions go to who shares this sentinel's events with other processes, from now on; and the first record in this
-    /// process, and in each forked child, is told to it.
+    /// Sends questions to `wider` from now on, which shares this sentinel's events with other processes. `wider` is also told of the
+    /// first record in this process and in each forked child. The sentinel holds it weakly: once the owner has dropped it, this
+    /// process answers for itself again.
     ///
     /// See [`Wider`] for an example.
     pub fn widen(&self, wider: Weak<dyn Wider>) {
-        self.inner.wider.store(Some(Arc::new(wider)));
-        self.inner.begun.store(NEVER, Ordering::Release);
-        self.inner.ready.store(NEVER, Ordering::Release);
+        self.state.wider.store(Some(Arc::new(wider)));
+        self.state.begun.store(NO_GENERATION, Ordering::Release);
+        self.state.ready.store(NO_GENERATION, Ordering::Release);
     }
 
     pub(crate) fn wider(&self) -> Option<Arc<dyn Wider>> {
-        self.inner.wider.load().as_ref()?.upgrade()
+        self.state.wider.load().as_ref()?.upgrade()
     }
 
-    /// Tells who shares that this process records, once.
+    /// Tells `wider` that this process records, once.
     #[cold]
     fn begin(&self) {
         let now = fork::generation();
         // A child comes here with each record: it reads, and only the first one writes.
-        if self.inner.begun.load(Ordering::Acquire) != now
-            && self.inner.begun.swap(now, Ordering::AcqRel) != now
+        if self.state.begun.load(Ordering::Acquire) != now
+            && self.state.begun.swap(now, Ordering::AcqRel) != now
             && let Some(wider) = self.wider()
         {
             wider.begin();
         }
-        if self.inner.first.generation == now {
-            self.inner.ready.store(now, Ordering::Release);
+        if self.state.first.generation == now {
+            self.state.ready.store(now, Ordering::Release);
         }
     }
 
-    /// Asks the widest scope that can answer, or the one that is asked for: what it says, for whom, and why for nobody wider.
+    /// Asks the widest scope that can answer, or the given one. Returns the answer, its scope, and the reason why no wider scope
+    /// answered.
     fn ask<T>(&self, asked: Option<Scope>, ask: impl Fn(&Self) -> T) -> (T, Scope, Option<String>) {
         if asked == Some(Scope::Process) {
             return (ask(self), Scope::Process, None);
@@ -180,28 +214,29 @@ impl Sentinel {
         (ask(self), Scope::Process, note)
     }
 
-    pub(crate) fn engine(&self) -> Current<'_> {
+    /// The engine of this process; in a forked child it is made at the first call.
+    pub(crate) fn engine(&self) -> CurrentEngine<'_> {
         let now = fork::generation();
-        if self.inner.first.generation == now {
-            return Current::First(&self.inner.first);
+        if self.state.first.generation == now {
+            return CurrentEngine::First(&self.state.first);
         }
-        if let Some(engine) = self.inner.reborn.load_full().filter(|engine| engine.generation == now) {
-            return Current::Reborn(engine);
+        if let Some(engine) = self.state.reborn.load_full().filter(|engine| engine.generation == now) {
+            return CurrentEngine::Reborn(engine);
         }
-        let born = Arc::new(Engine::new(&self.inner.config, now));
-        // Several threads of the child may be here: the first one's engine serves all.
-        let before = self.inner.reborn.rcu(|known| match known {
+        let born = Arc::new(Engine::new(&self.state.config, now));
+        // Several threads of the child may be here: all of them use the engine that the first one has stored.
+        let before = self.state.reborn.rcu(|known| match known {
             Some(known) if known.generation == now => Some(known.clone()),
             _ => Some(born.clone()),
         });
         if let Some(inherited) = before.filter(|engine| engine.generation != now) {
             std::mem::forget(inherited);
         }
-        Current::Reborn(self.inner.reborn.load_full().unwrap_or(born))
+        CurrentEngine::Reborn(self.state.reborn.load_full().unwrap_or(born))
     }
 
-    /// Counts one request. Never fails, never panics; waits only for another record or for tables to be swapped. Where nobody
-    /// ticks or asks, calls seal a filled slot on the way, two tenants each; a flood of late events there can make one take longer.
+    /// Counts one request. Never fails and never panics; waits only for another record or for a swap of tables. When nobody ticks
+    /// or asks, each call also seals two tenants of a slot that is over; then a flood of late events can make a call take longer.
     ///
     /// ```
     /// # use sentinel_core::{Event, Sentinel};
@@ -215,8 +250,8 @@ impl Sentinel {
         self.with_engine(|engine| engine.record(&event));
     }
 
-    /// Counts many requests, in any order of time. What comes for slots before the first one that was judged counts in reports,
-    /// not in verdicts.
+    /// Counts many requests, in any order of time. Events for slots before the first judged slot count in reports, and not in
+    /// verdicts.
     ///
     /// ```
     /// # use sentinel_core::{Event, Clock, Sentinel};
@@ -233,7 +268,7 @@ impl Sentinel {
         });
     }
 
-    /// A handle that records requests of one tenant at one endpoint, both looked up once.
+    /// Makes a handle that records requests of one tenant at one endpoint; both are looked up once.
     ///
     /// ```
     /// # use sentinel_core::{Latency, Sentinel};
@@ -271,8 +306,7 @@ impl Sentinel {
         Guard::begin(self, tenant)
     }
 
-    /// For adapters: something of theirs failed, such as a tenant extractor that panicked. Counted in
-    /// [`Stats::adapter_failures`]; the request goes on.
+    /// Counts a failure of an adapter in [`Stats::adapter_failures`], such as a tenant extractor that panicked. The request goes on.
     ///
     /// ```
     /// # let sentinel = sentinel_core::Sentinel::builder().build()?;
@@ -284,9 +318,8 @@ impl Sentinel {
         self.with_engine(|engine| engine.adapter_failures.fetch_add(1, Ordering::Relaxed));
     }
 
-    /// Moves time on to `now_ms` (Unix ms) and judges, having seen the events before it. Never goes back; the system's clock
-    /// cannot be told the time, there it is just time to judge. Whoever owns a timer calls it once a second; without that,
-    /// queries and records do its work.
+    /// Moves time on to `now_ms` (Unix ms) and judges the events before it. Time never goes back. The system's clock ignores `now_ms`
+    /// and reads its own time. A service with a timer calls this once a second; without that, queries and records do its work.
     ///
     /// ```
     /// # use sentinel_core::{Clock, Sentinel};
@@ -296,11 +329,11 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tick(&self, now_ms: i64) {
-        self.inner.config.clock.tick(now_ms);
+        self.state.config.clock.tick(now_ms);
         self.engine().tick();
     }
 
-    /// The clock's time, Unix ms.
+    /// The time of the clock, Unix ms.
     ///
     /// ```
     /// # use sentinel_core::{Clock, Sentinel};
@@ -308,24 +341,24 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn now_ms(&self) -> i64 {
-        self.inner.config.clock.now_ms()
+        self.state.config.clock.now_ms()
     }
 
     pub(crate) fn stamp(&self) -> Stamp {
-        self.inner.config.clock.stamp()
+        self.state.config.clock.stamp()
     }
 
     #[inline]
     pub(crate) fn with_engine<T>(&self, act: impl FnOnce(&Engine) -> T) -> T {
-        // The way of all but forked children, without a count of who uses the engine.
-        if self.inner.ready.load(Ordering::Acquire) == fork::generation() {
-            return act(&self.inner.first);
+        // All processes but forked children take this path, which writes no shared memory (the `ArcSwap` of `reborn` does).
+        if self.state.ready.load(Ordering::Acquire) == fork::generation() {
+            return act(&self.state.first);
         }
         self.begin();
         act(&self.engine())
     }
 
-    /// Id of this process's blocks; a forked child has another one.
+    /// Source id of this process, which its blocks carry; a forked child has another one.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -387,7 +420,7 @@ impl Sentinel {
         self.engine().memory()
     }
 
-    /// Who is worst, and the verdicts: everything recorded so far is in it.
+    /// The ranking and the verdicts. Everything recorded before the call is in them.
     ///
     /// ```
     /// # use sentinel_core::{Event, Query, Sentinel};
@@ -397,19 +430,19 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn report(&self, query: Query) -> Report {
-        let look = |sentinel: &Self| Look::new(&sentinel.engine(), query.window).report(&query);
-        let (report, scope, scope_note) = self.ask(query.scope, look);
+        let answer = |sentinel: &Self| ReportSnapshot::new(&sentinel.engine(), query.window).report(&query);
+        let (report, scope, scope_note) = self.ask(query.scope, answer);
         if scope == Scope::Process {
             return Report { scope_note, ..report };
         }
-        // Who holds the merged view has counted nothing itself, and what it was offered is none of its own.
+        // The sentinel of the merged view has recorded nothing itself: the ledger is this process's, and that view is no source.
         let (sources, foreign_blocks) = ((report.sources - 1).max(1), report.stats.foreign_blocks);
         let stats = Stats { foreign_blocks, ..self.stats() };
         Report { scope, scope_note, sources, stats, ..report }
     }
 
-    /// One tenant in detail, over the whole window or a trailing part of it; `None` when it is not in it. The empty id, and
-    /// `unattributed` where nobody is called that, ask for the requests of unknown tenants.
+    /// One tenant in detail, over the whole window or a trailing part of it; `None` when the tenant has no requests there
+    /// and none in flight. The empty id asks for the requests of unknown tenants, and so does `unattributed` unless a tenant has that id.
     ///
     /// ```
     /// # use sentinel_core::{Event, Sentinel};
@@ -424,7 +457,7 @@ impl Sentinel {
         self.tenant_within(None, id, window)
     }
 
-    /// As [`Sentinel::tenant`], within a scope; `None` is the widest that can answer.
+    /// As [`Sentinel::tenant`], within a scope; `None` = the widest scope that can answer.
     ///
     /// ```
     /// # use sentinel_core::{Event, Scope, Sentinel};
@@ -435,11 +468,11 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn tenant_within(&self, scope: Option<Scope>, id: &[u8], window: Option<Duration>) -> Option<TenantReport> {
-        let (found, scope, _) = self.ask(scope, |sentinel| Look::new(&sentinel.engine(), window).tenant(id));
+        let (found, scope, _) = self.ask(scope, |sentinel| ReportSnapshot::new(&sentinel.engine(), window).tenant(id));
         found.map(|tenant| TenantReport { scope, ..tenant })
     }
 
-    /// By the id as reports show it, or as it is.
+    /// One tenant, by the id as reports show it or by the id itself.
     pub(crate) fn tenant_as_shown(
         &self,
         scope: Option<Scope>,
@@ -458,7 +491,7 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn window(&self) -> Duration {
-        let grid = self.inner.config.grid;
+        let grid = self.state.config.grid;
         Duration::from_millis((grid.slot_ms * grid.slots) as u64)
     }
 
@@ -470,11 +503,11 @@ impl Sentinel {
     /// # Ok::<(), sentinel_core::ConfigError>(())
     /// ```
     pub fn slot(&self) -> Duration {
-        Duration::from_millis(self.inner.config.grid.slot_ms as u64)
+        Duration::from_millis(self.state.config.grid.slot_ms as u64)
     }
 
-    /// The latencies of everybody, or of one tenant, as an `HdrHistogram` log with one interval (V2, compressed): what the
-    /// tools of that ecosystem read. Values are microseconds. `None` when the tenant is not in the window.
+    /// The latencies of all tenants, or of one, in microseconds, as an `HdrHistogram` log with one interval (V2, compressed), which
+    /// the tools of that ecosystem read. `None` when the tenant is not in the window.
     ///
     /// ```
     /// # use sentinel_core::{Event, Latency, Sentinel};
@@ -486,8 +519,8 @@ impl Sentinel {
     /// ```
     pub fn latency_log(&self, tenant: Option<&[u8]>, window: Option<Duration>) -> Option<String> {
         let engine = self.engine();
-        let look = Look::new(&engine, window);
-        let (cells, coarse) = look.latencies(tenant)?;
-        interval::log(&cells, coarse, look.from_ms, look.to_ms)
+        let snapshot = ReportSnapshot::new(&engine, window);
+        let (cells, coarse) = snapshot.latencies(tenant)?;
+        interval::log(&cells, coarse, snapshot.from_ms, snapshot.to_ms)
     }
 }

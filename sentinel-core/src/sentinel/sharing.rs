@@ -1,4 +1,4 @@
-//! What sentinels tell each other: blocks, requests in flight, and what is normal.
+//! The exchange between the sentinels of several processes: blocks, requests in flight, baselines.
 
 use crate::alert::AlertsReport;
 use crate::baseline::wire::Baseline;
@@ -11,8 +11,8 @@ use crate::uptime::UptimeReport;
 use crate::util::error::{ConfigError, MergeError};
 
 impl Sentinel {
-    /// This process's blocks, oldest first; the open slot's so far is the last one. They add up to all it has counted in the
-    /// window, and another process may merge them.
+    /// Blocks of this process, oldest first; the last one is the open slot so far. Together they are all that this process has
+    /// counted in the window, and another process may merge them.
     ///
     /// ```
     /// # use sentinel_core::{Event, Sentinel};
@@ -25,11 +25,12 @@ impl Sentinel {
         self.engine().blocks()
     }
 
-    /// Takes another process's block in. A newer block of the same source and slot replaces the older one, so a snapshot may
-    /// be sent as often as one likes.
+    /// Merges a block of another process into the window. A newer block of the same source and slot replaces the older one, so a
+    /// process may send a snapshot of its open slot as often as it likes.
     ///
     /// # Errors
-    /// A [`MergeError`] when its slots are not this sentinel's, it is outside the window, or it is this sentinel's own.
+    /// A [`MergeError`] when the block has slots of another length or alignment, lies outside the window, is this sentinel's own, or
+    /// does not fit into the budget.
     ///
     /// ```
     /// # use sentinel_core::{Event, Sentinel};
@@ -46,9 +47,9 @@ impl Sentinel {
         self.engine().merge(block)
     }
 
-    /// This process's blocks that have changed since `published` last saw them, each with at most about `tenants` rows: those
-    /// with most errors, slow requests and requests. Totals are exact; what was left out is in the tail, and bounds say how much
-    /// one tenant may miss.
+    /// Blocks of this process that changed since `published` last saw them, each with at most about `tenants` rows: the tenants with
+    /// most errors, slow requests and requests. Totals are exact. Tenants that are left out are counted in the tail, and the bounds
+    /// say how much one of them may have.
     ///
     /// ```
     /// # use sentinel_core::{Event, Published, Sentinel};
@@ -67,37 +68,37 @@ impl Sentinel {
         self.engine().rollup(published, tenants)
     }
 
-    /// This process's requests in flight, those of at most `tenants` tenants. See [`Live`].
+    /// Requests in flight in this process, of at most `tenants` tenants. See [`Live`].
     pub fn live(&self, tenants: usize) -> Live {
         self.engine().live(tenants)
     }
 
-    /// Takes other processes' requests in flight, in place of all that were known. See [`Live`].
+    /// Replaces the known requests in flight of other processes. See [`Live`].
     pub fn set_live(&self, live: Vec<Live>) {
         self.engine().set_live(live);
     }
 
-    /// What is known of the time before the window, of at most `tenants` tenants; `None` before anything was judged. For a process
-    /// that is about to begin. See [`Baseline`].
+    /// The baseline of this process, of at most `tenants` tenants, for another process that is about to begin; `None` before the
+    /// first judgement. See [`Baseline`].
     pub fn baseline(&self, tenants: usize) -> Option<Baseline> {
         self.engine().baseline(tenants)
     }
 
-    /// Begins with what another process knew of the time before the window: before anything is judged here, then with its blocks. Says
-    /// whether it was taken. See [`Baseline`].
+    /// Begins with the baseline of another process. Call it before this sentinel has judged anything, and merge the blocks of that
+    /// process afterwards. Returns whether the baseline was taken. See [`Baseline`].
     pub fn inherit(&self, baseline: Baseline) -> bool {
         self.engine().inherit(baseline)
     }
 
-    /// How sharing with other processes goes; `None` where nothing is shared. See [`Sharing`].
+    /// State of the exchange with other processes; `None` when nothing is shared. See [`Sharing`].
     pub fn sharing(&self) -> Option<Sharing> {
         self.wider()?.sharing()
     }
 
-    /// What there is to know about alerts; `None` where none are configured. The same from every process of a host.
+    /// Alerts and the state of their sinks; `None` when no alerts are configured. Every process of a host gives the same answer.
     ///
     /// # Errors
-    /// [`Unavailable`], with the reason, when nobody can say now.
+    /// [`Unavailable`], with the reason, when no process can answer now.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -108,10 +109,10 @@ impl Sentinel {
         self.wider().map_or(Ok(None), |wider| wider.alerts())
     }
 
-    /// Where uptime checks stand, with what each was day by day; `None` where none are configured. The same from every process of a host.
+    /// Uptime checks with their status and days; `None` when no checks are configured. Every process of a host gives the same answer.
     ///
     /// # Errors
-    /// [`Unavailable`], with the reason, when nobody can say now.
+    /// [`Unavailable`], with the reason, when no process can answer now.
     ///
     /// ```
     /// # use sentinel_core::Sentinel;
@@ -122,8 +123,8 @@ impl Sentinel {
         self.wider().map_or(Ok(None), |wider| wider.uptime())
     }
 
-    /// An empty sentinel for the merged view of many processes: same window, slots, clock and meaning of errors, and a budget
-    /// of its own, in bytes.
+    /// An empty sentinel for the merged view of many processes: same window, slots, clock and error classes, and `budget` bytes of
+    /// its own.
     ///
     /// # Errors
     /// A [`ConfigError`] when the budget is outside 4 MiB to 64 GiB.

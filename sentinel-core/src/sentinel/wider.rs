@@ -1,7 +1,7 @@
-//! Who answers for more than this process.
+//! Answers for more than this process.
 //!
-//! The core knows its own. Who shares with others (the exporter) hands in a sentinel that holds the merged view; questions go
-//! there by default, and back here when it cannot answer.
+//! The core knows the events of its own process. A [`Wider`], which the exporter implements, hands in a sentinel with the merged view
+//! of all processes. Questions go there by default, and to the own sentinel when the wider scope cannot answer.
 
 use super::Sentinel;
 use crate::alert::AlertsReport;
@@ -11,18 +11,18 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Who answers for a wider scope.
+/// A sentinel that answers for a wider scope.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Whose events it holds.
+    /// Scope of the events that the sentinel holds.
     pub scope: Scope,
-    /// It holds them; none of its own.
+    /// The merged view, which records no events itself.
     pub sentinel: Sentinel,
-    /// What is not in it and why, for people; `None` when it is whole.
+    /// Text for people about missing processes and the reason; `None` when the view is complete.
     pub note: Option<String>,
 }
 
-/// How sharing with other processes goes: what [`Sentinel::sharing`] says, and `/stats`.
+/// State of the exchange with other processes, as [`Sentinel::sharing`] and `/stats` give it.
 ///
 /// ```
 /// // Nothing is shared unless an exporter is configured.
@@ -31,25 +31,25 @@ pub struct Answer {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sharing {
-    /// With whom.
+    /// Scope that is shared.
     pub scope: Scope,
-    /// The thread that shares runs in this process.
+    /// Whether the exporter's thread runs in this process.
     pub running: bool,
-    /// This process acts for all of them.
+    /// Whether this process is the leader, which acts for all of them.
     pub leader: bool,
-    /// Processes that live, this one included.
+    /// Live processes, this one included.
     pub sources: usize,
-    /// When this process last published what it counted, Unix ms.
+    /// Time at which this process last published its counts, Unix ms.
     pub published_ms: Option<i64>,
-    /// When it last read what the others did, Unix ms.
+    /// Time at which this process last read the counts of the others, Unix ms.
     pub collected_ms: Option<i64>,
-    /// What was not done, or not believed, by reason.
+    /// Operations that failed and inputs that were refused, counted by reason.
     pub failures: BTreeMap<&'static str, u64>,
-    /// What went wrong last, for people.
+    /// The last failure, as text for people.
     pub last_error: Option<String>,
 }
 
-/// Why a wider scope cannot answer, for people.
+/// The reason why a wider scope cannot answer, as text for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub String);
@@ -84,19 +84,19 @@ pub struct Unavailable(pub String);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Wider: fmt::Debug + Send + Sync {
-    /// The first record in this process (a forked child is another one). Called on the thread that records: it must not wait.
+    /// Called at the first record in this process (a forked child is another process), on the thread that records: it must not wait.
     fn begin(&self);
 
-    /// Who answers now, as fresh as can be had in a bounded time; `None` where nothing is shared.
+    /// The sentinel that answers now, as fresh as it can be within a bounded time; `None` when nothing is shared.
     ///
     /// # Errors
-    /// [`Unavailable`], with the reason: then the process answers for itself.
+    /// [`Unavailable`], with the reason. Then the process answers for itself.
     fn answer(&self) -> Result<Option<Answer>, Unavailable>;
 
-    /// How it goes.
+    /// State of the exchange; `None` when nothing is shared.
     fn sharing(&self) -> Option<Sharing>;
 
-    /// What there is to know about alerts; `None` where none are configured, as by default.
+    /// Alerts and the state of their sinks; `None` when no alerts are configured, as by default.
     ///
     /// # Errors
     /// [`Unavailable`], with the reason.
@@ -104,7 +104,7 @@ pub trait Wider: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Where uptime checks stand; `None` where none are configured, as by default.
+    /// Uptime checks with their status; `None` when no checks are configured, as by default.
     ///
     /// # Errors
     /// [`Unavailable`], with the reason.

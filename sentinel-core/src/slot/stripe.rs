@@ -1,7 +1,7 @@
 //! A stripe: the open slot, the late slots and the counters that one thread's requests touch, behind one lock.
 
 use crate::event::endpoint::{EndpointCache, Registry, ResolvedEndpoint};
-use crate::event::{ErrorClasses, Event, Outcome};
+use crate::event::{ErrorClasses, Event, StatusClass};
 use crate::slot::late_events::{FilledTable, LateEvents};
 use crate::slot::sample::{HashedId, KnownSample, Sample};
 use crate::slot::stats::Ledger;
@@ -36,10 +36,10 @@ const MEANS_ABORTED: u8 = 4;
 /// The meaning of each status, as bits, where `errors` are the outcomes that count as errors. Every request looks its status up.
 pub(crate) fn meaning(errors: ErrorClasses) -> [u8; STATUSES] {
     let flag = |is: bool, flag: u8| if is { flag } else { 0 };
-    let of = |outcome: Outcome| {
-        IS_KNOWN | flag(errors.contain(outcome), MEANS_ERROR) | flag(outcome == Outcome::Aborted, MEANS_ABORTED)
+    let of = |class: StatusClass| {
+        IS_KNOWN | flag(errors.contain(class), MEANS_ERROR) | flag(class == StatusClass::Aborted, MEANS_ABORTED)
     };
-    std::array::from_fn(|status| Outcome::of(status as u16).map_or(0, of))
+    std::array::from_fn(|status| StatusClass::of(status as u16).map_or(0, of))
 }
 
 /// The hash by which all tables and the dictionary find an id.

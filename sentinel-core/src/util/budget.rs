@@ -1,13 +1,15 @@
-//! The byte budget of the tables: memory is reserved before it grows, and given back when it goes. What is behind them is weighed
-//! (`weight`) when a block comes.
+//! The byte budget of the tables: memory is reserved before it grows, and given back when it is freed. Blocks of the window are not
+//! reserved here; the window adds up their bytes when a block arrives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A share of the budget, and what of it is in use.
+/// A share of the whole budget, and the bytes of it that are in use.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    /// Bytes.
     limit: usize,
+    /// Bytes; [`Reserved::force`] may take it beyond the limit.
     used: AtomicUsize,
 }
 
@@ -16,16 +18,17 @@ impl Budget {
         Arc::new(Self { limit, used: AtomicUsize::new(0) })
     }
 
+    /// Bytes in use.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Nothing is left.
+    /// Whether no byte is left.
     pub(crate) fn is_full(&self) -> bool {
         self.used() >= self.limit
     }
 
-    /// Takes bytes, unless there are not so many.
+    /// Takes bytes, unless fewer are left. Says whether they were taken.
     fn take(&self, bytes: usize) -> bool {
         let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(bytes).filter(|used| *used <= self.limit)
@@ -38,7 +41,7 @@ impl Budget {
     }
 }
 
-/// Bytes that somebody has reserved; given back when it is dropped.
+/// Bytes that one owner has reserved. Dropping this gives them back.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     budget: Arc<Budget>,
@@ -46,16 +49,17 @@ pub(crate) struct Reserved {
 }
 
 impl Reserved {
+    /// A reservation of 0 bytes, which may grow.
     pub(crate) fn nothing(budget: &Arc<Budget>) -> Self {
         Self { budget: budget.clone(), bytes: 0 }
     }
 
-    /// Bytes that are reserved.
+    /// Bytes reserved so far.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Reserves further bytes, if there are so many.
+    /// Reserves further bytes, unless fewer are left. Says whether they were reserved.
     #[must_use]
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
         let taken = self.budget.take(bytes);

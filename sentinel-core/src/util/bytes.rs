@@ -1,6 +1,6 @@
-//! Short strings of bytes, compared and mixed by words: a call takes longer than that.
+//! Short strings of bytes, compared and mixed by words: a call of `memcmp` takes longer than the comparison itself.
 
-/// Equal bytes.
+/// Whether both have the same bytes.
 #[inline]
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
@@ -16,19 +16,19 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// The first and the last word.
+/// The first and the last word; they may overlap. `None` when the bytes are shorter than a word.
 #[inline]
 fn ends<T, const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> T) -> Option<(T, T)> {
     Some((word(*bytes.first_chunk()?), word(*bytes.last_chunk()?)))
 }
 
-/// What lies between the ends.
+/// Compares long strings; the ends are known to be equal.
 #[inline(never)]
 fn rest_is_same(a: &[u8], b: &[u8]) -> bool {
     a == b
 }
 
-/// A number that differs where lengths, beginnings or ends do, as a rule: to pick a place by.
+/// A number to pick a place by, which nearly always differs when lengths, first words or last words differ.
 #[inline]
 pub(crate) fn mix(bytes: &[u8]) -> u64 {
     let (first, last) = match (bytes.split_first_chunk::<8>(), bytes.split_last_chunk::<8>()) {

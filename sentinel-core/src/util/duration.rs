@@ -1,4 +1,4 @@
-//! Durations of the rules: `"10m"` or seconds, as everywhere.
+//! Serde for the durations of rules: text such as `"10m"`, or a number of seconds.
 
 use crate::util::units::parse_duration;
 use serde::de::{self, Unexpected, Visitor};
@@ -6,7 +6,7 @@ use serde::{Deserializer, Serializer};
 use std::fmt;
 use std::time::Duration;
 
-/// As it is read back: `4h`, `90s`, `250ms`, `7us`.
+/// The text that reads back as this duration, in the largest unit that divides it: `4h`, `90s`, `250ms`, `7us`.
 pub(crate) fn written(duration: Duration) -> String {
     let us = duration.as_micros();
     let units = [(3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms")];

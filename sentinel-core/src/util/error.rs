@@ -1,4 +1,4 @@
-//! Typed errors: each names the field, the value it was given and what is allowed.
+//! Typed errors: each names the field, the given value and the allowed values.
 
 use thiserror::Error;
 
@@ -18,7 +18,7 @@ use thiserror::Error;
 pub struct ConfigError {
     /// The option, as the builder spells it, or the environment variable.
     pub field: String,
-    /// What was given.
+    /// The given value, as text.
     pub value: String,
     /// The allowed range or form.
     pub allowed: String,
@@ -30,8 +30,8 @@ pub struct ConfigError {
 const HIDDEN: &str = "a value that is not shown";
 
 impl ConfigError {
-    /// For crates around this one, so that all name what cannot be used in the same way. `value` may be text that
-    /// somebody wrote: [`without_text`](Self::without_text) hides it.
+    /// Makes an error in the crates around this one, so that all of them word such errors in the same way. `value` may be
+    /// text that somebody wrote: [`without_text`](Self::without_text) hides it.
     ///
     /// ```
     /// let error = sentinel_core::ConfigError::new("limit", "0", "1 to 100");
@@ -123,13 +123,13 @@ impl Eq for ConfigError {}
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The bytes end before the block does.
+    /// The bytes end before the block ends.
     #[error("block ends early, at byte {at}")]
     Truncated {
-        /// Offset in bytes.
+        /// Offset of the end, in bytes.
         at: usize,
     },
-    /// Not a block at all.
+    /// The first bytes are not those of a block.
     #[error("not a block: starts with {found:02x?}, a block starts with {expected:02x?}")]
     Magic {
         /// The first four bytes.
@@ -137,7 +137,7 @@ pub enum DecodeError {
         /// The first four bytes of every block.
         expected: [u8; 4],
     },
-    /// Written by a version of the format that this library does not read.
+    /// The block was written in a version of the format that this library does not read.
     #[error("block version {found} is not readable; readable: {readable}")]
     Version {
         /// The version in the bytes.
@@ -145,7 +145,7 @@ pub enum DecodeError {
         /// The version that can be read.
         readable: u8,
     },
-    /// The checksum (CRC-32) does not match: torn or altered.
+    /// The checksum (CRC-32) does not match: the bytes were cut or altered.
     #[error("block checksum is {found:08x}, its bytes give {expected:08x}")]
     Checksum {
         /// The checksum in the bytes.
@@ -156,9 +156,9 @@ pub enum DecodeError {
     /// A field holds a value that no block can hold.
     #[error("block field {field}: {value} is not allowed; allowed: {allowed}")]
     Invalid {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// What it holds.
+        /// Value in the bytes.
         value: u64,
         /// The allowed range or form.
         allowed: &'static str,
@@ -199,16 +199,16 @@ pub enum MergeError {
         /// Start of the open slot, Unix ms.
         to_ms: i64,
     },
-    /// The window holds so many blocks of other sources that its part of the budget is used up.
+    /// Blocks of other sources use up their share of the budget.
     #[error("no room for a further block; allowed: {budget} bytes of blocks")]
     Full {
-        /// What blocks may take, in bytes.
+        /// Bytes that blocks may take.
         budget: usize,
     },
-    /// The block is this sentinel's own: it is counted already.
+    /// The block is from this very sentinel, which has counted its events already.
     #[error("block of source {found:016x} is this sentinel's own; allowed: blocks of other sources")]
     OwnBlock {
-        /// Source id of the block, which is this sentinel's.
+        /// Source id of the block and of this sentinel.
         found: u64,
     },
 }

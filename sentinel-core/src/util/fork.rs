@@ -1,7 +1,20 @@
-//! Forked children: a child must never lock, wait for or drop what it inherited.
+//! The fork generation: a forked child must never lock, wait for or drop state that it inherited.
 //!
-//! [`mark`] is one atomic operation, so that it can be registered with `pthread_atfork` (child handler only). The next call
-//! into any sentinel sees the new generation, forgets the old state and starts from zero with a new source id.
+//! ```text
+//!  parent   generation 0 ── record ── record ──────────────────── record ─►  engine of generation 0
+//!                              │ fork(): only the calling thread exists in the child
+//!  child                       └─► mark(): generation 1 ── record ────────►  new engine, new source id, counts from zero
+//! ```
+//!
+//! A fork copies locks as they are. A thread of the parent may hold one at that moment; that thread does not exist in the child, so
+//! the child would wait for ever. And the parent still counts what it counted, so the child must not report it again.
+//!
+//! **Invariant**: state that an owner made carries the generation in which it was made, and is used only while that equals
+//! [`generation`]. State of another generation is leaked with `mem::forget`: dropping it could run into one of those locks.
+//!
+//! **Why a counter that the child advances, and not the process id?** Each `record` makes this check. A relaxed load costs
+//! next to nothing, `getpid` is a system call, and a process id can return after many forks. [`mark`] is one atomic operation, so it is
+//! allowed in the child handler of `pthread_atfork`, where few calls are.
 //!
 //! ```standalone_crate
 //! // in the child, before anything else:
@@ -29,8 +42,8 @@ pub fn mark() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// How many forks lie between this process and the one that first used the library: another number than before is another
-/// process, and what was inherited must not be touched.
+/// Number of forks between this process and the one that first used the library. A number that differs from an earlier one means
+/// another process: state made under the earlier number must not be touched.
 ///
 /// ```standalone_crate
 /// use sentinel_core::fork;

@@ -1,15 +1,31 @@
-//! The lock in front of a stripe: one atomic operation to take it, a plain store to let go.
+//! The lock in front of a stripe: one atomic operation to take it, a plain store to release it.
 //!
-//! It is held for some tens of nanoseconds. Who finds it taken goes to another stripe; when all are taken, waiters stand in a
-//! queue (a mutex that sleeps), and only the first of them tries again, letting others run in between. So letting go never
-//! has to wake anybody, which under sixteen threads on two cores would be a system call for each request.
+//! ```text
+//!  thread ──try_lock──► inner (spin flag) ── free ──► holds the stripe for some tens of nanoseconds
+//!              │ taken: the caller tries the other stripes; all taken: lock()
+//!              ▼
+//!           queue (a mutex that sleeps)
+//!             first waiter:  50 tries on `inner`, yield the processor, 50 tries, …
+//!             all others:    asleep until the first one has got `inner`
+//! ```
+//!
+//! **Invariant**: only the thread that holds `queue` spins on `inner`, so at most one processor is busy with waiting. A release
+//! stores one flag and wakes nobody: the first waiter is awake already, and it wakes the second one when it leaves the queue.
+//!
+//! **Why not a mutex of the standard library?** A release has to wake a sleeping waiter. With sixteen threads on two cores that is a
+//! system call for almost every request. **Why not a plain spin lock?** When the holder is descheduled, all waiters spend their
+//! whole time slices on spinning. **Why no poisoning?** A panic under the lock leaves counts that may lack one event. Such counts are
+//! still the best answer there is, so the next thread goes on with them.
+//!
+//! Under `sentinel_loom` the lock is loom's mutex, because the model checker has to see each operation.
 
 #[cfg(not(sentinel_loom))]
 mod imp {
     use spin::mutex::{SpinMutex, SpinMutexGuard};
     use std::sync::{Mutex, PoisonError};
 
-    /// Tries of the first in the queue before it lets others run.
+    /// Tries of the first waiter before it yields the processor. Fifty take longer than a holder that runs needs,
+    /// which is some tens of nanoseconds: a stripe that is still taken then is held by a thread that does not run.
     const TRIES: usize = 50;
 
     #[derive(Debug)]
@@ -25,12 +41,13 @@ mod imp {
             Self { inner: SpinMutex::new(value), queue: Mutex::new(()) }
         }
 
-        /// The lock, if nobody has it. A panic of who had it before leaves it free: what it holds is still the best there is.
+        /// The guard, unless another thread has it. A thread that panicked while it had the guard has released it.
         #[inline]
         pub(crate) fn try_lock(&self) -> Option<LockGuard<'_, T>> {
             self.inner.try_lock()
         }
 
+        /// The guard, as soon as no other thread has it.
         #[inline]
         pub(crate) fn lock(&self) -> LockGuard<'_, T> {
             self.try_lock().unwrap_or_else(|| self.wait())
@@ -56,7 +73,7 @@ mod imp {
 mod imp {
     use std::sync::PoisonError;
 
-    /// The model checker's own lock, which it can see.
+    /// The lock of the model checker, so that it sees each operation.
     #[derive(Debug)]
     pub(crate) struct Lock<T>(loom::sync::Mutex<T>);
 

@@ -1,13 +1,13 @@
-//! For bindings: a defect in here is not the host's. Each entry from another language catches panics, and after a few of them nothing
-//! is tried any more.
+//! Panics at the entries of a binding: a defect in this library must not end the host process. Each entry from another language
+//! runs in [`guarded`], and after three panics no entry does anything any more.
 //!
-//! One state for the process, as a library that is loaded has one: what panics again and again is broken for all.
+//! The state is one for the process. A call that panics again and again is broken for all sentinels in it.
 //!
 //! ```
 //! use sentinel_core::panics::{fail_at, guarded};
 //!
 //! assert_eq!(guarded("report", || 7), Some(7));
-//! fail_at(Some("report")); // what a binding's tests do
+//! fail_at(Some("report")); // for the tests of a binding
 //! assert_eq!(guarded("report", || 7), None);
 //! assert_eq!(guarded("stats", || 7), Some(7));
 //! fail_at(None);
@@ -18,19 +18,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Panics after which all entries do nothing.
+/// Panics after which all entries do nothing: one may be bad luck with an input, three are a defect that comes back.
 const MAX_PANICS: u32 = 3;
 
+/// Entries run.
 const WORKING: u8 = 0;
 /// A test has asked for a panic.
 const ARMED: u8 = 1;
+/// Entries do nothing, after [`MAX_PANICS`].
 const OFF: u8 = 2;
 
 static PANIC_STATE: AtomicU8 = AtomicU8::new(WORKING);
 static PANICS: AtomicU32 = AtomicU32::new(0);
 static ARMED_AT: Mutex<String> = Mutex::new(String::new());
 
-/// Runs an entry's work; `None` when it panicked, or when there were three panics before.
+/// Runs the work of an entry; `None` when it panicked, or when three panics came before.
 ///
 /// ```
 /// use sentinel_core::panics::guarded;
@@ -65,7 +67,7 @@ fn fail(entry: &str) {
     assert!(armed != entry, "asked for by a test, in {entry}");
 }
 
-/// For a binding's tests: the next calls of this entry panic. `None` has all entries work again.
+/// Makes the next calls of this entry panic, for the tests of a binding. `None` lets all entries work again.
 ///
 /// ```
 /// sentinel_core::panics::fail_at(None);

@@ -1,5 +1,5 @@
-//! What threads meet at, beside the stripes' `lock`: the standard library's, or under `sentinel_loom` the model checker's, which
-//! tries every order that these allow.
+//! The mutex and the atomics that threads share, beside the stripes' `lock`: those of the standard library, or under
+//! `sentinel_loom` those of the model checker, which tries every order of operations that they allow.
 
 #[cfg(sentinel_loom)]
 pub(crate) use loom::sync::{

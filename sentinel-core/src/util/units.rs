@@ -59,7 +59,7 @@ pub fn parse_size(text: &str) -> Result<usize, ConfigError> {
     })
 }
 
-/// A number that is not negative, times the first unit that fits.
+/// The number in `text`, at least 0, times the factor of the first unit that `text` ends with.
 fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let text = text.trim();
     let (number, scale) = units.iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
@@ -70,7 +70,7 @@ fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     Some(value * scale)
 }
 
-/// `68%`; one decimal where it is below 10 % and not whole, two below 0.1 %; never 0 % or 100 % unless it is exactly that.
+/// A share (0 to 1) as `68%`: one decimal below 10 % unless it is whole, two below 0.1 %; 0 % and 100 % only for exactly 0 and 1.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let decimals = match percent {
@@ -84,11 +84,12 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{percent:.decimals$}%")
 }
 
+/// The share of `part` in `whole` as [`percent`] writes it; `0%` of 0.
 pub(crate) fn percent_of(part: u64, whole: u64) -> String {
     if whole == 0 { "0%".into() } else { percent(part as f64 / whole as f64) }
 }
 
-/// `12,345`.
+/// A count with its digits grouped: `12,345`.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -101,7 +102,7 @@ pub(crate) fn grouped(count: u64) -> String {
     out
 }
 
-/// `30 seconds`, `2 minutes`, `1 hour`.
+/// A length of time in ms in the largest unit that divides it: `30 seconds`, `2 minutes`, `1 hour`.
 pub(crate) fn span(ms: u64) -> String {
     let (count, unit) = match ms {
         ms if ms % 3_600_000 == 0 && ms > 0 => (ms / 3_600_000, "hour"),

@@ -16,14 +16,13 @@ impl Fleet {
         RankingBaseline { fleet: self, w: (1..last).find(fits).unwrap_or(last), window_s: window_ms as f64 / 1_000.0 }
     }
 
-    /// Function from a tenant and its requests in `window_ms` to the expected errors, and whether the tenant is a
-    /// chronic failer.
+    /// Function from a tenant and its requests in `window_ms` to the errors expected of it.
     pub(crate) fn expectations<'a>(
         &'a self,
         window_ms: i64,
         window: &'a Window,
         ids: &'a Dictionary,
-    ) -> impl Fn(Number, u64) -> (f64, bool) + 'a {
+    ) -> impl Fn(Number, u64) -> TenantExpectation + 'a {
         let ranking_baseline = self.ranking_baseline(window_ms);
         let inputs = DecisionInputs {
             tenants: &self.tenants,
@@ -40,9 +39,26 @@ impl Fleet {
         };
         let p0 = ranking_baseline.normal_rate();
         move |number, requests| match self.tenants.find(&number) {
-            Some(i) => (judged.expected(i, requests as f64).x, judged.is_chronic(i)),
-            None => (requests as f64 * p0, false),
+            Some(i) => {
+                TenantExpectation { errors: judged.expected(i, requests as f64).x, is_chronic: judged.is_chronic(i) }
+            }
+            None => TenantExpectation::at_rate(p0, requests),
         }
+    }
+}
+
+/// Errors expected of a tenant in a window.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TenantExpectation {
+    pub(crate) errors: f64,
+    /// The tenant is a chronic failer.
+    pub(crate) is_chronic: bool,
+}
+
+impl TenantExpectation {
+    /// The expectation for a tenant without a history: `rate` (0 to 1) errors a request.
+    pub(crate) fn at_rate(rate: f64, requests: u64) -> Self {
+        Self { errors: requests as f64 * rate, is_chronic: false }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the tests of capacity, codec, merge and threads share: an exact oracle, the check of the guarantees against it, and an
+//! Parts that the tests of capacity, codec, merge and threads share: an exact oracle, the check of the guarantees against it, and an
 //! allocator that counts what a thread holds.
 #![allow(dead_code)] // each test binary uses its part of it
 
@@ -49,7 +49,7 @@ impl Oracle {
         }
     }
 
-    /// What happened in the slots from `from_ms` on.
+    /// Events in the slots from `from_ms` on.
     pub(crate) fn since(&self, from_ms: i64) -> Truth {
         let mut out = Truth::new();
         for (tenant, counts) in self.0.range(from_ms..).flat_map(|(_, slot)| slot) {

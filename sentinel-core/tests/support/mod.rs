@@ -354,7 +354,7 @@ impl Oracle {
     }
 }
 
-/// What a ranking compares, the larger first.
+/// Values that a ranking compares, the larger first.
 type Key = fn(&Row) -> [f64; 3];
 
 /// Culprits by their errors beyond the expected ones, then everybody else by the share of all errors.

@@ -11,18 +11,18 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-/// So many addresses of a name are tried.
+/// Most addresses of a name that are tried.
 const ADDRESSES: usize = 4;
 
-/// Connects to a host, whatever its addresses are.
+/// Connects to a host by its name, to any address.
 pub(crate) async fn dial(host: &str, port: u16, by: Instant) -> Result<TcpStream, Fault> {
     let found = timeout_at(by, lookup_host((host, port))).await.map_err(|_| Fault::DnsTimeout)?;
     let addresses: Vec<SocketAddr> = found.map_err(|_| Fault::Dns)?.take(ADDRESSES).collect();
     connect(&addresses, by).await
 }
 
-/// Connects to the first of these addresses that takes it, and to no other than the first few. Each gets its part of the time, so
-/// that one that is silent leaves some for the next.
+/// Connects to the first of these addresses that answers, of the first few. Each address gets its part of the time, so that a
+/// silent one leaves some for the next.
 pub(crate) async fn connect(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Fault> {
     let addresses = &addresses[..addresses.len().min(ADDRESSES)];
     let mut fault = Fault::Dns;
@@ -31,7 +31,7 @@ pub(crate) async fn connect(addresses: &[SocketAddr], by: Instant) -> Result<Tcp
         let part = left / (addresses.len() - tried) as u32;
         fault = match timeout_at(Instant::now() + part, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // A message is one write; it should not wait for a second one.
+                // A message is one write, which must not wait for a second one.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -45,7 +45,7 @@ pub(crate) async fn connect(addresses: &[SocketAddr], by: Instant) -> Result<Tcp
     Err(fault)
 }
 
-/// Encrypts a connection, to the host of that name.
+/// Encrypts a connection, and checks that the certificate is that of the host.
 pub(crate) async fn secure(
     stream: TcpStream,
     host: &str,

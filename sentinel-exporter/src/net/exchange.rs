@@ -1,4 +1,5 @@
-//! One request by HTTP/1.1 on a connection of its own, and its answer. Nothing is decompressed, what is read has caps, no redirect is followed here.
+//! One request by HTTP/1.1 on a connection of its own, and its answer. Nothing is decompressed, every read has a cap, and no
+//! redirect is followed here.
 
 use super::fault::Fault;
 use super::paced::Paced;
@@ -10,16 +11,17 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-/// Bytes of an answer's head, and headers in it.
+/// Most bytes of an answer's head, and most headers in it.
 const HEAD: usize = 32 << 10;
 const HEADERS: usize = 100;
-/// Bytes of an answer's body.
+/// Most bytes of an answer's body.
 const BODY: usize = 64 << 10;
-/// Bytes of everything that the server sends: also what a body is wrapped in, and any number of first answers (1xx), which the
-/// library passes over.
-const MOST: usize = 1 << 20;
+/// Most bytes of everything that the server sends: head, body with its framing, and interim answers (1xx), which the library
+/// skips.
+const MAX_EXCHANGE_BYTES: usize = 1 << 20;
 
-/// Sends a request and hands its answer over when its head is there, which must be by then. Whoever drops this closes the connection: no task stays behind.
+/// Sends a request and passes its answer on once the head is there, which must be before `by`. Dropping the future closes the
+/// connection; no task stays behind.
 pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>>>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
@@ -28,7 +30,7 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>>>(
 ) -> Result<T, Fault> {
     let mut builder = Builder::new();
     builder.max_buf_size(HEAD).max_headers(HEADERS);
-    let stream = TokioIo::new(Paced::new(stream, by, MOST));
+    let stream = TokioIo::new(Paced::new(stream, by, MAX_EXCHANGE_BYTES));
     let (mut sender, connection) = builder.handshake(stream).await?;
     let talk = async {
         let response = timeout_at(by, sender.send_request(request)).await.map_err(|_| Fault::TimedOut)??;
@@ -38,13 +40,13 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>>>(
     tokio::select! {
         biased;
         answer = &mut talk => return answer,
-        // It may end before all that it has read is taken.
+        // The connection may end before all of the answer is taken.
         _ = connection => {}
     }
     talk.await
 }
 
-/// Reads a body up to its end, the cap or what breaks it.
+/// Reads a body up to its end, the cap or an error.
 ///
 /// # Errors
 /// [`Fault::TooLarge`] when the cap cut it off: `into` is full then.
@@ -83,7 +85,7 @@ mod tests {
         // Neither an answer nor an end of it: only the cap of all ends it.
         let (result, given_back) = asked("HTTP/1.1 100 Continue\r\n\r\n");
         assert_eq!(result, Err(Fault::TooLarge));
-        assert!(given_back >= MOST / (2 << 10), "{given_back}");
+        assert!(given_back >= MAX_EXCHANGE_BYTES / (2 << 10), "{given_back}");
         // A head, and a body, without an end.
         assert_eq!(asked("HTTP/1.1 200 OK\r\nx-").0, Err(Fault::BadAnswer));
         assert_eq!(asked("HTTP/1.1 200 OK\r\n\r\n").0, Err(Fault::TooLarge));

@@ -1,10 +1,10 @@
-//! What can go wrong on the way to another machine, by kind: never with the address, a header or a word of the other side.
+//! Faults on the way to another machine, by kind: never with the address, a header or a word of the other side.
 
 use std::error::Error;
 use std::io;
 use thiserror::Error;
 
-/// Its text is shown to people, so each is one that was written here.
+/// People see the text, so each text is written here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Fault {
     #[error("the host name is not known")]
@@ -17,7 +17,7 @@ pub(crate) enum Fault {
     ConnectTimeout,
     #[error("the host cannot be reached")]
     Unreachable,
-    /// Nobody else's fault: no file descriptors, ports or memory left.
+    /// This machine has no file descriptors, ports or memory left.
     #[error("this process has no room for another connection")]
     NoRoom,
     #[error("the certificate has expired")]
@@ -69,7 +69,7 @@ impl From<&io::Error> for Fault {
     }
 }
 
-/// The system had no room for it.
+/// Whether the system had no resources left.
 pub(crate) fn is_ours(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
@@ -114,7 +114,7 @@ impl From<hyper::Error> for Fault {
     }
 }
 
-/// The error of the system at the root of another one.
+/// The system's error that caused another one.
 pub(crate) fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

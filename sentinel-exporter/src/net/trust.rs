@@ -1,4 +1,4 @@
-//! Whose certificates are believed.
+//! The certificate authorities that are trusted.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -9,10 +9,10 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of a file with certificates.
-const MOST: u64 = 1 << 20;
+/// Most bytes of a file with certificates.
+const MAX_ROOTS_BYTES: u64 = 1 << 20;
 
-/// Whose certificates are believed: those of Mozilla's list, and those of a file.
+/// The trusted certificate authorities: Mozilla's list, and those of a file.
 #[derive(Clone)]
 pub(crate) struct Trust(Arc<ClientConfig>);
 
@@ -27,7 +27,7 @@ impl Trust {
     }
 }
 
-/// Who issues certificates that are believed.
+/// Certificate authorities that are trusted.
 pub(crate) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, ConfigError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {
@@ -56,14 +56,14 @@ impl fmt::Debug for Trust {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, &'static str> {
-    // Not to wait for a pipe's writer.
+    // A pipe without a writer must not block the thread.
     if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) {
         return Err("is not a file that can be read");
     }
     let mut pem = Vec::new();
     let file = std::fs::File::open(path).map_err(|_| "cannot be read")?;
-    let length = file.take(MOST + 1).read_to_end(&mut pem).map_err(|_| "cannot be read")?;
-    if length as u64 > MOST {
+    let length = file.take(MAX_ROOTS_BYTES + 1).read_to_end(&mut pem).map_err(|_| "cannot be read")?;
+    if length as u64 > MAX_ROOTS_BYTES {
         return Err("is longer than 1 MiB");
     }
     let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| "is not PEM")?;

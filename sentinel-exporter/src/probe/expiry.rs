@@ -8,7 +8,7 @@ pub(super) fn expires_ms(certificate: &[u8]) -> Option<i64> {
     let (inner, _) = element(certificate, SEQUENCE)?;
     let (mut rest, _) = element(inner, SEQUENCE)?;
     // The version, which a very old certificate does not have.
-    if let Some((_, after)) = element(rest, VERSION) {
+    if let Some((_, after)) = element(rest, VERSION_TAG) {
         rest = after;
     }
     for kind in [INTEGER, SEQUENCE, SEQUENCE] {
@@ -31,7 +31,7 @@ const INTEGER: u8 = 0x02;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
-const VERSION: u8 = 0xa0;
+const VERSION_TAG: u8 = 0xa0;
 
 /// Content of the first element, which must have this tag, and the bytes that follow the element.
 fn element(bytes: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {

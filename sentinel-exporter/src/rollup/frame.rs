@@ -6,7 +6,7 @@
 use super::Reason;
 
 const MAGIC: [u8; 4] = *b"SNTX";
-const VERSION: u8 = 1;
+const FRAME_VERSION: u8 = 1;
 /// Bytes of magic, version, kind and length.
 const HEAD_BYTES: usize = 4 + 1 + 1 + 8;
 const CHECKSUM_BYTES: usize = 4;
@@ -43,7 +43,7 @@ pub enum Kind {
 pub fn frame(kind: Kind, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD_BYTES + bytes.len() + CHECKSUM_BYTES);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[VERSION, kind as u8]);
+    out.extend_from_slice(&[FRAME_VERSION, kind as u8]);
     out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     out.extend_from_slice(bytes);
     let checksum = crc32fast::hash(&out);
@@ -66,7 +66,7 @@ pub fn unframe(kind: Kind, bytes: &[u8]) -> Result<&[u8], Reason> {
     if start != MAGIC {
         return Err(Reason::Torn);
     }
-    if *version != VERSION {
+    if *version != FRAME_VERSION {
         return Err(Reason::Version);
     }
     let head = bytes.get(..HEAD_BYTES).ok_or(Reason::Truncated)?;

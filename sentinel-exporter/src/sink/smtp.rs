@@ -1,4 +1,4 @@
-//! What is said to a mail server. Its answers are codes here; its words could be anything, a password that it was told among them.
+//! The conversation with a mail server. Answers are codes here: the server's words may repeat anything, a password included.
 
 use super::Failed;
 use super::email_config::Encryption;
@@ -22,27 +22,27 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Bytes that a server may say in one conversation.
-const MOST: usize = 128 << 10;
-/// Bytes that it may say in one reply, and before it is encrypted. The library parses a reply of many lines again from its beginning
-/// with each line: a long one would take seconds.
-const MOST_REPLY: usize = 16 << 10;
-/// A server that does not say goodbye is left.
+/// Most bytes that a server may send in one conversation.
+const MAX_CONVERSATION_BYTES: usize = 128 << 10;
+/// Most bytes of one reply, and of the part before encryption. The library parses a reply of many lines again from its beginning
+/// with each line: a long reply would take seconds.
+const MAX_REPLY_BYTES: usize = 16 << 10;
+/// Longest wait for the server's goodbye.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// Where mail is handed in.
+/// The server that takes mail in.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) encryption: Encryption,
-    /// Shows itself to nobody.
+    /// Their `Debug` output shows nothing of them.
     pub(crate) credentials: Option<Credentials>,
     pub(crate) trust: Trust,
     pub(crate) timeout: Duration,
 }
 
-/// What was asked when the server said no.
+/// The command that the server refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Greeting,
@@ -66,14 +66,14 @@ impl Asked {
             Self::Message => "the message",
         };
         let why = format!("{code} for {asked}");
-        // What is refused of one message, or while a mailbox is full, says nothing of the next.
+        // A refusal of this message, or of a full mailbox, says nothing of the next message.
         let lasts = !matches!(self, Self::Greeting | Self::Message) && code != 552;
         if error.is_permanent() && lasts { Failed::Refused { why } } else { Failed::Later { why, after: None } }
     }
 }
 
 impl Server {
-    /// Hands in one message.
+    /// Sends one message.
     pub(crate) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), Failed> {
         let by = Instant::now() + self.timeout;
         timeout_at(by, self.talk(envelope, message, by)).await.unwrap_or(Err(Fault::TimedOut.into()))
@@ -90,7 +90,11 @@ impl Server {
                 (secure(stream, &self.host, self.trust.config(), by).await?, &b"220 now encrypted\r\n"[..])
             }
         };
-        let stream = Box::new(Bounded { stream: Paced::new(stream, by, MOST), greeting, left: MOST_REPLY });
+        let stream = Box::new(Bounded {
+            stream: Paced::new(stream, by, MAX_CONVERSATION_BYTES),
+            greeting,
+            left: MAX_REPLY_BYTES,
+        });
         let us = ClientId::default();
         let greeted = AsyncSmtpConnection::connect_with_transport(stream, &us).await;
         let mut connection = greeted.map_err(|error| Asked::Greeting.failed(&error))?;
@@ -104,7 +108,7 @@ impl Server {
         }
         let sender = Mail::new(envelope.from().cloned(), Vec::new());
         connection.command(sender).await.map_err(|error| Asked::Sender.failed(&error))?;
-        // One address that is no more keeps the others from nothing: it is their failure when none is taken.
+        // An address that no longer exists does not keep the others from getting the message: the attempt fails when none is taken.
         let (mut taken, mut refused) = (false, None);
         for recipient in envelope.to() {
             match connection.command(Rcpt::new(recipient.clone(), Vec::new())).await {
@@ -118,15 +122,15 @@ impl Server {
         }
         connection.command(Data).await.map_err(|error| Asked::Message.failed(&error))?;
         connection.message(message).await.map_err(|error| Asked::Message.failed(&error))?;
-        // It was taken: nothing that follows makes it a failure.
+        // The server has taken the message: nothing that follows makes it a failure.
         let _ = timeout(GOODBYE.min(by.saturating_duration_since(Instant::now())), connection.quit()).await;
         Ok(())
     }
 }
 
-/// The part of the conversation that anybody on the way can read and change: nothing but what leads to an encrypted one.
+/// The part of the conversation that anybody on the way can read and change: it does nothing but ask for encryption.
 async fn ask_for_tls(stream: &mut TcpStream) -> Result<(), Failed> {
-    let mut left = MOST_REPLY;
+    let mut left = MAX_REPLY_BYTES;
     let (code, _) = reply(stream, &mut left).await?;
     if code != 220 {
         return Err(Failed::Later { why: format!("{code} for the greeting"), after: None });
@@ -148,8 +152,7 @@ async fn say(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), Fault> {
     stream.write_all(bytes).await.map_err(|error| Fault::from(&error))
 }
 
-/// A reply of one or more lines. Not a byte more is taken from the stream, and none may have come: it would be taken for a part of
-/// the encrypted conversation.
+/// A reply of one or more lines. A byte after it is an error: it would be taken for a part of the encrypted conversation.
 async fn reply(stream: &mut TcpStream, left: &mut usize) -> Result<(u16, Vec<u8>), Fault> {
     let mut chunk = [0; 1_024];
     let mut text = Vec::new();
@@ -172,13 +175,13 @@ async fn reply(stream: &mut TcpStream, left: &mut usize) -> Result<(u16, Vec<u8>
     }
 }
 
-/// A connection of which each reply is read up to a limit; the library reads a line until it ends.
+/// A connection that caps each reply; the library itself reads a line of any length.
 #[derive(Debug)]
 struct Bounded<S> {
     stream: Paced<S>,
-    /// Read before it.
+    /// Bytes that are read before those of the stream.
     greeting: &'static [u8],
-    /// Bytes that may still be read of this reply.
+    /// Bytes of this reply that may still be read.
     left: usize,
 }
 
@@ -206,8 +209,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // Another question, another reply.
-        self.left = MOST_REPLY;
+        // A new command begins a new reply.
+        self.left = MAX_REPLY_BYTES;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -232,7 +235,11 @@ mod tests {
     }
 
     fn greeted(text: &'static str, by: Instant) -> (Fault, usize) {
-        let bounded = Bounded { stream: Paced::new(Flood::new(text), by, MOST), greeting: b"", left: MOST_REPLY };
+        let bounded = Bounded {
+            stream: Paced::new(Flood::new(text), by, MAX_CONVERSATION_BYTES),
+            greeting: b"",
+            left: MAX_REPLY_BYTES,
+        };
         let us = ClientId::default();
         let (greeted, given_back) = polled(AsyncSmtpConnection::connect_with_transport(Box::new(bounded), &us));
         let Err(error) = greeted else { panic!("greeted by {text:?}") };
@@ -244,7 +251,7 @@ mod tests {
     #[test]
     fn a_server_that_floods_neither_keeps_the_thread_nor_is_read_to_the_end() {
         for text in ["220-\r\n", "x"] {
-            assert_eq!(greeted(text, far()), (Fault::TooLarge, MOST_REPLY >> 11), "{text:?}");
+            assert_eq!(greeted(text, far()), (Fault::TooLarge, MAX_REPLY_BYTES >> 11), "{text:?}");
             assert_eq!(greeted(text, Instant::now()), (Fault::TimedOut, 0), "{text:?}");
         }
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// Who issues certificates in a test.
+/// The certificate authority of a test.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     dir: TempDir,

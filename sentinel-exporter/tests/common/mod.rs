@@ -1,4 +1,4 @@
-//! What the tests share: real directories, real blocks, real processes. A child is this test binary, run again for one ignored test.
+//! Parts that the tests share: real directories, real blocks, real processes. A child is this test binary, run again for one ignored test.
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use sentinel_core::{Block, Clock, Event, Sentinel};
@@ -194,7 +194,7 @@ impl Process {
         std::iter::from_fn(|| self.said.recv_timeout(PATIENCE).ok())
     }
 
-    /// What it has said so far.
+    /// Output of the child so far.
     pub(crate) fn heard_so_far(&self) -> impl Iterator<Item = String> + '_ {
         self.said.try_iter()
     }
@@ -204,7 +204,7 @@ impl Process {
         writeln!(self.stdin, "{words}").unwrap();
     }
 
-    /// It stands still until it may go on.
+    /// Stops the child until it may go on.
     pub(crate) fn stop(&self) {
         kill_process(self.group, Signal::STOP).unwrap();
     }

@@ -25,7 +25,7 @@ impl Request {
     }
 }
 
-/// What a connection is, encrypted or not.
+/// A connection, encrypted or not.
 pub(crate) trait Wire: Read + Write {}
 impl<T: Read + Write> Wire for T {}
 

@@ -16,7 +16,7 @@ fn with(url: &str, json: &str) -> Check {
     Check { expect: expect(json), ..check(url) }
 }
 
-/// What comes of this answer under these conditions.
+/// Result of this answer under these conditions.
 fn judged(answer: &str, json: &str) -> Option<Cause> {
     local(&with(&Server::saying(answer).url("/x?q=1"), json)).result.cause
 }
@@ -157,7 +157,7 @@ fn a_body_is_read_up_to_64_kib() {
     assert_eq!(judged(&json(CAP + 1), r#"{"json": {"/a": 1}}"#), Some(Cause::Json));
 }
 
-/// What comes of a flood of this after that, and how much of it was taken.
+/// Result of a flood of this after that, and how many bytes were read.
 fn flooded(head: &'static str, text: &'static str, json: &str) -> (Probed, usize) {
     let server = Server::new(move |_, wire: &mut dyn Wire| {
         let _ = wire.write_all(head.as_bytes());

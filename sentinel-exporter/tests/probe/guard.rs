@@ -1,4 +1,4 @@
-//! Where a probe may go, against a list that is written out and compared as text.
+//! Addresses that a probe may connect to, against a list that is written out and compared as text.
 
 use proptest::prelude::*;
 use sentinel_exporter::probe::Allow;

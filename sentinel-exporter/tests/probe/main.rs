@@ -55,7 +55,7 @@ fn probe(prober: &Prober, check: &Check) -> Probed {
     probed
 }
 
-/// What is true of any probe.
+/// Checks the properties of any probe.
 fn holds_together(probed: &Probed, check: &Check, took: Duration) {
     let Probed { result, phases, .. } = probed;
     assert_eq!((result.at_ms, result.interval_ms), (AT_MS, check.interval_ms()));
@@ -96,7 +96,7 @@ impl Trap {
         self.0.local_addr().unwrap().port()
     }
 
-    /// How many came since it was last asked.
+    /// Requests since the last call.
     fn caught(&self) -> usize {
         std::iter::from_fn(|| self.0.accept().ok()).count()
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Allowed, as a public address would be.
 const GOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// What somebody wants to reach.
+/// The target of a probe.
 const EVIL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// Says one thing after the other, then nothing more, and what it was asked for.

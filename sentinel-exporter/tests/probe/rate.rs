@@ -1,4 +1,4 @@
-//! How many probes a second one thread makes, and how much of its time each takes. Ignored: a figure, not a test; `--release --ignored --nocapture rate`.
+//! Probes a second of one thread, and its processor time for each. Ignored: a figure, not a test; `--release --ignored --nocapture rate`.
 
 use super::certificates::Authority;
 use super::server::Server;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Of the thread that asks: since when it runs, on a processor.
+/// Processor time of the calling thread.
 fn on_processor() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())

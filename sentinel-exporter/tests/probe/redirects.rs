@@ -1,4 +1,4 @@
-//! Where an answer sends a probe, and what it takes along.
+//! Redirects: the next target of a probe, and the headers that go there.
 
 use super::certificates::Authority;
 use super::server::{Request, Server, Wire};

@@ -18,7 +18,7 @@ fn serve(identity: &Identity) -> Server {
     identity.server(|_, wire| drop(wire.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")))
 }
 
-/// What comes of a target that shows this, and how many requests it got.
+/// Result of a target that presents this certificate, and the requests that the target got.
 fn shown(identity: &Identity, host: &str, ca: &Authority, verify_tls: bool) -> (Probed, usize) {
     let server = serve(identity);
     let check = Check { verify_tls, ..check(&format!("https://{host}:{}/canary", server.address.port())) };

@@ -1,4 +1,4 @@
-//! What a configuration may say, in TOML and JSON alike, and what is wrong with one.
+//! Configurations of sinks, in TOML and JSON alike, and the errors of wrong ones.
 
 use sentinel_exporter::sink::{
     EmailConfig, Encryption, LogConfig, LogTarget, Secret, SinkConfig, SlackConfig, WebhookConfig,

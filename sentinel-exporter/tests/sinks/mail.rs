@@ -19,7 +19,7 @@ pub(crate) struct Post {
     ca: Authority,
 }
 
-/// Where `make test` puts its Python.
+/// The Python of `make test`.
 fn python() -> Option<PathBuf> {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/venv/bin/python");
     let given = std::env::var_os("SENTINEL_TEST_PYTHON").map(PathBuf::from);

@@ -32,7 +32,7 @@ pub(crate) fn of(accused: Accused) -> Notice {
     alerts.step(State::default(), 1_700_000_000_000, Some(&facts)).1.notice.unwrap()
 }
 
-/// How the id is shown, as the notice's own JSON says it.
+/// The shown form of the id, as the notice's own JSON says it.
 pub(crate) fn shown(notice: &Notice) -> String {
     notice.listed[0].alert.key.subject.shown()
 }

@@ -12,7 +12,7 @@ use sentinel_exporter::sink::{
 
 const CANARY: &str = "canary";
 
-/// What a server says, of a status and all that it was told.
+/// Answer of a server: a status, and everything that the server was told.
 type Answer = fn(&str, &str) -> String;
 
 fn shows(text: &impl std::fmt::Debug) -> bool {

@@ -13,7 +13,7 @@ fn to(url: String, ca_file: Option<PathBuf>) -> Result<(), Failed> {
     send(&Webhook::new(&config).unwrap().within(TIMEOUT), &test())
 }
 
-/// What comes of a server that shows this, and whether it got to see a request.
+/// Result of a server that presents this certificate, and whether the server saw a request.
 fn shown(identity: &Identity, host: &str, ca: &Authority) -> (Result<(), Failed>, usize) {
     let server = identity.server(|_, wire| drop(wire.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")));
     let sent = to(format!("https://{host}:{}/canary", server.address.port()), Some(ca.file()));

@@ -1,4 +1,4 @@
-//! What Slack says of a message, how long messages become, and what a webhook's receiver can check.
+//! Slack's errors, lengths of messages, and the signature that a webhook's receiver checks.
 
 use super::notices::{of, test};
 use super::server::Server;
