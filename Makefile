@@ -33,6 +33,9 @@ EMPTY   := target/python-empty
 NODE    := bindings-node
 # napi hands what follows -- to cargo.
 LOCKED_NAPI := $(if $(LOCKED),-- $(LOCKED))
+# The profile of the wheel and of the addon that are tested: that of all other tests, so that what those have built serves here too.
+# Before a release, PACKAGE_PROFILE=release tests them as they are published, with fat LTO.
+PACKAGE_PROFILE ?= dev
 DENY    := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
@@ -51,13 +54,13 @@ BUILD_DEMO := $(CARGO) build $(LOCKED) --profile demo --package sentinel-example
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo replay test test-rust test-browser test-reference test-incidents test-python test-node incidents soak soak-alerts soak-python bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
+.PHONY: help demo replay wheel test test-rust test-browser test-reference test-incidents test-python test-node incidents soak soak-alerts soak-python bench bench-python bench-node fuzz asan loom mutants audit fmt lint clean
 
 help: ## Explain the targets
 	@printf 'Sentinel: which tenant is causing elevated errors or latency right now - one, a few, or everyone?\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), FUZZ_SECONDS=%s (fuzz),\n  LOOM_PREEMPTIONS=%s (loom), SHARD=%s (mutants), LOCKED=--locked (as in CI)\n' \
-		'$(SEEDS)' '$(SOAK_SEEDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(SHARD)'
+	@printf '\nVariables: SEEDS=%s (incidents), SOAK_SEEDS=%s (soak), BENCH=--quick (bench), FUZZ_SECONDS=%s (fuzz),\n  LOOM_PREEMPTIONS=%s (loom), SHARD=%s (mutants), PACKAGE_PROFILE=%s (test-python, test-node), LOCKED=--locked (as in CI)\n' \
+		'$(SEEDS)' '$(SOAK_SEEDS)' '$(FUZZ_SECONDS)' '$(LOOM_PREEMPTIONS)' '$(SHARD)' '$(PACKAGE_PROFILE)'
 
 demo: ## A live service in which one tenant starts to fail, for 20 s, and the answer (the first build takes a minute)
 	@printf 'Builds an axum service with Sentinel in it (a minute on two cores, the first time), runs it for 20 seconds while one of its\ntenants starts to fail, and prints which one.\n'
@@ -81,6 +84,11 @@ replay: ## Make a stream in which one tenant starts to fail, replay it, print th
 	target/demo/examples/replay --every 1s $(DEMO)/events.jsonl
 	@printf '\n== 3. The report as of the middle of the incident ==\n'
 	target/demo/examples/replay --at "$$(python3 -B tools/truth.py --middle $(DEMO)/truth.json)" $(DEMO)/events.jsonl
+
+wheel: $(PY)/installed ## Build the Python wheel as it is published, in target/wheels (some minutes)
+	@tools/setup cargo
+	rm -rf $(WHEELS)
+	$(PY)/bin/maturin build $(LOCKED) --quiet --release --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
 
 # The Rust workspace is built first, with both cores; from there on what builds goes on beside what waits, in two lanes. What a step
 # prints comes as one, when it is over.
@@ -125,14 +133,14 @@ test-incidents:
 	$(CARGO) build $(LOCKED) --workspace --example incidents
 	target/debug/examples/incidents --slice ci
 
-# The tests run against the wheel as it would be installed, built with the profile that is published, from the source distribution: that has the
-# lock file without what only the rest of the workspace needs, which --locked would not allow. Its files are of now: with the fixed
-# date that they have otherwise, cargo takes what it has built of older ones for theirs.
+# The tests run against the wheel as it would be installed, built from the source distribution: that has the lock file without what
+# only the rest of the workspace needs, which --locked would not allow. Its files are of now: with the fixed date that they have
+# otherwise, cargo takes what it has built of older ones for theirs.
 test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its types, install it where nothing else is
 	@tools/setup cargo
 	@printf '\n== The Python package ==\n'
 	rm -rf $(WHEELS) $(EMPTY)
-	SOURCE_DATE_EPOCH=$$(date +%s) $(PY)/bin/maturin build --quiet --release --sdist --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
+	SOURCE_DATE_EPOCH=$$(date +%s) $(PY)/bin/maturin build --quiet --profile $(PACKAGE_PROFILE) --sdist --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
 	cd bindings-python && ../$(PY)/bin/mypy --config-file pyproject.toml
 	$(PY)/bin/python -m mypy.stubtest tenant_sentinel._native
@@ -141,11 +149,11 @@ test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its
 	$(EMPTY)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls $(WHEELS)/*.whl)[fastapi]"
 	$(EMPTY)/bin/python -B bindings-python/tests/installed.py bindings-python/README.md
 
-# Against the addon as it is published, in a folder of packages that the lock file names.
+# In a folder of packages that the lock file names.
 test-node: $(NODE)/node_modules/installed ## Build the Node package, run its tests, check its types, install its tarball where nothing else is
 	@tools/setup cargo node
 	@printf '\n== The Node package ==\n'
-	cd $(NODE) && npm run --silent build -- $(LOCKED_NAPI)
+	cd $(NODE) && npm run --silent build:as -- --profile $(PACKAGE_PROFILE) $(LOCKED_NAPI)
 	cd $(NODE) && node --test --test-concurrency=2 test/*.test.js
 	$(NODE)/test/types.sh
 	$(NODE)/test/installed.sh
@@ -161,12 +169,9 @@ soak-python: $(PY)/installed ## The longer runs of the Python package: FORKS for
 	FORKS=$(FORKS) EXITS=$(EXITS) $(PY)/bin/python -B -m pytest -q -s -p no:cacheprovider -k 'forks or exits or multiprocessing' \
 		bindings-python/tests/test_fork.py bindings-python/tests/test_host_processes.py
 
-bench-python: $(PY)/installed bindings-python/bench/requirements.txt ## Measure the Python package beside its peers; prints a table
-	@tools/setup cargo
-	rm -rf $(WHEELS)
+bench-python: wheel bindings-python/bench/requirements.txt ## Measure the Python package beside its peers; prints a table
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement bindings-python/bench/requirements.txt
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target target/python-peers apitally==0.25.1 backoff==2.2.1
-	$(PY)/bin/maturin build $(LOCKED) --quiet --release --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
 	$(PY)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
 	$(PY)/bin/python -B bindings-python/bench --out target/bench-python.jsonl $(BENCH)
 

@@ -39,7 +39,7 @@ GIVEN_UP = 2.0
 
 @pytest.fixture
 def patient(monkeypatch):
-    monkeypatch.setattr(_tenant, "PATIENCE", GIVEN_UP)
+    monkeypatch.setattr(_tenant, "LOOKUP_TIMEOUT", GIVEN_UP)
 
 
 async def never(request):

@@ -142,7 +142,8 @@ pub(crate) fn report(path: &str, now: i64) -> Result<Option<UptimeReport>, Confi
         "/quiet" => Some(filled(Uptime::default().report(now))),
         "/everyone" => {
             let mut report = many(now)?;
-            report.note = Some("nobody has probed for 3 min".into());
+            report.note =
+                Some("no probe has ended for 3 minutes; all processes of the service need the same checks".into());
             Some(report)
         }
         _ => None,

@@ -119,7 +119,7 @@ def test_a_dead_network_is_said_once_and_on_top(page):
 
 def test_ten_thousand_are_cut_with_a_count_and_a_stale_answer_says_so(page):
     page.open("/everyone").shows("#uptime-counts", "10,000 checks: 10 down, 0 unknown, 9,990 up")
-    page.shows("#uptime-trouble", "nobody has probed for 3 min.")
+    page.shows("#uptime-trouble", "no probe has ended for 3 minutes; all processes of the service need the same checks.")
     rows = page.tab.locator("#uptime-rows > li")
     assert rows.count() == 51 and rows.last.inner_text() == "and 9,950 more"
     assert names(page)[:11] == [f"check-{at:05}" for at in [*range(7, 10_000, 1_000), 0]]

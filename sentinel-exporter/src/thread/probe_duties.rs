@@ -202,9 +202,8 @@ fn silence(report: &UptimeReport) -> Option<String> {
     };
     let silent_ms = report.as_of.saturating_sub(began);
     let minutes = silent_ms / 60_000;
-    (silent_ms > 3 * expected_ms).then(|| {
-        format!("no probe has ended for {minutes} minutes: do all processes of the service have the same checks?")
-    })
+    (silent_ms > 3 * expected_ms)
+        .then(|| format!("no probe has ended for {minutes} minutes; all processes of the service need the same checks"))
 }
 
 /// A result during which this process was stalled for `stalled`: a target that may have answered in time is not called late.

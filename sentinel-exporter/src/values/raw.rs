@@ -7,6 +7,10 @@ use std::fmt;
 /// The key under which `toml` hands over a date, as the only one of a table.
 pub(super) const TOML_DATE: &str = "$__toml_private_datetime";
 
+/// The key under which `serde_json` hands over a number, as the only one of a table, when a program turns on its feature
+/// `arbitrary_precision`.
+const JSON_NUMBER: &str = "$serde_json::private::Number";
+
 /// The name by which a deserializer knows that a raw value is asked for.
 pub(super) const NAME: &str = "$sentinel_raw";
 
@@ -49,6 +53,12 @@ impl Raw {
         let at = entries.iter().position(|(name, _)| name == key)?;
         Some(entries.remove(at).1)
     }
+}
+
+/// A number of JSON that is handed over as its digits.
+fn number(digits: &str) -> Raw {
+    let integer = digits.parse().map(Raw::Integer).ok();
+    integer.or_else(|| digits.parse().map(Raw::Float).ok()).unwrap_or(Raw::Null)
 }
 
 /// Nothing of the values: any text in them may be a secret.
@@ -131,6 +141,9 @@ impl<'de> Deserialize<'de> for Raw {
                     if key == TOML_DATE {
                         return Ok(Raw::Date);
                     }
+                    if let (JSON_NUMBER, Raw::Text(digits)) = (key.as_str(), &value) {
+                        return Ok(number(digits));
+                    }
                     entries.push((key, value));
                 }
                 Ok(Raw::Table(entries))
@@ -138,5 +151,20 @@ impl<'de> Deserialize<'de> for Raw {
         }
 
         deserializer.deserialize_newtype_struct(NAME, RawVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::value::{Error, MapDeserializer};
+
+    /// Another crate of the program may turn on `arbitrary_precision` for all.
+    #[test]
+    fn a_number_of_json_is_a_number_as_digits_too() {
+        for (digits, value) in [("500", Raw::Integer(500)), ("-7", Raw::Integer(-7)), ("0.5", Raw::Float(0.5))] {
+            let handed = MapDeserializer::<_, Error>::new([(JSON_NUMBER, digits)].into_iter());
+            assert!(Raw::deserialize(handed).is_ok_and(|raw| raw == value), "{digits}");
+        }
     }
 }
