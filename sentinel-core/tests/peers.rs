@@ -30,7 +30,7 @@ fn share(from: &Sentinel, published: &mut Published, hosts: &[&Sentinel]) {
     }
 }
 
-/// A second of a service: `chronic` always fails one time in four, `acme` only `while_failing`.
+/// A second of a service: `chronic` always fails one time in four, `acme` only while `failing`.
 fn second(worker: &Sentinel, at: i64, failing: bool) {
     for i in 0..8 {
         let at = at + i * 100;

@@ -209,8 +209,8 @@ impl<'de> Deserialize<'de> for Target {
     }
 }
 
-/// The value of a header. `Debug` output and errors do not show it, and it cannot be serialised. The exporter's `sink::Secret` is
-/// another type, because it can also name a variable or a file, which the core never reads.
+/// The value of a header. `Debug` output and errors do not show it, and it cannot be serialised. The exporter's `sink::Secret` holds
+/// one, which it can also read from a variable or a file.
 ///
 /// ```
 /// use sentinel_core::uptime::Hidden;

@@ -3,7 +3,7 @@
 use crate::probe::{Allow, ProbeOptions, Prober};
 use crate::values::{self, Raw, SecretOption, read};
 use sentinel_core::ConfigError;
-use sentinel_core::uptime::{Check, Checks, Hidden, Target};
+use sentinel_core::uptime::{Check, Checks, Target};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -83,7 +83,7 @@ fn check_of(mut raw: Raw) -> Result<Check, ConfigError> {
     for (name, value) in headers {
         // Without the header's name, which somebody chose.
         let value = value.secret("headers")?;
-        check.headers.insert(name, Hidden::new(value.reveal()));
+        check.headers.insert(name, value.into_header());
     }
     Ok(check)
 }

@@ -144,16 +144,18 @@ impl ProbeDuties {
 
     /// Records a probe that has ended, and all others that have ended by now: they are written down together.
     pub(crate) fn probe_ended(&mut self, ended: EndedProbe, now_ms: i64, failures: &mut Failures) {
-        let mut all = vec![ended];
-        all.extend(std::iter::from_fn(|| self.running.try_next_ended()));
-        let Some(probing) = self.running.get_mut() else { return };
-        for EndedProbe { check, stalled, probed } in all {
+        // One by one: a panic in one of them leaves the others where they are.
+        let mut next = Some(ended);
+        while let Some(EndedProbe { check, stalled, probed }) = next {
+            let Some(probing) = self.running.get_mut() else { return };
             // The check may have changed since: then the result is of another target.
             if probing.is_current(&check) {
                 let result = excused(&check, probed.result, self.stalled.saturating_sub(stalled));
                 probing.done(&check.name, now_ms, result, probed.expires_ms);
             }
+            next = self.running.try_next_ended();
         }
+        let Some(probing) = self.running.get_mut() else { return };
         let written = probing.write(now_ms);
         self.running.note(written, failures);
     }

@@ -3,6 +3,7 @@
 use super::raw::Raw;
 use super::read::is_name;
 use sentinel_core::ConfigError;
+use sentinel_core::uptime::Hidden;
 use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -27,7 +28,7 @@ const FORMS: &str = "text, { env = \"NAME\" } or { file = \"/path\" }";
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Hidden);
 
 impl Secret {
     /// A secret that is this text.
@@ -38,7 +39,7 @@ impl Secret {
     /// assert!(Secret::new("hunter2") != Secret::new("hunter3"));
     /// ```
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Hidden::new(text))
     }
 
     /// The text, to send it.
@@ -48,7 +49,12 @@ impl Secret {
     /// assert_eq!(Secret::new("hunter2").reveal(), "hunter2");
     /// ```
     pub fn reveal(&self) -> &str {
-        &self.0
+        self.0.reveal()
+    }
+
+    /// The secret as the value of a header.
+    pub(crate) fn into_header(self) -> Hidden {
+        self.0
     }
 }
 
@@ -84,11 +90,11 @@ impl SecretOption {
         match self {
             Self::Text(secret) => Ok(secret),
             Self::Variable(name) => match std::env::var(&name) {
-                Ok(text) => Ok(Secret(text)),
+                Ok(text) => Ok(Secret::new(text)),
                 Err(_) => Err(not_set(field, &name)),
             },
             Self::File(path) => match read(&path) {
-                Ok(text) => Ok(Secret(text)),
+                Ok(text) => Ok(Secret::new(text)),
                 Err(why) => {
                     let value = format!("the file {} ({why})", path.display());
                     Err(ConfigError::new(field, value, "a file of at most 16 KiB of text that this user may read"))
@@ -118,7 +124,7 @@ fn not_set(field: &str, name: &str) -> ConfigError {
 impl From<Raw> for SecretOption {
     fn from(raw: Raw) -> Self {
         match raw {
-            Raw::Text(text) => Self::Text(Secret(text)),
+            Raw::Text(text) => Self::Text(Secret::new(text)),
             Raw::Table(mut places) if places.len() == 1 => match places.remove(0) {
                 (key, Raw::Text(name)) if key == "env" => Self::Variable(name),
                 (key, Raw::Text(path)) if key == "file" => Self::File(path.into()),
