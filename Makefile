@@ -2,6 +2,8 @@
 
 # Everything that is made goes to ./target, tools and the Python environment of the tests included.
 export CARGO_TARGET_DIR := $(CURDIR)/target
+# The folder of what lint builds: CI gives lint one of its own, to run beside the tests.
+LINT_TARGET ?= target
 CARGO  ?= cargo
 # LOCKED=--locked (CI) refuses to change Cargo.lock.
 LOCKED ?=
@@ -33,9 +35,10 @@ EMPTY   := target/python-empty
 NODE    := bindings-node
 # napi hands what follows -- to cargo.
 LOCKED_NAPI := $(if $(LOCKED),-- $(LOCKED))
-# The profile of the wheel and of the addon that are tested: that of all other tests, so that what those have built serves here too.
-# Before a release, PACKAGE_PROFILE=release tests them as they are published, with fat LTO.
+# The profile of the wheel and of the addon that are tested: dev, as all other tests are built, or release. Before a release,
+# PACKAGE_PROFILE=release tests them as they are published, with fat LTO.
 PACKAGE_PROFILE ?= dev
+NAPI_PROFILE := $(if $(filter release,$(PACKAGE_PROFILE)),--release --strip)
 DENY    := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ    := target/tools/bin/cargo-fuzz
@@ -90,20 +93,19 @@ wheel: $(PY)/installed ## Build the Python wheel as it is published, in target/w
 	rm -rf $(WHEELS)
 	$(PY)/bin/maturin build $(LOCKED) --quiet --release --manifest-path bindings-python/Cargo.toml --out $(WHEELS)
 
-# The Rust workspace is built first, with both cores; from there on what builds goes on beside what waits, in two lanes. What a step
-# prints comes as one, when it is over.
-test: $(VENV)/installed $(PY)/installed $(NODE)/node_modules/installed ## Install what is missing and run every test; a step's output comes at its end (half an hour)
+# The Rust workspace is built first, with both cores; from there on what builds goes on beside what waits, in three lanes. What a
+# step prints comes as one, when it is over.
+test: $(VENV)/installed $(PY)/installed $(NODE)/node_modules/installed ## Install what is missing and run every test; a step's output comes at its end (a quarter of an hour)
 	@tools/setup cargo browser node
 	@printf '\n== Building the tests ==\n'
 	$(CARGO) test $(LOCKED) --workspace --no-run
-	@$(MAKE) --no-print-directory -j2 --output-sync=target LANES=1 test-rust test-browser test-reference test-incidents test-python test-node
+	@$(MAKE) --no-print-directory -j3 --output-sync=target LANES=1 test-rust test-browser test-reference test-incidents test-python test-node
 	@printf '\nAll tests passed.\n'
 
 ifdef LANES
-test-browser: | test-rust
-test-reference: | test-browser
+test-reference: | test-rust
 test-incidents: | test-reference
-test-node: | test-python
+test-node: | test-browser
 endif
 
 test-rust: $(VENV)/installed
@@ -153,7 +155,7 @@ test-python: $(PY)/installed ## Build the Python wheel, run its tests, check its
 test-node: $(NODE)/node_modules/installed ## Build the Node package, run its tests, check its types, install its tarball where nothing else is
 	@tools/setup cargo node
 	@printf '\n== The Node package ==\n'
-	cd $(NODE) && npm run --silent build:as -- --profile $(PACKAGE_PROFILE) $(LOCKED_NAPI)
+	cd $(NODE) && npm run --silent build:as -- $(NAPI_PROFILE) $(LOCKED_NAPI)
 	cd $(NODE) && node --test --test-concurrency=2 test/*.test.js
 	$(NODE)/test/types.sh
 	$(NODE)/test/installed.sh
@@ -238,8 +240,8 @@ lint: $(PY)/installed ## Check that imports go downward, the format; clippy, rus
 	$(CARGO) fmt --all --check
 	$(PY)/bin/ruff check --config bindings-python/pyproject.toml --quiet bindings-python examples
 	$(PY)/bin/ruff format --config bindings-python/pyproject.toml --quiet --check bindings-python examples
-	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --workspace
+	CARGO_TARGET_DIR=$(CURDIR)/$(LINT_TARGET) $(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	CARGO_TARGET_DIR=$(CURDIR)/$(LINT_TARGET) RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --workspace
 
 clean: ## Remove ./target, with the installed tools
 	rm -rf target
