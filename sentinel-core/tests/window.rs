@@ -159,7 +159,7 @@ fn check_order(by: By, rows: &[TenantRow]) {
     let key = |row: &TenantRow| match by {
         By::Requests => [row.requests as f64, row.errors as f64],
         By::Load => [row.load_share.unwrap_or(0.0), row.requests as f64],
-        By::Errors if row.culprit => [1.0, row.excess_share.unwrap_or(0.0)],
+        By::Errors if row.culprit && row.errors > 0 => [1.0, row.excess_share.unwrap_or(0.0)],
         By::Errors => [0.0, row.errors as f64],
         By::ErrorRate | By::Latency => [0.0; 2],
         _ => unreachable!("no other"),

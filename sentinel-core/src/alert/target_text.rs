@@ -64,7 +64,7 @@ fn because(target: &TargetEvidence) -> String {
         Some(Cause::Certificate) => "its certificate is not valid".into(),
         Some(Cause::Timeout) => "no answer in time".into(),
         Some(Cause::Protocol) => "its answer cannot be understood".into(),
-        Some(Cause::Redirects) => "too many redirects, or one that leads nowhere".into(),
+        Some(Cause::Redirects) => "too many redirects, or one that no probe may follow".into(),
         Some(Cause::Status) => status,
         Some(Cause::Body | Cause::Json) => "its answer does not have the expected content".into(),
         Some(Cause::Latency) => "its answer is slower than allowed".into(),

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! **Invariants**: a request never waits for the lock on `closed`, and it does a bounded amount of work: `steps`
-//! tenants of about 100 ns each and `8 × steps` dictionary numbers. The exception is the request that finds more than
-//! `MAX_PARTS` sealed parts: it runs a whole advance.
+//! tenants of about 100 ns each and `8 × steps` dictionary numbers. Two exceptions: a request that finds
+//! more than `MAX_PARTS` sealed parts runs a whole advance, and the one that finishes a table when memory is short drops
+//! whole parts and blocks (`drop_oldest_parts`).
 //!
 //! **Why not a background thread?** The core starts none: a library that is embedded in a forking server cannot rely on
 //! one. **Why not seal when the slot changes?** The one request that opens the new slot would wait for a whole table,

@@ -42,7 +42,7 @@
 //! | `flights` | the requests in flight of this process |
 //! | `in_flight_wire` | the bytes in which requests in flight travel between processes |
 //!
-//! A late event goes to a table of its own in its stripe (`slot/stripe.rs`), is sealed like any other, and reaches its
+//! A late event goes to a table of its own in its stripe (`slot/late_events.rs`), is sealed like any other, and reaches its
 //! old slot in `closing` (`Closed::take_in`): the slot's block is merged with it and the judges' counts are amended.
 
 mod closing;

@@ -191,7 +191,10 @@ pub(crate) fn rank(
 /// Whether a tenant's key is surely smaller than `bar`. Looks at the sums alone, because `expected` and `normal_slow` take long.
 fn is_behind(by: By, sum: &TenantSum, context: &RankingContext<'_>, number: Number, bar: &RankingKey) -> bool {
     match by {
-        By::Errors => !(context.is_culprit)(number) && [0.0, sum.counts.errors as f64] < [bar[0], bar[1]],
+        By::Errors => {
+            let errors = sum.counts.errors;
+            [0.0, errors as f64] < [bar[0], bar[1]] && (errors == 0 || !(context.is_culprit)(number))
+        }
         By::Latency => (sum.counts.slow as f64) < bar[0],
         By::ErrorRate | By::Load | By::Requests => key(by, number, sum, context)[0] < bar[0],
     }
@@ -203,7 +206,8 @@ fn key(by: By, number: Number, sum: &TenantSum, context: &RankingContext<'_>) ->
     match by {
         By::Errors => {
             let excess = e - (context.expected)(number, sum.counts.requests).errors;
-            if (context.is_culprit)(number) { [1.0, excess, e] } else { [0.0, e, excess] }
+            // A verdict may rest on a longer window than the ranking's, in which its culprit has no error any more.
+            if e > 0.0 && (context.is_culprit)(number) { [1.0, excess, e] } else { [0.0, e, excess] }
         }
         By::ErrorRate => [certain_rate(e, n, context.p0), e, n],
         By::Latency => {
@@ -230,6 +234,43 @@ fn certain_rate(errors: f64, requests: f64, p0: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::weights::Counts;
+
+    /// Ranks tenants by errors; each is (requests, errors, is a culprit), and one error in a hundred requests is expected.
+    fn ranked(tenants: &[(u64, u64, bool)], limit: usize) -> Vec<usize> {
+        let mut ids = Dictionary::new(ahash::RandomState::with_seeds(1, 2, 3, 4));
+        let numbers: Vec<Number> = (0..tenants.len()).map(|i| ids.intern(format!("t{i:03}").as_bytes())).collect();
+        let index = |number: Number| numbers.iter().position(|&known| known == number).unwrap();
+        let expected: Expectations<'_> = Box::new(|_, requests| TenantExpectation::at_rate(0.01, requests));
+        let context = RankingContext {
+            requests: 0,
+            slow: 0,
+            p0: 0.01,
+            expected: &expected,
+            is_culprit: &|number| tenants[index(number)].2,
+            normal_slow: &|_| None,
+            in_flight_us: &|_| 0,
+            ids: &ids,
+        };
+        let sum = |&(requests, errors, _): &(u64, u64, bool)| TenantSum {
+            counts: Counts { requests, errors, slow: 0 },
+            ..TenantSum::default()
+        };
+        let ranking = rank(By::Errors, limit, &context, numbers.iter().copied().zip(tenants.iter().map(sum)));
+        ranking.worst.into_iter().map(index).collect()
+    }
+
+    #[test]
+    fn culprits_stand_first_and_the_others_by_their_share() {
+        // By excess the third would stand before the second: 9 of 100 are more beyond the expected ones than 10 of 900.
+        assert_eq!(ranked(&[(1_000, 30, false), (900, 10, false), (100, 9, false), (50, 5, true)], 4), [3, 0, 1, 2]);
+        // A culprit that has no error in this window is none of it.
+        assert_eq!(ranked(&[(10, 0, true), (10, 1, false)], 1), [1]);
+        // Many tenants with more errors do not keep out a culprit that comes last.
+        let mut many = vec![(1_000, 500, false); 200];
+        many.push((10, 3, true));
+        assert_eq!(ranked(&many, 1), [200]);
+    }
 
     #[test]
     fn few_requests_do_not_outrank_many() {

@@ -6,7 +6,7 @@
 //!   closed blocks since `first`  ─► view: one sum a tenant, kept between queries ─┐
 //!   the open slot's block        ─► sums, read anew each time                     ├─► tenants() ─► rank() ─► describe() each row
 //!   requests in flight           ─► count and age a tenant                        ┘
-//!   heads of all blocks          ─► `all`: totals, tail, bounds, everybody's latencies
+//!   summaries of all blocks      ─► `all`: totals, tail, bounds, everybody's latencies
 //!
 //!  drop ── puts the cached details back, drops a view that is too large, releases the numbers of tenants in flight
 //! ```
@@ -18,7 +18,7 @@
 //! for some milliseconds.
 //!
 //! **Why is slow counted with one line?** Each block counted slow requests above the line of its own slot. `new` fixes one line for
-//! the whole answer, and views and heads recount blocks that had another one from their histograms.
+//! the whole answer, and views and summaries recount blocks that had another one from their histograms.
 //!
 //! **Why are rows gathered one by one?** A ranking needs four sums a tenant; percentiles and endpoints are needed for the listed ones
 //! only. `TenantDetail` gathers these from the blocks, and the cache keeps them until a block comes or goes.

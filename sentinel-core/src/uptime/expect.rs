@@ -274,7 +274,8 @@ impl Visitor<'_> for StatusVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        range(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        let shown: String = text.chars().take(32).collect();
+        range(text).ok_or_else(|| E::invalid_value(Unexpected::Str(&shown), &self))
     }
 }
 

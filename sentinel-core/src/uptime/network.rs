@@ -17,7 +17,8 @@
 //!
 //! Invariants:
 //! - Only probes that began at or after the target's first failure count: an older success says nothing about the network now.
-//! - Hosts count, not checks: ten checks of one host behind a broken switch are one witness.
+//! - The witnesses must be checks of at least 2 hosts: ten checks of one host behind a broken switch are no outage of this network.
+//!   The percentages count checks.
 //! - A check that is confirmed down, paused, blocked or in maintenance is no witness, so known failures do not look like an outage.
 //! - A target waits for witnesses once (`held`); then it is called down. Missing witnesses delay an alert, and never suppress it.
 //!

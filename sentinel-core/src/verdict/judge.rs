@@ -67,7 +67,7 @@ const PHI_CAP: f64 = 9.0;
 /// Weight, in slots, from which on the overdispersion is used; until then it is 1.
 const MIN_PHI_WEIGHT: f64 = 20.0;
 /// Seconds that must be learned outside a window before it is judged: as many as it is long, at most these. The
-/// shortest judged window is exempt.
+/// shortest judged window is exempt, and so is the latency side.
 const MIN_LEARNED_S: f64 = 60.0;
 
 /// Judge of one side.

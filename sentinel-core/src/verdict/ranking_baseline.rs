@@ -13,7 +13,14 @@ impl Fleet {
     pub(crate) fn ranking_baseline(&self, window_ms: i64) -> RankingBaseline<'_> {
         let fits = |&w: &usize| self.horizon.windows[w] as i64 * self.horizon.slot_ms >= window_ms;
         let last = self.horizon.windows.len() - 1;
-        RankingBaseline { fleet: self, w: (1..last).find(fits).unwrap_or(last), window_s: window_ms as f64 / 1_000.0 }
+        let (w, window_s) = ((1..last).find(fits).unwrap_or(last), window_ms as f64 / 1_000.0);
+        let shown = &self.errors.shown;
+        let mut culprits = Vec::new();
+        if shown.kind != Kind::Quiet && !shown.culprits.is_empty() {
+            culprits.resize(self.tenants.len(), false);
+            shown.culprits.iter().for_each(|&i| culprits[i as usize] = true);
+        }
+        RankingBaseline { fleet: self, w, window_s, culprits }
     }
 
     /// Function from a tenant and its requests in `window_ms` to the errors expected of it.
@@ -69,6 +76,9 @@ pub(crate) struct RankingBaseline<'a> {
     w: usize,
     /// Length of the ranking's window, seconds.
     window_s: f64,
+    /// Whether each key is a culprit of the shown error verdict, by its index; empty without culprits. In an outage nearly every
+    /// tenant is one, and a ranking asks for each of them: a search through a list would be quadratic.
+    culprits: Vec<bool>,
 }
 
 impl RankingBaseline<'_> {
@@ -84,8 +94,7 @@ impl RankingBaseline<'_> {
 
     /// Whether the tenant is a culprit of the shown error verdict.
     pub(crate) fn is_culprit(&self, number: Number) -> bool {
-        let found = &self.fleet.errors.shown;
-        self.fleet.tenants.find(&number).is_some_and(|i| found.kind != Kind::Quiet && found.culprits.contains(&i))
+        !self.culprits.is_empty() && self.fleet.tenants.find(&number).is_some_and(|i| self.culprits[i as usize])
     }
 
     /// Share of a tenant's requests, 0 to 1, that is normally above the bucket of `weights` (see [`weights_above`]);

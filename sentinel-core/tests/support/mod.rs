@@ -330,7 +330,7 @@ impl Oracle {
             By::Requests => |row| [row.n(), row.e(), 0.0],
             By::Load => |row| [row.sum_us() as f64, row.n(), 0.0],
             By::ErrorRate if cold => |row| [wilson_lower(row.e(), row.n(), 0.005), row.e(), row.n()],
-            By::Errors if report.tenants.iter().any(|row| row.culprit) => return check_culprits_first(report),
+            By::Errors if report.tenants.iter().any(|row| row.culprit) => return check_culprits_first(report, facts),
             By::Errors if cold => |row| [row.e(), row.e() - 0.005 * row.n(), 0.0],
             // At least: more errors of fewer requests never stand behind fewer of more.
             By::ErrorRate => return check_monotone(report),
@@ -358,10 +358,16 @@ impl Oracle {
 type Key = fn(&Row) -> [f64; 3];
 
 /// Culprits by their errors beyond the expected ones, then everybody else by the share of all errors.
-fn check_culprits_first(report: &Report) {
-    let key = |row: &TenantRow| if row.culprit { (1.0, row.excess_share) } else { (0.0, row.error_share) };
+fn check_culprits_first(report: &Report, facts: &Facts) {
+    let is_first = |row: &TenantRow| row.culprit && row.errors > 0;
+    let key = |row: &TenantRow| if is_first(row) { (1.0, row.excess_share) } else { (0.0, row.error_share) };
     for pair in report.tenants.windows(2) {
         assert!(key(&pair[0]) >= key(&pair[1]), "{pair:#?}");
+    }
+    let Some(last) = report.tenants.last().filter(|last| !is_first(last)) else { return };
+    let listed: Vec<Vec<u8>> = report.tenants.iter().map(|row| key_of(&row.tenant_id, facts)).collect();
+    for (id, row) in facts.rows.iter().filter(|(id, _)| !listed.contains(id)) {
+        assert!(row.errors <= last.errors, "{} is left out behind {last:#?}", id.escape_ascii());
     }
 }
 
