@@ -84,7 +84,7 @@ def post(request):
 
 
 async def slow(request):
-    await asyncio.sleep(1)
+    await asyncio.sleep(5)
     return HttpResponse("slow")
 
 

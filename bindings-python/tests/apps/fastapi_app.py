@@ -62,7 +62,7 @@ def refuse():
 
 @app.get("/slow")
 async def slow():
-    await asyncio.sleep(1)
+    await asyncio.sleep(5)
     return "slow"
 
 

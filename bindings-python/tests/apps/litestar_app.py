@@ -65,7 +65,7 @@ def refuse() -> None:
 
 @get("/slow")
 async def slow() -> str:
-    await asyncio.sleep(1)
+    await asyncio.sleep(5)
     return "slow"
 
 

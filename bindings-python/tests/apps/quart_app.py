@@ -93,7 +93,7 @@ def sized():
 
 @app.get("/slow")
 async def slow():
-    await asyncio.sleep(1)
+    await asyncio.sleep(5)
     return "slow"
 
 

@@ -49,7 +49,7 @@ def refuse(request):
 
 
 async def slow(request):
-    await asyncio.sleep(1)
+    await asyncio.sleep(5)
     return PlainTextResponse("slow")
 
 
